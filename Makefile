@@ -1,0 +1,39 @@
+# make help lists what there is to do. Nothing is needed beforehand but Python 3.10 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+ready = $(VENV)/.ready
+python = $(VENV)/bin/python
+
+.PHONY: help train test eval test-slow test-slurm bench bench-study clean-store
+
+help:            ## this list
+	@sed -n 's/^\([a-z-]*\): .*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-13s%s\n", $$1, $$2}'
+
+train: $(ready)  ## the main job on embedded data: python train.py loss=nll_entropy
+	$(python) train.py loss=nll_entropy
+
+test: $(ready)   ## the tests (under 5 minutes on two cores)
+	$(python) -m pytest
+
+eval: $(ready)   ## judges the newest sweep
+	$(python) train.py task=evaluate
+
+test-slow: $(ready) ## the tests that take minutes
+	$(python) -m pytest -m slow
+
+test-slurm: $(ready) ## the tests on a real single-node SLURM (root; Debian: slurmctld slurmd slurm-client munge)
+	$(python) -m pytest -m slurm
+
+bench: $(ready)  ## measures speed and exactness side by side, writes bench/bench.json and growth.png
+	$(python) -m tests.bench
+
+bench-study: $(ready) ## a whole study at MIT1003's size on generated images
+	$(python) -m tests.bench --study
+
+clean-store: $(ready) ## removes all feature stores
+	$(python) -m entreg.features.clean
+
+$(ready): pyproject.toml
+	test -x $(python) || $(PYTHON) -m venv $(VENV)
+	$(python) -m pip install -q --disable-pip-version-check -e '.[test]'
+	touch $(ready)

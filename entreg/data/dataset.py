@@ -1,0 +1,71 @@
+"""What a data set is: stimuli and the fixations that people made on them, in pixels of the stored images."""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """A stored image. Its size is the stored pixels' (an EXIF orientation is not applied: fixations do not know it)."""
+
+    name: str
+    path: Path
+    height_px: int
+    width_px: int
+    category: str | None = None
+
+
+@dataclass(frozen=True)
+class Fixations:
+    """Flat arrays (n,), sorted by image: index of the stimulus, x and y in pixels of the stored image (origin top left).
+
+    subject: (n,) index of the person, or None where the data set does not say.
+    """
+
+    image: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    subject: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """All stimuli found, in natural order of their names, and their fixations. Which of them are used is decided later.
+
+    dropped: how many fixations were left out on loading, by reason
+    notes: warnings about what was found, such as a partial copy
+    """
+
+    name: str
+    stimuli: tuple[Stimulus, ...]
+    fixations: Fixations
+    dropped: dict[str, int]
+    notes: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        """One line: numbers of images, fixations and dropped fixations."""
+        dropped = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items()) or "none"
+        return f"{self.name}: {len(self.stimuli)} images, {len(self.fixations.x)} fixations; dropped fixations: {dropped}"
+
+
+def natural_order(name: str) -> list:
+    """Sort key that orders i2 before i10, as pysaliency orders MIT1003."""
+    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", name)]
+
+
+def sorted_fixations(
+    stimuli: tuple[Stimulus, ...], image: np.ndarray, x: np.ndarray, y: np.ndarray, subject: np.ndarray | None
+) -> tuple[Fixations, int]:
+    """Fixations sorted by image (order within an image kept), without those outside their image; and the number of those."""
+    image = np.asarray(image, dtype=np.int64)
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    heights = np.array([s.height_px for s in stimuli])[image]
+    widths = np.array([s.width_px for s in stimuli])[image]
+    inside = (x >= 0) & (y >= 0) & (x < widths) & (y < heights)
+    keep = np.flatnonzero(inside)[np.argsort(image[inside], kind="stable")]
+    kept_subject = None if subject is None else np.asarray(subject)[keep]
+    return Fixations(image[keep], x[keep], y[keep], kept_subject), int((~inside).sum())

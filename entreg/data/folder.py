@@ -1,0 +1,136 @@
+"""Everybody's own data: images in stimuli/ and fixations.csv beside it."""
+from __future__ import annotations
+
+import csv
+import math
+import os
+from pathlib import Path
+from typing import Iterator
+
+import numpy as np
+from PIL import Image
+
+from entreg.config import Folder
+from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
+from entreg.data.image import size_of
+from entreg.errors import DataError
+
+REQUIRED = ("image", "x", "y")
+
+
+def load(settings: Folder) -> DataSet:
+    """All images below stimuli/ and the rows of fixations.csv.
+
+    image: path below stimuli/; x, y: pixels of the stored image, origin top left; subject (optional): any name;
+    order (optional): place in the trial, from 0. Other columns are ignored. Images without a fixation are kept.
+    DataError: a file or column is missing, a row is malformed or names no image (with its line), nothing is left.
+    """
+    root = Path(settings.root or "")
+    table, pictures = root / "fixations.csv", root / "stimuli"
+    if not (settings.root and table.is_file() and pictures.is_dir()):
+        raise _missing(settings, "no fixations.csv there" if pictures.is_dir() else "no folder stimuli there")
+
+    rows = list(_rows(table))
+    if not rows:
+        raise DataError(f"{table} has no fixations: nothing below its header")
+    named = {row[1] for row in rows}
+    paths = _pictures(pictures, named)
+    if not paths:
+        raise _missing(settings, "no image in stimuli")
+    lost = [row for row in rows if row[1] not in paths]
+    if lost:
+        names = len({row[1] for row in lost})
+        raise DataError(
+            f"{table}, line {lost[0][0]}: no image {lost[0][1]!r} in {pictures} ({names} such name{'s' * (names > 1)}). "
+            "The column image holds paths below stimuli/, with their extension."
+        )
+
+    stimuli = tuple(Stimulus(name, path, *size_of(path)) for name, path in paths.items())
+    index = {name: i for i, name in enumerate(paths)}
+    dropped, notes = {}, []
+    if settings.drop_first and rows[0][5] is not None:
+        kept = [row for row in rows if row[5] != 0]
+        dropped["first of a trial"] = len(rows) - len(kept)
+        if len(kept) == len(rows):
+            notes.append(f"{table}: no fixation has order 0, so none was dropped as the first of its trial")
+        rows = kept
+    x, y = np.array([row[2] for row in rows]), np.array([row[3] for row in rows])
+    fixations, outside = sorted_fixations(
+        stimuli, np.array([index[row[1]] for row in rows], dtype=np.int64), x, y, _subjects([row[4] for row in rows])
+    )
+    dropped["outside the image"] = outside
+    if not len(fixations.x):
+        counts = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
+        raise DataError(f"{table}: no fixation is left ({counts}). drop_first=false keeps the first of each trial.")
+    empty = len(stimuli) - len(np.unique(fixations.image))
+    if empty:
+        notes.append(f"{root}: {empty} of {len(stimuli)} images have no fixation")
+    return DataSet(settings.name, stimuli, fixations, dropped, tuple(notes))
+
+
+def _rows(table: Path) -> Iterator[tuple[int, str, float, float, str | None, float | None]]:
+    """(line, image, x, y, subject, order) of each row; subject and order are None where the column is missing."""
+    with open(table, newline="", encoding="utf-8-sig") as file:  # -sig: spreadsheets write a byte order mark
+        reader = csv.reader(file, skipinitialspace=True)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            absent = [name for name in REQUIRED if name not in header]
+            if absent:
+                raise DataError(
+                    f"{table} has no column {', '.join(absent)}: its first line is {','.join(header)!r}, "
+                    f"wanted are the columns {','.join(REQUIRED)} and, where known, subject,order, separated by commas"
+                )
+            image, x, y = (header.index(name) for name in REQUIRED)
+            subject, order = (header.index(name) if name in header else None for name in ("subject", "order"))
+            numbers = [i for i in (x, y, order) if i is not None]
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise DataError(f"{table}, line {reader.line_num}: {len(row)} values, the header has {len(header)}")
+                values = {i: _number(row[i], header[i], table, reader.line_num) for i in numbers}
+                yield (reader.line_num, row[image], values[x], values[y],
+                       None if subject is None else row[subject], values.get(order))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{table}, after line {reader.line_num}: not a CSV file in UTF-8: {error}") from error
+
+
+def _number(text: str, column: str, table: Path, line: int) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{table}, line {line}: {column} is {text!r}, not a finite number; leave out rows without a fixation")
+    return value
+
+
+def _pictures(folder: Path, named: set[str]) -> dict[str, Path]:
+    """Path by name, in natural order: files of a type that Pillow reads, and whatever else the table names."""
+    Image.init()
+    types = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    found = {}
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        for path in (Path(parent, name) for name in files if not name.startswith(".")):
+            name = path.relative_to(folder).as_posix()
+            if path.suffix.lower() in types or name in named:
+                found[name] = path
+    return {name: found[name] for name in sorted(found, key=lambda name: (natural_order(name), name))}
+
+
+def _subjects(names: list[str | None]) -> np.ndarray | None:
+    if not names or names[0] is None:
+        return None
+    index = {name: i for i, name in enumerate(sorted(set(names), key=lambda name: (natural_order(name), name)))}
+    return np.array([index[name] for name in names])
+
+
+def _missing(settings: Folder, what: str) -> DataError:
+    return DataError(
+        f"The data set {settings.name} is not at {settings.root}: {what}.\n"
+        "  have it elsewhere   data.root=PATH (ood.root=PATH where it is the out-of-domain set)\n"
+        "  do not have it      put images into stimuli/ and image,x,y (and subject,order) into fixations.csv there;\n"
+        "                      conf/data/ says where the published sets are to be had\n"
+        "  just want to look   data=synthetic needs none (data@ood=synthetic_ood out of domain)"
+    )

@@ -1,0 +1,55 @@
+"""Which devices a run uses, and in which precision: from `hardware` and what the machine has."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from entreg.config import Hardware
+from entreg.errors import SettingError
+
+
+def devices_of(hardware: Hardware) -> tuple[str, int]:
+    """Kind (cpu or cuda) and number of ranks. SettingError where the asked for is not there."""
+    visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    granted = os.environ.get("SLURM_JOB_ID") and os.environ.get("CUDA_VISIBLE_DEVICES", "").strip()
+    if hardware.kind == "auto" and visible == 0 and granted:
+        raise SettingError(
+            f"hardware={hardware.name}: SLURM granted GPUs {granted} to this job, but PyTorch {torch.__version__} sees none "
+            "(a CPU build, or a driver that is too old). To train on the CPU anyway: hardware=cpu"
+        )
+    kind = ("cuda" if visible else "cpu") if hardware.kind == "auto" else hardware.kind
+    devices = hardware.devices or (max(visible, 1) if kind == "cuda" else 1)
+    if kind == "cuda" and devices > visible:
+        raise SettingError(
+            f"hardware={hardware.name} needs {devices} GPU(s), PyTorch {torch.__version__} sees {visible}.\n"
+            "  use what is there   hardware=auto\n  no GPU              hardware=cpu"
+        )
+    return kind, devices
+
+
+def precision_of(hardware: Hardware, kind: str) -> torch.dtype:
+    """The dtype of the backbone's and the readout's products; `auto`: bfloat16 where the device computes it natively."""
+    if hardware.precision != "auto":
+        return getattr(torch, hardware.precision)
+    if kind == "cuda":
+        native = torch.cuda.is_bf16_supported()
+    else:
+        flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
+        native = "amx_bf16" in flags or "avx512_bf16" in flags
+    return torch.bfloat16 if native else torch.float32
+
+
+def threads_of(hardware: Hardware, devices: int) -> int:
+    """CPU threads of a rank: the cores this process may use, shared between the ranks."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return hardware.threads or max(1, cores // devices)
+
+
+def processor_name(kind: str) -> str:
+    """Model name of the GPU or CPU."""
+    if kind == "cuda":
+        return torch.cuda.get_device_name()
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")

@@ -1,0 +1,208 @@
+"""Ranks of a run: one process a device, started by torch's own launcher, also inside a SLURM task."""
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import pickle
+import signal
+import sys
+import traceback
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as distributed_functional
+from torch import Tensor
+
+from entreg.config import Config
+from entreg.engine.hardware import devices_of, threads_of
+from entreg.engine.run_folder import log_to
+from entreg.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# ranks wait for whoever builds the feature store, which may take hours; a failing rank ends the run by other means
+PATIENCE = datetime.timedelta(hours=24)
+
+
+class RankFailed(RuntimeError):
+    """A rank of a run failed; the message has its number and traceback. Can be pickled, unlike torch's own error."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among the processes of its run."""
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def mine(self, items: Sequence) -> Sequence:
+        """This rank's share: every item is in exactly one rank's; shares may be empty."""
+        return items[self.rank :: self.count]
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Sum over ranks, in place."""
+        if self.count > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def differentiable_sum(self, tensor: Tensor) -> Tensor:
+        """Sum over ranks through which gradients flow back to every rank."""
+        return distributed_functional.all_reduce(tensor) if self.count > 1 else tensor
+
+    def gather(self, item: Any) -> list:
+        """Every rank's item, in the ranks' order, on all ranks."""
+        if self.count == 1:
+            return [item]
+        items = [None] * self.count
+        dist.all_gather_object(items, item)
+        return items
+
+    def barrier(self) -> None:
+        if self.count > 1:
+            dist.barrier()
+
+
+class StopRequest:
+    """Whether this process was asked to stop (USR2: a SLURM time-out or preemption); the handler only sets a flag."""
+
+    def __init__(self) -> None:
+        self.received = False
+        self._previous = signal.signal(signal.SIGUSR2, self._receive)
+
+    def _receive(self, *_: Any) -> None:
+        self.received = True
+
+    def restore(self) -> Callable | None:
+        """Puts the handler found back and returns it, where it was a function."""
+        signal.signal(signal.SIGUSR2, self._previous)
+        return self._previous if callable(self._previous) else None
+
+
+def under_torchrun() -> bool:
+    """Whether an outer torchrun has already started the ranks."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def new_study() -> str:
+    """A name for a study that none has had: the time, to the microsecond; under torchrun the same on all ranks."""
+    name = [datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")]
+    if under_torchrun():
+        _initialise()
+        dist.broadcast_object_list(name)
+    return name[0]
+
+
+def launch(work: Callable[[Ranks, Config, Path, StopRequest], Any], config: Config, folder: Path) -> Any:
+    """Runs work(ranks, config, folder, stop) on every device and returns the first rank's result.
+
+    work returns None where it stopped on request: then the handler that was there before (submitit's, which requeues the
+    job) gets the signal. RankFailed where a rank failed; a UserError stays one.
+    """
+    kind, devices = devices_of(config.hardware)
+    stop = StopRequest()
+    try:
+        if under_torchrun():
+            result = _join(work, config, folder, stop, kind)
+        elif devices == 1:
+            result = _alone(work, config, folder, stop, kind)
+        else:
+            result = _start_ranks(work, config, folder, kind, devices)
+    finally:
+        requeue = stop.restore()
+    if result is None and requeue is not None:
+        log.info("stopped on request; handing the signal on, so that the job is requeued")
+        requeue(signal.SIGUSR2, None)
+    return result
+
+
+def _alone(work: Callable, config: Config, folder: Path, stop: StopRequest, kind: str) -> Any:
+    torch.set_num_threads(threads_of(config.hardware, 1))
+    return work(Ranks(device=_device(kind, 0)), config, folder, stop)
+
+
+def _start_ranks(work: Callable, config: Config, folder: Path, kind: str, devices: int) -> Any:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    # threads are read from the environment by the children's libraries when they load
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads_of(config.hardware, devices)))
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    launcher = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.1,
+    )
+    try:
+        results = elastic_launch(launcher, _rank)(work, config, folder, kind)
+    except ChildFailedError as error:
+        raise _plain(error, folder) from None
+    return results[0]
+
+
+def _rank(work: Callable, config: Config, folder: Path, kind: str) -> Any:
+    """A started rank: without handlers of its own, with the first one logging where the parent does."""
+    stop = StopRequest()
+    rank = int(os.environ["RANK"])
+    if rank == 0:
+        log_to(folder)
+    else:
+        logging.basicConfig(handlers=[logging.NullHandler()], force=True)
+    try:
+        return _join(work, config, folder, stop, kind)
+    except Exception as error:
+        _failure_file(folder, rank).write_bytes(
+            pickle.dumps((error if isinstance(error, UserError) else None, traceback.format_exc()))
+        )
+        raise
+
+
+def _join(work: Callable, config: Config, folder: Path, stop: StopRequest, kind: str) -> Any:
+    rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    device = _device(kind, local_rank)
+    torch.set_num_threads(threads_of(config.hardware, int(os.environ["LOCAL_WORLD_SIZE"])))
+    _initialise()
+    try:
+        return work(Ranks(rank, dist.get_world_size(), device), config, folder, stop)
+    finally:
+        if sys.exc_info()[0] is None:
+            dist.destroy_process_group()
+
+
+def _initialise() -> None:
+    if not dist.is_initialized():
+        # NCCL for what lies on GPUs, gloo for the rest
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE)
+
+
+def _device(kind: str, local_rank: int) -> torch.device:
+    if kind == "cpu":
+        return torch.device("cpu")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+def _failure_file(folder: Path, rank: int) -> Path:
+    return folder / f".failure_of_rank_{rank}"
+
+
+def _plain(error: Any, folder: Path) -> Exception:
+    """torch's error cannot be pickled for the client that waits: the same as a plain one, with rank and traceback."""
+    rank, failure = error.get_first_failure()
+    path = _failure_file(folder, rank)
+    if not path.is_file():
+        return RankFailed(f"rank {rank} ended by signal or exit code {failure.exitcode} ({failure.message})")
+    user_error, text = pickle.loads(path.read_bytes())
+    for left in folder.glob(".failure_of_rank_*"):
+        left.unlink()
+    return user_error or RankFailed(f"rank {rank} failed:\n{text}")

@@ -1,0 +1,27 @@
+"""The learning rate: falls in equal factors at milestones and meets both ends (10^-2.8 to 10^-6.8 in the study)."""
+from __future__ import annotations
+
+import math
+
+import torch
+
+from entreg.config import Optim
+
+
+def milestones(shares: list[float], epochs: int) -> list[int]:
+    """Epochs after which the rate falls: ceil(share * epochs) within 1..epochs-1; coinciding ones stay, and multiply.
+
+    A single epoch has none: it stays at the first rate.
+    """
+    if epochs == 1:
+        return []
+    # 1e-9: 0.2 * 15 is 3.0000000000000004 in floating point, and means 3
+    return [min(max(math.ceil(share * epochs - 1e-9), 1), epochs - 1) for share in shares]
+
+
+def adam(parameters, optim: Optim, epochs: int) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.MultiStepLR]:
+    """Adam and its schedule, stepped once an epoch."""
+    optimizer = torch.optim.Adam(parameters, lr=optim.lr)
+    steps = milestones(optim.milestones, epochs)
+    factor = (optim.lr_final / optim.lr) ** (1 / len(steps)) if steps else 1.0
+    return optimizer, torch.optim.lr_scheduler.MultiStepLR(optimizer, steps, gamma=factor)

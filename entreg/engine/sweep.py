@@ -1,0 +1,192 @@
+"""From the command line to jobs: what is refused before any starts, what one job does, and what a sweep shows at its end."""
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from entreg import files
+from entreg.config import Config, resolved
+from entreg.engine import checkpoint, run_folder
+from entreg.engine.ranks import new_study
+from entreg.errors import SettingError, UserError
+
+log = logging.getLogger(__name__)
+
+# what may change between a run's start and its resumption without changing its result
+FREE_KEYS = (
+    "study", "runs", "paths.", "data.root", "ood.root", "evaluation.", "hardware.name", "hardware.workers", "hardware.gpus",
+    "hardware.cpus", "hardware.memory_gb", "hardware.timeout_min", "hardware.partition", "hardware.account",
+    "hardware.constraint",
+)
+
+
+@dataclass
+class Sweep:
+    """The jobs of the sweep that this process started: where it lies and what was typed for each."""
+
+    folder: Path
+    jobs: list[list[str]]
+
+
+_started: list[Sweep] = []
+
+
+def job(cfg: DictConfig) -> Any:
+    """One job: checks its config, runs its task in its folder, leaves failure.txt there where it fails."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    config = resolved(cfg)
+    refuse_other_config(folder, config)
+    failure = folder / "failure.txt"
+    failure.unlink(missing_ok=True)
+    try:
+        return hydra.utils.get_method(config.task._target_)(config, folder)
+    except Exception as error:
+        text = str(error) if isinstance(error, UserError) else traceback.format_exc()
+        log.error("%s failed: %s", folder, text)
+        files.write_text(failure, text)
+        if "SUBMITIT_EXECUTOR" in os.environ:
+            # Hydra hands the exception to the waiting client and would let SLURM say COMPLETED
+            atexit.register(os._exit, 1)
+        if isinstance(error, UserError):
+            raise type(error)(f"{error}\n(run {folder}, log {folder / 'train.log'})") from None
+        raise
+
+
+def refuse_other_config(folder: Path, config: Config) -> None:
+    """SettingError where the folder holds a run of another config; the message lists the keys that differ."""
+    if not (folder / ".hydra/config.yaml").is_file():
+        return
+    differing = run_folder.differing_keys(run_folder.read_config(folder), run_folder.plain(config))
+    differing = [key for key in differing if not key.startswith(FREE_KEYS)]
+    if differing:
+        raise SettingError(
+            f"{folder} holds a run of another config; these settings differ: {', '.join(differing)}.\n"
+            "  go on with that run    its settings are in .hydra/config.yaml\n"
+            "  start a new one        another study=NAME (or hydra.run.dir=FOLDER)"
+        )
+
+
+class Study(Callback):
+    """Looks at all jobs before the first is started. Hydra swallows a callback's exceptions, so it exits with 2."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        launcher = config.hydra.runtime.choices["hydra/launcher"]
+        if launcher != "basic":
+            _refuse(
+                f"hydra/launcher={launcher} submits sweeps only, and this is a single run: it would run here. Type\n"
+                f"  python train.py -m {' '.join(sys.argv[1:])}"
+            )
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        launcher = config.hydra.runtime.choices["hydra/launcher"]
+        folder = Path(config.hydra.sweep.dir).absolute()
+        jobs = _jobs(config)
+        try:
+            self._check(config, launcher, folder, jobs)
+        except UserError as error:
+            _refuse(str(error))
+        if launcher == "submitit_slurm":
+            # a job submitted from inside an allocation must not inherit that allocation's variables
+            for name in [n for n in os.environ if n.startswith("SLURM_") and n != "SLURM_CONF"]:
+                del os.environ[name]
+        _started.append(Sweep(folder, jobs))
+
+    def _check(self, config: DictConfig, launcher: str, folder: Path, jobs: list[list[str]]) -> None:
+        loader = GlobalHydra.instance().config_loader()
+        hardware = []
+        for number, overrides in enumerate(jobs):
+            composed = loader.load_sweep_config(config, overrides)
+            try:
+                job_config = _without_hydra(composed)
+                refuse_other_config(folder / str(number), job_config)
+            except SettingError as error:
+                raise SettingError(f"job {number} ({' '.join(overrides)}): {error}") from None
+            hardware.append(job_config.hardware)
+        if launcher == "submitit_slurm":
+            if any(h != hardware[0] for h in hardware):
+                raise SettingError("what is asked of SLURM is read once a sweep, so hardware cannot be swept; submit one sweep each")
+            if shutil.which("sbatch") is None:
+                raise SettingError(
+                    "there is no SLURM on this machine (no sbatch). hydra/launcher=submitit_local runs the sweep's jobs "
+                    "here, without hydra/launcher they run one after the other"
+                )
+
+
+@contextmanager
+def summary() -> Iterator[None]:
+    """Around main(): prints the sweep's table at the end, after a failure too."""
+    # Hydra warns that conf/hydra/launcher/submitit_slurm.yaml is merged over the plugin's schema of that name: it is meant
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/")
+    OmegaConf.register_new_resolver("new_study", new_study, use_cache=True, replace=True)
+    try:
+        yield
+    finally:
+        for sweep in _started:
+            print(table(sweep), flush=True)
+
+
+def table(sweep: Sweep) -> str:
+    """Run, overrides, state, validation IG and folder of each run, and the command that evaluates them."""
+    head = ("run", "overrides", "state", "validation IG (bit/fix)", "folder")
+    rows = [head]
+    for number, overrides in enumerate(sweep.jobs):
+        folder = sweep.folder / str(number)
+        state, ig = state_of(folder)
+        rows.append((str(number), " ".join(overrides), state, "" if ig is None else f"{ig:.4f}", _shown(folder)))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    if any(state_of(sweep.folder / str(number))[1] is not None for number in range(len(sweep.jobs))):
+        lines.append(f"evaluate with: python train.py task=evaluate 'runs={_shown(sweep.folder)}'")
+    return "\n".join(["", *lines])
+
+
+def state_of(folder: Path) -> tuple[str, float | None]:
+    """finished, failed, unfinished or not started; and, of a finished training, the last validation IG."""
+    final = folder / "checkpoints/final.pt"
+    if final.is_file():
+        return "finished", checkpoint.load(final)["history"][-1]["validation_ig_bits_per_fixation"]
+    if (folder / "results.json").is_file():
+        return "finished", None
+    if (folder / "failure.txt").is_file():
+        return "failed: " + (folder / "failure.txt").read_text().strip().splitlines()[-1][:80], None
+    return ("unfinished" if folder.is_dir() else "not started"), None
+
+
+def _jobs(config: DictConfig) -> list[list[str]]:
+    """The overrides of each job, as Hydra's sweeper will cut them."""
+    params = config.hydra.sweeper.get("params") or {}
+    typed = list(config.hydra.overrides.task)
+    overrides = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items()] + typed)
+    return [list(job) for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
+
+
+def _without_hydra(composed: DictConfig) -> Config:
+    cfg = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    return resolved(cfg)
+
+
+def _refuse(message: str) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def _shown(folder: Path) -> str:
+    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)

@@ -1,0 +1,18 @@
+"""Errors that are the user's to mend. Hydra prints them as a message without a traceback and exits with 1."""
+from hydra.errors import CompactHydraException
+
+
+class UserError(CompactHydraException):
+    """Something that the user can put right: the message names the file or setting and the way out."""
+
+
+class SettingError(UserError):
+    """A setting has a value that it cannot have."""
+
+
+class DataError(UserError):
+    """A data set, image, weights file or store is missing or cannot be read."""
+
+
+class NonFiniteLoss(UserError):
+    """Training stopped since the loss was not finite."""

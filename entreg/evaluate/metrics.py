@@ -1,0 +1,115 @@
+"""What a predicted density is worth on one image's fixations. Log densities come in nats, what is called bits leaves in bits.
+
+A map that is constant on cells needs no pixels: `values` are its cells' log densities and `pixels` says how many pixels
+each cell stands for (any one shape, such as (h, w); 1 for a full map). `at` (n,) is the log density at the n fixations,
+taken from the same map; a fixation's pixel is floor(y), floor(x), and one fixated twice counts twice. float64 throughout.
+
+The conventions are pysaliency's; tests/golden/metrics.npz holds its numbers. Review: Kuemmerer, Wallis & Bethge 2018,
+*Saliency benchmarking made easy*, ECCV.
+"""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+BITS_PER_NAT = 1 / math.log(2)
+
+
+def ig_bits(at: np.ndarray, prior_at: np.ndarray) -> np.ndarray:
+    """Information gain log2 p_model(x_i) - log2 p_prior(x_i) of each fixation: (n,), bits.
+
+    Its mean is KL(h||prior) - KL(h||model), h being the fixations' empirical distribution: the better model has the
+    greater IG (Kuemmerer, Wallis & Bethge 2015, PNAS).
+    """
+    return (_float(at) - _float(prior_at)) * BITS_PER_NAT
+
+
+def ll_bits(at: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Log likelihood over the uniform density, log2 p_model(x_i) + log2(H*W), of each fixation: (n,), bits."""
+    return ig_bits(at, np.full(len(at), -math.log(height * width)))
+
+
+def kl_bits(at: np.ndarray, y: np.ndarray, x: np.ndarray) -> float:
+    """KL(h||p) = sum over fixated pixels of h log2(h / p), h = (fixations on the pixel) / n; bits, at least 0.
+
+    y, x: (n,) pixels of the fixations, n at least 1. The model's or the prior's log density at them is `at`.
+    """
+    _, first, count = np.unique(np.stack([y, x]), axis=1, return_index=True, return_counts=True)
+    share = count / len(at)
+    return float((share * (np.log(share) - _float(at)[first])).sum() * BITS_PER_NAT)
+
+
+def nss(at: np.ndarray, values: np.ndarray, pixels: np.ndarray | int = 1) -> np.ndarray:
+    """Normalised scanpath saliency (p(x_i) - mean) / std of each fixation: (n,); of the density, not of its logarithm.
+
+    mean and std (ddof 0) are taken over the image's pixels. A constant map has no std: its NSS is 0, as pysaliency's.
+    Source: Peters, Iyer, Itti & Koch 2005.
+    """
+    values = _float(values)
+    if np.ptp(values) == 0:
+        return np.zeros(len(at))
+    density, weights = np.exp(values), np.broadcast_to(pixels, values.shape)
+    mean = np.average(density, weights=weights)
+    std = math.sqrt(np.average((density - mean) ** 2, weights=weights))
+    return (np.exp(_float(at)) - mean) / std
+
+
+def auc(at: np.ndarray, values: np.ndarray, pixels: np.ndarray | int = 1) -> np.ndarray:
+    """Area under the ROC curve of each fixation against the nonfixations: (n,) in 0..1; a uniform map has 0.5.
+
+    It is the share of nonfixations that have a lower value, equal ones counted half (Mann & Whitney 1947), so that the
+    mean over the fixations is the area with all of them as positives.
+    AUC: nonfixations are all pixels, fixated ones too: `values` and `pixels` of the whole map.
+    Shuffled AUC (Tatler, Baddeley & Gilchrist 2005): `values` at the pixels of all fixations of all other images, see
+    `rescaled_pixels`; `pixels` 1.
+    """
+    values = _float(values)
+    weights = np.broadcast_to(pixels, values.shape).ravel()
+    order = np.argsort(values, axis=None, kind="stable")
+    ascending = values.ravel()[order]
+    lower_than = np.concatenate([[0.0], np.cumsum(weights[order], dtype=np.float64)])
+    at = _float(at)
+    below = lower_than[np.searchsorted(ascending, at, "left")]
+    not_above = lower_than[np.searchsorted(ascending, at, "right")]
+    return (below + not_above) / (2 * lower_than[-1])
+
+
+def rescaled_pixels(position: np.ndarray, size: np.ndarray | int, new_size: int) -> np.ndarray:
+    """Pixels (n,) in an image of `new_size` rows (or columns) where fixations of images with `size` of them would lie.
+
+    The position itself is scaled, then floored: pysaliency's way with the fixations of other images in shuffled AUC.
+    """
+    scaled = np.floor(_float(position) * (new_size / np.asarray(size)))
+    return np.minimum(scaled, new_size - 1).astype(np.int64)  # rounding may lift the last sliver of a pixel over the edge
+
+
+def blurred_density(y: np.ndarray, x: np.ndarray, height: int, width: int, sigma_px: float) -> np.ndarray:
+    """Fixation density (H, W) for CC and SIM: a Gaussian on each fixated pixel (y, x), summing to 1 over the pixels.
+
+    sigma_px is usually the pixels of one degree of visual angle. Nothing is truncated; what falls outside is lost.
+    """
+    rows = np.exp(-0.5 * ((np.arange(height) - _float(y)[:, None]) / sigma_px) ** 2)
+    columns = np.exp(-0.5 * ((np.arange(width) - _float(x)[:, None]) / sigma_px) ** 2)
+    density = rows.T @ columns
+    return density / density.sum()
+
+
+def cc(density: np.ndarray, blurred: np.ndarray) -> float:
+    """Pearson correlation over the pixels of the density with the blurred fixation density, both (H, W); -1..1.
+
+    A constant map correlates with nothing: 0.
+    """
+    if np.ptp(density) == 0 or np.ptp(blurred) == 0:
+        return 0.0
+    p, q = _float(density) - np.mean(density, dtype=np.float64), _float(blurred) - np.mean(blurred, dtype=np.float64)
+    return float((p * q).sum() / math.sqrt((p**2).sum() * (q**2).sum()))
+
+
+def sim(density: np.ndarray, blurred: np.ndarray) -> float:
+    """Similarity sum min(p, q) of the density and the blurred fixation density, both (H, W) and summing to 1; 0..1."""
+    return float(np.minimum(_float(density), _float(blurred)).sum())
+
+
+def _float(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,151 @@
+"""The frozen backbone: VGG-19 and its taps (Simonyan & Zisserman 2014; taps of Kuemmerer et al. 2016, DeepGaze II)."""
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from entreg import config
+from entreg.errors import DataError, SettingError
+from entreg.features.grid import downsampled
+
+log = logging.getLogger(__name__)
+
+VGG19_CONVOLUTIONS = (2, 2, 4, 4, 4)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Vgg19Taps(nn.Module):
+    """VGG-19 up to the last tap, frozen, in eval mode: images (B, 3, H, W), RGB 0..255, to a list of taps (B, C, h, w).
+
+    Pooling in ceil mode; ReLUs are not in place, so that `conv5_1` is the value before its ReLU.
+    """
+
+    def __init__(self, taps: list[str], downsample: int) -> None:
+        super().__init__()
+        names = [name for name, _ in _vgg19_layers()]
+        unknown = [tap for tap in taps if tap not in names]
+        if unknown or not taps:
+            raise SettingError(f"model.backbone.taps={taps}: {unknown or 'none given'}; VGG-19 has {', '.join(names)}")
+        last = max(names.index(tap) for tap in taps)
+        self.layers = nn.Sequential(OrderedDict(list(_vgg19_layers())[: last + 1]))
+        self.taps, self.downsample = tuple(taps), downsample
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255)
+        self.eval().requires_grad_(False)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        rows, columns = (downsampled(n, self.downsample).to(images.device) for n in images.shape[-2:])
+        x = (images[..., rows[:, None], columns] - self.mean) / self.std
+        if next(self.parameters()).is_contiguous(memory_format=torch.channels_last):
+            x = x.contiguous(memory_format=torch.channels_last)
+        found = {}
+        for name, layer in self.layers.named_children():
+            x = layer(x)
+            if name in self.taps:
+                found[name] = x
+        return [found[tap] for tap in self.taps]
+
+    def tap_sizes(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """(h, w) of each tap for images of `size` (H, W): convolutions keep the size, pools halve it, rounding up."""
+        height, width = (n // self.downsample for n in size)
+        found = {}
+        for name, layer in self.layers.named_children():
+            if isinstance(layer, nn.MaxPool2d):
+                height, width = -(-height // 2), -(-width // 2)
+            found[name] = (height, width)
+        return tuple(found[tap] for tap in self.taps)
+
+    def channels(self) -> int:
+        """Channels of all taps together."""
+        found, width = {}, 3
+        for name, layer in self.layers.named_children():
+            width = layer.out_channels if isinstance(layer, nn.Conv2d) else width
+            found[name] = width
+        return sum(found[tap] for tap in self.taps)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights up to the last tap."""
+        digest = hashlib.sha256()
+        for name, tensor in self.state_dict().items():
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Vgg19Taps:
+    """The backbone with its weights: random, from a local file, or torchvision's by name; the log says which.
+
+    Raises DataError where weights are missing or do not fit; the message names the alternatives.
+    """
+    taps = Vgg19Taps(settings.taps, downsample)
+    convolutions = [layer for layer in taps.layers if isinstance(layer, nn.Conv2d)]
+    if settings.weights is None:
+        generator = torch.Generator().manual_seed(settings.seed)
+        for layer in convolutions:
+            # He et al. 2015: keeps the signal's variance through ReLUs
+            std = math.sqrt(2 / (layer.in_channels * 9))
+            layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * std)
+            layer.bias.zero_()
+        log.warning("backbone: RANDOM WEIGHTS (model.backbone.weights=null). This is a demonstration, not science.")
+        return taps
+    state, source = _find_weights(settings.weights, Path(weights_folder))
+    keys = sorted({key.rsplit(".", 1)[0] for key in state if key.startswith("features.")}, key=lambda k: int(k[9:]))
+    for layer, key in zip(convolutions, keys):
+        weight, bias = state.get(f"{key}.weight"), state.get(f"{key}.bias")
+        if weight is None or bias is None or weight.shape != layer.weight.shape or bias.shape != layer.bias.shape:
+            raise DataError(f"{source}: {key} does not fit VGG-19 (a plain VGG-19 state dict with features.* keys is needed)")
+        layer.weight.copy_(weight.float())
+        layer.bias.copy_(bias.float())
+    if len(keys) < len(convolutions):
+        raise DataError(f"{source}: {len(keys)} convolutions found, the taps need {len(convolutions)} (features.* keys of VGG-19)")
+    log.info("backbone: VGG-19 weights from %s", source)
+    return taps
+
+
+def _vgg19_layers():
+    width = 3
+    for block, convolutions in enumerate(VGG19_CONVOLUTIONS, start=1):
+        new_width = min(512, 32 * 2**block)
+        for i in range(1, convolutions + 1):
+            yield f"conv{block}_{i}", nn.Conv2d(width, new_width, 3, padding=1)
+            yield f"relu{block}_{i}", nn.ReLU(inplace=False)
+            width = new_width
+        yield f"pool{block}", nn.MaxPool2d(2, ceil_mode=True)
+
+
+def _find_weights(weights: str, folder: Path) -> tuple[dict[str, Tensor], str]:
+    names = torchvision.models.VGG19_Weights.__members__
+    if weights in names:
+        url = names[weights].url
+        for path in (folder / "vgg19_imagenet_features.pth", folder / url.rsplit("/", 1)[1]):
+            if path.is_file():
+                return _load(path), str(path)
+        log.info("backbone: torchvision downloads %s to %s", url, folder)
+        try:
+            return torch.hub.load_state_dict_from_url(url, str(folder), map_location="cpu", check_hash=True), url
+        except OSError as error:
+            raise DataError(
+                f"VGG-19 weights {weights} are neither in {folder} nor to be downloaded ({error}).\n"
+                "  have them elsewhere   paths.weights=FOLDER or model.backbone.weights=FILE\n"
+                "  just want to look     model.backbone.weights=null (random weights, a demonstration)"
+            ) from error
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise DataError(
+            f"model.backbone.weights={weights} is neither a file (looked at {path.absolute()})\n"
+            f"  nor one of torchvision's names ({', '.join(names)}); null means random weights"
+        )
+    return _load(path), str(path)
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise DataError(f"{path}: cannot be read as weights (torch.load with weights_only=True): {error}") from error

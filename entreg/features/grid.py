@@ -1,0 +1,110 @@
+"""Which pixels share a value: the sizes of the published model, walked through once for an image size.
+
+Every resize of the model is nearest neighbour, so its maps are constant on blocks. `Grid` holds the coarsest blocks on
+which all taps are constant (cells) and how they repeat, so that the networks run once a cell instead of once a pixel.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One image axis (rows or columns).
+
+    taps: for each tap the (n,) index of its row at every cell
+    counts: (n,) rows of the readout that a cell stands for
+    map_cells: (m,) the cell at every row of the blurred map
+    map_counts: (m,) image pixels that a row of the blurred map stands for
+    center_bias: (m,) the pixel whose centre bias a row of the blurred map reads
+    """
+
+    taps: tuple[Tensor, ...]
+    counts: Tensor
+    map_cells: Tensor
+    map_counts: Tensor
+    center_bias: Tensor
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows and columns of the cells for images of one size (H, W)."""
+
+    size: tuple[int, int]
+    rows: Axis
+    columns: Axis
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return len(self.rows.counts) * len(self.columns.counts)
+
+    def weights(self) -> Tensor | None:
+        """(cells,) share of the readout's positions that each cell stands for; None where all are equal."""
+        counts = (self.rows.counts[:, None] * self.columns.counts).flatten()
+        return None if (counts == counts[0]).all() else counts / counts.sum()
+
+    def gather(self, taps: list[Tensor]) -> Tensor:
+        """Taps (B, C_k, h_k, w_k) at every cell, positions-major: (B, cells, sum of C_k)."""
+        cells = [
+            tap.permute(0, 2, 3, 1)[:, y[:, None], x]
+            for tap, y, x in zip(taps, self.rows.taps, self.columns.taps, strict=True)
+        ]
+        return torch.cat(cells, -1).flatten(1, 2)
+
+
+@lru_cache(maxsize=64)
+def grid_of(
+    size: tuple[int, int], tap_sizes: tuple[tuple[int, int], ...], downsample: int, readout_factor: int, map_factor: int
+) -> Grid:
+    """The grid of images of `size` (H, W) whose taps have `tap_sizes` (h_k, w_k)."""
+    rows, columns = (
+        _axis(size[i], tuple(tap[i] for tap in tap_sizes), downsample, readout_factor, map_factor) for i in (0, 1)
+    )
+    return Grid(size, rows, columns)
+
+
+def downsampled(length: int, factor: int) -> Tensor:
+    """Source index of each pixel after a nearest resize by 1/factor: floor(length/factor) of them, index floor(i*factor)."""
+    return _resample(length, scale_factor=1 / factor)
+
+
+def resized(length: int, new_length: int) -> Tensor:
+    """Source index (new_length,) of each pixel after a nearest resize to `new_length`."""
+    return _resample(length, size=new_length)
+
+
+def normalised(features: Tensor, weights: Tensor | None) -> Tensor:
+    """Features (B, cells, C) with mean 0 and variance 1 over cells and channels together, one pair an image.
+
+    The published layer normalisation (eps 1e-12) without its affine part. weights: see `Grid.weights`.
+    """
+    if weights is None:
+        return F.layer_norm(features, features.shape[1:], eps=1e-12)
+    weights = (weights.to(features) / features.shape[2])[:, None]
+    centred = features - (weights * features).sum((1, 2), keepdim=True)
+    return centred * ((weights * centred.square()).sum((1, 2), keepdim=True) + 1e-12).rsqrt()
+
+
+def _resample(length: int, **to: float) -> Tensor:
+    # PyTorch is asked rather than imitated: its rounding is the published model's rounding
+    return F.interpolate(torch.arange(length, dtype=torch.float64)[None, None], mode="nearest", **to)[0, 0].long()
+
+
+def _axis(length: int, taps: tuple[int, ...], downsample: int, readout_factor: int, map_factor: int) -> Axis:
+    readout = -(-length // (downsample * readout_factor))
+    sources = torch.stack([resized(tap, readout) for tap in taps])
+    # neighbouring readout rows that read the same row of every tap are one cell
+    new_cell = torch.ones(readout, dtype=torch.bool)
+    new_cell[1:] = (sources[:, 1:] != sources[:, :-1]).any(0)
+    cell = new_cell.cumsum(0) - 1
+    center_bias = downsampled(length, map_factor)
+    map_length = len(center_bias)
+    map_cells = cell[resized(readout, map_length)]
+    map_counts = torch.bincount(resized(map_length, length), minlength=map_length)
+    return Axis(tuple(sources[:, new_cell]), torch.bincount(cell), map_cells, map_counts, center_bias)

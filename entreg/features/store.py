@@ -1,0 +1,266 @@
+"""The backbone's features, computed once an image, memory-mapped, shared by all runs and ranks of a machine.
+
+A store is a folder named by the fingerprint of everything its contents depend on, so nothing stale is ever read. It is
+built under `<fingerprint>.partial` and renamed when complete; a killed build goes on where it was. Each row carries a
+checksum that is tested when a process first reads it.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import mmap
+import os
+import shutil
+import sys
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+from tqdm import tqdm
+
+from entreg.errors import DataError
+from entreg.features.backbone import Vgg19Taps
+from entreg.features.grid import Grid, grid_of, normalised
+
+log = logging.getLogger(__name__)
+
+BYTES = {torch.float16: 2, torch.bfloat16: 2, torch.float32: 4}
+
+
+class Images(Protocol):
+    """What a store is built from."""
+
+    names: list[str]
+    sizes: list[tuple[int, int]]
+    contents: list[str]  # a fingerprint of each image
+
+    def read(self, i: int) -> np.ndarray:
+        """(H, W, 3), RGB 0..255."""
+
+
+class Recipe:
+    """How features come from images: backbone, factors, precisions. It fixes what a row looks like."""
+
+    def __init__(
+        self, backbone: Vgg19Taps, readout_factor: int, map_factor: int, dtype: torch.dtype, precision: torch.dtype
+    ) -> None:
+        self.backbone, self.readout_factor, self.map_factor = backbone, readout_factor, map_factor
+        self.dtype, self.precision = dtype, precision
+        self._weights = backbone.fingerprint()
+
+    def grid(self, size: tuple[int, int]) -> Grid:
+        """The cells of images of `size` (H, W)."""
+        tap_sizes = self.backbone.tap_sizes(size)
+        return grid_of(size, tap_sizes, self.backbone.downsample, self.readout_factor, self.map_factor)
+
+    def row_bytes(self, size: tuple[int, int]) -> int:
+        """Bytes of one image's features."""
+        return self.grid(size).cells * self.backbone.channels() * BYTES[self.dtype]
+
+    def describe(self) -> dict:
+        """What, beside the images, the contents of a store depend on."""
+        return {
+            "backbone": "vgg19", "weights_sha256": self._weights, "taps": list(self.backbone.taps),
+            "downsample": self.backbone.downsample, "readout_factor": self.readout_factor,
+            "dtype": str(self.dtype), "backbone_precision": str(self.precision), "layout": 1,
+        }
+
+    @torch.inference_mode()
+    def rows(self, images: list[np.ndarray], device: torch.device) -> Tensor:
+        """(B, cells, C) normalised features of images of one size, as stored, on the CPU."""
+        batch = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in images]).to(device).float()
+        grid = self.grid(tuple(batch.shape[-2:]))
+        with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
+            taps = self.backbone(batch)
+        return normalised(grid.gather([tap.float() for tap in taps]), grid.weights()).to(self.dtype).cpu()
+
+
+class Store:
+    """Features of a list of images, in its order."""
+
+    def __init__(self, folder: Path, images: Images, recipe: Recipe) -> None:
+        """Opens a complete store. DataError where a file is missing or has the wrong size."""
+        self.recipe, self.sizes, self.names, self.folder = recipe, images.sizes, images.names, folder
+        self._place, counts = _places(images.sizes)
+        self._maps: dict[tuple[int, int], mmap.mmap] = {}
+        for size, count in counts.items():
+            path, expected = folder / _file_name(size), count * recipe.row_bytes(size)
+            found = path.stat().st_size if path.is_file() else -1
+            if found != expected:
+                raise DataError(f"{path}: {max(found, 0)} bytes where {expected} belong; {_remove(folder)}")
+            with open(path, "rb") as file:
+                self._maps[size] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        self._checksums = np.fromfile(folder / "checksums.bin", dtype=np.int64)
+        if len(self._checksums) != len(images.sizes):
+            raise DataError(f"{folder / 'checksums.bin'}: {len(self._checksums)} entries for {len(images.sizes)} images; {_remove(folder)}")
+        self._verified = np.zeros(len(images.sizes), dtype=bool)
+
+    def __getitem__(self, i: int) -> Tensor:
+        """(cells, C) features of image i: a view of the file, nothing is copied. DataError where they are damaged."""
+        size, row = self._place[i]
+        length = self.recipe.row_bytes(size)
+        if not self._verified[i]:
+            with memoryview(self._maps[size])[row * length : (row + 1) * length] as view:
+                if zlib.crc32(view) + 1 != self._checksums[i]:
+                    raise DataError(f"{self.folder / _file_name(size)}: features of {self.names[i]} are damaged (checksum); {_remove(self.folder)}")
+            self._verified[i] = True
+        count = length // BYTES[self.recipe.dtype]
+        flat = torch.frombuffer(self._maps[size], dtype=self.recipe.dtype, count=count, offset=row * length)
+        return flat.view(self.recipe.grid(size).cells, -1)
+
+    def prefetch(self, items: list[int]) -> None:
+        """Asks the system to read these images' features from the disk while something else is computed."""
+        for i in items:
+            size, row = self._place[i]
+            length = self.recipe.row_bytes(size)
+            start = row * length // mmap.PAGESIZE * mmap.PAGESIZE
+            self._maps[size].madvise(mmap.MADV_WILLNEED, start, (row + 1) * length - start)
+
+
+def open_store(images: Images, recipe: Recipe, folder: Path, device: torch.device, workers: int, ranks) -> Store:
+    """The store of these images under `folder`; built first, by all ranks together, where it does not exist.
+
+    Several runs may call this at once: one builds, the others wait. Raises DataError for an image that cannot be read
+    and for a disk that is too small.
+    """
+    fingerprint = hashlib.sha256(
+        json.dumps([recipe.describe(), images.contents, images.sizes], sort_keys=True).encode()
+    ).hexdigest()[:20]
+    final = folder / fingerprint
+    lock = FileLock(f"{final}.lock")
+    if not final.is_dir():
+        if ranks.is_first:
+            folder.mkdir(parents=True, exist_ok=True)
+            log.info("features: %s is not there; waiting for its lock and building it", final)
+            lock.acquire()
+        # every rank must come to the same conclusion, so the first one's look, under the lock, counts
+        missing = ranks.gather(not final.is_dir())[0]
+        try:
+            if missing:
+                _build(images, recipe, final, device, workers, ranks)
+        finally:
+            if ranks.is_first:
+                lock.release()
+    return Store(final, images, recipe)
+
+
+def _build(images: Images, recipe: Recipe, final: Path, device: torch.device, workers: int, ranks) -> None:
+    partial = final.with_suffix(".partial")
+    place, counts = _places(images.sizes)
+    if ranks.is_first:
+        _allocate(partial, counts, len(place), recipe)
+    ranks.barrier()
+    backbone = recipe.backbone.to(device=device, memory_format=torch.channels_last)
+    checksums = np.fromfile(partial / "checksums.bin", dtype=np.int64)
+    files = {size: os.open(partial / _file_name(size), os.O_RDWR) for size in counts}
+    table = os.open(partial / "checksums.bin", os.O_RDWR)
+    try:
+        mine = ranks.mine([i for i in range(len(place)) if not _is_done(files, place[i], checksums[i], recipe)])
+        # batches of one size; the CPU gains nothing from more than one image
+        batches = list(_batches(mine, images.sizes, 16 if device.type == "cuda" else 1))
+        show = ranks.is_first and sys.stderr.isatty()
+        bar = tqdm(total=len(mine), desc="features", unit="image", disable=not show, smoothing=0.05)
+        with ThreadPoolExecutor(workers) as pool:
+            for batch, read in _ahead(pool, images, batches, 2 * workers):
+                for i, row in zip(batch, recipe.rows(read, device)):
+                    size, position = place[i]
+                    data = row.contiguous().view(torch.uint8).numpy()
+                    _write(files[size], data, position * data.nbytes, partial)
+                    # 0 means "not there yet", so checksums are kept plus one
+                    _write(table, np.array([zlib.crc32(data) + 1], dtype=np.int64), i * 8, partial)
+                bar.update(len(batch))
+        bar.close()
+        for handle in (*files.values(), table):
+            os.fsync(handle)
+    finally:
+        for handle in (*files.values(), table):
+            os.close(handle)
+    backbone.to("cpu")
+    ranks.barrier()
+    if ranks.is_first:
+        (partial / "recipe.json").write_text(json.dumps(recipe.describe() | {"images": images.names}, indent=1))
+        os.replace(partial, final)
+        log.info("features: %s complete", final)
+    ranks.barrier()
+
+
+def _allocate(partial: Path, counts: dict[tuple[int, int], int], images: int, recipe: Recipe) -> None:
+    needed = sum(count * recipe.row_bytes(size) for size, count in counts.items())
+    resumed = partial.is_dir()
+    partial.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(partial).free + sum(file.stat().st_blocks * 512 for file in partial.iterdir())
+    log.info("features: %d images, %.2f GB in %s (%.0f GB free)%s", images, needed / 1e9, partial.parent, free / 1e9,
+             "; a build that was cut short goes on" if resumed else "")
+    if needed > free:
+        raise DataError(
+            f"{partial.parent}: the features need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free.\n"
+            "  keep them elsewhere   paths.store=FOLDER\n  remove old ones       make clean-store"
+        )
+    try:
+        for size, count in counts.items():
+            with open(partial / _file_name(size), "ab") as file:
+                # really taken now: a full disk is found here, not in the middle
+                os.posix_fallocate(file.fileno(), 0, count * recipe.row_bytes(size))
+        with open(partial / "checksums.bin", "ab") as file:
+            os.posix_fallocate(file.fileno(), 0, images * 8)
+    except OSError as error:
+        raise DataError(f"{partial}: {needed / 1e9:.2f} GB cannot be taken: {error.strerror}; paths.store=FOLDER") from error
+
+
+def _is_done(files: dict, place: tuple, checksum: int, recipe: Recipe) -> bool:
+    if checksum == 0:
+        return False
+    size, position = place
+    length = recipe.row_bytes(size)
+    return zlib.crc32(os.pread(files[size], length, position * length)) + 1 == checksum
+
+
+def _ahead(pool: ThreadPoolExecutor, images: Images, batches: list[list[int]], depth: int) -> Iterator:
+    """Batches with their images, decoded up to `depth` batches ahead."""
+    waiting = []
+    for batch in batches:
+        waiting.append((batch, [pool.submit(images.read, i) for i in batch]))
+        if len(waiting) > depth:
+            first, futures = waiting.pop(0)
+            yield first, [future.result() for future in futures]
+    for first, futures in waiting:
+        yield first, [future.result() for future in futures]
+
+
+def _batches(items: list[int], sizes: list[tuple[int, int]], length: int) -> Iterator[list[int]]:
+    for size in sorted(set(sizes[i] for i in items)):
+        same = [i for i in items if sizes[i] == size]
+        yield from (same[k : k + length] for k in range(0, len(same), length))
+
+
+def _places(sizes: list[tuple[int, int]]) -> tuple[list[tuple[tuple[int, int], int]], dict[tuple[int, int], int]]:
+    """For each image its size and its row in that size's file; and the rows of each file."""
+    counts: dict[tuple[int, int], int] = {}
+    places = []
+    for size in sizes:
+        places.append((size, counts.setdefault(size, 0)))
+        counts[size] += 1
+    return places, counts
+
+
+def _write(handle: int, data: np.ndarray, offset: int, folder: Path) -> None:
+    try:
+        if os.pwrite(handle, data, offset) != data.nbytes:
+            raise OSError("short write")
+    except OSError as error:
+        raise DataError(f"{folder}: writing features failed: {error}; the next run goes on from here") from error
+
+
+def _file_name(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}.bin"
+
+
+def _remove(folder: Path) -> str:
+    return f"remove the folder {folder} (or: make clean-store), the next run builds it again"

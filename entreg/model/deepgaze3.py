@@ -1,0 +1,52 @@
+"""Spatial DeepGaze III (Kuemmerer, Bethge & Wallis 2022, doi 10.1167/jov.22.5.7) from stored features, published names."""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from entreg.features.grid import Grid
+from entreg.model.finalizer import Finalizer
+from entreg.model.log_density import LogDensity
+from entreg.model.readout import FixationSelectionNetwork, Pointwise, SaliencyNetwork
+
+
+class DeepGaze3(nn.Module):
+    """What is learned: readout networks, blur, centre-bias weight. The state dict has the published parameter names.
+
+    channels: of all taps together; sigma_px: initial blur, pixels of the blurred map; seed: of the initial weights.
+    """
+
+    def __init__(self, channels: int, sigma_px: float, seed: int) -> None:
+        super().__init__()
+        self.saliency_network = SaliencyNetwork(channels)
+        self.fixation_selection_network = FixationSelectionNetwork()
+        self.finalizer = Finalizer(sigma_px)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for layer in self.modules():
+                if isinstance(layer, Pointwise):
+                    # PyTorch's default for convolutions: uniform within 1/sqrt(inputs)
+                    bound = 1 / math.sqrt(layer.weight.shape[1])
+                    layer.weight.copy_((torch.rand(layer.weight.shape, generator=generator) * 2 - 1) * bound)
+
+    def forward(
+        self,
+        features: Tensor | Sequence[Tensor],
+        center_bias: Tensor,
+        grid: Grid,
+        precision: torch.dtype = torch.float32,
+    ) -> LogDensity:
+        """Log densities of a batch of images of one size.
+
+        features: (B, cells, C) normalised, as the store holds them; a tensor or a sequence of B tensors
+        center_bias: (B, m_y, m_x) log density in nats at the pixels that `grid` names
+        precision: of the widest product; the rest is float32
+        """
+        weights = grid.weights()
+        weights = None if weights is None else weights.to(center_bias.device)
+        priority = self.saliency_network(features, weights, precision)
+        readout = self.fixation_selection_network(priority, weights)
+        return self.finalizer(readout, center_bias, grid)

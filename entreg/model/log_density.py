@@ -1,0 +1,66 @@
+"""Log densities that are constant on the cells of a grid: exact, and as cheap as the grid."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LogDensity:
+    """A batch of log densities in nats, constant on the cells of a grid, each summing to 1 over the pixels.
+
+    grid: (B, h, w), the log density of every pixel of a cell
+    rows, columns: (h,) and (w,) integers, the pixel rows and columns that a cell stands for; they sum to H and W
+    """
+
+    grid: Tensor
+    rows: Tensor
+    columns: Tensor
+
+    @classmethod
+    def normalised(cls, grid: Tensor, rows: Tensor, columns: Tensor) -> LogDensity:
+        """The density proportional to exp(grid): grid minus its logsumexp over all H*W pixels."""
+        if (rows == rows[0]).all() and (columns == columns[0]).all():
+            # every cell stands for equally many pixels
+            log_sum = grid.flatten(1).logsumexp(1) + math.log(int(rows[0]) * int(columns[0]))
+        else:
+            log_sum = (grid + (rows[:, None] * columns).to(grid.dtype).log()).flatten(1).logsumexp(1)
+        return cls(grid - log_sum[:, None, None], rows, columns)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return int(self.rows.sum()), int(self.columns.sum())
+
+    def at(self, image: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        """Log density (n,) in nats at pixel (y, x) of the batch's image `image`; each (n,) integers."""
+        return self.grid[image, cell_of_pixel(self.rows)[y], cell_of_pixel(self.columns)[x]]
+
+    def entropy_nats(self) -> Tensor:
+        """Shannon entropy -sum p log p over the H*W pixels: (B,), at most log(H*W), which the uniform density reaches.
+
+        Where p is 0 (log density -inf) p log p is 0.
+        """
+        p = self.grid.exp()
+        plogp = torch.where(p > 0, p * self.grid, torch.zeros_like(p))
+        return -(self._pixels() * plogp).sum((-2, -1))
+
+    def full(self) -> Tensor:
+        """(B, H, W): the log density of every pixel."""
+        return self.grid.repeat_interleave(self.rows, -2).repeat_interleave(self.columns, -1)
+
+    def mean(self) -> LogDensity:
+        """The batch's mean density (densities are averaged, not log densities), as a batch of one."""
+        log_mean = self.grid.logsumexp(0, keepdim=True) - math.log(len(self.grid))
+        return LogDensity(log_mean, self.rows, self.columns)
+
+    def _pixels(self) -> Tensor:
+        return (self.rows[:, None] * self.columns).to(self.grid.dtype)
+
+
+def cell_of_pixel(counts: Tensor) -> Tensor:
+    """(H,) index of the cell that each pixel row (or column) lies in, from the cells' counts (h,)."""
+    return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)

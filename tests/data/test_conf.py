@@ -1,0 +1,57 @@
+"""Every data set's YAML fits its schema and names its loader."""
+from pathlib import Path
+
+import hydra
+import pytest
+from omegaconf import OmegaConf
+
+from entreg.config import SCHEMAS, check
+from entreg.errors import UserError
+
+FOLDER = Path(__file__).parents[2] / "conf" / "data"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def composed(name, **more):
+    values = OmegaConf.load(FOLDER / f"{name}.yaml")
+    schema, myself = values.pop("defaults")
+    assert myself == "_self_"
+    paths = {"paths": {"data": "DATA", "store": "STORE"}}
+    return OmegaConf.create(paths | {"data": OmegaConf.merge(SCHEMAS["data", schema], values, more)})
+
+
+def test_all_data_sets_are_there():
+    assert NAMES == ["cat2000", "folder", "mit1003", "osie", "scene50", "synthetic", "synthetic_ood"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_fits_its_schema_and_opens_with_what_it_is(name):
+    cfg = composed(name, **({"root": "MINE"} if name == "folder" else {}))
+    OmegaConf.resolve(cfg)
+    check(cfg.data)
+    assert cfg.data.name == name
+    assert (FOLDER / f"{name}.yaml").read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("synthetic")])
+def test_its_loader_says_what_is_missing(name, tmp_path):
+    settings = OmegaConf.to_object(composed(name, root=str(tmp_path / "nowhere")).data)
+    with pytest.raises(UserError, match="data=synthetic needs none"):
+        hydra.utils.get_method(settings._target_)(settings)
+
+
+@pytest.mark.parametrize("name", ["synthetic", "synthetic_ood"])
+def test_the_synthetic_sets_can_be_drawn(name, tmp_path):
+    settings = OmegaConf.to_object(composed(name, root=str(tmp_path), images=4).data)
+    data = hydra.utils.get_method(settings._target_)(settings)
+    assert (data.stimuli[0].height_px, data.stimuli[0].width_px) == (288, 384)
+
+
+def test_the_out_of_domain_set_differs_in_seed_and_bias():
+    one, other = (composed(name).data for name in ("synthetic", "synthetic_ood"))
+    assert one.seed != other.seed
+    assert (one.bias_x, one.bias_y) == (0.5, 0.5) != (other.bias_x, other.bias_y)
+
+
+def test_your_own_data_need_a_root():
+    assert OmegaConf.is_missing(composed("folder").data, "root")

@@ -1,0 +1,121 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from entreg.data.dataset import DataSet, Fixations, Stimulus
+from entreg.data.geometry import Geometry, resize
+from entreg.errors import DataError
+
+STRETCH, CROP = (Geometry(mode, long_side_px=128, short_side_px=96) for mode in ("stretch", "crop"))
+
+
+def dataset(sizes, image, x, y, subject=None, folder=Path("nowhere")):
+    stimuli = tuple(Stimulus(f"{i}.png", folder / f"{i}.png", h, w) for i, (h, w) in enumerate(sizes))
+    fixations = Fixations(np.array(image), np.array(x, dtype=float), np.array(y, dtype=float), subject)
+    return DataSet("test", stimuli, fixations, dropped={})
+
+
+def test_landscapes_and_portraits_get_their_size_and_squares_count_as_portraits():
+    assert STRETCH.size(600, 800) == (96, 128)
+    assert STRETCH.size(800, 600) == (128, 96)
+    assert STRETCH.size(500, 500) == (128, 96)
+
+
+def test_stretch_is_pillows_bilinear_resize(rng):
+    rgb = rng.integers(0, 256, (300, 410, 3), dtype=np.uint8)
+    assert np.array_equal(STRETCH.image(rgb), np.array(Image.fromarray(rgb).resize((128, 96), Image.BILINEAR)))
+
+
+@pytest.mark.parametrize("geometry", [STRETCH, CROP])
+def test_an_image_of_that_size_is_left_alone(rng, geometry):
+    rgb = rng.integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    assert np.array_equal(geometry.image(rgb), rgb)
+    x, y = geometry.points(np.array([0, 127.9]), np.array([0, 95.9]), 96, 128)
+    assert x.tolist() == [0, 127.9] and y.tolist() == [0, 95.9]
+
+
+def test_stretched_fixations_scale_by_side():
+    x, y = STRETCH.points(np.array([400.0]), np.array([150.0]), 600, 800)
+    assert (x.item(), y.item()) == (64.0, 24.0)
+
+
+def test_cropped_fixations_keep_the_aspect():
+    # 400 x 150: scaled by 96 / 150 = 0.64 to 256 x 96, of which 64 are cut off at the left and at the right
+    x, y = CROP.points(np.array([200.0, 100.0, 300.0]), np.array([75.0, 0.0, 150.0]), 150, 400)
+    assert x.tolist() == pytest.approx([64, 0, 128])
+    assert y.tolist() == pytest.approx([48, 0, 96])
+    # a portrait of 96 x 256 becomes one of 96 x 128: 64 are cut off at the top and at the bottom
+    x, y = CROP.points(np.array([10.0]), np.array([65.0]), 256, 96)
+    assert (x.item(), y.item()) == pytest.approx((10, 1))
+
+
+@pytest.mark.parametrize("geometry", [STRETCH, CROP])
+@pytest.mark.parametrize("height, width", [(60, 100), (300, 260), (200, 200), (100, 301)])
+def test_a_spot_and_the_fixation_on_it_go_to_the_same_place(geometry, height, width):
+    """The spot's centre of mass in the resized image is where the fixation goes."""
+    rgb = np.zeros((height, width, 3), np.uint8)
+    row, column = height // 2 + 7, width // 2 - 9
+    rgb[row - 4: row + 5, column - 4: column + 5] = 255  # centred on the pixel's centre
+    x, y = geometry.points(np.array([column + 0.5]), np.array([row + 0.5]), height, width)
+    resized = geometry.image(rgb)
+    assert resized.shape == (*geometry.size(height, width), 3) and resized.dtype == np.uint8
+    mass = resized[..., 0] / resized[..., 0].sum(dtype=float)
+    assert mass.sum(0) @ (np.arange(mass.shape[1]) + 0.5) == pytest.approx(x.item(), abs=0.1)
+    assert mass.sum(1) @ (np.arange(mass.shape[0]) + 0.5) == pytest.approx(y.item(), abs=0.1)
+
+
+@pytest.mark.parametrize("geometry", [STRETCH, CROP])
+@pytest.mark.parametrize("height, width", [(60, 100), (1023, 767), (97, 98)])
+def test_points_go_there_and_back(rng, geometry, height, width):
+    x, y = rng.uniform(0, width, 100), rng.uniform(0, height, 100)
+    there_x, there_y = geometry.points(x, y, height, width)
+    corners = geometry.points(np.array([0.0, width]), np.array([0.0, height]), height, width)
+    scale_x, scale_y = (np.diff(c).item() / side for c, side in zip(corners, (width, height)))
+    assert (there_x - corners[0][0]) / scale_x == pytest.approx(x)
+    assert (there_y - corners[1][0]) / scale_y == pytest.approx(y)
+    if geometry is CROP:
+        assert scale_x == pytest.approx(scale_y)
+
+
+def test_a_resized_data_set_knows_each_images_fixations():
+    data = dataset([(192, 256), (10, 10), (256, 192)], [0, 0, 2], [4.5, 255.9, 3], [2, 191.9, 5], np.array([7, 8, 9]))
+    resized = resize(data, STRETCH)
+    assert resized.sizes == [(96, 128), (128, 96), (128, 96)]
+    assert resized.offsets.tolist() == [0, 2, 2, 3]
+    assert [[part.tolist() for part in resized.fixations(i)] for i in range(3)] == [
+        [[1, 95], [2, 127]], [[], []], [[2], [1]],
+    ]
+    assert resized.fixations(0)[0].dtype == np.int64
+    assert resized.subject.tolist() == [7, 8, 9]
+    assert resized.n_outside == 0
+
+
+def test_fixations_that_the_crop_cuts_off_are_dropped_and_counted():
+    # 256 x 96 becomes 128 x 96: x below 64 and from 192 on is cut off
+    data = dataset([(96, 256), (96, 128)], [0, 0, 0, 0, 1], [63.9, 64, 191.9, 192, 5], [1, 2, 3, 4, 5], np.arange(5))
+    resized = resize(data, CROP)
+    assert resized.n_outside == 2
+    assert resized.x.tolist() == pytest.approx([0, 127.9, 5])
+    assert resized.subject.tolist() == [1, 2, 4]
+    assert resized.offsets.tolist() == [0, 2, 3]
+    assert resize(data, STRETCH).n_outside == 0
+
+
+def test_the_last_fixation_of_an_image_stays_inside_it(rng):
+    sizes = [tuple(rng.integers(30, 2000, 2)) for _ in range(300)]
+    x, y = ([np.nextafter(float(size[side]), 0) for size in sizes] for side in (1, 0))
+    resized = resize(dataset(sizes, range(300), x, y), STRETCH)
+    for i, (H, W) in enumerate(resized.sizes):
+        rows, columns = resized.fixations(i)
+        assert np.all(rows < H) and np.all(columns < W)
+
+
+def test_images_are_read_resized(tmp_path, rng):
+    rgb = rng.integers(0, 256, (60, 100, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "0.png")
+    resized = resize(dataset([(60, 100), (60, 100)], [0], [1], [1], folder=tmp_path), CROP)
+    assert np.array_equal(resized.read(0), CROP.image(rgb))
+    with pytest.raises(DataError, match="1.png is missing"):
+        resized.read(1)

@@ -1,0 +1,134 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+
+from entreg.evaluate import metrics
+from entreg.model.log_density import LogDensity
+
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+class Photo:
+    """One of the four images of the golden vectors and the fixations on it."""
+
+    def __init__(self, k):
+        self.log_density, self.log_prior = GOLDEN[f"log_density_{k}"], GOLDEN[f"prior_{k}"]
+        self.height, self.width = self.log_density.shape
+        self.of_image = GOLDEN["n"] == k
+        self.y = np.floor(GOLDEN["y"][self.of_image]).astype(int)
+        self.x = np.floor(GOLDEN["x"][self.of_image]).astype(int)
+        self.at = self.log_density[self.y, self.x]
+        self.prior_at = self.log_prior[self.y, self.x]
+
+
+PHOTOS = [Photo(k) for k in range(4)]
+
+
+def mean_over_images(of_photo):
+    return np.mean([np.mean(of_photo(photo)) for photo in PHOTOS])
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_ig_nss_and_auc_are_pysaliencys(photo):
+    expected = {name: GOLDEN[f"{name}_per_fixation{unit}"][photo.of_image]
+                for name, unit in (("ig_center", "_bits"), ("nss", ""), ("auc", ""))}
+    np.testing.assert_allclose(metrics.ig_bits(photo.at, photo.prior_at), expected["ig_center"], atol=1e-12)
+    np.testing.assert_allclose(metrics.nss(photo.at, photo.log_density), expected["nss"], atol=1e-12)
+    np.testing.assert_allclose(metrics.auc(photo.at, photo.log_density), expected["auc"], atol=1e-12)
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_shuffled_auc_is_pysaliencys(photo):
+    others = ~photo.of_image
+    heights, widths = (np.array([getattr(p, side) for p in PHOTOS])[GOLDEN["n"][others]] for side in ("height", "width"))
+    y = metrics.rescaled_pixels(GOLDEN["y"][others], heights, photo.height)
+    x = metrics.rescaled_pixels(GOLDEN["x"][others], widths, photo.width)
+    expected = GOLDEN["sauc_per_fixation"][photo.of_image]
+    np.testing.assert_allclose(metrics.auc(photo.at, photo.log_density[y, x]), expected, atol=1e-12)
+
+
+def test_means_are_pysaliencys():
+    ig = np.concatenate([metrics.ig_bits(p.at, p.prior_at) for p in PHOTOS])
+    assert ig.mean() == pytest.approx(float(GOLDEN["ig_center_mean_over_fixations"]), abs=1e-12)
+    for name, of_photo in {
+        "ig_center": lambda p: metrics.ig_bits(p.at, p.prior_at),
+        "ig_uniform": lambda p: metrics.ll_bits(p.at, p.height, p.width),
+        "auc": lambda p: metrics.auc(p.at, p.log_density),
+        "nss": lambda p: metrics.nss(p.at, p.log_density),
+    }.items():
+        assert mean_over_images(of_photo) == pytest.approx(float(GOLDEN[f"{name}_mean_over_images"]), abs=1e-12), name
+
+
+def test_uniform_density_gains_nothing_and_ranks_nothing():
+    uniform = np.full((48, 64), -np.log(48 * 64))
+    at = uniform[[3, 40], [60, 2]]
+    np.testing.assert_allclose(metrics.ll_bits(at, 48, 64), 0, atol=1e-12)
+    np.testing.assert_array_equal(metrics.auc(at, uniform), 0.5)
+    np.testing.assert_array_equal(metrics.nss(at, uniform), 0)
+    assert metrics.cc(np.exp(uniform), np.eye(48, 64) / 48) == 0
+
+
+def test_twice_the_density_is_one_bit():
+    assert metrics.ig_bits(np.log([0.5]), np.log([0.25])) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_ig_is_the_difference_of_the_two_divergences(photo):
+    y, x = np.append(photo.y, photo.y[:3]), np.append(photo.x, photo.x[:3])  # three pixels fixated once more
+    at, prior_at = photo.log_density[y, x], photo.log_prior[y, x]
+    difference = metrics.kl_bits(prior_at, y, x) - metrics.kl_bits(at, y, x)
+    assert metrics.ig_bits(at, prior_at).mean() == pytest.approx(difference, abs=1e-12)
+
+
+def test_kl_counts_a_pixel_fixated_twice_twice():
+    # h = (2/3, 1/3), p = (1/2, 1/4): both ratios are 4/3
+    at = np.log([0.5, 0.25, 0.5])
+    assert metrics.kl_bits(at, np.array([7, 1, 7]), np.array([2, 2, 2])) == pytest.approx(np.log2(4 / 3))
+
+
+def test_auc_counts_pairs_and_half_of_ties(rng):
+    log_density = np.log(rng.integers(1, 5, (6, 7)) / 100)  # four values: many ties
+    at = log_density[[0, 2, 5], [1, 6, 3]]
+    pairs = [[1.0 if pixel < value else 0.5 if pixel == value else 0.0 for pixel in log_density.ravel()] for value in at]
+    np.testing.assert_allclose(metrics.auc(at, log_density), np.mean(pairs, axis=1), atol=1e-15)
+
+
+def test_cells_give_what_their_pixels_give(rng):
+    rows, columns = torch.tensor([4, 3, 4, 4]), torch.tensor([4, 4, 4, 4, 2])
+    density = LogDensity.normalised(torch.tensor(rng.normal(size=(1, 4, 5))), rows, columns)
+    cells, full = density.grid[0].numpy(), density.full()[0].numpy()
+    pixels = (rows[:, None] * columns).numpy()
+    at = full[[0, 14, 9], [17, 3, 3]]
+    for metric in (metrics.auc, metrics.nss):
+        np.testing.assert_allclose(metric(at, cells, pixels), metric(at, full), atol=1e-12)
+
+
+def test_scaled_fixations_stay_inside():
+    position = np.array([0.0, 0.999, np.nextafter(300.0, 0)])
+    np.testing.assert_array_equal(metrics.rescaled_pixels(position, 300, 600), [0, 1, 599])
+    np.testing.assert_array_equal(metrics.rescaled_pixels(position, 300, 100), [0, 0, 99])
+
+
+def test_blurred_density_is_scipys_filter(rng):
+    y, x = rng.integers(0, 40, 9), rng.integers(0, 50, 9)
+    y[1], x[1] = y[0], x[0]
+    counts = np.zeros((40, 50))
+    np.add.at(counts, (y, x), 1)
+    expected = scipy.ndimage.gaussian_filter(counts, 3.0, mode="constant", truncate=20)
+    np.testing.assert_allclose(metrics.blurred_density(y, x, 40, 50, 3.0), expected / expected.sum(), atol=1e-12)
+
+
+def test_cc_is_numpys_and_sim_is_the_shared_mass(rng):
+    p, q = rng.dirichlet(np.ones(30)).reshape(5, 6), rng.dirichlet(np.ones(30)).reshape(5, 6)
+    assert metrics.cc(p, q) == pytest.approx(np.corrcoef(p.ravel(), q.ravel())[0, 1], abs=1e-12)
+    assert metrics.sim(p, p) == pytest.approx(1)
+    assert metrics.sim(np.array([[0.5, 0.5, 0.0]]), np.array([[0.2, 0.0, 0.8]])) == pytest.approx(0.2)
+    assert metrics.sim(p, q) == pytest.approx(1 - np.abs(p - q).sum() / 2)
