@@ -19,10 +19,10 @@ eval: $(ready)   ## judges the newest sweep
 	$(python) train.py task=evaluate
 
 test-slow: $(ready) ## the tests that take minutes
-	$(python) -m pytest -m slow
+	$(python) -m pytest -m 'slow and not slurm'
 
 test-slurm: $(ready) ## the tests on a real single-node SLURM (root; Debian: slurmctld slurmd slurm-client munge)
-	$(python) -m pytest -m slurm
+	$(python) -m pytest -m slurm -n 0
 
 bench: $(ready)  ## measures speed and exactness side by side, writes bench/bench.json and growth.png
 	$(python) -m tests.bench

@@ -7,6 +7,7 @@ object to the task, below which nobody sees a DictConfig.
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, List, Optional
@@ -348,4 +349,4 @@ def _make_paths_absolute(node: Any) -> None:
         if dataclasses.is_dataclass(value):
             _make_paths_absolute(value)
         elif item.metadata.get("path") and value is not None:
-            setattr(node, item.name, str(Path(value).expanduser().absolute()))
+            setattr(node, item.name, os.path.abspath(Path(value).expanduser()))

@@ -34,7 +34,7 @@ def nll_nats(density: LogDensity, image: Tensor, y: Tensor, x: Tensor, weights: 
     weights: (B,) of a fixation on each image, see `fixation_weights`; a rank's shares add up over the ranks
     """
     log_p = density.at(image, y, x)
-    return -weights * torch.zeros_like(weights).index_add(0, image, log_p)
+    return -weights * log_p.new_zeros(len(weights)).index_add(0, image, log_p)
 
 
 def bias_entropy_nats(

@@ -57,7 +57,7 @@ def _layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _blur(x: Tensor, sigma: Tensor) -> Tensor:
-    radius = math.ceil(3 * float(sigma))
+    radius = math.ceil(3 * float(sigma.detach()))
     offsets = torch.arange(-radius, radius + 1, dtype=x.dtype)
     kernel = (-(offsets**2) / (2 * sigma**2)).exp()
     kernel = kernel / kernel.sum()

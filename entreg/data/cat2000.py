@@ -1,4 +1,4 @@
-"""CAT2000's training set (Borji & Itti 2015): 20 categories of 100 images, 18 observers an image, 5 s of free viewing."""
+"""CAT2000's training set (Borji & Itti 2015): 20 categories of 100 images, 18 observers an image, 5 s each."""
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +47,8 @@ def load(settings: Cat2000) -> DataSet:
     image = np.repeat(np.arange(len(read)), [len(x) for _, x, _ in read])
     x, y = (np.concatenate([row[i] for row in read]) for i in (1, 2))
     fixations, outside = sorted_fixations(stimuli, image, x, y, None)
-    return DataSet(settings.name, stimuli, fixations, {"outside the image": outside}, _notes(root, len(found), len(pairs)))
+    notes = _notes(root, len(found), len(pairs))
+    return DataSet(settings.name, stimuli, fixations, {"outside the image": outside}, notes)
 
 
 def _is_stimulus(path: Path) -> bool:

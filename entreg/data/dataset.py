@@ -54,7 +54,7 @@ class DataSet:
 
 def natural_order(name: str) -> list:
     """Sort key that orders i2 before i10, as pysaliency orders MIT1003."""
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", name)]
+    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)]
 
 
 def sorted_fixations(

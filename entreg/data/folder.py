@@ -28,7 +28,7 @@ def load(settings: Folder) -> DataSet:
     root = Path(settings.root or "")
     table, pictures = root / "fixations.csv", root / "stimuli"
     if not (settings.root and table.is_file() and pictures.is_dir()):
-        raise _missing(settings, "no fixations.csv there" if pictures.is_dir() else "no folder stimuli there")
+        raise _missing(settings, "no folder stimuli there" if not pictures.is_dir() else "no fixations.csv there")
 
     rows = list(_rows(table))
     if not rows:
@@ -39,9 +39,9 @@ def load(settings: Folder) -> DataSet:
         raise _missing(settings, "no image in stimuli")
     lost = [row for row in rows if row[1] not in paths]
     if lost:
-        names = len({row[1] for row in lost})
+        line, name, count = *lost[0][:2], len({row[1] for row in lost})
         raise DataError(
-            f"{table}, line {lost[0][0]}: no image {lost[0][1]!r} in {pictures} ({names} such name{'s' * (names > 1)}). "
+            f"{table}, line {line}: no image {name!r} in {pictures} ({count} such name{'s' * (count > 1)}). "
             "The column image holds paths below stimuli/, with their extension."
         )
 
@@ -101,7 +101,7 @@ def _number(text: str, column: str, table: Path, line: int) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise DataError(f"{table}, line {line}: {column} is {text!r}, not a finite number; leave out rows without a fixation")
+        raise DataError(f"{table}, line {line}: {column} is {text!r}, not a finite number; leave out such rows")
     return value
 
 
@@ -128,7 +128,7 @@ def _subjects(names: list[str | None]) -> np.ndarray | None:
 
 def _missing(settings: Folder, what: str) -> DataError:
     return DataError(
-        f"The data set {settings.name} is not at {settings.root}: {what}.\n"
+        f"The data set {settings.name} is not at {settings.root or 'any place (root is not set)'}: {what}.\n"
         "  have it elsewhere   data.root=PATH (ood.root=PATH where it is the out-of-domain set)\n"
         "  do not have it      put images into stimuli/ and image,x,y (and subject,order) into fixations.csv there;\n"
         "                      conf/data/ says where the published sets are to be had\n"

@@ -38,7 +38,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"{path} is missing") from None
     except MemoryError:
         raise
-    except Exception as error:  # what a damaged file raises depends on the decoder: OSError, SyntaxError, struct.error...
+    except Exception as error:  # a damaged file raises OSError, SyntaxError, struct.error or whatever else
         raise DataError(f"{path} cannot be read as an image: {error}") from error
 
 

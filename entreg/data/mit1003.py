@@ -42,7 +42,8 @@ def load(settings: Mit1003) -> DataSet:
     image = np.repeat(np.arange(len(read)), [len(x) for _, x, _ in read])
     x, y = (np.concatenate([row[i] for row in read]) for i in (1, 2))
     fixations, outside = sorted_fixations(stimuli, image, x, y, None)
-    return DataSet(settings.name, stimuli, fixations, {"outside the image": outside}, _notes(root, len(found), len(pairs)))
+    notes = _notes(root, len(found), len(pairs))
+    return DataSet(settings.name, stimuli, fixations, {"outside the image": outside}, notes)
 
 
 def _read(pair: tuple[Path, Path]) -> tuple[Stimulus, np.ndarray, np.ndarray]:

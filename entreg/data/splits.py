@@ -13,7 +13,10 @@ log = logging.getLogger(__name__)
 
 
 def chosen(n: int, settings: Data) -> np.ndarray:
-    """Ascending indices of the used images among the n found: a draw of `sample` by sample_seed, then the first `limit`."""
+    """Ascending indices of the images used of the n found: `sample` drawn by sample_seed, then the first `limit`.
+
+    Where fewer than `sample` were found, as in a partial copy, all are used and a warning says so.
+    """
     images = np.arange(n)
     if settings.sample is not None and settings.sample < n:
         images = np.sort(np.random.RandomState(settings.sample_seed).choice(n, settings.sample, replace=False))
@@ -43,8 +46,7 @@ def split(n: int, settings: Data) -> tuple[np.ndarray, np.ndarray]:
     if not len(validation) or not len(training):
         part = "validation" if not len(validation) else "training"
         raise SettingError(
-            f"{settings.name}: with {n} images, data.folds={settings.folds} and data.fold={settings.fold} the {part} part "
-            f"is empty: choose a smaller data.fold or data.folds, or more images (data.limit={settings.limit}, "
-            f"data.sample={settings.sample})".replace("=None", "=null")
+            f"{settings.name}: with {n} images, data.folds={settings.folds} and data.fold={settings.fold} the {part} "
+            "part is empty: choose a smaller data.fold or data.folds, or more images (data.limit, data.sample)"
         )
     return training, validation

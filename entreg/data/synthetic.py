@@ -81,7 +81,7 @@ def _gaussian(height: int, width: int, x: float, y: float, sigma_x: float, sigma
 def _drawn(settings: Synthetic) -> Path:
     """Folder of the set, drawn if need be. It appears at once and whole, whoever else starts or is killed meanwhile."""
     if settings.root is None:
-        raise SettingError(f"{settings.name}: the synthetic images need a folder to be drawn into: data.root=PATH (or ood.root=PATH)")
+        raise SettingError(f"{settings.name}: no folder to draw the images into: data.root=PATH (or ood.root=PATH)")
     folder = Path(settings.root) / _fingerprint(settings)
     if folder.is_dir():
         return folder
@@ -90,7 +90,7 @@ def _drawn(settings: Synthetic) -> Path:
         with FileLock(f"{folder}.lock"):
             if not folder.is_dir():
                 partial = folder.with_name(f"{folder.name}.partial")
-                shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: the lock says nobody is at it
+                shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: we hold the lock
                 partial.mkdir()
                 _draw(settings, partial)
                 os.replace(partial, folder)

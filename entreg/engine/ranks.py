@@ -6,7 +6,8 @@ import logging
 import os
 import pickle
 import signal
-import sys
+import tempfile
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as distributed_functional
+from hydra.errors import CompactHydraException
 from torch import Tensor
 
 from entreg.config import Config
@@ -30,8 +31,11 @@ log = logging.getLogger(__name__)
 PATIENCE = datetime.timedelta(hours=24)
 
 
-class RankFailed(RuntimeError):
-    """A rank of a run failed; the message has its number and traceback. Can be pickled, unlike torch's own error."""
+class RankFailed(CompactHydraException):
+    """A rank of a run failed; the message has its number and traceback, so Hydra need not print another one.
+
+    Can be pickled for the client that waits for a job, unlike torch's own error.
+    """
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Ranks:
 
     def differentiable_sum(self, tensor: Tensor) -> Tensor:
         """Sum over ranks through which gradients flow back to every rank."""
-        return distributed_functional.all_reduce(tensor) if self.count > 1 else tensor
+        return _Sum.apply(tensor) if self.count > 1 else tensor
 
     def gather(self, item: Any) -> list:
         """Every rank's item, in the ranks' order, on all ranks."""
@@ -73,12 +77,26 @@ class Ranks:
             dist.barrier()
 
 
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return _Sum.forward(_, gradient)
+
+
 class StopRequest:
     """Whether this process was asked to stop (USR2: a SLURM time-out or preemption); the handler only sets a flag."""
 
     def __init__(self) -> None:
         self.received = False
         self._previous = signal.signal(signal.SIGUSR2, self._receive)
+        # in a started rank it was held back until now, see `_start_ranks`
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
 
     def _receive(self, *_: Any) -> None:
         self.received = True
@@ -132,50 +150,79 @@ def _alone(work: Callable, config: Config, folder: Path, stop: StopRequest, kind
 
 
 def _start_ranks(work: Callable, config: Config, folder: Path, kind: str, devices: int) -> Any:
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     # threads are read from the environment by the children's libraries when they load
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_of(config.hardware, devices)))
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    for name in ("torch.distributed.elastic", "torch.multiprocessing"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     launcher = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
         rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.1,
     )
-    try:
-        results = elastic_launch(launcher, _rank)(work, config, folder, kind)
-    except ChildFailedError as error:
-        raise _plain(error, folder) from None
-    return results[0]
+    # the launcher sets handlers of its own and leaves them there
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)}
+    # SLURM signals every process, and a rank that still loads its libraries has no handler and would die of USR2: ranks
+    # inherit that it is held back, and let it through when they have one. Nothing is lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    ended_by = 0
+    with tempfile.TemporaryDirectory(prefix="entreg-") as failures:
+        try:
+            return elastic_launch(launcher, _rank)(work, config, folder, kind, Path(failures))[0]
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            if failure.exitcode != -signal.SIGTERM:
+                raise _plain(rank, failure, Path(failures)) from None
+            ended_by = signal.SIGTERM
+        except SignalException as error:
+            ended_by = error.sigval
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
+    _end_by(ended_by)
 
 
-def _rank(work: Callable, config: Config, folder: Path, kind: str) -> Any:
-    """A started rank: without handlers of its own, with the first one logging where the parent does."""
+def _end_by(number: int) -> None:
+    """The ranks were ended by a signal from outside: ends this process as the signal would have."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    # in a SLURM job the KILL that follows must find this process: an end of its own before would be taken for the job's,
+    # and a job that is preempted or requeued would not start again
+    while os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
+        signal.pause()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _rank(work: Callable, config: Config, folder: Path, kind: str, failures: Path) -> Any:
+    """A started rank: the first one logs where the parent does, the others do not log."""
     stop = StopRequest()
     rank = int(os.environ["RANK"])
     if rank == 0:
         log_to(folder)
-    else:
-        logging.basicConfig(handlers=[logging.NullHandler()], force=True)
     try:
         return _join(work, config, folder, stop, kind)
     except Exception as error:
-        _failure_file(folder, rank).write_bytes(
-            pickle.dumps((error if isinstance(error, UserError) else None, traceback.format_exc()))
-        )
+        user_error = error if isinstance(error, UserError) else None
+        (failures / str(rank)).write_bytes(pickle.dumps((user_error, traceback.format_exc())))
+        # the launcher reports the first rank that it sees ended, and a rank that was killed makes the others fail
+        time.sleep(1)
         raise
 
 
 def _join(work: Callable, config: Config, folder: Path, stop: StopRequest, kind: str) -> Any:
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    if rank > 0:
+        logging.basicConfig(handlers=[logging.NullHandler()], force=True)
     device = _device(kind, local_rank)
     torch.set_num_threads(threads_of(config.hardware, int(os.environ["LOCAL_WORLD_SIZE"])))
     _initialise()
-    try:
-        return work(Ranks(rank, dist.get_world_size(), device), config, folder, stop)
-    finally:
-        if sys.exc_info()[0] is None:
-            dist.destroy_process_group()
+    result = work(Ranks(rank, dist.get_world_size(), device), config, folder, stop)
+    dist.destroy_process_group()
+    return result
 
 
 def _initialise() -> None:
@@ -192,17 +239,11 @@ def _device(kind: str, local_rank: int) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
-def _failure_file(folder: Path, rank: int) -> Path:
-    return folder / f".failure_of_rank_{rank}"
-
-
-def _plain(error: Any, folder: Path) -> Exception:
-    """torch's error cannot be pickled for the client that waits: the same as a plain one, with rank and traceback."""
-    rank, failure = error.get_first_failure()
-    path = _failure_file(folder, rank)
-    if not path.is_file():
-        return RankFailed(f"rank {rank} ended by signal or exit code {failure.exitcode} ({failure.message})")
-    user_error, text = pickle.loads(path.read_bytes())
-    for left in folder.glob(".failure_of_rank_*"):
-        left.unlink()
-    return user_error or RankFailed(f"rank {rank} failed:\n{text}")
+def _plain(rank: int, failure: Any, failures: Path) -> Exception:
+    """The cause of torch's ChildFailedError, with rank and traceback; a UserError as it is."""
+    # the first to fail is the cause: the others lost their connection to it
+    written = sorted(failures.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    if failure.exitcode < 0 or not written:
+        return RankFailed(f"rank {rank} ended with exit code {failure.exitcode}: {failure.message}")
+    user_error, text = pickle.loads(written[0].read_bytes())
+    return user_error or RankFailed(f"rank {written[0].name} failed:\n{text}")

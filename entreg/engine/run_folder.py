@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import platform
 import subprocess
@@ -74,6 +75,16 @@ def provenance(config: Config, kind: str, fingerprints: dict[str, str]) -> dict[
         "seeds": {"run": config.seed, "split": config.data.split_seed, "sample": config.data.sample_seed},
         "fingerprints": fingerprints,
     }
+
+
+def code_version() -> str:
+    """The commit, and a digest of what differs from it."""
+    here = Path(__file__).parent
+    changes = _git(here, "diff", "HEAD", "--", ":/entreg", ":/conf", ":/train.py")
+    if changes is None:
+        return "unknown (no git)"
+    digest = f" with changes {hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else ""
+    return f"commit {_git(here, 'rev-parse', 'HEAD')}{digest}"
 
 
 def plain(config: Config) -> dict[str, Any]:

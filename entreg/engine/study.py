@@ -24,7 +24,8 @@ from entreg.engine.ranks import Ranks
 from entreg.errors import DataError
 from entreg.features.backbone import build
 from entreg.features.grid import Grid
-from entreg.features.store import Recipe, Store, open_store
+from entreg.features.recipe import Recipe
+from entreg.features.store import Store, open_store
 from entreg.model.center_bias import CenterBias, leave_one_out_maps
 
 log = logging.getLogger(__name__)

@@ -20,12 +20,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from entreg import files
 from entreg.config import Config, resolved
 from entreg.engine import checkpoint, run_folder
-from entreg.engine.ranks import new_study
+from entreg.engine.ranks import RankFailed, new_study
 from entreg.errors import SettingError, UserError
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ FREE_KEYS = (
     "hardware.cpus", "hardware.memory_gb", "hardware.timeout_min", "hardware.partition", "hardware.account",
     "hardware.constraint",
 )
+
+SUBMITTED_CODE = ".submitit/code_version.txt"
 
 
 @dataclass
@@ -51,23 +53,35 @@ _started: list[Sweep] = []
 
 def job(cfg: DictConfig) -> Any:
     """One job: checks its config, runs its task in its folder, leaves failure.txt there where it fails."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
     config = resolved(cfg)
     refuse_other_config(folder, config)
+    submitted = hydra_config.runtime.choices["hydra/launcher"] != "basic"
+    if submitted:
+        _warn_of_other_code(Path(hydra_config.sweep.dir))
     failure = folder / "failure.txt"
     failure.unlink(missing_ok=True)
     try:
         return hydra.utils.get_method(config.task._target_)(config, folder)
     except Exception as error:
-        text = str(error) if isinstance(error, UserError) else traceback.format_exc()
+        known = isinstance(error, (UserError, RankFailed))
+        text = str(error) if known else f"rank {os.environ.get('RANK', 0)} failed:\n{traceback.format_exc()}"
         log.error("%s failed: %s", folder, text)
-        files.write_text(failure, text)
-        if "SUBMITIT_EXECUTOR" in os.environ:
+        if not failure.exists():  # under torchrun the first rank that fails is the cause
+            files.write_text(failure, text)
+        if submitted:
             # Hydra hands the exception to the waiting client and would let SLURM say COMPLETED
             atexit.register(os._exit, 1)
-        if isinstance(error, UserError):
-            raise type(error)(f"{error}\n(run {folder}, log {folder / 'train.log'})") from None
-        raise
+        kind = type(error) if known else RankFailed
+        raise kind(f"{text}\n(run {folder}, log {folder / 'train.log'})") from None
+
+
+def _warn_of_other_code(sweep_folder: Path) -> None:
+    """A job reads code and conf/ when it starts, perhaps long after it was submitted."""
+    then, now = (sweep_folder / SUBMITTED_CODE).read_text().strip(), run_folder.code_version()
+    if then != now:
+        log.warning("the code changed after this job was submitted: then %s, now %s", then, now)
 
 
 def refuse_other_config(folder: Path, config: Config) -> None:
@@ -103,15 +117,22 @@ class Study(Callback):
             self._check(config, launcher, folder, jobs)
         except UserError as error:
             _refuse(str(error))
+        except Exception:
+            _refuse(traceback.format_exc())
+        if launcher != "basic":
+            (folder / SUBMITTED_CODE).parent.mkdir(parents=True, exist_ok=True)
+            files.write_text(folder / SUBMITTED_CODE, run_folder.code_version() + "\n")
         if launcher == "submitit_slurm":
             # a job submitted from inside an allocation must not inherit that allocation's variables
             for name in [n for n in os.environ if n.startswith("SLURM_") and n != "SLURM_CONF"]:
                 del os.environ[name]
+            # since SLURM 22.05 srun does not inherit sbatch's --cpus-per-task
+            os.environ["SRUN_CPUS_PER_TASK"] = str(config.hydra.launcher.cpus_per_task)
         _started.append(Sweep(folder, jobs))
 
     def _check(self, config: DictConfig, launcher: str, folder: Path, jobs: list[list[str]]) -> None:
         loader = GlobalHydra.instance().config_loader()
-        hardware = []
+        base = OmegaConf.to_object(config.hardware)
         for number, overrides in enumerate(jobs):
             composed = loader.load_sweep_config(config, overrides)
             try:
@@ -119,10 +140,12 @@ class Study(Callback):
                 refuse_other_config(folder / str(number), job_config)
             except SettingError as error:
                 raise SettingError(f"job {number} ({' '.join(overrides)}): {error}") from None
-            hardware.append(job_config.hardware)
+            if launcher == "submitit_slurm" and job_config.hardware != base:
+                raise SettingError(
+                    f"job {number} ({' '.join(overrides)}): what is asked of SLURM is read once for all jobs of a sweep, "
+                    "so hardware cannot be swept; submit one sweep for each"
+                )
         if launcher == "submitit_slurm":
-            if any(h != hardware[0] for h in hardware):
-                raise SettingError("what is asked of SLURM is read once a sweep, so hardware cannot be swept; submit one sweep each")
             if shutil.which("sbatch") is None:
                 raise SettingError(
                     "there is no SLURM on this machine (no sbatch). hydra/launcher=submitit_local runs the sweep's jobs "
@@ -139,18 +162,19 @@ def summary() -> Iterator[None]:
     try:
         yield
     finally:
-        for sweep in _started:
+        for sweep in _started if os.environ.get("RANK", "0") == "0" else []:
             print(table(sweep), flush=True)
 
 
 def table(sweep: Sweep) -> str:
-    """Run, overrides, state, validation IG and folder of each run, and the command that evaluates them."""
+    """Run, overrides that are not every run's, state, validation IG and folder; and the command that evaluates them."""
     head = ("run", "overrides", "state", "validation IG (bit/fix)", "folder")
     rows = [head]
     for number, overrides in enumerate(sweep.jobs):
         folder = sweep.folder / str(number)
         state, ig = state_of(folder)
-        rows.append((str(number), " ".join(overrides), state, "" if ig is None else f"{ig:.4f}", _shown(folder)))
+        own = [word for word in overrides if not all(word in job for job in sweep.jobs)]
+        rows.append((str(number), " ".join(own), state, "" if ig is None else f"{ig:.4f}", _shown(folder)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     if any(state_of(sweep.folder / str(number))[1] is not None for number in range(len(sweep.jobs))):
@@ -179,8 +203,9 @@ def _jobs(config: DictConfig) -> list[list[str]]:
 
 
 def _without_hydra(composed: DictConfig) -> Config:
-    cfg = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
-    return resolved(cfg)
+    with read_write(composed), open_dict(composed):
+        del composed["hydra"]
+    return resolved(composed)
 
 
 def _refuse(message: str) -> None:

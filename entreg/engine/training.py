@@ -1,6 +1,7 @@
 """The training loop. It runs on every rank; each takes its slice of every global batch, sums are reduced once a step."""
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import random
@@ -184,7 +185,9 @@ class Trainer:
         members = self.ranks.mine(range(len(uniform)))
         if loss.aggregation == "mean_entropy" and not members:
             return torch.zeros((), device=self.ranks.device)
-        density = self._bias_maps(size, members, uniform_center_bias=loss.center_bias == "uniform")
+        # a rank without images joins the sum over ranks all the same, forwards and backwards: it keeps none of one map
+        density = self._bias_maps(size, members or [0], uniform_center_bias=loss.center_bias == "uniform")
+        density = dataclasses.replace(density, grid=density.grid[: len(members)])
         return bias_entropy_nats(
             density, len(uniform), loss.normalisation, loss.aggregation, self.ranks.differentiable_sum
         ) / (self.ranks.count if loss.aggregation == "entropy_of_mean" else 1)

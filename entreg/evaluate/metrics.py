@@ -1,11 +1,11 @@
-"""What a predicted density is worth on one image's fixations. Log densities come in nats, what is called bits leaves in bits.
+"""What a predicted density is worth on one image's fixations. Log densities come in nats; what is named bits is bits.
 
-A map that is constant on cells needs no pixels: `values` are its cells' log densities and `pixels` says how many pixels
-each cell stands for (any one shape, such as (h, w); 1 for a full map). `at` (n,) is the log density at the n fixations,
-taken from the same map; a fixation's pixel is floor(y), floor(x), and one fixated twice counts twice. float64 throughout.
+A map that is constant on cells needs no pixels: `values` are its cells' log densities and `pixels` says how many
+pixels each cell stands for (any one shape, such as (h, w); 1 for a full map). `at` (n,) is the log density at the n
+fixations, taken from the same map; a fixation's pixel is floor(y), floor(x), and one fixated twice counts twice.
 
 The conventions are pysaliency's; tests/golden/metrics.npz holds its numbers. Review: Kuemmerer, Wallis & Bethge 2018,
-*Saliency benchmarking made easy*, ECCV.
+*Saliency benchmarking made easy*, ECCV. Everything is computed in float64.
 """
 from __future__ import annotations
 
@@ -81,18 +81,7 @@ def rescaled_pixels(position: np.ndarray, size: np.ndarray | int, new_size: int)
     The position itself is scaled, then floored: pysaliency's way with the fixations of other images in shuffled AUC.
     """
     scaled = np.floor(_float(position) * (new_size / np.asarray(size)))
-    return np.minimum(scaled, new_size - 1).astype(np.int64)  # rounding may lift the last sliver of a pixel over the edge
-
-
-def blurred_density(y: np.ndarray, x: np.ndarray, height: int, width: int, sigma_px: float) -> np.ndarray:
-    """Fixation density (H, W) for CC and SIM: a Gaussian on each fixated pixel (y, x), summing to 1 over the pixels.
-
-    sigma_px is usually the pixels of one degree of visual angle. Nothing is truncated; what falls outside is lost.
-    """
-    rows = np.exp(-0.5 * ((np.arange(height) - _float(y)[:, None]) / sigma_px) ** 2)
-    columns = np.exp(-0.5 * ((np.arange(width) - _float(x)[:, None]) / sigma_px) ** 2)
-    density = rows.T @ columns
-    return density / density.sum()
+    return np.minimum(scaled, new_size - 1).astype(np.int64)  # rounding may lift the last sliver over the edge
 
 
 def cc(density: np.ndarray, blurred: np.ndarray) -> float:

@@ -5,6 +5,8 @@ import hashlib
 import logging
 import math
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,12 +31,13 @@ class Vgg19Taps(nn.Module):
 
     def __init__(self, taps: list[str], downsample: int) -> None:
         super().__init__()
-        names = [name for name, _ in _vgg19_layers()]
+        layers = list(_vgg19_layers())
+        names = [name for name, _ in layers]
         unknown = [tap for tap in taps if tap not in names]
         if unknown or not taps:
             raise SettingError(f"model.backbone.taps={taps}: {unknown or 'none given'}; VGG-19 has {', '.join(names)}")
         last = max(names.index(tap) for tap in taps)
-        self.layers = nn.Sequential(OrderedDict(list(_vgg19_layers())[: last + 1]))
+        self.layers = nn.Sequential(OrderedDict((name, layer()) for name, layer in layers[: last + 1]))
         self.taps, self.downsample = tuple(taps), downsample
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255)
@@ -99,24 +102,27 @@ def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Vg
     for layer, key in zip(convolutions, keys):
         weight, bias = state.get(f"{key}.weight"), state.get(f"{key}.bias")
         if weight is None or bias is None or weight.shape != layer.weight.shape or bias.shape != layer.bias.shape:
-            raise DataError(f"{source}: {key} does not fit VGG-19 (a plain VGG-19 state dict with features.* keys is needed)")
+            raise DataError(f"{source}: {key} does not fit VGG-19 (a plain state dict with features.* keys is needed)")
         layer.weight.copy_(weight.float())
         layer.bias.copy_(bias.float())
     if len(keys) < len(convolutions):
-        raise DataError(f"{source}: {len(keys)} convolutions found, the taps need {len(convolutions)} (features.* keys of VGG-19)")
+        raise DataError(
+            f"{source}: {len(keys)} convolutions found, the taps need {len(convolutions)} (features.* keys of VGG-19)"
+        )
     log.info("backbone: VGG-19 weights from %s", source)
     return taps
 
 
-def _vgg19_layers():
+def _vgg19_layers() -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+    """Name of each layer and what builds it."""
     width = 3
     for block, convolutions in enumerate(VGG19_CONVOLUTIONS, start=1):
         new_width = min(512, 32 * 2**block)
         for i in range(1, convolutions + 1):
-            yield f"conv{block}_{i}", nn.Conv2d(width, new_width, 3, padding=1)
-            yield f"relu{block}_{i}", nn.ReLU(inplace=False)
+            yield f"conv{block}_{i}", partial(nn.Conv2d, width, new_width, 3, padding=1)
+            yield f"relu{block}_{i}", partial(nn.ReLU, inplace=False)
             width = new_width
-        yield f"pool{block}", nn.MaxPool2d(2, ceil_mode=True)
+        yield f"pool{block}", partial(nn.MaxPool2d, 2, ceil_mode=True)
 
 
 def _find_weights(weights: str, folder: Path) -> tuple[dict[str, Tensor], str]:

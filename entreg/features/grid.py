@@ -47,7 +47,7 @@ class Grid:
     def weights(self) -> Tensor | None:
         """(cells,) share of the readout's positions that each cell stands for; None where all are equal."""
         counts = (self.rows.counts[:, None] * self.columns.counts).flatten()
-        return None if (counts == counts[0]).all() else counts / counts.sum()
+        return None if (counts == counts[0]).all() else counts.double() / counts.sum()
 
     def gather(self, taps: list[Tensor]) -> Tensor:
         """Taps (B, C_k, h_k, w_k) at every cell, positions-major: (B, cells, sum of C_k)."""
@@ -70,7 +70,7 @@ def grid_of(
 
 
 def downsampled(length: int, factor: int) -> Tensor:
-    """Source index of each pixel after a nearest resize by 1/factor: floor(length/factor) of them, index floor(i*factor)."""
+    """Source index floor(i*factor) of each of the floor(length/factor) pixels after a nearest resize by 1/factor."""
     return _resample(length, scale_factor=1 / factor)
 
 

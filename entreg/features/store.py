@@ -17,7 +17,6 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -26,60 +25,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from entreg.errors import DataError
-from entreg.features.backbone import Vgg19Taps
-from entreg.features.grid import Grid, grid_of, normalised
+from entreg.features.recipe import BYTES, Images, Recipe
 
 log = logging.getLogger(__name__)
-
-BYTES = {torch.float16: 2, torch.bfloat16: 2, torch.float32: 4}
-
-
-class Images(Protocol):
-    """What a store is built from."""
-
-    names: list[str]
-    sizes: list[tuple[int, int]]
-    contents: list[str]  # a fingerprint of each image
-
-    def read(self, i: int) -> np.ndarray:
-        """(H, W, 3), RGB 0..255."""
-
-
-class Recipe:
-    """How features come from images: backbone, factors, precisions. It fixes what a row looks like."""
-
-    def __init__(
-        self, backbone: Vgg19Taps, readout_factor: int, map_factor: int, dtype: torch.dtype, precision: torch.dtype
-    ) -> None:
-        self.backbone, self.readout_factor, self.map_factor = backbone, readout_factor, map_factor
-        self.dtype, self.precision = dtype, precision
-        self._weights = backbone.fingerprint()
-
-    def grid(self, size: tuple[int, int]) -> Grid:
-        """The cells of images of `size` (H, W)."""
-        tap_sizes = self.backbone.tap_sizes(size)
-        return grid_of(size, tap_sizes, self.backbone.downsample, self.readout_factor, self.map_factor)
-
-    def row_bytes(self, size: tuple[int, int]) -> int:
-        """Bytes of one image's features."""
-        return self.grid(size).cells * self.backbone.channels() * BYTES[self.dtype]
-
-    def describe(self) -> dict:
-        """What, beside the images, the contents of a store depend on."""
-        return {
-            "backbone": "vgg19", "weights_sha256": self._weights, "taps": list(self.backbone.taps),
-            "downsample": self.backbone.downsample, "readout_factor": self.readout_factor,
-            "dtype": str(self.dtype), "backbone_precision": str(self.precision), "layout": 1,
-        }
-
-    @torch.inference_mode()
-    def rows(self, images: list[np.ndarray], device: torch.device) -> Tensor:
-        """(B, cells, C) normalised features of images of one size, as stored, on the CPU."""
-        batch = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in images]).to(device).float()
-        grid = self.grid(tuple(batch.shape[-2:]))
-        with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
-            taps = self.backbone(batch)
-        return normalised(grid.gather([tap.float() for tap in taps]), grid.weights()).to(self.dtype).cpu()
 
 
 class Store:
@@ -90,16 +38,13 @@ class Store:
         self.recipe, self.sizes, self.names, self.folder = recipe, images.sizes, images.names, folder
         self._place, counts = _places(images.sizes)
         self._maps: dict[tuple[int, int], mmap.mmap] = {}
+        _check_size(folder / "checksums.bin", len(images.sizes) * 8)
         for size, count in counts.items():
-            path, expected = folder / _file_name(size), count * recipe.row_bytes(size)
-            found = path.stat().st_size if path.is_file() else -1
-            if found != expected:
-                raise DataError(f"{path}: {max(found, 0)} bytes where {expected} belong; {_remove(folder)}")
+            path = folder / _file_name(size)
+            _check_size(path, count * recipe.row_bytes(size))
             with open(path, "rb") as file:
                 self._maps[size] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         self._checksums = np.fromfile(folder / "checksums.bin", dtype=np.int64)
-        if len(self._checksums) != len(images.sizes):
-            raise DataError(f"{folder / 'checksums.bin'}: {len(self._checksums)} entries for {len(images.sizes)} images; {_remove(folder)}")
         self._verified = np.zeros(len(images.sizes), dtype=bool)
 
     def __getitem__(self, i: int) -> Tensor:
@@ -109,7 +54,8 @@ class Store:
         if not self._verified[i]:
             with memoryview(self._maps[size])[row * length : (row + 1) * length] as view:
                 if zlib.crc32(view) + 1 != self._checksums[i]:
-                    raise DataError(f"{self.folder / _file_name(size)}: features of {self.names[i]} are damaged (checksum); {_remove(self.folder)}")
+                    path = self.folder / _file_name(size)
+                    raise DataError(f"{path}: features of {self.names[i]} are damaged (checksum); {_remove(path.parent)}")
             self._verified[i] = True
         count = length // BYTES[self.recipe.dtype]
         flat = torch.frombuffer(self._maps[size], dtype=self.recipe.dtype, count=count, offset=row * length)
@@ -135,12 +81,13 @@ def open_store(images: Images, recipe: Recipe, folder: Path, device: torch.devic
     ).hexdigest()[:20]
     final = folder / fingerprint
     lock = FileLock(f"{final}.lock")
-    if not final.is_dir():
+    # every rank must come to the same conclusion, so the first one's look counts
+    if ranks.gather(not final.is_dir())[0]:
         if ranks.is_first:
             folder.mkdir(parents=True, exist_ok=True)
             log.info("features: %s is not there; waiting for its lock and building it", final)
             lock.acquire()
-        # every rank must come to the same conclusion, so the first one's look, under the lock, counts
+        # another run may have built it meanwhile
         missing = ranks.gather(not final.is_dir())[0]
         try:
             if missing:
@@ -162,7 +109,8 @@ def _build(images: Images, recipe: Recipe, final: Path, device: torch.device, wo
     files = {size: os.open(partial / _file_name(size), os.O_RDWR) for size in counts}
     table = os.open(partial / "checksums.bin", os.O_RDWR)
     try:
-        mine = ranks.mine([i for i in range(len(place)) if not _is_done(files, place[i], checksums[i], recipe)])
+        # shared out first: what is done changes as soon as one rank begins
+        mine = [i for i in ranks.mine(range(len(place))) if not _is_done(files, place[i], checksums[i], recipe)]
         # batches of one size; the CPU gains nothing from more than one image
         batches = list(_batches(mine, images.sizes, 16 if device.type == "cuda" else 1))
         show = ranks.is_first and sys.stderr.isatty()
@@ -211,7 +159,11 @@ def _allocate(partial: Path, counts: dict[tuple[int, int], int], images: int, re
         with open(partial / "checksums.bin", "ab") as file:
             os.posix_fallocate(file.fileno(), 0, images * 8)
     except OSError as error:
-        raise DataError(f"{partial}: {needed / 1e9:.2f} GB cannot be taken: {error.strerror}; paths.store=FOLDER") from error
+        if not resumed:
+            shutil.rmtree(partial)
+        raise DataError(
+            f"{partial}: {needed / 1e9:.2f} GB cannot be taken: {error.strerror}; paths.store=FOLDER"
+        ) from error
 
 
 def _is_done(files: dict, place: tuple, checksum: int, recipe: Recipe) -> bool:
@@ -260,6 +212,13 @@ def _write(handle: int, data: np.ndarray, offset: int, folder: Path) -> None:
 
 def _file_name(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}.bin"
+
+
+def _check_size(path: Path, expected: int) -> None:
+    found = path.stat().st_size if path.is_file() else None
+    if found != expected:
+        what = "is missing" if found is None else f"has {found} bytes where {expected} belong"
+        raise DataError(f"{path} {what}; {_remove(path.parent)}")
 
 
 def _remove(folder: Path) -> str:

@@ -28,6 +28,7 @@ class LogDensity:
             log_sum = grid.flatten(1).logsumexp(1) + math.log(int(rows[0]) * int(columns[0]))
         else:
             log_sum = (grid + (rows[:, None] * columns).to(grid.dtype).log()).flatten(1).logsumexp(1)
+        # not log_softmax: rounded near log p, its p sum to 1 less exactly, and gradients that nearly cancel show it
         return cls(grid - log_sum[:, None, None], rows, columns)
 
     @property

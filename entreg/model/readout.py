@@ -24,9 +24,6 @@ class LayerNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor, weights: Tensor | None) -> Tensor:
-        return normalised(x, weights) * self.weight + self.bias
-
 
 class Pointwise(nn.Module):
     """A 1x1 convolution without bias; weight (out, in, 1, 1) as published."""
@@ -35,8 +32,10 @@ class Pointwise(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(new_channels, channels, 1, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight[:, :, 0, 0])
+    @property
+    def matrix(self) -> Tensor:
+        """(out, in)."""
+        return self.weight[:, :, 0, 0]
 
 
 class Bias(nn.Module):
@@ -46,8 +45,13 @@ class Bias(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.bias
+
+def melted(norm: LayerNorm, conv: Pointwise, bias: Bias) -> tuple[Tensor, Tensor]:
+    """Scale and shift of a layer norm, a convolution and its bias as one matrix (out, in) and one shift (out,).
+
+    conv(scale * x + shift) + bias, x normalised: what is wide is then read once.
+    """
+    return conv.matrix * norm.weight, conv.matrix @ norm.bias + bias.bias
 
 
 class SaliencyNetwork(nn.Module):
@@ -62,13 +66,12 @@ class SaliencyNetwork(nn.Module):
             self.add_module(f"bias{i}", Bias(widths[i + 1]))
 
     def forward(self, features: Tensor | Sequence[Tensor], weights: Tensor | None, precision: torch.dtype) -> Tensor:
-        # layernorm0's statistics are constants of an image, so the store holds normalised features, and its scale
-        # and shift melt into conv0: the widest product is read once
-        matrix = self.conv0.weight[:, :, 0, 0]
-        x = project(features, matrix * self.layernorm0.weight, precision) + matrix @ self.layernorm0.bias
-        x = F.softplus(self.bias0(x))
-        x = F.softplus(self.bias1(self.conv1(self.layernorm1(x, weights))))
-        return F.softplus(self.bias2(self.conv2(self.layernorm2(x, weights))))
+        # layernorm0's statistics are constants of an image, so the store holds normalised features
+        matrix, shift = melted(self.layernorm0, self.conv0, self.bias0)
+        x = project(features, matrix, precision)
+        x = F.softplus(x + shift.expand(len(x), 1, -1))
+        x = F.softplus(linear(normalised(x, weights), *melted(self.layernorm1, self.conv1, self.bias1)))
+        return F.softplus(linear(normalised(x, weights), *melted(self.layernorm2, self.conv2, self.bias2)))
 
 
 class FixationSelectionNetwork(nn.Module):
@@ -85,14 +88,24 @@ class FixationSelectionNetwork(nn.Module):
         self.conv2 = Pointwise(16, 1)
 
     def forward(self, priority: Tensor, weights: Tensor | None) -> Tensor:
-        x = self.layernorm0.layernorm_part0(priority, weights)
-        x = F.softplus(self.bias0(self.conv0(x)))
-        x = F.softplus(self.bias1(self.conv1(self.layernorm1(x, weights))))
-        return self.conv2(x)
+        first = melted(self.layernorm0.layernorm_part0, self.conv0.conv_part0, self.bias0)
+        x = F.softplus(linear(normalised(priority, weights), *first))
+        x = F.softplus(linear(normalised(x, weights), *melted(self.layernorm1, self.conv1, self.bias1)))
+        return linear(x, self.conv2.matrix, self.conv2.matrix.new_zeros(1))
+
+
+def linear(x: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
+    """x (B, cells, in) times matrix (out, in) plus shift (out,): one product, and one sum of gradients, an image.
+
+    One product over all images rounds differently with their number. Where a gradient nearly cancels, Adam would make
+    steps of such noise, and a batch cut up among ranks would end elsewhere than a whole one.
+    """
+    images = len(x)
+    return torch.baddbmm(shift.expand(images, 1, -1), x, matrix.T.expand(images, -1, -1))
 
 
 def project(features: Tensor | Sequence[Tensor], matrix: Tensor, precision: torch.dtype) -> Tensor:
-    """Features (B, cells, C) of any stored precision times matrix (out, C): (B, cells, out) float32.
+    """Features (B, cells, C) of any stored precision times matrix (out, C): (B, cells, out) in the matrix's precision.
 
     features: one tensor, or a sequence of B tensors (cells, C) that need not be contiguous in memory.
     precision: of the product's factors. Gradients flow to the matrix alone: features are constants.
@@ -106,21 +119,29 @@ class _Project(torch.autograd.Function):
     @staticmethod
     def forward(ctx, matrix: Tensor, precision: torch.dtype, features: Tensor | Sequence[Tensor]) -> Tensor:
         ctx.features, ctx.precision = features, precision
-        factor = matrix.to(precision)
+        # detached: matmul folds the blocks of what requires a gradient into one product again
+        factor = matrix.detach().to(precision)
         if matrix.is_cuda:
-            return F.linear(features.to(precision), factor).float()
-        # (out, C) @ (C, cells): with few outputs this order is the faster one in every BLAS tried
-        return torch.stack([(factor @ image.to(precision).T).T for image in features]).float()
+            return F.linear(features.to(precision), factor).to(matrix)
+        # (out, C) @ (C, cells of a block): with few outputs this order is the faster one in every BLAS tried
+        products = [(factor @ _blocks(image.to(precision)).mT).mT.flatten(0, 1) for image in features]
+        return torch.stack(products).to(matrix)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
         # float16 has a small range: gradients are brought to 1 before the product and back after it
-        scale = 1.0 if ctx.precision == torch.float32 else gradient.abs().amax().clamp_min(1e-30)
+        scale = 1.0 if ctx.precision == gradient.dtype else gradient.abs().amax().clamp_min(1e-30)
         scaled = (gradient / scale).to(ctx.precision)
         if gradient.is_cuda:
-            total = (scaled.flatten(0, 1).T @ ctx.features.to(ctx.precision).flatten(0, 1)).float()
+            total = (scaled.flatten(0, 1).T @ ctx.features.to(ctx.precision).flatten(0, 1)).to(gradient)
         else:
             total = gradient.new_zeros(gradient.shape[2], ctx.features[0].shape[1])
             for image, image_gradient in zip(ctx.features, scaled):
-                total += (image_gradient.T @ image.to(ctx.precision)).float()
+                total += (_blocks(image_gradient).mT @ _blocks(image.to(ctx.precision))).to(gradient).sum(0)
         return total * scale, None, None
+
+
+def _blocks(x: Tensor) -> Tensor:
+    """(cells, n) as blocks of cells, (k, cells/k, n): threads share blocks better than they share a skinny product."""
+    length = max((n for n in range(8, 33) if len(x) % n == 0), default=len(x))
+    return x.view(-1, length, x.shape[1])

@@ -54,4 +54,6 @@ def test_the_out_of_domain_set_differs_in_seed_and_bias():
 
 
 def test_your_own_data_need_a_root():
-    assert OmegaConf.is_missing(composed("folder").data, "root")
+    settings = OmegaConf.to_object(composed("folder").data)
+    with pytest.raises(UserError, match=r"root is not set(.|\n)*data.root=PATH"):
+        hydra.utils.get_method(settings._target_)(settings)

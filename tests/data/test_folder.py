@@ -58,7 +58,7 @@ def test_subject_and_order_are_optional(tmp_path):
 
 
 def test_a_table_of_a_spreadsheet_is_read(tmp_path):
-    data = folder.load(settings(write(tmp_path, '\ufeffimage, x, y\r\n"a.png", 2, 3\r\n')))
+    data = folder.load(settings(write(tmp_path, '\ufeffimage, x, y\r\n"a.png", "2", 3\r\n')))
     assert data.fixations.x.tolist() == [2]
 
 

@@ -49,7 +49,9 @@ def test_what_zips_carry_along_is_skipped(tmp_path, rng):
         path = tmp_path / "ALLSTIMULI" / junk
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"junk")
-    assert [s.name for s in mit1003.load(settings(tmp_path)).stimuli] == ["i1.jpeg"]
+    data = mit1003.load(settings(tmp_path))
+    assert [s.name for s in data.stimuli] == ["i1.jpeg"]
+    assert "1 stimuli instead of 1003; 1 are used" in data.notes[0]
 
 
 def test_a_partial_copy_is_used_with_both_counts(tmp_path, rng):

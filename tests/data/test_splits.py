@@ -38,7 +38,7 @@ def test_the_fold_and_the_seed_choose_the_validation_images():
 def test_an_empty_fold_is_an_error_that_names_the_settings():
     with pytest.raises(SettingError) as caught:
         split(11, Data(name="mine", folds=10, fold=9, limit=11))  # chunks of 2: fold 6 and later are empty
-    for part in ("mine", "11 images", "data.folds=10", "data.fold=9", "validation part", "data.limit=11", "data.sample=null"):
+    for part in ("mine", "11 images", "data.folds=10", "data.fold=9", "validation part", "data.limit", "data.sample"):
         assert part in str(caught.value)
     with pytest.raises(SettingError, match="training part is empty"):
         split(1, Data(name="mine", folds=2))

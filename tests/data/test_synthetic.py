@@ -61,7 +61,8 @@ def test_the_density_is_the_mixture(small, tmp_path):
 
 
 def test_the_bias_has_the_centre_and_spread_that_were_asked_for(small, tmp_path):
-    settings = elsewhere(small, tmp_path, images=4, bias_x=0.6, bias_y=0.4, bias_sigma=0.05, bias_share=1, object_share=0)
+    bias = {"bias_x": 0.6, "bias_y": 0.4, "bias_sigma": 0.05, "bias_share": 1, "object_share": 0}
+    settings = elsewhere(small, tmp_path, images=4, **bias)
     p = np.exp(synthetic.true_log_density(settings, 0))
     x, y = np.arange(128) + 0.5, np.arange(96) + 0.5
     assert p.sum(0) @ x == pytest.approx(0.6 * 128, abs=1e-3)
@@ -88,7 +89,7 @@ def test_fixations_come_from_the_density(small, tmp_path):
 
 
 def test_objects_differ_from_the_ground_they_lie_on(small):
-    """Where fixations gather there is something to see: pixels at objects' centres stand out from the image's median."""
+    """Where fixations gather there is something to see: such pixels stand out from the image's median."""
     data = synthetic.load(small)
     for i, stimulus in enumerate(data.stimuli):
         rgb = read_rgb(stimulus.path).astype(float)

@@ -20,12 +20,12 @@ SKEWED = {
 @pytest.mark.parametrize("draw, mean", SKEWED.values(), ids=SKEWED.keys())
 @pytest.mark.parametrize("n, least", [(101, 93), (50, 91)])
 def test_the_interval_covers_the_true_mean(draw, mean, n, least):
-    rng = np.random.default_rng(1)
-    inside = 0
-    for seed in range(1000):
+    rng = np.random.default_rng(0)
+    inside, draws = 0, 2000  # which tell the coverage to half a per cent
+    for seed in range(draws):
         low, high = mean_ci(draw(rng, n), names(n), resamples=500, seed=seed).ci95
         inside += low <= mean <= high
-    assert least <= inside / 10 <= 97
+    assert least <= 100 * inside / draws <= 97
 
 
 def test_difference_of_equal_arms_is_nothing():

@@ -1,0 +1,64 @@
+"""How features come from images, and what a row of them looks like."""
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from entreg.features.backbone import Vgg19Taps
+from entreg.features.grid import Grid, grid_of, normalised
+
+BYTES = {torch.float16: 2, torch.bfloat16: 2, torch.float32: 4}
+
+
+class Images(Protocol):
+    """What a store is built from."""
+
+    names: list[str]
+    sizes: list[tuple[int, int]]
+    contents: list[str]  # a fingerprint of each image
+
+    def read(self, i: int) -> np.ndarray:
+        """(H, W, 3), RGB 0..255."""
+
+
+class Recipe:
+    """How features come from images: backbone, factors, precisions. It fixes what a row looks like."""
+
+    def __init__(
+        self, backbone: Vgg19Taps, readout_factor: int, map_factor: int, dtype: torch.dtype, precision: torch.dtype
+    ) -> None:
+        self.backbone, self.readout_factor, self.map_factor = backbone, readout_factor, map_factor
+        self.dtype, self.precision = dtype, precision
+        self._weights, self._channels = backbone.fingerprint(), backbone.channels()
+        self._grids: dict[tuple[int, int], Grid] = {}
+
+    def grid(self, size: tuple[int, int]) -> Grid:
+        """The cells of images of `size` (H, W)."""
+        if size not in self._grids:
+            factors = self.backbone.downsample, self.readout_factor, self.map_factor
+            self._grids[size] = grid_of(size, self.backbone.tap_sizes(size), *factors)
+        return self._grids[size]
+
+    def row_bytes(self, size: tuple[int, int]) -> int:
+        """Bytes of one image's features."""
+        return self.grid(size).cells * self._channels * BYTES[self.dtype]
+
+    def describe(self) -> dict:
+        """What, beside the images, the contents of a store depend on."""
+        return {
+            "backbone": "vgg19", "weights_sha256": self._weights, "taps": list(self.backbone.taps),
+            "downsample": self.backbone.downsample, "readout_factor": self.readout_factor,
+            "dtype": str(self.dtype), "backbone_precision": str(self.precision), "layout": 1,
+        }
+
+    @torch.inference_mode()
+    def rows(self, images: list[np.ndarray], device: torch.device) -> Tensor:
+        """(B, cells, C) normalised features of images of one size, as stored, on the CPU."""
+        batch = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in images]).to(device).float()
+        grid = self.grid(tuple(batch.shape[-2:]))
+        with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
+            taps = self.backbone(batch)
+        return normalised(grid.gather([tap.float() for tap in taps]), grid.weights()).to(self.dtype).cpu()

@@ -1,0 +1,41 @@
+"""What to type to repeat a run, read back from the folders that Hydra and the run itself have written."""
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+
+def command_of(folder: Path) -> str | None:
+    """The command of one job; None where its folder is gone or was not started from the command line."""
+    typed = _read(folder / ".hydra/overrides.yaml")
+    return None if typed is None else _command(typed)
+
+
+def sweep_commands(folders: list[Path]) -> list[str]:
+    """The commands of the sweeps that the jobs belong to, each once; of a job without a sweep its own."""
+    found = []
+    for folder in folders:
+        sweep = _read(folder.parent / "multirun.yaml")
+        command = _command(["-m", *sweep["hydra"]["overrides"]["task"]]) if sweep else command_of(folder)
+        if command is not None and command not in found:
+            found.append(command)
+    return found
+
+
+def commit_of(folder: Path) -> str | None:
+    """The git commit that a run was trained with, marked where the tree held changes that no commit holds."""
+    provenance = _read(folder / "provenance.json")
+    if not provenance or not provenance["git_commit"]:
+        return None
+    return provenance["git_commit"][:10] + ("" if provenance["git_clean"] else " with uncommitted changes")
+
+
+def _command(overrides: list[str]) -> str:
+    return shlex.join(["python", "train.py", *overrides])
+
+
+def _read(path: Path) -> Any:
+    return OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else None  # JSON is YAML

@@ -1,0 +1,74 @@
+"""Numbers of results.json as text that says where it comes from."""
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+MISSING = object()
+
+
+class Numbers:
+    """Shows values of results.json, each in an element with its path (`data-key`, keys joined by dots) and its full
+    precision (`data-value`), so that what stands on a page can be held against the file."""
+
+    def __init__(self, results: Mapping[str, Any]) -> None:
+        self.results = results
+
+    def value(self, *path: Any) -> Any:
+        """What stands at the path; MISSING where nothing does. Parts of a path may come as tuples."""
+        node: Any = self.results
+        for key in _joined(path):
+            if isinstance(node, Mapping) and key in node:
+                node = node[key]
+            elif isinstance(node, (list, tuple)) and isinstance(key, int) and key < len(node):
+                node = node[key]
+            else:
+                return MISSING
+        return node
+
+    def __call__(self, *path: Any, digits: int = 3, sign: bool = False, percent: bool = False, why: str = "") -> Markup:
+        """One number; percent: a share, shown times 100; why: said where there is none."""
+        value = self.value(*path)
+        if value is MISSING or value is None or isinstance(value, float) and not math.isfinite(value):
+            return self._mark(path, None if value is not MISSING else MISSING, f"n/a ({why})" if why else "n/a")
+        shown = value * 100 if percent else value
+        text = f"{shown:{'+' if sign else ''},.{0 if isinstance(value, int) else digits}f}"
+        if not float(text.replace(",", "")):
+            text = text.lstrip("+-")  # a rounded zero has no sign
+        return self._mark(path, value, _typeset(text) + ("\N{NO-BREAK SPACE}%" if percent else ""))
+
+    def p(self, *path: Any, relation: bool = False) -> Markup:
+        """A p value; relation: with its `=`."""
+        value = self.value(*path)
+        if value is MISSING or value is None:
+            return self._mark(path, value, "n/a")
+        text = "<\N{NO-BREAK SPACE}0.0001" if value < 1e-4 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
+        return self._mark(path, value, f"=\N{NO-BREAK SPACE}{text}" if relation and not text.startswith("<") else text)
+
+    def interval(self, *path: Any, digits: int = 3, sign: bool = False) -> Markup:
+        """`low to high` of the cell's ci95."""
+        if self.value(*path, "ci95") in (MISSING, None):
+            return self._mark((*path, "ci95"), self.value(*path, "ci95"), "n/a (one image)")
+        low, high = (self(*path, "ci95", end, digits=digits, sign=sign) for end in (0, 1))
+        return Markup("{} to {}").format(low, high)
+
+    @staticmethod
+    def _mark(path: tuple[Any, ...], value: Any, text: str) -> Markup:
+        if value is MISSING:
+            return Markup("<span>{}</span>").format(text)
+        key = ".".join(str(part) for part in _joined(path))
+        return Markup('<data data-key="{}" data-value="{}" value="{}">{}</data>').format(
+            key, json.dumps(value), json.dumps(value), text
+        )
+
+
+def _joined(path: tuple[Any, ...]) -> list[Any]:
+    return [key for part in path for key in (part if isinstance(part, tuple) else (part,))]
+
+
+def _typeset(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}").replace(",", "\N{NARROW NO-BREAK SPACE}")

@@ -1,0 +1,232 @@
+"""report.html: what an evaluation found, as one self-contained page."""
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from entreg import files
+from entreg.report import commands, figures, literature
+from entreg.report.figures import Prediction
+from entreg.report.numbers import MISSING, Numbers
+from entreg.report.tables import verdict
+
+DOMAINS = {"in_domain": "in domain", "ood": "out of domain"}
+PRIMARY = "ig_bits_per_fixation"
+SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
+METRICS = (  # key, name, unit, digits, what is better
+    (PRIMARY, "IG over the Gaussian prior (primary)", "bit/fixation", 3, "higher"),
+    ("ig_kde_bits_per_fixation", "IG over the KDE prior", "bit/fixation", 3, "higher"),
+    ("ll_bits_per_fixation", "log likelihood over uniform", "bit/fixation", 3, "higher"),
+    ("nss", "NSS", "standard deviations", 3, "higher"),
+    ("auc", "AUC", "0 to 1", 3, "higher"),
+    ("sauc", "shuffled AUC", "0 to 1", 3, "higher"),
+    ("cc", "CC", "−1 to 1", 3, "higher"),
+    ("sim", "SIM", "0 to 1", 3, "higher"),
+    ("kl_bits", "KL(fixations || model)", "bits", 3, "lower"),
+    ("kl_gaussian_prior_bits", "KL(fixations || Gaussian prior)", "bits", 3, "the prior's, for reference"),
+    ("kl_kde_prior_bits", "KL(fixations || KDE prior)", "bits", 3, "the prior's, for reference"),
+    ("gold_ig_bits_per_fixation", "gold standard's IG", "bit/fixation", 3, "other people's fixations, for reference"),
+    ("oracle_ig_bits_per_fixation", "oracle's IG", "bit/fixation", 3, "the true density, for reference"),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG as it stands in the page."""
+
+    source: str
+    alt: str
+    width: int
+    title: str = ""
+
+
+def write(
+    path: Path,
+    results: Mapping[str, Any],
+    per_image: Sequence[Mapping[str, Any]],
+    histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+    bias_maps: Mapping[str, np.ndarray],
+    examples: Mapping[str, Sequence[tuple[str, Mapping[str, Prediction]]]],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Writes the page.
+
+    results: what results.json holds; per_image: per_image.csv's rows
+    histories: by arm, of each seed, metrics.csv's rows; bias_maps: by arm (H, W) nats; examples: by domain (best, median or worst, prediction by arm)
+    provenance: the evaluation's; the runs' own commands and commits are read from their folders
+    """
+    folders = {name: [Path(run) for run in arm["runs"]] for name, arm in results["arms"].items()}
+    context = {
+        "r": results,
+        "n": Numbers(results),
+        "missing": MISSING,
+        "domains": {key: words for key, words in DOMAINS.items() if key in results["data"]},
+        "metrics": METRICS,
+        "primary": PRIMARY,
+        "verdict": verdict,
+        "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
+        "synthetic": any(f"oracle_{PRIMARY}" in arm["in_domain"] for arm in results["arms"].values()),
+        "losses": _losses(histories),
+        "bias_maps": _bias_maps(bias_maps, results),
+        "differences": _differences(results),
+        "scatter": _scatter(results, per_image),
+        "examples": {domain: [_example(label, found) for label, found in rows] for domain, rows in examples.items()},
+        "shown": _shown(list(results["arms"])),
+        "lambdas": _lambdas(results),
+        "published": literature.PUBLISHED,
+        "comparable": literature.comparable(results["data"]["in_domain"]["name"]),
+        "runs": {name: [(run, commands.command_of(run), commands.commit_of(run)) for run in runs]
+                 for name, runs in folders.items()},
+        "sweeps": commands.sweep_commands([run for runs in folders.values() for run in runs]),
+        "evaluation": commands.command_of(path.parent),
+        "provenance": _flat(provenance),
+        "css": (Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )
+    files.write_text(path, environment.get_template("page.html.j2").render(context))
+
+
+def _picture(figure: Any, alt: str, title: str = "") -> Picture:
+    source = "data:image/png;base64," + base64.b64encode(figures.png(figure)).decode()
+    return Picture(source, alt, round(figure.get_figwidth() * 96), title)
+
+
+def _losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Picture]:
+    found = []
+    for keys, label in figures.LOSS_PANELS:
+        ends = "; ".join(f"{arm} ends at {np.mean([rows[-1][keys[-1]] for rows in seeds]):.4g}"
+                         for arm, seeds in histories.items())
+        alt = f"Curves by epoch of {' '.join(label.split())}. {ends}."
+        found.append(_picture(figures.history_panel(histories, keys, label), alt))
+    return found
+
+
+def _bias_maps(maps: Mapping[str, np.ndarray], results: Mapping[str, Any]) -> list[Picture]:
+    greatest = max(float(np.exp(m).max()) * m.size for m in maps.values())
+    return [
+        _picture(
+            figures.bias_panel(log_density, greatest),
+            f"Bias map of {arm}: density between {np.exp(log_density.min()) * log_density.size:.2f} and "
+            f"{np.exp(log_density.max()) * log_density.size:.2f} times the uniform density.",
+            arm,
+        )
+        for arm, log_density in maps.items()
+    ]
+
+
+def _differences(results: Mapping[str, Any]) -> Picture | None:
+    cells = {
+        words: {arm: found[key]["ig_difference_bits"] for arm, found in results["comparisons"].items() if key in found}
+        for key, words in DOMAINS.items()
+    }
+    cells = {words: arms for words, arms in cells.items() if arms}
+    if not cells:
+        return None
+    said = "; ".join(
+        f"{arm} {words} {cell['mean']:+.3f}" for words, arms in cells.items() for arm, cell in arms.items()
+    )
+    return _picture(figures.difference_panel(cells), f"Mean differences with 95 % intervals (bit/fixation): {said}.")
+
+
+def _scatter(results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]]) -> list[list[Picture]]:
+    """A panel for each compared arm and domain: IG image by image, averaged over seeds. Grouped by domain if many."""
+    values: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in per_image:
+        values.setdefault((row["arm"], row["domain"]), {}).setdefault(row["image"], []).append(float(row[PRIMARY]))
+    means = {key: {image: float(np.mean(seeds)) for image, seeds in images.items()} for key, images in values.items()}
+    groups: list[list[Picture]] = []
+    for domain, words in DOMAINS.items():
+        group = []
+        for arm, comparison in results["comparisons"].items():
+            if (arm, domain) not in means:
+                continue
+            base, ours = means[comparison["baseline"], domain], means[arm, domain]
+            pairs = np.array([(base[image], ours[image]) for image in ours])
+            alt = f"{arm} against {comparison['baseline']} {words}: {len(pairs)} images, of which {arm} has the " \
+                  f"higher information gain on {int((pairs[:, 1] > pairs[:, 0]).sum())}."
+            figure = figures.scatter_panel(pairs[:, 0], pairs[:, 1], (comparison["baseline"], arm))
+            group.append(_picture(figure, alt, f"{arm}, {words}"))
+        groups.append(group)
+    groups = [group for group in groups if group]
+    return groups if len(results["comparisons"]) > 1 else [sum(groups, [])] if groups else []
+
+
+def _shown(arms: list[str]) -> list[str]:
+    """Arms whose predictions are shown: all if they are few, else the first two, a middle one and the last."""
+    return arms if len(arms) <= SHOWN_ARMS else [arms[0], arms[1], arms[len(arms) // 2], arms[-1]]
+
+
+def _example(label: str, found: Mapping[str, Prediction]) -> dict[str, Any]:
+    shown = {arm: found[arm] for arm in _shown(list(found))}
+    first_arm, first = next(iter(shown.items()))
+    name = first.title.split(f", {first_arm}:")[0]
+    scale = figures.scale_of(list(shown.values()))
+    alt = f"The {label} image, {name}, with {len(first.x)} fixations."
+    pictures = [_picture(figures.image_panel(first), alt, name)]
+    for arm, prediction in shown.items():
+        alt = f"Density predicted by {arm} for the {label} image, {name}."
+        title = prediction.title.removeprefix(f"{name}, ")
+        pictures.append(_picture(figures.density_panel(prediction, scale), alt, title))
+    return {"label": label, "name": name, "fixations": len(first.x), "pictures": pictures}
+
+
+def _lambdas(results: Mapping[str, Any]) -> list[Picture]:
+    """IG in and out of domain and bias entropy against lambda; none where the arms do not differ in it."""
+    key = "loss.lambda_entropy"
+    if key not in results["grouped_by"]:
+        return []
+    panels: dict[str, dict[str, dict[float, Any]]] = {}
+    for name, arm in results["arms"].items():
+        if arm["is_baseline"]:
+            continue
+        others = [f"{k.removeprefix('loss.')} {v}" for k, v in arm["settings"].items() if k not in (key, "loss.name")]
+        points = {float(arm["settings"][key]): arm}
+        if name in results["comparisons"]:
+            points[0.0] = results["arms"][results["comparisons"][name]["baseline"]]
+        for label, cells in _quantities(points).items():
+            panels.setdefault(label, {}).setdefault(", ".join(others), {}).update(cells)
+    found = []
+    for label, curves in panels.items():
+        said = "; ".join(f"{curve} lambda {value:g}: {cell['mean']:.3f}".strip()
+                         for curve, cells in curves.items() for value, cell in sorted(cells.items()))
+        found.append(_picture(figures.lambda_panel(curves, label), f"{label} against lambda. {said}."))
+    return found
+
+
+def _quantities(points: Mapping[float, Mapping[str, Any]]) -> dict[str, dict[float, Any]]:
+    """What is drawn against lambda, by its label: mean and interval (the entropy's: the seeds' range) of each arm."""
+    found = {
+        f"IG {words} (bit/fixation)": {value: arm[domain][PRIMARY] for value, arm in points.items() if domain in arm}
+        for domain, words in DOMAINS.items()
+    }
+    found["bias map entropy (nats)"] = {
+        value: {"mean": arm["bias_entropy_nats"],
+                "ci95": (min(arm["bias_entropy_nats_by_seed"]), max(arm["bias_entropy_nats_by_seed"]))}
+        for value, arm in points.items()
+    }
+    return {label: cells for label, cells in found.items() if cells}
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Keys joined by blanks and their values; what is None is left out."""
+    rows: list[tuple[str, str]] = []
+    for key, value in tree.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{name} ")
+        elif isinstance(value, bool):
+            rows.append((name, "yes" if value else "no"))
+        elif value is not None and not (isinstance(value, float) and math.isnan(value)):
+            rows.append((name, str(value)))
+    return rows

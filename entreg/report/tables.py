@@ -1,0 +1,73 @@
+"""The answer and the table of arms as text, for the terminal."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+DOMAINS = {"in_domain": "in domain", "ood": "out of domain"}
+
+
+def terminal(results: Mapping[str, Any]) -> str:
+    """The answer in a sentence a domain, and a row an arm."""
+    return "\n".join(["", *_arms(results), "", *answer(results)])
+
+
+def answer(results: Mapping[str, Any]) -> list[str]:
+    """What the comparison of the first regularised arm with the baseline says, a sentence a domain."""
+    found = results["comparison"]
+    if not found:
+        return ["Nothing is compared: that needs a baseline (loss=nll or lambda 0) and a regularised arm."]
+    lines = [
+        f"{found['arm']} against {found['baseline']}: the bias map's entropy changes by "
+        f"{found['bias_entropy_increase_nats']:+.4f} nats ({found['bias_entropy_increase_percent']:+.2f} %)."
+    ]
+    for key, words in DOMAINS.items():
+        if key in found:
+            lines.append(f"{words} ({results['data'][key]['name']}): {difference(found[key]['ig_difference_bits'])}")
+    return lines
+
+
+def verdict(cell: Mapping[str, Any]) -> str:
+    """What an IG difference allows to say: its 95 % interval decides."""
+    if cell["ci95"] is None:
+        return "no interval"
+    low, high = cell["ci95"]
+    return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
+
+
+def difference(cell: Mapping[str, Any]) -> str:
+    """An IG difference in words: mean, interval, p, images and seeds."""
+    if cell["ci95"] is None:
+        return f"IG differs by {cell['mean']:+.4f} bit/fixation on one image: no interval."
+    low, high = cell["ci95"]
+    seeds = "one seed: the interval covers images, not training noise" if cell["n_seeds"] == 1 else (
+        f"{cell['n_seeds']} seeds, spread of the difference over them "
+        + (f"{cell['std_over_seeds']:.4f}" if cell["std_over_seeds"] is not None else "n/a")
+    )
+    return (
+        f"IG {cell['mean']:+.4f} bit/fixation (95 % interval {low:+.4f} to {high:+.4f}, Wilcoxon p = "
+        f"{cell['p_wilcoxon']:.2g}, {cell['n_images']} images, {seeds}): {verdict(cell)}."
+    )
+
+
+def _arms(results: Mapping[str, Any]) -> list[str]:
+    head = ["arm", "domain", "images", "IG/Gaussian", "IG/KDE", "LL/uniform", "bias entropy", "deficit", "weight"]
+    unit = ["", "", "", "bit/fix", "bit/fix", "bit/fix", "nats", "nats", ""]
+    rows = [head, unit]
+    for name, arm in results["arms"].items():
+        for key, words in DOMAINS.items():
+            if key not in arm:
+                continue
+            cells = [_mean(arm[key][m]) for m in ("ig_bits_per_fixation", "ig_kde_bits_per_fixation", "ll_bits_per_fixation")]
+            rows.append([
+                name, words, str(arm[key]["ig_bits_per_fixation"]["n_images"]), *cells,
+                f"{arm['bias_entropy_nats']:.4f}", f"{arm['bias_entropy_deficit_nats']:.4f}",
+                f"{arm['center_bias_weight']:.3f}",
+            ])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _mean(cell: Mapping[str, Any]) -> str:
+    spread = "" if cell["std"] is None else f" ± {cell['std']:.3f}"
+    return f"{cell['mean']:.4f}{spread}"

@@ -1,0 +1,93 @@
+import argparse
+import json
+import logging
+import os
+import platform
+import tempfile
+from pathlib import Path
+
+import torch
+
+from entreg import files
+from entreg.engine.hardware import processor_name
+from entreg.model.deepgaze3 import DeepGaze3
+from tests.bench import exactness, generated, growth, speed, study
+from tests.bench.plain import PlainStep
+
+FOLDER = Path(__file__).parents[2] / "bench"
+# key, what it is, sign and bound (None: reported without one)
+TABLE = (
+    ("train_step_speedup", "training step: times faster than the published one", ">=", 500),
+    ("train_ms_per_image", "  from the store, ms an image", "", None),
+    ("reference_ms_per_image", "  as published, batch 4, ms an image", "", None),
+    ("backbone_share_percent", "  the backbone's share of the published step, %", "", None),
+    ("train_step_speedup_against_fastest_backbone", "  against the backbone's fastest format and precision", "", None),
+    ("log_density_max_abs_diff_nats", "log density: greatest difference, nats", "<=", 1e-5),
+    ("gradient_max_rel_diff", "gradients: greatest relative difference", "<=", 1e-3),
+    ("store_precision_ig_diff_bits", "IG changed by a float16 store, bit/fixation", "<=", 0.002),
+    ("entropy_overhead_every10_percent", "entropy term every 10 batches, % of a step", "<=", 10),
+    ("entropy_overhead_every1_percent", "entropy term every batch, % of a step", "<=", 60),
+    ("store_build_efficiency", "building the store: share of the backbone's rate", ">=", 0.8),
+    ("train_rss_gb", "anonymous memory of a training, GB", "<=", 2),
+    ("study_minutes", "study of 1003 + 50 images, both arms, minutes", "<=", 15),
+    ("next_run_minutes", "a further run on the same data, minutes", "<=", 3),
+)
+
+
+def machine() -> dict:
+    """What was measured on, and how busy it was before."""
+    return {
+        "processor": processor_name("cpu"), "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(),
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "backbone_precision": str(speed.best_precision()),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "load_before": round(os.getloadavg()[0], 2), "system": platform.platform(),
+        "python": platform.python_version(), "torch": torch.__version__,
+    }
+
+
+def quick(folder: Path) -> dict:
+    """Every figure but the study's."""
+    print("exactness and the store's precision (12 backbone passes)", flush=True)
+    (folder / "images").mkdir()
+    pictures = generated.pictures(folder / "images", 8, seed=0)
+    inputs, few = exactness.Inputs(pictures), exactness.Inputs(generated.Pictures(pictures.paths[: speed.PLAIN_BATCH]))
+    plain = PlainStep(generated.recipe().backbone, dict(DeepGaze3(2560, 8.0, 0).named_parameters()))
+    found = exactness.against_plain(few, plain) | exactness.of_the_stored_precision(inputs)
+    print("training steps", flush=True)
+    trained = generated.study(folder / "store", 128, generated.settings())
+    found |= speed.steps(trained, inputs, folder) | speed.entropy(trained, folder)
+    print("building the store", flush=True)
+    found |= speed.store(generated.Pictures(pictures.paths[:4]), folder / "built")
+    return found | growth.measure(folder)
+
+
+def table(found: dict) -> str:
+    """Each figure with its bound and whether it is reached."""
+    lines = []
+    for key, meaning, sign, bound in TABLE:
+        if key in found:
+            reached = bound is None or (found[key] <= bound if sign == "<=" else found[key] >= bound)
+            shown = "" if bound is None else f"{sign} {bound:g}".ljust(10) + ("reached" if reached else "NOT REACHED")
+            lines.append(f"{meaning:<55} {found[key]:>10.4g}  {shown}".rstrip())
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure what the project claims.")
+    parser.add_argument("--study", action="store_true", help="a whole study at MIT1003's size instead (half an hour)")
+    whole_study = parser.parse_args().study
+    # the random weights of generated studies are announced as a warning
+    logging.basicConfig(level=logging.ERROR)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    path, where = FOLDER / "bench.json", machine()
+    print(", ".join(f"{name} {value}" for name, value in where.items()))
+    with tempfile.TemporaryDirectory(prefix="entreg-bench-") as temporary:
+        found = study.measure(Path(temporary)) if whole_study else quick(Path(temporary))
+    FOLDER.mkdir(exist_ok=True)
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    known |= found | {"study_machine" if whole_study else "machine": where}
+    files.write_json(path, known)
+    if not whole_study:
+        growth.plot(known["growth"], FOLDER / "growth.png")
+    print(f"\n{table(known)}\n\nwritten: {path}")

@@ -1,0 +1,52 @@
+"""What several rooms' tests share: a config composed as train.py composes it, and the command line itself."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from entreg import config
+from entreg.engine.ranks import new_study
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+# the smallest study that has everything: both orientations, a validation part, out-of-domain images
+SMALL = (
+    "data.images=20", "ood.images=6", "data.folds=4", "trainer.batch_size=6", "uniform.images=4",
+    *(f"{role}.{side}_side_px={px}" for role in ("data", "ood") for side, px in (("long", 192), ("short", 144))),
+)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory) -> Path:
+    """Feature stores of this test session: built once, read by every run."""
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture
+def composed():
+    """composed(*overrides): the DictConfig that these words on the command line give."""
+    config.register()
+    OmegaConf.register_new_resolver("new_study", new_study, replace=True)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield lambda *overrides: compose("config", list(overrides))
+
+
+@pytest.fixture(scope="session")
+def command(store):
+    """command(*words, folder): train.py with these words, run in `folder`; the finished process, output as text."""
+
+    def run(*words: str, folder: Path) -> subprocess.CompletedProcess:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        return subprocess.run(
+            (sys.executable, str(ROOT / "train.py"), *words, f"paths.store={store}"),
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=280,
+        )
+
+    return run

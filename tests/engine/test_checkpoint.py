@@ -1,0 +1,41 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from entreg import files
+from entreg.engine import checkpoint
+from entreg.errors import DataError
+
+
+def test_random_state_survives_a_safe_load(tmp_path):
+    checkpoint.save(tmp_path / "a.pt", {"random_state": checkpoint.random_state()})
+    drawn = (random.random(), np.random.rand(), np.random.randn(), torch.rand(1).item())
+    checkpoint.restore_random_state(checkpoint.load(tmp_path / "a.pt")["random_state"])
+    assert drawn == (random.random(), np.random.rand(), np.random.randn(), torch.rand(1).item())
+
+
+def test_a_write_that_is_cut_short_leaves_the_old_file_whole(tmp_path):
+    checkpoint.save(tmp_path / "a.pt", {"epoch": 1})
+
+    def cut(file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.write(tmp_path / "a.pt", cut)
+    assert checkpoint.load(tmp_path / "a.pt") == {"epoch": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"half")
+    with pytest.raises(DataError, match="a.pt"):
+        checkpoint.load(tmp_path / "a.pt")
+
+
+def test_json_without_nan(tmp_path):
+    with pytest.raises(ValueError):
+        files.write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())

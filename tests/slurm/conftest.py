@@ -1,0 +1,84 @@
+"""The cluster of this test session, and sweeps on it."""
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, SMALL
+from tests.slurm import cluster
+
+EPOCHS = 100
+# 4 ranks a run; enough epochs to meet a run in the middle
+WORDS = (*SMALL, f"trainer.epochs={EPOCHS}", "loss.every=2", "hardware=cpu4", "hardware.memory_gb=2")
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """Environment variables of a running SLURM."""
+    reason = cluster.missing()
+    if reason:
+        pytest.skip(f"no SLURM can be started: {reason}")
+    with cluster.cluster() as environment:
+        yield environment
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A sweep whose client was started."""
+
+    client: subprocess.Popen
+    folder: Path
+    environment: dict[str, str]
+
+    def finished(self) -> tuple[int, str]:
+        """Waits; exit code and output."""
+        output, _ = self.client.communicate(timeout=300)
+        return self.client.returncode, output
+
+    def job(self, run: int) -> str:
+        """SLURM's name of a run's job, as soon as it was submitted."""
+        files = cluster.wait_for(lambda: list((self.folder / ".submitit").glob("*_submitted.pkl")), 60, "sbatch answers")
+        array = re.match(r"(\d+)", files[0].name)[1]
+        return f"{array}_{run}" if "_" in files[0].name.removesuffix("_submitted.pkl") else array
+
+    def shown(self, run: int) -> dict[str, str]:
+        """What the controller knows of a run's job: JobState, Restarts, ExitCode, ..."""
+        shown = self.slurm("scontrol", "--oneliner", "show", "job", self.job(run))
+        return dict(re.findall(r"(\w+)=(\S*)", shown))
+
+    def slurm(self, *command: str) -> str:
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True, timeout=30).stdout
+
+    def in_the_middle(self, run: int) -> bool:
+        """Whether a run has trained some epochs; then it has more to train."""
+        table = self.folder / f"{run}/metrics.csv"
+        assert not (self.folder / f"{run}/checkpoints/final.pt").exists(), "too few epochs to meet it in the middle"
+        return table.is_file() and table.read_text().count("\n") > 3
+
+
+@pytest.fixture(scope="session")
+def submit(slurm, store, tmp_path_factory):
+    """submit(*words): starts the client of a sweep on the cluster, as somebody in the project's root would."""
+    clients = []
+
+    def start(*words: str, folder: Path | None = None) -> Sweep:
+        folder = folder or tmp_path_factory.mktemp("sweep")
+        # sbatch hands it on to the jobs
+        environment = slurm | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        client = subprocess.Popen(
+            (sys.executable, "train.py", "-m", *WORDS, "hydra/launcher=submitit_slurm", f"paths.store={store}",
+             f"hydra.sweep.dir={folder}", *words),
+            cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        clients.append(client)
+        return Sweep(client, folder, environment)
+
+    yield start
+    for client in clients:
+        if client.poll() is None:
+            client.kill()

@@ -1,0 +1,114 @@
+"""Sweeps on a real SLURM: what users type, what fails, and what is interrupted. Minutes; pytest -m slurm."""
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.slurm.cluster import wait_for
+from tests.slurm.conftest import EPOCHS
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+
+TIMING = ("images_per_s", "seconds")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(submit):
+    """Both arms, four ranks each; GPUs are granted, and not needed."""
+    sweep = submit("loss=nll,nll_entropy", "hardware.gpus=2")
+    return sweep, *sweep.finished()
+
+
+def test_a_sweep_of_two_arms_on_four_ranks(undisturbed):
+    sweep, code, output = undisturbed
+    assert code == 0, output
+    for run, arm in enumerate(("nll", "nll_entropy")):
+        about = sweep.shown(run)
+        assert about["JobState"] == "COMPLETED" and about["NumTasks"] == "1" and about["NumCPUs"] == "4"
+        log = (sweep.folder / f"{run}/train.log").read_text()
+        assert f"{arm} on 4 cpu rank(s)" in log
+        assert log.count(f"epoch {EPOCHS}/{EPOCHS}:") == 1
+        assert "the code changed" not in log
+    table = output.splitlines()[-4:]
+    assert table[0].split() == "run overrides state validation IG (bit/fix) folder".split()
+    assert re.match(r"0 +loss=nll +finished +-?\d\.\d{4} +\S+/0$", table[1])
+    assert re.match(r"1 +loss=nll_entropy +finished +-?\d\.\d{4} +\S+/1$", table[2])
+    assert table[3] == f"evaluate with: python train.py task=evaluate 'runs={sweep.folder}'"
+
+
+def test_what_is_asked_of_sbatch(undisturbed):
+    """What is null is not asked for; srun gets its CPUs, which it would not inherit."""
+    script = next((undisturbed[0].folder / ".submitit").glob("*_submission.sh")).read_text()
+    asked = dict(re.findall(r"#SBATCH --([\w-]+)=(\S+)", script))
+    assert asked["gpus-per-node"] == "2" and asked["cpus-per-task"] == "4" and asked["mem"] == "2GB"
+    assert asked["signal"] == "USR2@120" and asked["ntasks-per-node"] == "1"
+    assert not {"partition", "account", "constraint", "gres"} & set(asked)
+    assert "/.submitit/" in asked["output"]
+
+
+def test_interrupted_runs_end_as_undisturbed_ones(undisturbed, submit):
+    """Two sweeps at once: runs warned by USR2, requeued without a warning, and preempted by another's job."""
+    expected = undisturbed[0].folder
+    # the high partition is not preempted; the low one's run holds all GPUs, which another's job wants
+    both = submit("loss=nll,nll_entropy", "hardware.partition=high")
+    preempted = submit("loss=nll_entropy", "hardware.gpus=4")
+    disturbances = {
+        (both, 0): lambda: both.slurm("scancel", "--signal=USR2", both.job(0)),
+        (both, 1): lambda: both.slurm("scontrol", "requeue", both.job(1)),
+        (preempted, 0): lambda: preempted.slurm(
+            "sbatch", "--partition=high", "--gpus-per-node=4", "--wrap=sleep 2", "--output=/dev/null"
+        ),
+    }
+    pending = dict(disturbances)
+
+    def disturb() -> bool:
+        for sweep, run in list(pending):
+            if sweep.in_the_middle(run):
+                pending.pop((sweep, run))()
+        return not pending
+
+    wait_for(disturb, 200, "all runs are in the middle")
+    for sweep in (both, preempted):
+        code, output = sweep.finished()
+        assert code == 0, output
+    for sweep, run in disturbances:
+        assert int(sweep.shown(run)["Restarts"]) >= 1
+        log = (sweep.folder / f"{run}/train.log").read_text()
+        assert "resumed from" in log
+        assert ("asked to stop: saved" in log) is ((sweep, run) != (both, 1)), log
+    assert_same_to_the_bit(both.folder / "0", expected / "0")
+    assert_same_to_the_bit(both.folder / "1", expected / "1")
+    assert_same_to_the_bit(preempted.folder / "0", expected / "1")
+
+
+def test_a_failing_rank_fails_its_job_and_no_other(submit):
+    tasks = ("entreg.engine.training.train", "tests.engine.broken.fail_on_last_rank")
+    sweep = submit(f"task._target_={','.join(tasks)}", "trainer.epochs=1")
+    code, output = sweep.finished()
+    assert code == 1
+    assert "rank 3 failed:\nTraceback" in output and "ValueError: this rank broke" in output
+    assert f"(run {sweep.folder}/1, log {sweep.folder}/1/train.log)" in output
+    assert "ValueError: this rank broke" in (sweep.folder / "1/train.log").read_text()
+    failed = sweep.shown(1)
+    assert failed["JobState"] == "FAILED" and failed["ExitCode"] == "1:0"
+    assert sweep.shown(0)["JobState"] == "COMPLETED" and (sweep.folder / "0/checkpoints/final.pt").is_file()
+    table = output.splitlines()
+    assert any(re.match(r"0 +task\S+train +finished +-?\d\.\d{4}", line) for line in table)
+    assert any(re.match(r"1 +task\S+fail_on_last_rank +failed: ValueError: this rank broke", line) for line in table)
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    with open(run / "metrics.csv") as file:
+        return [{k: v for k, v in row.items() if k not in TIMING} for row in csv.DictReader(file)]
+
+
+def assert_same_to_the_bit(run: Path, expected: Path) -> None:
+    ours, theirs = (torch.load(r / "checkpoints/final.pt", weights_only=True)["model"] for r in (run, expected))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert history(run) == history(expected)
+    assert len(history(run)) == EPOCHS
