@@ -55,7 +55,8 @@ class Store:
             with memoryview(self._maps[size])[row * length : (row + 1) * length] as view:
                 if zlib.crc32(view) + 1 != self._checksums[i]:
                     path = self.folder / _file_name(size)
-                    raise DataError(f"{path}: features of {self.names[i]} are damaged (checksum); {_remove(path.parent)}")
+                    what = f"features of {self.names[i]} are damaged (checksum)"
+                    raise DataError(f"{path}: {what}; {_remove(path.parent)}")
             self._verified[i] = True
         count = length // BYTES[self.recipe.dtype]
         flat = torch.frombuffer(self._maps[size], dtype=self.recipe.dtype, count=count, offset=row * length)

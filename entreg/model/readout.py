@@ -46,12 +46,13 @@ class Bias(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
 
-def melted(norm: LayerNorm, conv: Pointwise, bias: Bias) -> tuple[Tensor, Tensor]:
+def melted(norm: LayerNorm, conv: Pointwise, bias: Bias, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Scale and shift of a layer norm, a convolution and its bias as one matrix (out, in) and one shift (out,).
 
     conv(scale * x + shift) + bias, x normalised: what is wide is then read once.
     """
-    return conv.matrix * norm.weight, conv.matrix @ norm.bias + bias.bias
+    matrix = conv.matrix.to(dtype)
+    return matrix * norm.weight.to(dtype), matrix @ norm.bias.to(dtype) + bias.bias.to(dtype)
 
 
 class SaliencyNetwork(nn.Module):
@@ -67,11 +68,10 @@ class SaliencyNetwork(nn.Module):
 
     def forward(self, features: Tensor | Sequence[Tensor], weights: Tensor | None, precision: torch.dtype) -> Tensor:
         # layernorm0's statistics are constants of an image, so the store holds normalised features
-        matrix, shift = melted(self.layernorm0, self.conv0, self.bias0)
-        x = project(features, matrix, precision)
-        x = F.softplus(x + shift.expand(len(x), 1, -1))
-        x = F.softplus(linear(normalised(x, weights), *melted(self.layernorm1, self.conv1, self.bias1)))
-        return F.softplus(linear(normalised(x, weights), *melted(self.layernorm2, self.conv2, self.bias2)))
+        matrix, shift = melted(self.layernorm0, self.conv0, self.bias0, self.bias0.bias.dtype)
+        x = F.softplus(project(features, matrix, precision) + shift)
+        x = F.softplus(F.linear(normalised(x, weights), *melted(self.layernorm1, self.conv1, self.bias1, x.dtype)))
+        return F.softplus(F.linear(normalised(x, weights), *melted(self.layernorm2, self.conv2, self.bias2, x.dtype)))
 
 
 class FixationSelectionNetwork(nn.Module):
@@ -88,20 +88,14 @@ class FixationSelectionNetwork(nn.Module):
         self.conv2 = Pointwise(16, 1)
 
     def forward(self, priority: Tensor, weights: Tensor | None) -> Tensor:
-        first = melted(self.layernorm0.layernorm_part0, self.conv0.conv_part0, self.bias0)
-        x = F.softplus(linear(normalised(priority, weights), *first))
-        x = F.softplus(linear(normalised(x, weights), *melted(self.layernorm1, self.conv1, self.bias1)))
-        return linear(x, self.conv2.matrix, self.conv2.matrix.new_zeros(1))
-
-
-def linear(x: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-    """x (B, cells, in) times matrix (out, in) plus shift (out,): one product, and one sum of gradients, an image.
-
-    One product over all images rounds differently with their number. Where a gradient nearly cancels, Adam would make
-    steps of such noise, and a batch cut up among ranks would end elsewhere than a whole one.
-    """
-    images = len(x)
-    return torch.baddbmm(shift.expand(images, 1, -1), x, matrix.T.expand(images, -1, -1))
+        # float64: some gradients here nearly cancel, and Adam makes steps of the size of the learning rate of what is left.
+        # In float32 that is rounding, which depends on how a batch is cut up among ranks
+        wide = torch.float64
+        x = normalised(priority.to(wide), weights)
+        first = melted(self.layernorm0.layernorm_part0, self.conv0.conv_part0, self.bias0, wide)
+        x = normalised(F.softplus(F.linear(x, *first)), weights)
+        x = F.softplus(F.linear(x, *melted(self.layernorm1, self.conv1, self.bias1, wide)))
+        return F.linear(x, self.conv2.matrix.to(wide)).to(priority.dtype)
 
 
 def project(features: Tensor | Sequence[Tensor], matrix: Tensor, precision: torch.dtype) -> Tensor:
