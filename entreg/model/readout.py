@@ -88,8 +88,8 @@ class FixationSelectionNetwork(nn.Module):
         self.conv2 = Pointwise(16, 1)
 
     def forward(self, priority: Tensor, weights: Tensor | None) -> Tensor:
-        # float64: some gradients here nearly cancel, and Adam makes steps of the size of the learning rate of what is left.
-        # In float32 that is rounding, which depends on how a batch is cut up among ranks
+        # float64: some gradients here nearly cancel, and Adam makes whole steps of what is left. In float32 that is
+        # rounding, which depends on how a batch is cut up among ranks
         wide = torch.float64
         x = normalised(priority.to(wide), weights)
         first = melted(self.layernorm0.layernorm_part0, self.conv0.conv_part0, self.bias0, wide)

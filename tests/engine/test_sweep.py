@@ -154,6 +154,7 @@ def test_what_sbatch_is_asked_can_be_typed(start):
     assert launcher.max_num_timeout > 0 and launcher.signal_delay_s >= 60
 
 
+@pytest.mark.slow
 def test_jobs_as_processes_of_this_machine(command, tmp_path):
     done = command("-m", *WORDS, "trainer.epochs=1", "hydra/launcher=submitit_local", "study=local", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
