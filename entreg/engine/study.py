@@ -178,8 +178,7 @@ class Study:
         )
         items = _with_fixations(self.data, chosen(len(self.data.sizes), config.data), config.data)
         training, validation = split(len(items), config.data)
-        self._items, self._training = items, [items[i] for i in training]
-        self.kde = kde_of(self.data, self._training, config)
+        self.kde = kde_of(self.data, [items[i] for i in training], config)
         self.center_bias = CenterBias(
             config.model.center_bias, config.prior, config.model.saliency_map_factor, self.kde
         )

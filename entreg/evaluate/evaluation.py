@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -33,7 +32,7 @@ def evaluate(config: Config, folder: Path) -> float | None:
     """Judges config.runs (default: the newest sweep) in `folder`; the first comparison's IG difference out of domain."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     folders, unfinished = find(config.runs)
-    kind, devices = devices_of(config.hardware)
+    kind, _ = devices_of(config.hardware)
     torch.set_num_threads(threads_of(config.hardware, 1))
     ranks = Ranks(device=torch.device(kind))
     for left_out in unfinished:
@@ -54,14 +53,15 @@ def evaluate(config: Config, folder: Path) -> float | None:
         log.info("judged %s (%s, seed %d)", run.folder, arm.name, run.config.seed)
 
     results = _results(arms, keys, evidence, unfinished, config)
-    files.write_csv(folder / "per_image.csv", evidence.table())
-    np.savez_compressed(folder / "bias_maps.npz", **{n: m.astype(np.float32) for n, m in evidence.bias_maps(arms).items()})
-    files.write_json(folder / "provenance.json", run_folder.provenance(config, kind, study.fingerprints))
+    per_image, bias_maps = evidence.table(), evidence.bias_maps(arms)
+    files.write_csv(folder / "per_image.csv", per_image)
+    files.write(folder / "bias_maps.npz", lambda file: np.savez_compressed(file, **bias_maps))
+    provenance = run_folder.provenance(config, kind, study.fingerprints)
+    files.write_json(folder / "provenance.json", provenance)
     files.write_json(folder / "results.json", results)
     page.write(
-        folder / "report.html", results, evidence.table(), {arm.name: _histories(arm) for arm in arms},
-        evidence.bias_maps(arms), evidence.examples(arms),
-        provenance=json.loads((folder / "provenance.json").read_text()),
+        folder / "report.html", results, per_image, {arm.name: _histories(arm) for arm in arms},
+        bias_maps, evidence.examples(arms), provenance,
     )
     print(tables.terminal(results))
     print(f"\n{folder}")

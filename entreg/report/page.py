@@ -16,9 +16,8 @@ from entreg import files
 from entreg.report import commands, figures, literature
 from entreg.report.figures import Prediction
 from entreg.report.numbers import MISSING, Numbers
-from entreg.report.tables import verdict
+from entreg.report.tables import DOMAINS, verdict
 
-DOMAINS = {"in_domain": "in domain", "ood": "out of domain"}
 PRIMARY = "ig_bits_per_fixation"
 SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
 METRICS = (  # key, name, unit, digits, what is better
