@@ -18,7 +18,7 @@ from tqdm import tqdm
 from entreg import files
 from entreg.config import Config
 from entreg.engine import batches, checkpoint, run_folder
-from entreg.engine.hardware import precision_of
+from entreg.engine.hardware import compute_deterministically, precision_of
 from entreg.engine.ranks import Ranks, StopRequest, launch
 from entreg.engine.schedule import adam
 from entreg.engine.study import Study
@@ -47,8 +47,7 @@ def train(config: Config, folder: Path) -> float | None:
 
 def run(ranks: Ranks, config: Config, folder: Path, stop: StopRequest) -> float | None:
     """One rank's part of a training."""
-    # the model's operations are deterministic on the CPU; where a GPU has no such variant PyTorch warns
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    compute_deterministically()
     for seeded in (random.seed, np.random.seed, torch.manual_seed):
         seeded(config.seed)
     study = Study(config, ranks)

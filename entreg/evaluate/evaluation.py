@@ -15,7 +15,7 @@ from tqdm import tqdm
 from entreg import files
 from entreg.config import Config
 from entreg.engine import run_folder, sweep
-from entreg.engine.hardware import devices_of, threads_of
+from entreg.engine.hardware import compute_deterministically, devices_of, threads_of
 from entreg.engine.ranks import Ranks
 from entreg.engine.study import Study
 from entreg.errors import UserError
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 def evaluate(config: Config, folder: Path) -> float | None:
     """Judges config.runs (default: the newest sweep) in `folder`; the first comparison's IG difference out of domain."""
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    compute_deterministically()
     folders, unfinished = find(config.runs)
     kind, _ = devices_of(config.hardware)
     torch.set_num_threads(threads_of(config.hardware, 1))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from entreg import files
-from entreg.engine.hardware import processor_name
+from entreg.engine.hardware import compute_deterministically, processor_name
 from entreg.model.deepgaze3 import DeepGaze3
 from tests.bench import exactness, generated, growth, speed, study
 from tests.bench.plain import PlainStep
@@ -79,7 +79,7 @@ if __name__ == "__main__":
     whole_study = parser.parse_args().study
     # the random weights of generated studies are announced as a warning
     logging.basicConfig(level=logging.ERROR)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    compute_deterministically()
     path, where = FOLDER / "bench.json", machine()
     print(", ".join(f"{name} {value}" for name, value in where.items()))
     with tempfile.TemporaryDirectory(prefix="entreg-bench-") as temporary:
