@@ -5,9 +5,12 @@ below: it knows only some fixations of some people. A share of it is a lower bou
 """
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
+
+log = logging.getLogger(__name__)
 
 BANDWIDTHS = tuple(np.geomspace(0.01, 0.1, 10).tolist())
 
@@ -60,6 +63,9 @@ def gold_standard(
         weights, log_density = _fit_weights(components)
         if best is None or log_density.mean() > best.log_density.mean():
             best = GoldStandard(log_density, bandwidth, weights)
+    if len(bandwidths) > 1 and best.bandwidth in (min(bandwidths), max(bandwidths)):
+        log.warning("gold standard: the likeliest bandwidth, %.3g of the image's side, is the last one tried; with one "
+                    "beyond it the gold standard would be higher", best.bandwidth)
     return best
 
 

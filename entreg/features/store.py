@@ -13,6 +13,7 @@ import mmap
 import os
 import shutil
 import sys
+import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ from entreg.errors import DataError
 from entreg.features.recipe import BYTES, Images, Recipe
 
 log = logging.getLogger(__name__)
+
+TOLD_EVERY_S = 60  # where no progress bar is shown, as in a job's log
 
 
 class Store:
@@ -116,6 +119,8 @@ def _build(images: Images, recipe: Recipe, final: Path, device: torch.device, wo
         batches = list(_batches(mine, images.sizes, 16 if device.type == "cuda" else 1))
         show = ranks.is_first and sys.stderr.isatty()
         bar = tqdm(total=len(mine), desc="features", unit="image", disable=not show, smoothing=0.05)
+        started = told = time.monotonic()
+        done = 0
         with ThreadPoolExecutor(workers) as pool:
             for batch, read in _ahead(pool, images, batches, 2 * workers):
                 for i, row in zip(batch, recipe.rows(read, device)):
@@ -125,6 +130,12 @@ def _build(images: Images, recipe: Recipe, final: Path, device: torch.device, wo
                     # 0 means "not there yet", so checksums are kept plus one
                     _write(table, np.array([zlib.crc32(data) + 1], dtype=np.int64), i * 8, partial)
                 bar.update(len(batch))
+                done += len(batch)
+                now = time.monotonic()
+                if ranks.is_first and not show and now - told >= TOLD_EVERY_S:
+                    told, rate = now, done / (now - started)
+                    log.info("features: %d of %d images, %.2f images/s, %.0f minutes left",
+                             done, len(mine), rate, (len(mine) - done) / rate / 60)
         bar.close()
         for handle in (*files.values(), table):
             os.fsync(handle)

@@ -59,7 +59,8 @@ def write(
     """Writes the page.
 
     results: what results.json holds; per_image: per_image.csv's rows
-    histories: by arm, of each seed, metrics.csv's rows; bias_maps: by arm (H, W) nats; examples: by domain (best, median or worst, prediction by arm)
+    histories: by arm, of each seed, metrics.csv's rows; bias_maps: by arm (H, W) nats
+    examples: by domain (best, median or worst, prediction by arm)
     provenance: the evaluation's; the runs' own commands and commits are read from their folders
     """
     folders = {name: [Path(run) for run in arm["runs"]] for name, arm in results["arms"].items()}

@@ -2,6 +2,7 @@
 
     python -m tests.bench            every figure but the study's, a few minutes; writes bench/bench.json and growth.png
     python -m tests.bench --study    a whole study at MIT1003's size through train.py; adds its minutes to bench.json
+    python -m tests.bench --beyond-memory    a training whose store is larger than the memory; needs that much disk
 
 generated.py    images, features and a study without a data set
 plain.py        the training step as published: backbone and full resolution each time

@@ -76,18 +76,25 @@ def table(found: dict) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure what the project claims.")
     parser.add_argument("--study", action="store_true", help="a whole study at MIT1003's size instead (half an hour)")
-    whole_study = parser.parse_args().study
+    parser.add_argument("--beyond-memory", action="store_true", help="a store larger than the memory instead")
+    arguments = parser.parse_args()
     # the random weights of generated studies are announced as a warning
     logging.basicConfig(level=logging.ERROR)
     compute_deterministically()
     path, where = FOLDER / "bench.json", machine()
     print(", ".join(f"{name} {value}" for name, value in where.items()))
     with tempfile.TemporaryDirectory(prefix="entreg-bench-") as temporary:
-        found = study.measure(Path(temporary)) if whole_study else quick(Path(temporary))
+        folder = Path(temporary)
+        if arguments.study:
+            found = study.measure(folder) | {"study_machine": where}
+        elif arguments.beyond_memory:
+            found = growth.beyond_memory(folder)
+        else:
+            found = quick(folder) | {"machine": where}
     FOLDER.mkdir(exist_ok=True)
     known = json.loads(path.read_text()) if path.is_file() else {}
-    known |= found | {"study_machine" if whole_study else "machine": where}
+    known |= found
     files.write_json(path, known)
-    if not whole_study:
+    if "growth" in found:
         growth.plot(known["growth"], FOLDER / "growth.png")
     print(f"\n{table(known)}\n\nwritten: {path}")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import tempfile
 import threading
@@ -35,9 +36,22 @@ def measure(folder: Path) -> dict:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             # a fresh process: what an earlier training left in memory is not counted
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-                found.append(pool.submit(_train, Path(place), images).result())
+                found.append(pool.submit(_train, Path(place), images, EPOCHS).result())
         print(f"growth: {images} images, {found[-1]['rss_anon_gb']:.2f} GB, {found[-1]['epoch_s'][-1]:.1f} s an epoch")
     return {"train_rss_gb": max(one["rss_anon_gb"] for one in found), "growth": found}
+
+
+def beyond_memory(folder: Path) -> dict:
+    """Memory (GB) and time of a training whose store is a quarter larger than this machine's memory: read from disk."""
+    row, memory = recipe().row_bytes(LANDSCAPE), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    images = int(1.25 * memory / row)
+    if shutil.disk_usage(folder).free < 1.1 * images * row:
+        raise SystemExit(f"{folder}: {1.1 * images * row / 1e9:.0f} GB of disk are needed (TMPDIR=FOLDER)")
+    print(f"beyond memory: {images} images, {images * row / 1e9:.1f} GB are written", flush=True)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        found = _train(Path(place), images, epochs=2)
+    print(f"beyond memory: {found}")
+    return {"beyond_memory": found | {"store_gb": images * row / 1e9, "memory_gb": memory / 1e9}}
 
 
 def plot(growth: list[dict], path: Path) -> None:
@@ -68,8 +82,8 @@ def rss_anon_gb(process: int | str = "self") -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024 / 1e9
 
 
-def _train(folder: Path, images: int) -> dict:
-    trainer = Trainer(study(folder / "store", images, settings(epochs=EPOCHS)), folder)
+def _train(folder: Path, images: int, epochs: int) -> dict:
+    trainer = Trainer(study(folder / "store", images, settings(epochs=epochs)), folder)
     highest, done = [0.0], threading.Event()
 
     def watch() -> None:

@@ -28,7 +28,7 @@ def simulated(seed=0, images=IMAGES):
     return y, x, image, subject, np.concatenate(oracle), kde.log_density_at(y, x, image, HEIGHT, WIDTH)
 
 
-def test_gold_lies_between_prior_and_oracle():
+def test_gold_lies_between_prior_and_oracle(caplog):
     y, x, image, subject, oracle, log_prior = simulated()
     sizes = np.tile([HEIGHT, WIDTH], (IMAGES, 1))
     gold = gold_standard(y, x, image, subject, sizes, log_prior)
@@ -36,6 +36,7 @@ def test_gold_lies_between_prior_and_oracle():
     alternatives = [gold_standard(y, x, image, subject, sizes, log_prior, (bandwidth,)) for bandwidth in BANDWIDTHS]
     likeliest = max(alternatives, key=lambda one: one.log_density.mean())
     assert gold.bandwidth == likeliest.bandwidth and 0.02 < gold.bandwidth < 0.08  # the spots' sigma is 0.05
+    assert "bandwidth" not in caplog.text
     assert gold.weights.sum() == pytest.approx(1)
     assert 0.4 < gold.weights[0] < 0.9  # 60 % of the fixations lie on the spot that the others show
 
@@ -96,3 +97,12 @@ def test_far_apart_fixations_do_not_underflow():
     components = np.array([[-np.inf, -2000.0], [-2000.0, -2001.0], [-2100.0, -2100.0]])
     weights, log_density = _fit_weights(components)
     assert np.isfinite(log_density).all() and weights.sum() == pytest.approx(1)
+
+
+def test_a_bandwidth_at_the_end_of_those_tried_is_told(caplog):
+    """The spots' sigma is 0.05: the best of narrower ones is the widest."""
+    y, x, image, subject, _, log_prior = simulated()
+    narrow = (0.01, 0.02, 0.03)
+    gold = gold_standard(y, x, image, subject, np.tile([HEIGHT, WIDTH], (IMAGES, 1)), log_prior, narrow)
+    assert gold.bandwidth == 0.03
+    assert "the likeliest bandwidth, 0.03 of the image's side, is the last one tried" in caplog.text

@@ -1,11 +1,17 @@
 """The feature store: what it holds, and when it is built."""
+import logging
 import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from PIL import Image
 
-from tests.features.pictures import SIZES, TAPS, Pictures, complete, in_process, opened, recipe
+from entreg.engine.ranks import Ranks
+from entreg.features import store as features_store
+from entreg.features.store import open_store
+from tests.features.pictures import CPU, SIZES, TAPS, Pictures, complete, in_process, opened, recipe
 
 
 @pytest.fixture
@@ -96,6 +102,47 @@ def test_several_processes_build_once(tmp_path, images):
         process.join(60)
     assert found == [0, 0, 4]
     assert len(complete(tmp_path)) == 1
+
+
+class SlowRank(Ranks):
+    """One of two ranks, as threads; the second one looks at what there is to do when the first has done its share."""
+
+    barriers = [threading.Barrier(2, timeout=60) for _ in range(3)]
+    first_is_done = threading.Event()
+
+    def barrier(self):
+        self.passed = getattr(self, "passed", 0) + 1
+        if self.is_first and self.passed == 2:
+            self.first_is_done.set()
+        self.barriers[self.passed - 1].wait()
+        if not self.is_first and self.passed == 1:
+            assert self.first_is_done.wait(60)
+
+    def gather(self, value):
+        return [value, value]
+
+
+def test_a_rank_that_comes_late_still_builds_its_share(tmp_path, images):
+    """Rows are shared out before anyone looks at what is done, else the second rank would share out what is left."""
+    watched = [recipe(), recipe()]
+    with ThreadPoolExecutor(2) as pool:
+        found = [
+            pool.submit(open_store, images, watched[rank], tmp_path / "features", CPU, 1, SlowRank(rank, 2))
+            for rank in (0, 1)
+        ]
+        stores = [one.result(120) for one in found]
+    assert [one.seen for one in watched] == [2, 2]
+    alone = opened(tmp_path / "alone", images)
+    assert all(torch.equal(stores[1][i], alone[i]) for i in range(4))
+
+
+def test_progress_is_logged_where_there_is_no_terminal(tmp_path, images, caplog, monkeypatch):
+    monkeypatch.setattr(features_store, "TOLD_EVERY_S", 0)
+    with caplog.at_level(logging.INFO):
+        opened(tmp_path, images)
+    told = [record.getMessage() for record in caplog.records if "images/s" in record.getMessage()]
+    assert [line.split(",")[0] for line in told] == [f"features: {k} of 4 images" for k in (1, 2, 3, 4)]
+    assert told[-1].endswith("0 minutes left")
 
 
 def test_mixed_resolutions_and_odd_sizes_have_rows_of_their_grid(tmp_path):

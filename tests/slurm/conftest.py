@@ -51,6 +51,11 @@ class Sweep:
         shown = self.slurm("scontrol", "--oneliner", "show", "job", self.job(run))
         return dict(re.findall(r"(\w+)=(\S*)", shown))
 
+    def ended(self, run: int) -> dict[str, str]:
+        """The same of a job whose result is there: it runs on for a moment."""
+        cluster.wait_for(lambda: self.shown(run)["JobState"] not in ("RUNNING", "COMPLETING"), 30, "the job ends")
+        return self.shown(run)
+
     def slurm(self, *command: str) -> str:
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True, timeout=30).stdout
 

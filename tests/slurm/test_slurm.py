@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def test_a_sweep_of_two_arms_on_four_ranks(undisturbed):
     sweep, code, output = undisturbed
     assert code == 0, output
     for run, arm in enumerate(("nll", "nll_entropy")):
-        about = sweep.shown(run)
+        about = sweep.ended(run)
         assert about["JobState"] == "COMPLETED" and about["NumTasks"] == "1" and about["NumCPUs"] == "4"
         log = (sweep.folder / f"{run}/train.log").read_text()
         assert f"{arm} on 4 cpu rank(s)" in log
@@ -38,6 +39,17 @@ def test_a_sweep_of_two_arms_on_four_ranks(undisturbed):
     assert re.match(r"0 +loss=nll +finished +-?\d\.\d{4} +\S+/0$", table[1])
     assert re.match(r"1 +loss=nll_entropy +finished +-?\d\.\d{4} +\S+/1$", table[2])
     assert table[3] == f"evaluate with: python train.py task=evaluate 'runs={sweep.folder}'"
+
+
+def test_an_evaluation_is_submitted_like_a_training(undisturbed, submit):
+    job = submit("task=evaluate", f"runs={undisturbed[0].folder}", "evaluation.bootstrap=200")
+    code, output = job.finished()
+    assert code == 0, output
+    assert job.ended(0)["JobState"] == "COMPLETED"
+    results = json.loads((job.folder / "0/results.json").read_text())
+    assert list(results["arms"]) == ["nll", "nll_entropy"] and results["comparison"]["arm"] == "nll_entropy"
+    assert (job.folder / "0/report.html").is_file()
+    assert re.search(r"\n0 +finished +\S+/0\n", output), output
 
 
 def test_what_is_asked_of_sbatch(undisturbed):
@@ -93,9 +105,9 @@ def test_a_failing_rank_fails_its_job_and_no_other(submit):
     assert "rank 3 failed:\nTraceback" in output and "ValueError: this rank broke" in output
     assert f"(run {sweep.folder}/1, log {sweep.folder}/1/train.log)" in output
     assert "ValueError: this rank broke" in (sweep.folder / "1/train.log").read_text()
-    failed = sweep.shown(1)
+    failed = sweep.ended(1)
     assert failed["JobState"] == "FAILED" and failed["ExitCode"] == "1:0"
-    assert sweep.shown(0)["JobState"] == "COMPLETED" and (sweep.folder / "0/checkpoints/final.pt").is_file()
+    assert sweep.ended(0)["JobState"] == "COMPLETED" and (sweep.folder / "0/checkpoints/final.pt").is_file()
     table = output.splitlines()
     assert any(re.match(r"0 +task\S+train +finished +-?\d\.\d{4}", line) for line in table)
     assert any(re.match(r"1 +task\S+fail_on_last_rank +failed: ValueError: this rank broke", line) for line in table)
