@@ -193,10 +193,14 @@ class Uniform:
 class Prior:
     """Centre priors: baselines of information gain and the centre bias that the model receives."""
 
-    gaussian_variance: float = setting(0.22, "x variance, half-width = 1 (Clarke & Tatler 2014; one source says 0.23)", above=0)
+    gaussian_variance: float = setting(
+        0.22, "x variance, half-width = 1 (Clarke & Tatler 2014; one source says 0.23)", above=0
+    )
     gaussian_nu: float = setting(0.45, "y variance over x variance (Clarke & Tatler 2014)", above=0)
     kde_bandwidth: float = setting(0.021539, "10^-1.6667673, share of each side (DeepGaze III)", above=0, at_most=1)
-    kde_regularisation: float = setting(1.3062e-15, "10^-14.884, weight of a uniform density (DeepGaze III)", above=0, at_most=1)
+    kde_regularisation: float = setting(
+        1.3062e-15, "10^-14.884, weight of a uniform density (DeepGaze III)", above=0, at_most=1
+    )
 
 
 @dataclass
@@ -325,7 +329,8 @@ def _complaints(node: Any, prefix: str) -> list[str]:
     if isinstance(node, Data) and node.fold >= node.folds:
         lines.append(f"{prefix}fold={node.fold} is out of range: {prefix}folds is {node.folds}, folds count from 0")
     if isinstance(node, Data) and node.short_side_px > node.long_side_px:
-        lines.append(f"{prefix}short_side_px={node.short_side_px} is out of range: at most {prefix}long_side_px={node.long_side_px}")
+        limit = f"{prefix}long_side_px={node.long_side_px}"
+        lines.append(f"{prefix}short_side_px={node.short_side_px} is out of range: at most {limit}")
     if isinstance(node, Synthetic) and node.bias_share + node.object_share > 1:
         lines.append(f"{prefix}bias_share={node.bias_share} is out of range: with {prefix}object_share at most 1")
     if isinstance(node, Optim) and node.lr_final > node.lr:

@@ -15,7 +15,7 @@ def milestones(shares: list[float], epochs: int) -> list[int]:
     """
     if epochs == 1:
         return []
-    # 1e-9: 0.2 * 15 is 3.0000000000000004 in floating point, and means 3
+    # 1e-9: 0.28 * 25 is 7.000000000000001 in floating point, and means 7
     return [min(max(math.ceil(share * epochs - 1e-9), 1), epochs - 1) for share in shares]
 
 

@@ -186,9 +186,13 @@ class Study:
         self.training = self._part(self.data, store, list(training), items, leave_out=True)
         self.validation = self._part(self.data, store, list(validation), items)
         self.fingerprints = {
-            "data": self._fingerprint(self.data, items), "weights": backbone.fingerprint(), "features": store.folder.name
+            "data": self._fingerprint(self.data, items), "weights": backbone.fingerprint(),
+            "features": store.folder.name,
         }
-        log.info("%s: %d images to train on, %d to validate on", self.data.dataset.name, len(self.training), len(self.validation))
+        log.info(
+            "%s: %d images to train on, %d to validate on",
+            self.data.dataset.name, len(self.training), len(self.validation),
+        )
 
     @cached_property
     def out_of_domain(self) -> Part | None:

@@ -1,4 +1,4 @@
-"""task=evaluate: judges the runs of a sweep and writes results.json, per_image.csv and report.html into a folder of its own."""
+"""task=evaluate: judges the runs of a sweep; results.json, per_image.csv and report.html go into a folder of its own."""
 from __future__ import annotations
 
 import dataclasses
@@ -134,7 +134,7 @@ class _Evidence:
                 for arm in arms:
                     density = judgement.predict(self._models[arm.name][0][2], domain, int(i))
                     value = self.rows[arm.name][name][0][i]["ig_bits_per_fixation"]
-                    title = f"{domain.part.names[i]}, {arm.name}: {value:.2f} bit/fixation"
+                    title = f"{domain.part.names[i]}, {arm.name}: {value:.2f} bit/fixation".replace(": -", ": −")
                     predictions[arm.name] = Prediction(title, picture, density.full()[0].numpy(), y, x)
                 found.setdefault(name, []).append((label, predictions))
         return found
@@ -144,7 +144,9 @@ def _histories(arm: Arm) -> list[Sequence[dict[str, Any]]]:
     return [run.state["history"] for run in arm.runs]
 
 
-def _results(arms: list[Arm], keys: list[str], evidence: _Evidence, unfinished: list[Path], config: Config) -> dict[str, Any]:
+def _results(
+    arms: list[Arm], keys: list[str], evidence: _Evidence, unfinished: list[Path], config: Config
+) -> dict[str, Any]:
     settings = config.evaluation
     sure = (settings.bootstrap, settings.seed)
     found = {arm.name: _arm(arm, evidence, *sure) for arm in arms}

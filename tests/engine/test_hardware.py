@@ -1,5 +1,6 @@
 """Devices, precision and threads: from `hardware` and what the machine has, with an error that says what is there."""
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,3 +59,12 @@ def test_precision_is_what_was_asked_for(monkeypatch):
     assert precision_of(Hardware(precision="float16"), "cuda") is torch.float16
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
     assert precision_of(Hardware(precision="auto"), "cuda") is torch.float32
+
+
+@pytest.mark.parametrize("flags, expected", [
+    ("fpu avx2 avx512f", torch.float32), ("avx2 avx512_bf16", torch.bfloat16), ("avx512f amx_bf16", torch.bfloat16),
+])
+def test_auto_is_bfloat16_where_the_cpu_computes_it(monkeypatch, flags, expected):
+    monkeypatch.setattr(Path, "is_file", lambda self: True)
+    monkeypatch.setattr(Path, "read_text", lambda self: f"model name: x\nflags: {flags}\n")
+    assert precision_of(Hardware(precision="auto"), "cpu") is expected

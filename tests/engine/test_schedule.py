@@ -23,12 +23,17 @@ def test_the_study_falls_by_ten_after_5_10_15_and_20_of_25_epochs():
 
 
 def test_floating_point_does_not_move_a_milestone():
-    assert milestones([0.2], 15) == [3]  # 0.2 * 15 > 3 in floating point
+    assert 0.28 * 25 > 7
+    assert milestones([0.28], 25) == [7]
 
 
 def test_coinciding_milestones_multiply_so_that_both_ends_are_met():
     assert milestones([0.2, 0.4, 0.6, 0.8], 2) == [1, 1, 1, 1]
     assert rates(Optim(), 2) == pytest.approx([0.001585, 1.5e-7], rel=1e-12)
+
+
+def test_any_number_of_milestones_meets_both_ends():
+    assert rates(Optim(lr=1.0, lr_final=1e-4, milestones=[0.5, 0.75]), 4) == pytest.approx([1, 1, 1e-2, 1e-4])
 
 
 def test_a_single_epoch_stays_at_the_first_rate():

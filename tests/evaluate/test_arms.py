@@ -50,3 +50,9 @@ def test_arms_on_different_images_are_an_error_not_an_intersection():
             for arm, images in zip(arms, (["a", "b"], ["a", "c"]))}
     with pytest.raises(UserError, match="c"):
         compare(arms, rows, {arm.name: {"bias_entropy_nats": 1.0} for arm in arms}, 100, 0)
+
+
+def test_without_a_baseline_nothing_is_compared():
+    arms, _ = arms_of([run("nll_entropy", lambda_entropy=x) for x in (0.3, 1.0)])
+    rows = {arm.name: {"ood": [[{"image": "a", "ig_bits_per_fixation": 1.0}]]} for arm in arms}
+    assert compare(arms, rows, {arm.name: {"bias_entropy_nats": 1.0} for arm in arms}, 100, 0) == {}

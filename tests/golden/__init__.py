@@ -21,7 +21,10 @@ from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 
 FOLDER = Path(__file__).parent
-BOUNDS = {"log_density": None, "log_density_beyond_rounding": 1e-5, "nll_nats": 1e-5, "entropy_nats": 1e-5, "gradient": 1e-3, "tap_mean": 1e-3}
+BOUNDS = {
+    "log_density": None, "log_density_beyond_rounding": 1e-5, "nll_nats": 1e-5, "entropy_nats": 1e-5, "gradient": 1e-3,
+    "tap_mean": 1e-3,
+}
 
 
 class Golden:
