@@ -16,7 +16,7 @@ from entreg import files
 from entreg.report import commands, figures, literature
 from entreg.report.figures import Prediction
 from entreg.report.numbers import MISSING, Numbers
-from entreg.report.tables import DOMAINS, verdict
+from entreg.report.tables import CLEAR, DOMAINS, overview, verdict
 
 PRIMARY = "ig_bits_per_fixation"
 SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
@@ -72,6 +72,8 @@ def write(
         "metrics": METRICS,
         "primary": PRIMARY,
         "verdict": verdict,
+        "overview": overview(results),
+        "clear": CLEAR,
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
         "synthetic": any(f"oracle_{PRIMARY}" in arm["in_domain"] for arm in results["arms"].values()),
         "losses": _losses(histories),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 DOMAINS = {"in_domain": "in domain", "ood": "out of domain"}
+CLEAR = "better or worse: the interval excludes 0 and p, corrected after Holm, is below 0.05"
 
 
 def terminal(results: Mapping[str, Any]) -> str:
@@ -24,7 +25,29 @@ def answer(results: Mapping[str, Any]) -> list[str]:
     for key, words in DOMAINS.items():
         if key in found:
             lines.append(f"{words} ({results['data'][key]['name']}): {difference(found[key]['ig_difference_bits'])}")
+    if len(results["comparisons"]) > 1:
+        lines += ["", f"All {len(results['comparisons'])} compared arms ({CLEAR}):"]
+        for key, by_verdict in overview(results).items():
+            said = "; ".join(
+                f"{word}: " + ", ".join(
+                    f"{arm} ({results['comparisons'][arm][key]['ig_difference_bits']['mean']:+.4f})" for arm in arms
+                )
+                for word, arms in by_verdict.items()
+            )
+            lines.append(f"{DOMAINS[key]}: {said}.")
     return lines
+
+
+def overview(results: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """By domain the compared arms that are better, worse, and not clearly different, as CLEAR has it."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for key in reversed(DOMAINS):
+        for arm, comparison in results["comparisons"].items():
+            if key in comparison:
+                cell = comparison[key]["ig_difference_bits"]
+                word = verdict(cell) if cell["p_holm"] < 0.05 else "no clear difference"
+                found.setdefault(key, {}).setdefault(word, []).append(arm)
+    return found
 
 
 def verdict(cell: Mapping[str, Any]) -> str:
@@ -58,7 +81,8 @@ def _arms(results: Mapping[str, Any]) -> list[str]:
         for key, words in DOMAINS.items():
             if key not in arm:
                 continue
-            cells = [_mean(arm[key][m]) for m in ("ig_bits_per_fixation", "ig_kde_bits_per_fixation", "ll_bits_per_fixation")]
+            metrics = ("ig_bits_per_fixation", "ig_kde_bits_per_fixation", "ll_bits_per_fixation")
+            cells = [_mean(arm[key][metric]) for metric in metrics]
             rows.append([
                 name, words, str(arm[key]["ig_bits_per_fixation"]["n_images"]), *cells,
                 f"{arm['bias_entropy_nats']:.4f}", f"{arm['bias_entropy_deficit_nats']:.4f}",
