@@ -170,7 +170,12 @@ class Hardware:
     precision: str = setting(
         "float32", "of the backbone's and the readout's products", one_of=("auto", "float32", "bfloat16", "float16")
     )
-    workers: int = setting(2, "threads that decode images while the store is built", at_least=1)
+    convolution: str = setting(
+        "auto",
+        "the backbone's algorithm; winograd: on the CPU in float32, a third faster, error far below float16's rounding; "
+        "auto: winograd where it can be used and store.dtype is not float32",
+        one_of=("auto", "direct", "winograd"),
+    )
     threads: Optional[int] = setting(None, "CPU threads a rank; null: cores shared between the ranks", at_least=1)
     gpus: Optional[int] = setting(None, "GPUs to ask of SLURM; null: none", at_least=1)
     cpus: int = setting(2, "CPUs to ask of SLURM", at_least=1)

@@ -53,7 +53,8 @@ def bias_entropy_nats(
         density = minmax(density)
     if aggregation == "mean_entropy":
         return density.entropy_nats().sum() / images
-    mean = sum_over_ranks(density.grid.exp().sum(0, keepdim=True)) / images
+    # float64: rounded to float32 the sum would depend on the number of ranks
+    mean = sum_over_ranks(density.grid.exp().double().sum(0, keepdim=True)) / images
     return LogDensity(mean.clamp_min(1e-38).log(), density.rows, density.columns).entropy_nats().sum()
 
 

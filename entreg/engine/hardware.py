@@ -41,6 +41,22 @@ def precision_of(hardware: Hardware, kind: str) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
+def convolution_of(hardware: Hardware, kind: str, precision: torch.dtype, stored: torch.dtype) -> str:
+    """The backbone's algorithm, `direct` or `winograd`. SettingError where the one asked for is not there.
+
+    `auto`: Winograd's where it can be used and what is stored is rounded by far more than its error.
+    """
+    possible = kind == "cpu" and precision == torch.float32 and torch.backends.nnpack.is_available()
+    if hardware.convolution == "winograd" and not possible:
+        raise SettingError(
+            f"hardware.convolution=winograd needs a CPU with AVX2 or NEON and float32 products; this is {kind}, {precision}\n"
+            "  what is best here   hardware.convolution=auto"
+        )
+    if hardware.convolution == "auto":
+        return "winograd" if possible and stored != torch.float32 else "direct"
+    return hardware.convolution
+
+
 def compute_deterministically() -> None:
     """The same input gives the same bits. On the CPU every operation of ours can; where a GPU's cannot PyTorch warns."""
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -19,7 +19,7 @@ from entreg.data.geometry import Geometry, Resized, resize
 from entreg.data.kde import FixationKde, gaussian_log_prior
 from entreg.data.splits import chosen, split
 from entreg.data.uniform import UniformImages, levels
-from entreg.engine.hardware import precision_of
+from entreg.engine.hardware import convolution_of, precision_of
 from entreg.engine.ranks import Ranks
 from entreg.errors import DataError
 from entreg.features.backbone import build
@@ -172,9 +172,10 @@ class Study:
         self.data = load(config.data, ranks)
         self.ood = load(config.ood, ranks) if config.ood is not None else None
         backbone = build(config.model.backbone, config.model.downsample, config.paths.weights)
+        stored, precision = getattr(torch, config.store.dtype), precision_of(config.hardware, ranks.device.type)
         self.recipe = Recipe(
-            backbone, config.model.readout_factor, config.model.saliency_map_factor,
-            getattr(torch, config.store.dtype), precision_of(config.hardware, ranks.device.type),
+            backbone, config.model.readout_factor, config.model.saliency_map_factor, stored, precision,
+            convolution_of(config.hardware, ranks.device.type, precision, stored),
         )
         items = _with_fixations(self.data, chosen(len(self.data.sizes), config.data), config.data)
         training, validation = split(len(items), config.data)
@@ -206,7 +207,7 @@ class Study:
     def uniform(self, size: Size) -> UniformPart:
         """Uniform images of `size` (H, W), with the centre bias that the model receives for new images."""
         images = Flat(levels(self.config.uniform), size)
-        store = open_store(images, self.recipe, self._folder("features"), self.ranks.device, 1, self.ranks)
+        store = open_store(images, self.recipe, self._folder("features"), self.ranks.device, self.ranks)
         return UniformPart(store, size, self.center_bias.map(size), self.ranks.device)
 
     @property
@@ -216,8 +217,7 @@ class Study:
 
     def _store(self, resized: Resized, items: list[int]) -> Store:
         return open_store(
-            Photos(resized, items), self.recipe, self._folder("features"), self.ranks.device,
-            self.config.hardware.workers, self.ranks,
+            Photos(resized, items), self.recipe, self._folder("features"), self.ranks.device, self.ranks
         )
 
     def _part(self, resized: Resized, store: Store, rows: list[int], items: list[int], leave_out: bool = False) -> Part:

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 # what may change between a run's start and its resumption without changing its result
 FREE_KEYS = (
-    "study", "runs", "paths.", "data.root", "ood.root", "evaluation.", "hardware.name", "hardware.workers", "hardware.gpus",
+    "study", "runs", "paths.", "data.root", "ood.root", "evaluation.", "hardware.name", "hardware.gpus",
     "hardware.cpus", "hardware.memory_gb", "hardware.timeout_min", "hardware.partition", "hardware.account",
     "hardware.constraint",
 )

@@ -88,7 +88,7 @@ def load(folder: Path, composed: Config) -> Run:
     for text in typed:
         key = text.split("=", 1)[0].lstrip("+~")
         _replace(cfg, key.split("@")[-1] if "." not in key else key, composed)
-    for key in ("kind", "devices", "threads", "workers"):
+    for key in ("kind", "devices", "threads"):
         OmegaConf.update(cfg, f"hardware.{key}", getattr(composed.hardware, key))
     return Run(folder, resolved(cfg), checkpoint.load(_final(folder)))
 

@@ -25,13 +25,18 @@ class Images(Protocol):
 
 
 class Recipe:
-    """How features come from images: backbone, factors, precisions. It fixes what a row looks like."""
+    """How features come from images: backbone, factors, precisions. It fixes what a row looks like.
+
+    dtype: what is stored; precision, convolution: of the backbone's products, see `entreg.engine.hardware`
+    """
 
     def __init__(
-        self, backbone: Vgg19Taps, readout_factor: int, map_factor: int, dtype: torch.dtype, precision: torch.dtype
+        self, backbone: Vgg19Taps, readout_factor: int, map_factor: int, dtype: torch.dtype,
+        precision: torch.dtype = torch.float32, convolution: str = "direct",
     ) -> None:
+        backbone.lay_out(winograd=convolution == "winograd")
         self.backbone, self.readout_factor, self.map_factor = backbone, readout_factor, map_factor
-        self.dtype, self.precision = dtype, precision
+        self.dtype, self.precision, self.convolution = dtype, precision, convolution
         self._weights, self._channels = backbone.fingerprint(), backbone.channels()
         self._grids: dict[tuple[int, int], Grid] = {}
 
@@ -51,14 +56,15 @@ class Recipe:
         return {
             "backbone": "vgg19", "weights_sha256": self._weights, "taps": list(self.backbone.taps),
             "downsample": self.backbone.downsample, "readout_factor": self.readout_factor,
-            "dtype": str(self.dtype), "backbone_precision": str(self.precision), "layout": 1,
+            "dtype": str(self.dtype), "backbone_precision": str(self.precision),
+            "convolution": self.convolution, "layout": 1,
         }
 
     @torch.inference_mode()
-    def rows(self, images: list[np.ndarray], device: torch.device) -> Tensor:
-        """(B, cells, C) normalised features of images of one size, as stored, on the CPU."""
-        batch = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in images]).to(device).float()
+    def row(self, image: np.ndarray, device: torch.device) -> Tensor:
+        """(cells, C) normalised features of an image (H, W, 3), RGB 0..255, as stored, on the CPU."""
+        batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device).float()
         grid = self.grid(tuple(batch.shape[-2:]))
         with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
             taps = self.backbone(batch)
-        return normalised(grid.gather([tap.float() for tap in taps]), grid.weights()).to(self.dtype).cpu()
+        return normalised(grid.gather([tap.float() for tap in taps]), grid.weights())[0].to(self.dtype).cpu()

@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -74,7 +74,7 @@ class Store:
             self._maps[size].madvise(mmap.MADV_WILLNEED, start, (row + 1) * length - start)
 
 
-def open_store(images: Images, recipe: Recipe, folder: Path, device: torch.device, workers: int, ranks) -> Store:
+def open_store(images: Images, recipe: Recipe, folder: Path, device: torch.device, ranks) -> Store:
     """The store of these images under `folder`; built first, by all ranks together, where it does not exist.
 
     Several runs may call this at once: one builds, the others wait. Raises DataError for an image that cannot be read
@@ -95,54 +95,48 @@ def open_store(images: Images, recipe: Recipe, folder: Path, device: torch.devic
         missing = ranks.gather(not final.is_dir())[0]
         try:
             if missing:
-                _build(images, recipe, final, device, workers, ranks)
+                _build(images, recipe, final, device, ranks)
         finally:
             if ranks.is_first:
                 lock.release()
     return Store(final, images, recipe)
 
 
-def _build(images: Images, recipe: Recipe, final: Path, device: torch.device, workers: int, ranks) -> None:
+def _build(images: Images, recipe: Recipe, final: Path, device: torch.device, ranks) -> None:
     partial = final.with_suffix(".partial")
     place, counts = _places(images.sizes)
     if ranks.is_first:
         _allocate(partial, counts, len(place), recipe)
     ranks.barrier()
-    backbone = recipe.backbone.to(device=device, memory_format=torch.channels_last)
+    recipe.backbone.to(device)
     checksums = np.fromfile(partial / "checksums.bin", dtype=np.int64)
     files = {size: os.open(partial / _file_name(size), os.O_RDWR) for size in counts}
     table = os.open(partial / "checksums.bin", os.O_RDWR)
+
+    def add(i: int) -> None:
+        size, position = place[i]
+        data = recipe.row(images.read(i), device).contiguous().view(torch.uint8).numpy()
+        _write(files[size], data, position * data.nbytes, partial)
+        # 0 means "not there yet", so checksums are kept plus one
+        _write(table, np.array([zlib.crc32(data) + 1], dtype=np.int64), i * 8, partial)
+
     try:
         # shared out first: what is done changes as soon as one rank begins
         mine = [i for i in ranks.mine(range(len(place))) if not _is_done(files, place[i], checksums[i], recipe)]
-        # batches of one size; the CPU gains nothing from more than one image
-        batches = list(_batches(mine, images.sizes, 16 if device.type == "cuda" else 1))
         show = ranks.is_first and sys.stderr.isatty()
-        bar = tqdm(total=len(mine), desc="features", unit="image", disable=not show, smoothing=0.05)
         started = told = time.monotonic()
-        done = 0
-        with ThreadPoolExecutor(workers) as pool:
-            for batch, read in _ahead(pool, images, batches, 2 * workers):
-                for i, row in zip(batch, recipe.rows(read, device)):
-                    size, position = place[i]
-                    data = row.contiguous().view(torch.uint8).numpy()
-                    _write(files[size], data, position * data.nbytes, partial)
-                    # 0 means "not there yet", so checksums are kept plus one
-                    _write(table, np.array([zlib.crc32(data) + 1], dtype=np.int64), i * 8, partial)
-                bar.update(len(batch))
-                done += len(batch)
-                now = time.monotonic()
-                if ranks.is_first and not show and now - told >= TOLD_EVERY_S:
-                    told, rate = now, done / (now - started)
-                    log.info("features: %d of %d images, %.2f images/s, %.0f minutes left",
-                             done, len(mine), rate, (len(mine) - done) / rate / 60)
-        bar.close()
+        for done, _ in enumerate(tqdm(_in_threads(add, mine), "features", len(mine), unit="image", disable=not show), 1):
+            now = time.monotonic()
+            if ranks.is_first and not show and now - told >= TOLD_EVERY_S:
+                told, rate = now, done / (now - started)
+                log.info("features: %d of %d images, %.2f images/s, %.0f minutes left",
+                         done, len(mine), rate, (len(mine) - done) / rate / 60)
         for handle in (*files.values(), table):
             os.fsync(handle)
     finally:
         for handle in (*files.values(), table):
             os.close(handle)
-    backbone.to("cpu")
+    recipe.backbone.to("cpu")
     ranks.barrier()
     if ranks.is_first:
         (partial / "recipe.json").write_text(json.dumps(recipe.describe() | {"images": images.names}, indent=1))
@@ -186,22 +180,17 @@ def _is_done(files: dict, place: tuple, checksum: int, recipe: Recipe) -> bool:
     return zlib.crc32(os.pread(files[size], length, position * length)) + 1 == checksum
 
 
-def _ahead(pool: ThreadPoolExecutor, images: Images, batches: list[list[int]], depth: int) -> Iterator:
-    """Batches with their images, decoded up to `depth` batches ahead."""
-    waiting = []
-    for batch in batches:
-        waiting.append((batch, [pool.submit(images.read, i) for i in batch]))
-        if len(waiting) > depth:
-            first, futures = waiting.pop(0)
-            yield first, [future.result() for future in futures]
-    for first, futures in waiting:
-        yield first, [future.result() for future in futures]
+def _in_threads(work: Callable[[int], None], items: list[int]) -> Iterator[None]:
+    """Does the work for each item, every thread one at a time and alone: threads that share an image wait for each other.
 
-
-def _batches(items: list[int], sizes: list[tuple[int, int]], length: int) -> Iterator[list[int]]:
-    for size in sorted(set(sizes[i] for i in items)):
-        same = [i for i in items if sizes[i] == size]
-        yield from (same[k : k + length] for k in range(0, len(same), length))
+    A row then does not depend on the number of threads either. Where one fails the rest is not begun.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(work, items)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _places(sizes: list[tuple[int, int]]) -> tuple[list[tuple[tuple[int, int], int]], dict[tuple[int, int], int]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,11 @@ class DeepGaze3(nn.Module):
         center_bias: (B, m_y, m_x) log density in nats at the pixels that `grid` names
         precision: of the widest product; the rest is float32
         """
+        if len(center_bias) == 1:
+            # one image alone is cut up among threads and so rounds differently than one of several
+            twice = features.expand(2, -1, -1) if isinstance(features, Tensor) else [features[0]] * 2
+            density = self(twice, center_bias.expand(2, -1, -1), grid, precision)
+            return replace(density, grid=density.grid[:1])
         weights = grid.weights()
         weights = None if weights is None else weights.to(center_bias.device)
         priority = self.saliency_network(features, weights, precision)

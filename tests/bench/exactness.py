@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from entreg.features.recipe import Recipe
 from entreg.losses import fixation_weights, nll_nats
 from entreg.model.deepgaze3 import DeepGaze3
 from tests.bench.generated import CPU, FIXATIONS, LANDSCAPE, Pictures, gazes, recipe
@@ -32,7 +33,7 @@ def against_plain(inputs: Inputs, plain: PlainStep) -> dict[str, float]:
     model = DeepGaze3(2560, 8.0, 0)
     model.load_state_dict({name: p.detach() for name, p in plain.parameters.items()})
     made_by = recipe(torch.float32)
-    density = _density(model, made_by, torch.stack([made_by.rows([image], CPU)[0] for image in inputs.rgb]), inputs)
+    density = _density(model, made_by, _rows(made_by, inputs), inputs)
     _nll(density, inputs).sum().backward()
     expected = plain.gradients(inputs.images, inputs.center_bias, inputs.fixations)
     return {
@@ -44,11 +45,11 @@ def against_plain(inputs: Inputs, plain: PlainStep) -> dict[str, float]:
 def of_the_stored_precision(inputs: Inputs) -> dict[str, float]:
     """IG (bit/fixation) that a float16 store changes: one trained model, judged from float32 and from float16 rows.
 
-    Half of the images are trained on, the other half is judged. The mean of each image's absolute change: changes do
+    The float16 rows are a store's: from the backbone's fastest algorithm, the float32 ones from the direct one. Half of the images are trained on, the other half is judged. The mean of each image's absolute change: changes do
     not cancel, and a prior is subtracted from both and falls out.
     """
     made_by = recipe(torch.float32)
-    exact = torch.stack([made_by.rows([image], CPU)[0] for image in inputs.rgb])
+    exact, stored = _rows(made_by, inputs), _rows(recipe(), inputs).float()
     model, half = DeepGaze3(2560, 8.0, 0), len(exact) // 2
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001585)
     trained_on, judged = slice(0, half), slice(half, None)
@@ -57,9 +58,13 @@ def of_the_stored_precision(inputs: Inputs) -> dict[str, float]:
         _nll(_density(model, made_by, exact, inputs, trained_on), inputs, trained_on).sum().backward()
         optimizer.step()
     with torch.no_grad():
-        nats = [_nll(_density(model, made_by, rows, inputs, judged), inputs, judged) for rows in (exact, exact.half())]
+        nats = [_nll(_density(model, made_by, rows, inputs, judged), inputs, judged) for rows in (exact, stored)]
     # each image's share of the mean, so that the sum is the mean of the changes
     return {"store_precision_ig_diff_bits": float((nats[0] - nats[1]).abs().sum()) / math.log(2)}
+
+
+def _rows(made_by: Recipe, inputs: Inputs) -> Tensor:
+    return torch.stack([made_by.row(image, CPU) for image in inputs.rgb])
 
 
 def _density(model, made_by, features: Tensor, inputs: Inputs, part: slice = slice(None)):

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from entreg.config import Backbone, Config, Data, Loss
+from entreg.config import Backbone, Config, Data, Hardware, Loss
 from entreg.data.dataset import DataSet, Fixations, Stimulus
 from entreg.data.geometry import Geometry, Resized, resize
 from entreg.data.image import read_rgb
+from entreg.engine.hardware import convolution_of, precision_of
 from entreg.engine.ranks import Ranks
 from entreg.engine.study import Part, UniformPart
-from entreg.features.backbone import build
+from entreg.features.backbone import Vgg19Taps, build
 from entreg.features.recipe import Recipe
 from entreg.features.store import Store
 
@@ -78,9 +79,15 @@ def data_set(root: Path, images: int, seed: int) -> None:
                 table.writerow([f"{i:04d}.jpg", "A", order, f"{x:.2f}", f"{y:.2f}"])
 
 
-def recipe(dtype: torch.dtype = torch.float16, precision: torch.dtype = torch.float32) -> Recipe:
-    """VGG-19 with random weights and the project's default taps and factors."""
-    return Recipe(build(Backbone(), 2, "."), 4, 4, dtype, precision)
+def backbone() -> Vgg19Taps:
+    """VGG-19 with random weights and the project's default taps, as published: contiguous, direct."""
+    return build(Backbone(), 2, ".")
+
+
+def recipe(dtype: torch.dtype = torch.float16, hardware: Hardware = Hardware()) -> Recipe:
+    """The features of that backbone with the project's default factors, as the CPU computes them."""
+    precision = precision_of(hardware, "cpu")
+    return Recipe(backbone(), 4, 4, dtype, precision, convolution_of(hardware, "cpu", precision, dtype))
 
 
 @dataclass(frozen=True)

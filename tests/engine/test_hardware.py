@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from entreg.config import Hardware
-from entreg.engine.hardware import devices_of, precision_of, threads_of
+from entreg.engine.hardware import convolution_of, devices_of, precision_of, threads_of
 from entreg.errors import SettingError
 
 
@@ -68,3 +68,29 @@ def test_auto_is_bfloat16_where_the_cpu_computes_it(monkeypatch, flags, expected
     monkeypatch.setattr(Path, "is_file", lambda self: True)
     monkeypatch.setattr(Path, "read_text", lambda self: f"model name: x\nflags: {flags}\n")
     assert precision_of(Hardware(precision="auto"), "cpu") is expected
+
+
+@pytest.mark.parametrize("asked, kind, precision, stored, available, expected", [
+    ("auto", "cpu", "float32", "float16", True, "winograd"),
+    ("auto", "cpu", "float32", "bfloat16", True, "winograd"),
+    # its error would be seen
+    ("auto", "cpu", "float32", "float32", True, "direct"),
+    ("auto", "cpu", "float32", "float16", False, "direct"),
+    ("auto", "cpu", "bfloat16", "float16", True, "direct"),
+    ("auto", "cuda", "float32", "float16", True, "direct"),
+    ("direct", "cpu", "float32", "float16", True, "direct"),
+    ("winograd", "cpu", "float32", "float32", True, "winograd"),
+    ("winograd", "cuda", "float32", "float16", True, SettingError),
+    ("winograd", "cpu", "bfloat16", "float16", True, SettingError),
+    ("winograd", "cpu", "float32", "float16", False, SettingError),
+])
+def test_winograd_where_it_can_be_used_and_half_precision_hides_its_error(
+    monkeypatch, asked, kind, precision, stored, available, expected
+):
+    monkeypatch.setattr(torch.backends.nnpack, "is_available", lambda: available)
+    arguments = Hardware(convolution=asked), kind, getattr(torch, precision), getattr(torch, stored)
+    if expected is SettingError:
+        with pytest.raises(SettingError, match="hardware.convolution=winograd needs"):
+            convolution_of(*arguments)
+    else:
+        assert convolution_of(*arguments) == expected

@@ -40,20 +40,26 @@ class Watched(Recipe):
 
     seen, dies_at = 0, None
 
-    def rows(self, images, device):
-        for _ in images:
-            if self.seen == self.dies_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            self.seen += 1
-        return super().rows(images, device)
+    def row(self, image, device):
+        if self.seen == self.dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.seen += 1
+        return super().row(image, device)
 
 
-def recipe(dtype=torch.float32, precision=torch.float32, taps=TAPS, seed=0, downsample=2, readout_factor=4, of=Watched):
-    return of(build(Backbone(taps=taps, seed=seed), downsample, "."), readout_factor, 4, dtype, precision)
+def recipe(dtype=torch.float32, precision=torch.float32, taps=TAPS, seed=0, downsample=2, readout_factor=4,
+           convolution="direct", of=Watched):
+    return of(build(Backbone(taps=taps, seed=seed), downsample, "."), readout_factor, 4, dtype, precision, convolution)
 
 
 def opened(folder, images, made_by=None):
-    return open_store(images, made_by or recipe(), folder / "features", CPU, 1, Ranks())
+    """Built by one thread, so that images come in order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return open_store(images, made_by or recipe(), folder / "features", CPU, Ranks())
+    finally:
+        torch.set_num_threads(threads)
 
 
 def complete(folder):

@@ -48,6 +48,23 @@ def test_taps_are_torchvisions_layers(features, weights):
     assert torch.equal(found[0].relu(), found[1])
 
 
+@pytest.mark.skipif(not torch.backends.nnpack.is_available(), reason="NNPACK needs AVX2 or NEON")
+@pytest.mark.parametrize("size", [(35, 49), (48, 64), (130, 97), (16, 16)])
+@torch.no_grad()
+def test_winograds_taps_are_the_direct_ones(size):
+    backbone = build(Backbone(taps=TAPS), 1, ".")
+    images = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(1)) * 255
+    exact = build(Backbone(taps=TAPS), 1, ".").double()(images.double())
+    direct = backbone(images)
+    backbone.lay_out(winograd=True)
+    for tap, other, expected in zip(backbone(images), direct, exact):
+        assert not torch.equal(tap, other)
+        # in parts of a tap's standard deviation, of which float16 rounds 2.4e-4 away
+        assert (tap - expected).square().mean().sqrt() < 2e-5 * expected.std()
+    backbone.lay_out(winograd=False)
+    assert all((tap - other).abs().max() < 1e-4 * other.std() for tap, other in zip(backbone(images), direct))
+
+
 @pytest.mark.parametrize("size", [(33, 64), (97, 131), (250, 333)])
 @pytest.mark.parametrize("downsample", [1, 2, 3])
 @torch.no_grad()

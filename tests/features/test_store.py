@@ -56,7 +56,7 @@ def other_images(tmp_path, **changed):
 OTHER_RECIPES = {
     "taps": dict(taps=["conv2_1"]), "order of taps": dict(taps=TAPS[::-1]), "downsample": dict(downsample=1),
     "dtype": dict(dtype=torch.float16), "precision": dict(precision=torch.bfloat16), "weights": dict(seed=1),
-    "readout_factor": dict(readout_factor=8),
+    "readout_factor": dict(readout_factor=8), "convolution": dict(convolution="winograd"),
 }
 OTHER_IMAGES = {
     "content": dict(contents=["content 0", "changed", "content 2", "content 3"]),
@@ -127,13 +127,26 @@ def test_a_rank_that_comes_late_still_builds_its_share(tmp_path, images):
     watched = [recipe(), recipe()]
     with ThreadPoolExecutor(2) as pool:
         found = [
-            pool.submit(open_store, images, watched[rank], tmp_path / "features", CPU, 1, SlowRank(rank, 2))
+            pool.submit(open_store, images, watched[rank], tmp_path / "features", CPU, SlowRank(rank, 2))
             for rank in (0, 1)
         ]
         stores = [one.result(120) for one in found]
     assert [one.seen for one in watched] == [2, 2]
     alone = opened(tmp_path / "alone", images)
     assert all(torch.equal(stores[1][i], alone[i]) for i in range(4))
+
+
+@pytest.mark.parametrize("convolution", ["direct", "winograd"])
+def test_rows_do_not_depend_on_the_number_of_threads(tmp_path, images, convolution):
+    alone = opened(tmp_path, images, recipe(convolution=convolution))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        found = open_store(images, recipe(convolution=convolution), tmp_path / "threads", CPU, Ranks())
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(found[i], alone[i]) for i in range(4))
 
 
 def test_progress_is_logged_where_there_is_no_terminal(tmp_path, images, caplog, monkeypatch):

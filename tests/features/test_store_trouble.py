@@ -134,3 +134,12 @@ def test_a_bad_image_is_named_and_leaves_no_store(tmp_path, images, damage):
     assert complete(tmp_path) == []
     path.write_bytes(good)
     assert opened(tmp_path, images)[2].isfinite().all()
+
+
+def test_the_rest_is_not_begun_after_a_failure_and_threads_are_as_before(tmp_path):
+    images = Pictures(tmp_path, [(64, 96)] * 40)
+    images.paths[1].unlink()
+    made_by, before = recipe(), torch.get_num_threads()
+    with pytest.raises(DataError, match="1.png is missing"):
+        opened(tmp_path, images, made_by)
+    assert made_by.seen < 10 and torch.get_num_threads() == before

@@ -1,0 +1,60 @@
+"""Matrix products whose bits, forwards and backwards, are the same for an image whatever else is in its batch.
+
+Some gradients of the model nearly cancel, and Adam makes whole steps of what is left: that must not be rounding, which
+would depend on how a batch is cut up among ranks.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def copies(x: Tensor, batch: Tensor) -> Tensor:
+    """(B, ...): x, float64, once for each image of `batch`, in its precision: gradients are summed in float64."""
+    return x.expand(len(batch), *x.shape).to(batch.dtype)
+
+
+def project(features: Tensor | Sequence[Tensor], matrix: Tensor, precision: torch.dtype) -> Tensor:
+    """Features (B, cells, C) of any stored precision times matrix (out, C): (B, cells, out) in the matrix's precision.
+
+    features: one tensor, or a sequence of B tensors (cells, C) that need not be contiguous in memory.
+    precision: of the product's factors. Gradients flow to the matrix alone: features are constants.
+    """
+    return _Project.apply(matrix, precision, features)
+
+
+class _Project(torch.autograd.Function):
+    """On the CPU image by image: the float32 copy of a float16 image stays in the cache between cast and product."""
+
+    @staticmethod
+    def forward(ctx, matrix: Tensor, precision: torch.dtype, features: Tensor | Sequence[Tensor]) -> Tensor:
+        ctx.features, ctx.precision = features, precision
+        # detached: matmul folds the blocks of what requires a gradient into one product again
+        factor = matrix.detach().to(precision)
+        if matrix.is_cuda:
+            return F.linear(features.to(precision), factor).to(matrix)
+        # (out, C) @ (C, cells of a block): with few outputs this order is the faster one in every BLAS tried
+        products = [(factor @ _blocks(image.to(precision)).mT).mT.flatten(0, 1) for image in features]
+        return torch.stack(products).to(matrix)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        # float16 has a small range: gradients are brought to 1 before the product and back after it
+        scale = 1.0 if ctx.precision == gradient.dtype else gradient.abs().amax().clamp_min(1e-30)
+        scaled = (gradient / scale).to(ctx.precision)
+        if gradient.is_cuda:
+            total = (scaled.flatten(0, 1).T @ ctx.features.to(ctx.precision).flatten(0, 1)).to(gradient)
+        else:
+            total = gradient.new_zeros(gradient.shape[2], ctx.features[0].shape[1])
+            for image, image_gradient in zip(ctx.features, scaled):
+                total += (_blocks(image_gradient).mT @ _blocks(image.to(ctx.precision))).to(gradient).sum(0)
+        return total * scale, None, None
+
+
+def _blocks(x: Tensor) -> Tensor:
+    """(cells, n) as blocks of cells, (k, cells/k, n): threads share blocks better than they share a skinny product."""
+    length = max((n for n in range(8, 33) if len(x) % n == 0), default=len(x))
+    return x.view(-1, length, x.shape[1])
