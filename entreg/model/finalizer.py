@@ -49,9 +49,7 @@ class Finalizer(nn.Module):
     def forward(self, readout: Tensor, center_bias: Tensor, grid: Grid) -> LogDensity:
         device = readout.device
         cells = readout.reshape(len(readout), len(grid.rows.counts), len(grid.columns.counts))
-        # float64, as its backward pass would round by the size of the batch, see `entreg.model.products`
-        rows, columns = (self.gauss.matrix(axis).double() for axis in (grid.rows, grid.columns))
-        blurred = (rows @ cells.double() @ columns.T).to(cells.dtype)
+        blurred = self.gauss.matrix(grid.rows) @ cells @ self.gauss.matrix(grid.columns).T
         return LogDensity.normalised(
             blurred + self.center_bias_weight * center_bias,
             grid.rows.map_counts.to(device), grid.columns.map_counts.to(device),

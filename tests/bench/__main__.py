@@ -10,6 +10,7 @@ import torch
 
 from entreg import files
 from entreg.engine.hardware import compute_deterministically, processor_name
+from entreg.features.recipe import Recipe
 from entreg.model.deepgaze3 import DeepGaze3
 from tests.bench import exactness, generated, growth, speed, study
 from tests.bench.plain import PlainStep
@@ -35,12 +36,12 @@ TABLE = (
 )
 
 
-def machine() -> dict:
-    """What was measured on, and how busy it was before."""
+def machine(made_by: Recipe) -> dict:
+    """What was measured on, how busy it was before, and how features are made on it."""
     return {
         "processor": processor_name("cpu"), "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(),
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "backbone_precision": str(speed.fastest().precision), "convolution": speed.fastest().convolution,
+        "backbone_precision": str(made_by.precision), "convolution": made_by.convolution,
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "load_before": round(os.getloadavg()[0], 2), "system": platform.platform(),
         "python": platform.python_version(), "torch": torch.__version__,
@@ -82,7 +83,9 @@ if __name__ == "__main__":
     # the random weights of generated studies are announced as a warning
     logging.basicConfig(level=logging.ERROR)
     compute_deterministically()
-    path, where = FOLDER / "bench.json", machine()
+    path = FOLDER / "bench.json"
+    # a study is started as a user would, with the default settings
+    where = machine(generated.recipe() if arguments.study else speed.fastest())
     print(", ".join(f"{name} {value}" for name, value in where.items()))
     with tempfile.TemporaryDirectory(prefix="entreg-bench-") as temporary:
         folder = Path(temporary)

@@ -45,8 +45,9 @@ def against_plain(inputs: Inputs, plain: PlainStep) -> dict[str, float]:
 def of_the_stored_precision(inputs: Inputs) -> dict[str, float]:
     """IG (bit/fixation) that a float16 store changes: one trained model, judged from float32 and from float16 rows.
 
-    The float16 rows are a store's: from the backbone's fastest algorithm, the float32 ones from the direct one. Half of the images are trained on, the other half is judged. The mean of each image's absolute change: changes do
-    not cancel, and a prior is subtracted from both and falls out.
+    The float16 rows are a store's, from the backbone's fastest algorithm, the float32 ones from the direct one. Half of
+    the images are trained on, the other half is judged. The mean of each image's absolute change: changes do not cancel,
+    and a prior is subtracted from both and falls out.
     """
     made_by = recipe(torch.float32)
     exact, stored = _rows(made_by, inputs), _rows(recipe(), inputs).float()

@@ -22,7 +22,7 @@ def measure(folder: Path, images: int = 1003, ood_images: int = 50, epochs: int 
     common = (
         "data=folder", f"data.root={folder / 'data'}",
         "data@ood=folder", f"ood.root={folder / 'ood'}", "ood.name=other",
-        f"paths.store={folder / 'store'}", "hardware=cpu", "hardware.precision=auto",
+        f"paths.store={folder / 'store'}", "hardware=cpu",
     )
     length = f"trainer.epochs={epochs}"
     training, rss = _timed(folder, "-m", *common, length, "loss=nll,nll_entropy", "study=bench")
