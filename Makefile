@@ -30,8 +30,8 @@ bench: $(ready)  ## measures speed and exactness side by side, writes bench/benc
 bench-study: $(ready) ## a whole study at MIT1003's size on generated images
 	$(python) -m tests.bench --study
 
-clean-store: $(ready) ## removes all feature stores
-	$(python) -m entreg.features.clean
+clean-store: $(ready) ## removes all feature stores (STORE=FOLDER: those of paths.store=FOLDER)
+	$(python) -m entreg.features.clean $(STORE)
 
 $(ready): pyproject.toml
 	test -x $(python) || $(PYTHON) -m venv $(VENV)

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from entreg.errors import DataError
+
 
 def write(path: Path, save: Callable[[BinaryIO], Any]) -> None:
-    """Lets `save` write to a temporary file beside `path`, which then takes its place."""
+    """Lets `save` write to a temporary file beside `path`, which then takes its place. DataError where the disk is full."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -19,6 +21,8 @@ def write(path: Path, save: Callable[[BinaryIO], Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -34,7 +34,8 @@ def precision_of(hardware: Hardware, kind: str) -> torch.dtype:
     if hardware.precision != "auto":
         return getattr(torch, hardware.precision)
     if kind == "cuda":
-        native = torch.cuda.is_bf16_supported()
+        # is_bf16_supported also says yes to GPUs that emulate it
+        native = torch.cuda.get_device_capability()[0] >= 8
     else:
         flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
         native = "amx_bf16" in flags or "avx512_bf16" in flags
@@ -46,7 +47,7 @@ def convolution_of(hardware: Hardware, kind: str, precision: torch.dtype, stored
 
     `auto`: Winograd's where it can be used and what is stored is rounded by far more than its error.
     """
-    possible = kind == "cpu" and precision == torch.float32 and torch.backends.nnpack.is_available()
+    possible = kind == "cpu" and precision == torch.float32 and torch._nnpack_available()
     if hardware.convolution == "winograd" and not possible:
         raise SettingError(
             f"hardware.convolution=winograd needs a CPU with AVX2 or NEON and float32 products; this is {kind}, {precision}\n"
@@ -58,10 +59,15 @@ def convolution_of(hardware: Hardware, kind: str, precision: torch.dtype, stored
 
 
 def compute_deterministically() -> None:
-    """The same input gives the same bits. On the CPU every operation of ours can; where a GPU's cannot PyTorch warns."""
+    """The same input gives the same bits, and float32 is float32 on GPUs, too, whose convolutions would round to TF32.
+
+    On the CPU every operation of ours is deterministic; where a GPU's is not PyTorch warns.
+    """
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # this mode also writes NaN to all memory that is about to be overwritten: a fifth of a training step
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    # since PyTorch 2.2 this mode also writes NaN to all memory that is about to be overwritten: a fifth of a training step
+    if hasattr(torch.utils, "deterministic"):
+        torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def threads_of(hardware: Hardware, devices: int) -> int:

@@ -58,8 +58,8 @@ def differing_keys(saved: dict[str, Any], config: dict[str, Any], prefix: str = 
     return keys
 
 
-def provenance(config: Config, kind: str, fingerprints: dict[str, str]) -> dict[str, Any]:
-    """Code, versions, machine, seeds and fingerprints of what a run was made from."""
+def provenance(kind: str, seeds: dict[str, int], **made_from: dict[str, Any]) -> dict[str, Any]:
+    """Code, versions, machine and seeds; made_from: fingerprints and whatever else a run depends on."""
     here = Path(__file__).parent
     status = _git(here, "status", "--porcelain")
     return {
@@ -72,9 +72,8 @@ def provenance(config: Config, kind: str, fingerprints: dict[str, str]) -> dict[
         "driver": _driver() if kind == "cuda" else None,
         "processor": processor_name(kind),
         "host": platform.node(),
-        "seeds": {"run": config.seed, "split": config.data.split_seed, "sample": config.data.sample_seed},
-        "fingerprints": fingerprints,
-    }
+        "seeds": seeds,
+    } | made_from
 
 
 def code_version() -> str:

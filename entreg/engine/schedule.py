@@ -19,9 +19,15 @@ def milestones(shares: list[float], epochs: int) -> list[int]:
     return [min(max(math.ceil(share * epochs - 1e-9), 1), epochs - 1) for share in shares]
 
 
-def adam(parameters, optim: Optim, epochs: int) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.MultiStepLR]:
+def adam(parameters, optim: Optim, epochs: int) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.LambdaLR]:
     """Adam and its schedule, stepped once an epoch."""
     optimizer = torch.optim.Adam(parameters, lr=optim.lr)
     steps = milestones(optim.milestones, epochs)
     factor = (optim.lr_final / optim.lr) ** (1 / len(steps)) if steps else 1.0
-    return optimizer, torch.optim.lr_scheduler.MultiStepLR(optimizer, steps, gamma=factor)
+
+    def share(epoch: int) -> float:
+        """Of the first rate; the k-th milestone is passed when `epoch` epochs are done."""
+        return factor ** sum(step <= epoch for step in steps)
+
+    # MultiStepLR would keep its milestones in a Counter, which PyTorch before 2.4 does not load from a safe checkpoint
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)

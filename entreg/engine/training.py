@@ -54,9 +54,10 @@ def run(ranks: Ranks, config: Config, folder: Path, stop: StopRequest) -> float 
     trainer = Trainer(study, folder)
     if ranks.is_first:
         run_folder.write_config(folder, config)
-        files.write_json(
-            folder / "provenance.json", run_folder.provenance(config, ranks.device.type, study.fingerprints)
-        )
+        seeds = {"run": config.seed, "split": config.data.split_seed, "sample": config.data.sample_seed}
+        files.write_json(folder / "provenance.json", run_folder.provenance(
+            ranks.device.type, seeds, fingerprints=study.fingerprints, features=study.recipe.describe()
+        ))
     if not trainer.run(stop):
         return None
     trainer.finish()

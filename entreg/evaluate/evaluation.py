@@ -56,7 +56,7 @@ def evaluate(config: Config, folder: Path) -> float | None:
     per_image, bias_maps = evidence.table(), evidence.bias_maps(arms)
     files.write_csv(folder / "per_image.csv", per_image)
     files.write(folder / "bias_maps.npz", lambda file: np.savez_compressed(file, **bias_maps))
-    provenance = run_folder.provenance(config, kind, study.fingerprints)
+    provenance = run_folder.provenance(kind, {"resampling": config.evaluation.seed}, fingerprints=study.fingerprints)
     files.write_json(folder / "provenance.json", provenance)
     files.write_json(folder / "results.json", results)
     page.write(

@@ -30,7 +30,7 @@ def predict(model: DeepGaze3, domain: Domain, i: int, center_bias: Tensor | None
     """The log density of image i of a domain, on the CPU; center_bias: (m_y, m_x) in place of the training data's."""
     batch = domain.part.batch([i])
     given = batch.center_bias if center_bias is None else center_bias[None].to(batch.center_bias.device)
-    density = model(batch.features, given, batch.grid)
+    density = model(batch.features, given, batch.grid, domain.part.store.recipe.precision)
     return LogDensity(*(t.cpu() for t in (density.grid, density.rows, density.columns)))
 
 
@@ -109,7 +109,8 @@ def bias_of(model: DeepGaze3, uniform: UniformPart) -> Bias:
     """What the model predicts for uniform images: mean density (not mean log density) over them."""
     features, center_bias, grid = uniform.inputs(range(len(uniform)))
     flat = torch.full_like(center_bias, -math.log(uniform.size[0] * uniform.size[1]))
-    densities = [model(features, given, grid).mean() for given in (center_bias, flat)]
+    precision = uniform.store.recipe.precision
+    densities = [model(features, given, grid, precision).mean() for given in (center_bias, flat)]
     return Bias(*(LogDensity(d.grid.cpu(), d.rows.cpu(), d.columns.cpu()) for d in densities))
 
 

@@ -58,7 +58,7 @@ class Vgg19Taps(nn.Module):
             from the direct sum by less than 1e-5 of a tap's standard deviation (rms), where float16 rounds 2e-4 away.
         """
         # the question also sets NNPACK up
-        if winograd and not torch.backends.nnpack.is_available():
+        if winograd and not torch._nnpack_available():
             raise SettingError("hardware.convolution=winograd: this CPU lacks what NNPACK needs (AVX2 or NEON); use direct")
         self._winograd.clear()
         for name, layer in self.layers.named_children():

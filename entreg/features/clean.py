@@ -1,4 +1,7 @@
-"""Removes all feature stores and centre-bias maps: python -m entreg.features.clean [FOLDER]"""
+"""Removes all feature stores, centre-bias maps and synthetic images: python -m entreg.features.clean [FOLDER]
+
+FOLDER: what paths.store was; without it, the default one.
+"""
 import shutil
 import sys
 from pathlib import Path
@@ -6,9 +9,12 @@ from pathlib import Path
 from entreg.config import Paths
 
 if __name__ == "__main__":
-    store = Path(sys.argv[1] if len(sys.argv) > 1 else Paths.store).expanduser()
+    store = Path(*sys.argv[1:2] or [Paths.store]).expanduser()
     for kind in ("features", "center_bias", "synthetic"):
         folder = store / kind
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        shutil.rmtree(folder, ignore_errors=True)
-        print(f"{folder}: {size / 1e9:.2f} GB removed")
+        if folder.is_dir():
+            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            shutil.rmtree(folder)
+            print(f"{folder}: {size / 1e9:.2f} GB removed")
+        else:
+            print(f"{folder}: not there")

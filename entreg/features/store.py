@@ -88,9 +88,12 @@ def open_store(images: Images, recipe: Recipe, folder: Path, device: torch.devic
     # every rank must come to the same conclusion, so the first one's look counts
     if ranks.gather(not final.is_dir())[0]:
         if ranks.is_first:
-            folder.mkdir(parents=True, exist_ok=True)
             log.info("features: %s is not there; waiting for its lock and building it", final)
-            lock.acquire()
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire()
+            except OSError as error:
+                raise DataError(f"{folder}: cannot be written: {error.strerror}; paths.store=FOLDER") from error
         # another run may have built it meanwhile
         missing = ranks.gather(not final.is_dir())[0]
         try:
@@ -125,7 +128,7 @@ def _build(images: Images, recipe: Recipe, final: Path, device: torch.device, ra
         mine = [i for i in ranks.mine(range(len(place))) if not _is_done(files, place[i], checksums[i], recipe)]
         show = ranks.is_first and sys.stderr.isatty()
         started = told = time.monotonic()
-        for done, _ in enumerate(tqdm(_in_threads(add, mine), "features", len(mine), unit="image", disable=not show), 1):
+        for done, _ in enumerate(tqdm(in_threads(add, mine), "features", len(mine), unit="image", disable=not show), 1):
             now = time.monotonic()
             if ranks.is_first and not show and now - told >= TOLD_EVERY_S:
                 told, rate = now, done / (now - started)
@@ -155,7 +158,7 @@ def _allocate(partial: Path, counts: dict[tuple[int, int], int], images: int, re
     if needed > free:
         raise DataError(
             f"{partial.parent}: the features need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free.\n"
-            "  keep them elsewhere   paths.store=FOLDER\n  remove old ones       make clean-store"
+            "  keep them elsewhere   paths.store=FOLDER\n  remove old ones       make clean-store STORE={partial.parents[1]}"
         )
     try:
         for size, count in counts.items():
@@ -180,7 +183,7 @@ def _is_done(files: dict, place: tuple, checksum: int, recipe: Recipe) -> bool:
     return zlib.crc32(os.pread(files[size], length, position * length)) + 1 == checksum
 
 
-def _in_threads(work: Callable[[int], None], items: list[int]) -> Iterator[None]:
+def in_threads(work: Callable[[int], None], items: list[int]) -> Iterator[None]:
     """Does the work for each item, every thread one at a time and alone: threads that share an image wait for each other.
 
     A row then does not depend on the number of threads either. Where one fails the rest is not begun.
@@ -223,4 +226,4 @@ def _check_size(path: Path, expected: int) -> None:
 
 
 def _remove(folder: Path) -> str:
-    return f"remove the folder {folder} (or: make clean-store), the next run builds it again"
+    return f"remove the folder {folder} (or: make clean-store STORE={folder.parents[1]}), the next run builds it again"

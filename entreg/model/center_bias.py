@@ -8,14 +8,17 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
 
+from entreg import files
 from entreg.config import Prior
 from entreg.data.kde import FixationKde, gaussian_log_prior
+from entreg.errors import DataError
 
 Size = tuple[int, int]
 
@@ -54,7 +57,8 @@ def leave_one_out_maps(
     """For each training image (m_y, m_x) nats: the KDE of the other images' fixations, memory-mapped from `folder`.
 
     images: their numbers in the KDE; sizes: (H, W) of each; key: a fingerprint of the fixations
-    Built once by the first rank, under a lock, and kept: later runs on the same fixations read it.
+    Built once by the first rank, under a lock, and kept: later runs on the same fixations read it. DataError names a file
+    that is damaged.
     """
     content = repr((key, images, sizes, map_factor, kde.bandwidth, kde.regularisation))
     folder = folder / hashlib.sha256(content.encode()).hexdigest()[:20]
@@ -68,19 +72,20 @@ def leave_one_out_maps(
                 if not path.is_file():
                     _write(path, kde, same, size, map_factor)
         ranks.barrier()
-        # copy on write: a view that PyTorch may wrap, of pages that stay the file's
-        maps |= dict(zip(same, np.load(path, mmap_mode="c")))
+        try:
+            # copy on write: a view that PyTorch may wrap, of pages that stay the file's
+            maps |= dict(zip(same, np.load(path, mmap_mode="c"), strict=True))
+        except ValueError as error:
+            raise DataError(f"{path}: damaged ({error}); remove it, the next run builds it again") from error
     return [maps[i] for i in images]
 
 
 def _write(path: Path, kde: FixationKde, images: list[int], size: Size, map_factor: int) -> None:
-    temporary = path.with_suffix(".partial")
     shape = (len(images), size[0] // map_factor, size[1] // map_factor)
-    with open(temporary, "wb") as file:
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "<f4", "fortran_order": False, "shape": shape}
-        )
+
+    def save(file: BinaryIO) -> None:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         for log_density in kde.leave_one_out(images, *size, step=map_factor):
             file.write(log_density.astype("<f4").tobytes())
-        file.flush()
-    temporary.replace(path)
+
+    files.write(path, save)

@@ -21,7 +21,8 @@ def project(features: Tensor | Sequence[Tensor], matrix: Tensor, precision: torc
     """Features (B, cells, C) of any stored precision times matrix (out, C): (B, cells, out) in the matrix's precision.
 
     features: one tensor, or a sequence of B tensors (cells, C) that need not be contiguous in memory.
-    precision: of the product's factors. Gradients flow to the matrix alone: features are constants.
+    precision: of the product's factors, forwards; backwards it is the matrix's. Gradients flow to the matrix alone:
+    features are constants.
     """
     return _Project.apply(matrix, precision, features)
 
@@ -31,7 +32,7 @@ class _Project(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, matrix: Tensor, precision: torch.dtype, features: Tensor | Sequence[Tensor]) -> Tensor:
-        ctx.features, ctx.precision = features, precision
+        ctx.features = features
         # detached: matmul folds the blocks of what requires a gradient into one product again
         factor = matrix.detach().to(precision)
         if matrix.is_cuda:
@@ -42,16 +43,12 @@ class _Project(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        # float16 has a small range: gradients are brought to 1 before the product and back after it
-        scale = 1.0 if ctx.precision == gradient.dtype else gradient.abs().amax().clamp_min(1e-30)
-        scaled = (gradient / scale).to(ctx.precision)
         if gradient.is_cuda:
-            total = (scaled.flatten(0, 1).T @ ctx.features.to(ctx.precision).flatten(0, 1)).to(gradient)
-        else:
-            total = gradient.new_zeros(gradient.shape[2], ctx.features[0].shape[1])
-            for image, image_gradient in zip(ctx.features, scaled):
-                total += (_blocks(image_gradient).mT @ _blocks(image.to(ctx.precision))).to(gradient).sum(0)
-        return total * scale, None, None
+            return torch.bmm(gradient.mT, ctx.features.to(gradient)).sum(0), None, None
+        total = gradient.new_zeros(gradient.shape[2], ctx.features[0].shape[1])
+        for image, image_gradient in zip(ctx.features, gradient):
+            total += (_blocks(image_gradient).mT @ _blocks(image.to(gradient))).sum(0)
+        return total, None, None
 
 
 def _blocks(x: Tensor) -> Tensor:

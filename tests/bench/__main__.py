@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import platform
+import re
 import tempfile
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def machine(made_by: Recipe) -> dict:
     """What was measured on, how busy it was before, and how features are made on it."""
     return {
         "processor": processor_name("cpu"), "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(),
-        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "vector_instructions": re.search(r"CPU capability usage: (\S+)", torch.__config__.show())[1],
         "backbone_precision": str(made_by.precision), "convolution": made_by.convolution,
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "load_before": round(os.getloadavg()[0], 2), "system": platform.platform(),

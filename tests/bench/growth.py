@@ -15,6 +15,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from entreg.engine.hardware import compute_deterministically
 from entreg.engine.training import Trainer
 from tests.bench.generated import DISTINCT, LANDSCAPE, recipe, settings, study
 
@@ -83,6 +84,7 @@ def rss_anon_gb(process: int | str = "self") -> float:
 
 
 def _train(folder: Path, images: int, epochs: int) -> dict:
+    compute_deterministically()
     trainer = Trainer(study(folder / "store", images, settings(epochs=epochs)), folder)
     highest, done = [0.0], threading.Event()
 

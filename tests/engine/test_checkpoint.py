@@ -1,3 +1,5 @@
+import errno
+import os
 import random
 from pathlib import Path
 
@@ -43,4 +45,14 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 def test_json_without_nan(tmp_path):
     with pytest.raises(ValueError):
         files.write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told_with_the_files_name(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=r"a.pt: cannot be written: No space left on device"):
+        checkpoint.save(tmp_path / "a.pt", {"epoch": 1})
     assert not list(tmp_path.iterdir())

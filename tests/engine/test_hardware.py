@@ -55,10 +55,14 @@ def test_cores_are_shared_between_the_ranks(monkeypatch):
     assert threads_of(Hardware(threads=5), 4) == 5
 
 
-def test_precision_is_what_was_asked_for(monkeypatch):
+def test_precision_is_what_was_asked_for():
     assert precision_of(Hardware(precision="float16"), "cuda") is torch.float16
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
-    assert precision_of(Hardware(precision="auto"), "cuda") is torch.float32
+
+
+@pytest.mark.parametrize("capability, expected", [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)])
+def test_auto_is_bfloat16_where_the_gpu_computes_it(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert precision_of(Hardware(precision="auto"), "cuda") is expected
 
 
 @pytest.mark.parametrize("flags, expected", [
@@ -87,7 +91,7 @@ def test_auto_is_bfloat16_where_the_cpu_computes_it(monkeypatch, flags, expected
 def test_winograd_where_it_can_be_used_and_half_precision_hides_its_error(
     monkeypatch, asked, kind, precision, stored, available, expected
 ):
-    monkeypatch.setattr(torch.backends.nnpack, "is_available", lambda: available)
+    monkeypatch.setattr(torch, "_nnpack_available", lambda: available)
     arguments = Hardware(convolution=asked), kind, getattr(torch, precision), getattr(torch, stored)
     if expected is SettingError:
         with pytest.raises(SettingError, match="hardware.convolution=winograd needs"):

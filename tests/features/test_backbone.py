@@ -48,7 +48,7 @@ def test_taps_are_torchvisions_layers(features, weights):
     assert torch.equal(found[0].relu(), found[1])
 
 
-@pytest.mark.skipif(not torch.backends.nnpack.is_available(), reason="NNPACK needs AVX2 or NEON")
+@pytest.mark.skipif(not torch._nnpack_available(), reason="NNPACK needs AVX2 or NEON")
 @pytest.mark.parametrize("size", [(35, 49), (48, 64), (130, 97), (16, 16)])
 @torch.no_grad()
 def test_winograds_taps_are_the_direct_ones(size):

@@ -143,3 +143,9 @@ def test_the_rest_is_not_begun_after_a_failure_and_threads_are_as_before(tmp_pat
     with pytest.raises(DataError, match="1.png is missing"):
         opened(tmp_path, images, made_by)
     assert made_by.seen < 10 and torch.get_num_threads() == before
+
+
+def test_a_store_where_nothing_may_be_written_is_named(tmp_path, images):
+    (tmp_path / "features").write_text("a file where the folder should be")
+    with pytest.raises(DataError, match=r"features: cannot be written: .*paths.store=FOLDER"):
+        opened(tmp_path, images)

@@ -11,6 +11,7 @@ from entreg.config import Prior
 from entreg.data.kde import FixationKde, gaussian_log_prior
 from entreg.engine.ranks import Ranks
 from entreg.engine.study import Study
+from entreg.errors import DataError
 from entreg.model.center_bias import CenterBias, leave_one_out_maps
 from tests.conftest import SMALL
 
@@ -73,3 +74,12 @@ def test_in_a_study(composed, store):
     size = study.landscape
     assert torch.equal(study.uniform(size).center_bias, study.center_bias.map(size))
     assert not set(study.training.items) & set(study.validation.items)
+
+
+def test_maps_that_are_damaged_are_named(fixations, tmp_path):
+    arguments = kde_without(fixations), "key", list(range(6)), [(24, 32)] * 6, 4, tmp_path, Ranks()
+    leave_one_out_maps(*arguments)
+    path, = tmp_path.rglob("24x32.npy")
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(DataError, match=r"24x32.npy: damaged .*remove it"):
+        leave_one_out_maps(*arguments)
