@@ -229,8 +229,9 @@ class Evaluation:
     """How an evaluation judges."""
 
     bootstrap: int = setting(10000, "resamples of the images", at_least=100)
-    seed: int = setting(0, "seed of the resampling and of what metrics draw", at_least=0)
+    seed: int = setting(0, "seed of the resampling", at_least=0)
     ig_band_bits: Optional[List[float]] = setting(None, "band in which the baseline's validation IG is expected: low, high")
+    ig_band_data: Optional[str] = setting(None, "data set (its name) that the band is for")
     ig_band_prior: str = setting("gaussian", "prior that the band is measured over", one_of=("gaussian", "kde"))
     ig_band_source: Optional[str] = setting(None, "where that band comes from")
 

@@ -38,9 +38,10 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """A table with the keys of the first row as header; None is an empty field."""
+    """A table with all keys that a row has as header; None, or a key that a row lacks, is an empty field."""
     text = io.StringIO()
-    table = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    header = dict.fromkeys(key for row in rows for key in row)
+    table = csv.DictWriter(text, fieldnames=list(header), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     write_text(path, text.getvalue())

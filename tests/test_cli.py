@@ -13,6 +13,7 @@ import torch
 from entreg.config import Synthetic
 from entreg.data import synthetic
 from tests.conftest import SMALL
+from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console
 
 EPOCHS = "trainer.epochs=2"
 
@@ -93,6 +94,42 @@ def test_results_have_the_promised_keys_and_agree_with_the_tables(sweep):
             ours[domain]["ig_bits_per_fixation"]["mean"] - base[domain]["ig_bits_per_fixation"]["mean"], abs=1e-9
         )
     assert base["bias_entropy_deficit_nats"] == pytest.approx(math.log(144 * 192) - base["bias_entropy_nats"], abs=1e-6)
+
+
+def test_the_page_and_the_tables_hold_the_results(sweep, tmp_path):
+    results = json.loads((sweep / "eval/results.json").read_text())
+    path = sweep / "eval/report.html"
+    shown = Page(path.read_text())
+    assert_numbers_are_the_results(shown, results)
+    assert "Synthetic images in domain and out of domain" in shown.text
+    table = {(r["arm"], r["domain"], r["metric"]): float(r["mean"]) for r in rows(sweep / "eval/arms.csv")}
+    assert table["nll", "ood", "nss"] == results["arms"]["nll"]["ood"]["nss"]["mean"]
+    assert table["nll", "", "sigma_px"] == results["arms"]["nll"]["sigma_px"]
+    row, = (r for r in rows(sweep / "eval/comparisons.csv") if (r["domain"], r["metric"]) == ("ood", "ig_difference_bits"))
+    assert float(row["ci95_low"]) == results["comparison"]["ood"]["ig_difference_bits"]["ci95"][0]
+    if CHROMIUM is not None:
+        assert not console(path, tmp_path)[1]
+
+
+def test_what_knowing_the_bias_would_buy_is_judged_image_by_image(sweep):
+    ood = json.loads((sweep / "eval/results.json").read_text())["arms"]["nll"]["ood"]
+    table = [r for r in rows(sweep / "eval/per_image.csv") if (r["arm"], r["domain"]) == ("nll", "ood")]
+    for kind, column in (("training", ""), ("own", "own_center_bias_"), ("uniform", "uniform_center_bias_")):
+        values = [float(r[f"ig_{column}bits_per_fixation"]) for r in table]
+        assert ood["ig_by_center_bias"][kind]["mean"] == pytest.approx(np.mean(values), abs=1e-9)
+    assert len({ood["ig_by_center_bias"][kind]["mean"] for kind in ("training", "own", "uniform")}) == 3
+
+
+def test_runs_judged_on_other_images_are_refused_before_any_is_judged(command, sweep):
+    done = command("task=evaluate", "runs=multirun/arms", "hydra.run.dir=few", "ood.limit=3", folder=sweep)
+    assert done.returncode == 0, done.stdout + done.stderr  # typed settings hold for all runs
+    others = (*SMALL, "trainer.epochs=1", "data.fold=1", "hydra.run.dir=multirun/arms/2")
+    done = command("loss=nll", *others, folder=sweep)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = command("task=evaluate", "runs=multirun/arms", "hydra.run.dir=mixed", folder=sweep)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "multirun/arms/2 is judged on other images" in done.stderr and "runs=FOLDER" in done.stderr
+    assert "judged multirun/arms/0" not in done.stdout and not (sweep / "mixed/results.json").exists()
 
 
 def test_evaluation_repeats_what_training_measured(sweep):

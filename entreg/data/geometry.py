@@ -42,6 +42,11 @@ class Geometry:
         left, top = self._margins(height, width)
         return (x - left) * (W / (width - 2 * left)), (y - top) * (H / (height - 2 * top))
 
+    def seen(self, height: int, width: int) -> tuple[float, float]:
+        """Shares of a stored image's height and width that are not cut off."""
+        left, top = self._margins(height, width)
+        return 1 - 2 * top / height, 1 - 2 * left / width
+
     def _margins(self, height: int, width: int) -> tuple[float, float]:
         """Stored pixels cut off (at the left and at the right, at the top and at the bottom)."""
         if self.mode == "stretch":

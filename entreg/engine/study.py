@@ -136,9 +136,10 @@ class Part:
         found, maps = [], {}
         for i, size, (y, x) in zip(self.items, self.sizes, self.fixations):
             stimulus = self.resized.dataset.stimuli[i]
-            key = (*size, stimulus.height_px, stimulus.width_px)
+            stored = stimulus.height_px, stimulus.width_px
+            key = (*size, *stored)
             if key not in maps:
-                maps[key] = gaussian_log_prior(*key, variance, nu)
+                maps[key] = gaussian_log_prior(*key, variance, nu, self.resized.geometry.seen(*stored))
             found.append(maps[key][y.numpy(), x.numpy()])
         return found
 

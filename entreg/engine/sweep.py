@@ -194,6 +194,15 @@ def state_of(folder: Path) -> tuple[str, float | None]:
     return ("unfinished" if folder.is_dir() else "not started"), None
 
 
+def planned(folder: Path) -> list[Path]:
+    """The folders of all trainings of the sweep that lies in `folder`, started or not; none where it is no sweep."""
+    path = folder / "multirun.yaml"
+    if not path.is_file():
+        return []
+    jobs = _jobs(OmegaConf.load(path))
+    return [folder / str(number) for number, job in enumerate(jobs) if not any(word.startswith("task=") for word in job)]
+
+
 def _jobs(config: DictConfig) -> list[list[str]]:
     """The overrides of each job, as Hydra's sweeper will cut them."""
     params = config.hydra.sweeper.get("params") or {}

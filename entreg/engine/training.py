@@ -137,8 +137,8 @@ class Trainer:
             y, x = (t.numpy() for t in validation.fixations[i])
             ig = float(density.at(batch.image, batch.y, batch.x).mean() - self.prior_nats[i]) * BITS_PER_NAT
             image = validation.resized.read(validation.items[i])
-            title = f"{validation.names[i]}: {ig:.2f} bit/fixation"
-            found.append(figures.Prediction(title, image, density.full()[0].cpu().numpy(), y, x))
+            map_nats = density.full()[0].cpu().numpy()
+            found.append(figures.Prediction(validation.names[i], f"{ig:.2f} bit/fixation", image, map_nats, y, x))
         return found
 
     def _train_step(self, members: list[int], number: int, stop: bool) -> bool:

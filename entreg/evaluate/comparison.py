@@ -1,6 +1,7 @@
 """From per-image rows to the answer: arms, differences between them, and how sure those are."""
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from entreg.evaluate.runs import Arm, baseline_of
 from entreg.evaluate.statistics import (
     average_over_seeds, holm, mean_ci, paired_difference, spread_over_seeds,
 )
+
+log = logging.getLogger(__name__)
 
 Rows = list[dict[str, Any]]  # one an image
 NOT_METRICS = ("image", "category", "fixations")
@@ -41,7 +44,7 @@ def values_of(rows_by_seed: Sequence[Rows], metric: str) -> np.ndarray:
 
 
 def compare(
-    arms: list[Arm], rows: Mapping[str, Mapping[str, Sequence[Rows]]], bias: Mapping[str, Mapping[str, Any]],
+    arms: Sequence[Arm], rows: Mapping[str, Mapping[str, Sequence[Rows]]], bias: Mapping[str, Mapping[str, Any]],
     resamples: int, seed: int,
 ) -> dict[str, dict[str, Any]]:
     """Every other arm against its baseline, by the arm's name; p values Holm-corrected over all of them.
@@ -54,16 +57,20 @@ def compare(
         baseline = baseline_of(arm, arms)
         if baseline is None or baseline is arm:
             continue
-        base_entropy, entropy = (bias[a.name]["bias_entropy_nats"] for a in (baseline, arm))
-        found[arm.name] = {
-            "baseline": baseline.name,
-            "bias_entropy_increase_percent": (entropy - base_entropy) / base_entropy * 100,
-            "bias_entropy_increase_nats": entropy - base_entropy,
-        }
+        if arm.seeds != baseline.seeds:
+            log.warning("%s has seeds %s, %s has %s: how their difference scatters over seeds is not known",
+                        arm.name, arm.seeds, baseline.name, baseline.seeds)
+        found[arm.name] = {"baseline": baseline.name}
+        for kind in ("", "_without_center_bias"):
+            before, after = (bias[a.name][f"bias_entropy{kind}_nats"] for a in (baseline, arm))
+            found[arm.name] |= {
+                f"bias_entropy{kind}_increase_percent": (after - before) / before * 100,
+                f"bias_entropy{kind}_increase_nats": after - before,
+            }
         for domain in rows[arm.name]:
             found[arm.name][domain] = {
                 _difference_name(metric): _difference(rows[arm.name][domain], rows[baseline.name][domain], metric,
-                                                      resamples, seed)
+                                                      arm.seeds == baseline.seeds, resamples, seed)
                 for metric in metrics_of(rows[arm.name][domain][0])
                 if not metric.startswith(("gold_", "oracle_")) and "prior" not in metric
             }
@@ -76,12 +83,13 @@ def _difference_name(metric: str) -> str:
         else f"{metric}_difference"
 
 
-def _difference(ours: Sequence[Rows], base: Sequence[Rows], metric: str, resamples: int, seed: int) -> dict[str, Any]:
+def _difference(
+    ours: Sequence[Rows], base: Sequence[Rows], metric: str, same_seeds: bool, resamples: int, seed: int
+) -> dict[str, Any]:
     a, b = values_of(ours, metric), values_of(base, metric)
     names_a, names_b = ([row["image"] for row in rows[0]] for rows in (ours, base))
     found = vars(paired_difference(average_over_seeds(a), average_over_seeds(b), names_a, names_b, resamples, seed))
-    paired_seeds = spread_over_seeds(a - b) if a.shape == b.shape and names_a == names_b else None
-    return found | {"n_seeds": min(len(a), len(b)), "std_over_seeds": paired_seeds}
+    return found | {"n_seeds": min(len(a), len(b)), "std_over_seeds": spread_over_seeds(a - b) if same_seeds else None}
 
 
 def _correct(comparisons: dict[str, dict[str, Any]]) -> None:
@@ -120,6 +128,9 @@ def band(arm: Arm, summary: Mapping[str, Any]) -> dict[str, Any]:
     expected = arm.runs[0].config.evaluation
     if expected.ig_band_bits is None:
         return {"verdict": "not applicable", "why": "the experiment's config holds no expectation"}
+    data = arm.runs[0].config.data
+    if data.name != expected.ig_band_data or data.limit is not None or data.sample is not None:
+        return {"verdict": "not applicable", "why": f"the expectation is for all of {expected.ig_band_data}"}
     metric = "ig_kde_bits_per_fixation" if expected.ig_band_prior == "kde" else "ig_bits_per_fixation"
     low, high = expected.ig_band_bits
     ig = summary[metric]["mean"]

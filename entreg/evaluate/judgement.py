@@ -73,20 +73,23 @@ def _judge(domain: Domain, i: int, density: LogDensity) -> dict[str, Any]:
     return {key: float(value) if isinstance(value, np.floating) else value for key, value in row.items()}
 
 
-def ood_center_bias_ig(model: DeepGaze3, study: Study, domain: Domain) -> dict[str, list[float]]:
-    """IG over the Gaussian prior (bit/fixation), image by image, with other centre biases as the model's input.
+def by_center_bias(model: DeepGaze3, domain: Domain) -> list[dict[str, float]]:
+    """A row an image: IG over the Gaussian prior (bit/fixation) with other centre biases as the model's input.
 
-    `own`: the KDE of the target data set's fixations (the image's own left out): what knowing its bias would buy;
-    `uniform`: none. With the training data's, `per_image` tells.
+    `own`: the KDE of this data set's fixations (the image's own left out): what knowing its bias would buy;
+    `uniform`: none. With what the model was trained with, `per_image` tells.
     """
-    step, found = study.config.model.saliency_map_factor, {"own": [0.0] * len(domain.part), "uniform": []}
-    uniform = CenterBias("uniform", study.config.prior, step, None)
+    step = domain.config.model.saliency_map_factor
+    uniform = CenterBias("uniform", domain.config.prior, step, None)
+    found: list[dict[str, float]] = [{} for _ in range(len(domain.part))]
     for size in sorted(set(domain.part.sizes)):
         same = [i for i, s in enumerate(domain.part.sizes) if s == size]
         own = domain.kde.leave_one_out([domain.part.items[i] for i in same], *size, step=step)
         for i, center_bias in zip(same, own):
-            found["own"][i] = _ig(model, domain, i, torch.from_numpy(center_bias))
-    found["uniform"] = [_ig(model, domain, i, uniform.map(domain.part.sizes[i])) for i in range(len(domain.part))]
+            found[i] = {
+                "ig_own_center_bias_bits_per_fixation": _ig(model, domain, i, torch.from_numpy(center_bias)),
+                "ig_uniform_center_bias_bits_per_fixation": _ig(model, domain, i, uniform.map(size)),
+            }
     return found
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import glob
 import importlib
+import logging
 import os
 import sys
 from dataclasses import dataclass
@@ -14,12 +15,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from entreg import config as schemas
 from entreg.config import Config, resolved
-from entreg.engine import checkpoint, run_folder
+from entreg.engine import checkpoint, run_folder, sweep
 from entreg.errors import DataError, UserError
 from entreg.losses import regularises
 
+log = logging.getLogger(__name__)
+
 # differences between runs that do not make them different arms: seeds are averaged, the rest changes no result
 NOT_AN_ARM = ("seed", "study", "runs", "paths.", "hardware.", "task.", "evaluation.", "data.root", "ood.root")
+YET_AN_ARM = ("hardware.precision", "hardware.convolution")
+# settings that the baseline has no use for
 ENTROPY_ONLY = ("lambda_entropy", "every", "normalisation", "aggregation", "center_bias")
 
 
@@ -48,9 +53,13 @@ class Arm:
     def is_baseline(self) -> bool:
         return not self.runs[0].regularises
 
+    @property
+    def seeds(self) -> list[int]:
+        return [run.config.seed for run in self.runs]
+
 
 def find(pattern: str | None) -> tuple[list[Path], list[Path]]:
-    """Folders of finished trainings, and of those left out since they are not finished.
+    """Folders of finished trainings, and of those left out since they are not finished or not even started.
 
     pattern: a run, a sweep, or a glob of either; None: the newest sweep under multirun/ with a finished training, else
     the trainings under outputs/. Prints what to type and exits with 2 where there is none.
@@ -96,7 +105,8 @@ def load(folder: Path, composed: Config) -> Run:
 def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
     """Arms, baselines first, and the full keys by which they differ (whatever was swept, the seed aside).
 
-    An arm is named by its loss; where one loss occurs with several settings they are appended.
+    An arm is named by its loss, of which lambda 0 makes `nll`; where one occurs with several settings they are appended.
+    Of runs that differ by nothing but what they have no use for one counts: the log names the others.
     """
     settings = [_settings(run.config) for run in runs]
     # a key that some runs have no use for (lambda, for the baseline) tells arms apart only among those that have one
@@ -104,15 +114,17 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
     groups: dict[tuple, list[Run]] = {}
     for run, tree in zip(runs, settings):
         seeds = groups.setdefault(tuple(repr(tree.get(key)) for key in keys), [])
-        # nll runs of a sweep over lambda are one and the same run
-        if run.config.seed not in [other.config.seed for other in seeds]:
+        same = next((other for other in seeds if other.config.seed == run.config.seed), None)
+        if same is None:
             seeds.append(run)
-    losses = [group[0].config.loss.name for group in groups.values()]
+        else:
+            log.info("%s is the same run as %s: it counts once", run.folder, same.folder)
+    trees = [_settings(group[0].config) for group in groups.values()]
+    losses = [tree["loss.name"] for tree in trees]
     arms = []
-    for group in groups.values():
-        tree = _settings(group[0].config)
+    for group, tree in zip(groups.values(), trees):
         own = {key: tree.get(key) for key in keys}
-        name = group[0].config.loss.name
+        name = tree["loss.name"]
         if losses.count(name) > 1:
             name += "".join(_suffix(k, v) for k, v in own.items() if k != "loss.name" and v is not None)
         arms.append(Arm(name, tuple(sorted(group, key=lambda run: run.config.seed)), own))
@@ -121,8 +133,10 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
 
 def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
     """The baseline that differs from the arm by its loss alone, else the first one; None where there is none."""
+    alone = {"loss.name", *(f"loss.{key}" for key in ENTROPY_ONLY)}
+
     def others(a: Arm) -> dict[str, Any]:
-        return {key: value for key, value in a.settings.items() if not key.startswith("loss.")}
+        return {key: value for key, value in a.settings.items() if key not in alone}
 
     baselines = [a for a in arms if a.is_baseline]
     return next((a for a in baselines if others(a) == others(arm)), baselines[0] if baselines else None)
@@ -131,7 +145,10 @@ def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
 def _trainings(place: Path) -> list[Path]:
     places = [place, *sorted(place.glob("*"), key=lambda p: (len(p.name), p.name))]
     found = [folder for folder in places if (folder / ".hydra/config.yaml").is_file()]
-    return [folder for folder in found if run_folder.read_config(folder)["task"]["name"] == "train"]
+    found = [folder for folder in found if run_folder.read_config(folder)["task"]["name"] == "train"]
+    # a run writes its config when its data and features are there: before, its sweep alone knows of it
+    planned = [folder for folder in sweep.planned(place) if not (folder / ".hydra/config.yaml").is_file()]
+    return found + planned
 
 
 def _final(folder: Path) -> Path:
@@ -178,15 +195,14 @@ def _settings(config: Config) -> dict[str, Any]:
         # what no step of this run has used cannot tell it from another
         for key in ENTROPY_ONLY:
             tree["loss"].pop(key)
-        if config.loss.name == "nll_entropy":
-            tree["loss"]["lambda_entropy"] = 0.0
+        tree["loss"]["name"] = "nll"
     flat = {}
 
     def walk(node: dict[str, Any], prefix: str) -> None:
         for key, value in node.items():
             if isinstance(value, dict):
                 walk(value, f"{prefix}{key}.")
-            elif not f"{prefix}{key}".startswith(NOT_AN_ARM):
+            elif not f"{prefix}{key}".startswith(NOT_AN_ARM) or f"{prefix}{key}" in YET_AN_ARM:
                 flat[prefix + key] = value
 
     walk(tree, "")

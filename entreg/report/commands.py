@@ -14,7 +14,26 @@ def command_of(folder: Path) -> str | None:
     return None if typed is None else _command(typed)
 
 
-def sweep_commands(folders: list[Path]) -> list[str]:
+def repeat(runs: list[Path], evaluation: Path) -> list[str]:
+    """What to type, in order, to train these runs and evaluate them once more, with the commits to do it at."""
+    commits = {_commit(run) for run in runs}
+    own = _commit(evaluation)
+    trained = _sweep_commands(runs)
+    if len(commits) == 1:
+        trained = [*_checkout(commits.pop()), *trained] if trained else []
+    judged = command_of(evaluation) or "python train.py task=evaluate"
+    return [*trained, *([] if trained[:1] == _checkout(own) else _checkout(own)), judged]
+
+
+def _checkout(commit: str | None) -> list[str]:
+    return [f"git checkout {commit}"] if commit else []
+
+
+def _commit(folder: Path) -> str | None:
+    return (_read(folder / "provenance.json") or {}).get("git_commit")
+
+
+def _sweep_commands(folders: list[Path]) -> list[str]:
     """The commands of the sweeps that the jobs belong to, each once; of a job without a sweep its own."""
     found = []
     for folder in folders:

@@ -31,8 +31,12 @@ Cell = Mapping[str, Any]  # a mean over images as results.json holds it: mean, c
 
 @dataclass(frozen=True)
 class Prediction:
-    """An image (H, W, 3), what a model predicts for it (H, W; nats), and where people looked (pixels)."""
+    """An image (H, W, 3), what a model predicts for it (H, W; nats), and where people looked (pixels).
 
+    name: of the image; title: of the prediction
+    """
+
+    name: str
     title: str
     image: np.ndarray
     log_density: np.ndarray
@@ -67,7 +71,7 @@ def predictions(path: Path, examples: Sequence[Prediction]) -> None:
         draw_image(row[0], example)
         figure.colorbar(draw_density(row[1], example), ax=row[1], label="bit over uniform")
         # a file name is no formula
-        row[0].set_title(example.title, fontsize="medium", parse_math=False)
+        row[0].set_title(f"{example.name}: {example.title}", fontsize="medium", parse_math=False)
     _save(figure, path)
 
 

@@ -16,7 +16,7 @@ from entreg import files
 from entreg.report import commands, figures, literature
 from entreg.report.figures import Prediction
 from entreg.report.numbers import MISSING, Numbers
-from entreg.report.tables import CLEAR, DOMAINS, overview, verdict
+from entreg.report.tables import CLEAR, DOMAINS, disagree, overview, verdict
 
 PRIMARY = "ig_bits_per_fixation"
 SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
@@ -72,10 +72,12 @@ def write(
         "metrics": METRICS,
         "primary": PRIMARY,
         "verdict": verdict,
+        "disagree": disagree,
         "overview": overview(results),
         "clear": CLEAR,
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
-        "synthetic": any(f"oracle_{PRIMARY}" in arm["in_domain"] for arm in results["arms"].values()),
+        "synthetic": [DOMAINS[key] for key in results["data"]
+                      if any(f"oracle_{PRIMARY}" in arm[key] for arm in results["arms"].values())],
         "losses": _losses(histories),
         "bias_maps": _bias_maps(bias_maps, results),
         "differences": _differences(results),
@@ -87,8 +89,7 @@ def write(
         "comparable": literature.comparable(results["data"]["in_domain"]["name"]),
         "runs": {name: [(run, commands.command_of(run), commands.commit_of(run)) for run in runs]
                  for name, runs in folders.items()},
-        "sweeps": commands.sweep_commands([run for runs in folders.values() for run in runs]),
-        "evaluation": commands.command_of(path.parent),
+        "repeat": commands.repeat([run for runs in folders.values() for run in runs], path.parent),
         "provenance": _flat(provenance),
         "css": (Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
     }
@@ -171,15 +172,14 @@ def _shown(arms: list[str]) -> list[str]:
 
 def _example(label: str, found: Mapping[str, Prediction]) -> dict[str, Any]:
     shown = {arm: found[arm] for arm in _shown(list(found))}
-    first_arm, first = next(iter(shown.items()))
-    name = first.title.split(f", {first_arm}:")[0]
+    first = next(iter(shown.values()))
+    name = first.name
     scale = figures.scale_of(list(shown.values()))
     alt = f"The {label} image, {name}, with {len(first.x)} fixations."
     pictures = [_picture(figures.image_panel(first), alt, name)]
     for arm, prediction in shown.items():
         alt = f"Density predicted by {arm} for the {label} image, {name}."
-        title = prediction.title.removeprefix(f"{name}, ")
-        pictures.append(_picture(figures.density_panel(prediction, scale), alt, title))
+        pictures.append(_picture(figures.density_panel(prediction, scale), alt, prediction.title))
     return {"label": label, "name": name, "fixations": len(first.x), "pictures": pictures}
 
 

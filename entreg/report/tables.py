@@ -1,4 +1,4 @@
-"""The answer and the table of arms as text, for the terminal."""
+"""The answer and the arms: as text for the terminal, as rows for CSV files."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import Any
 
 DOMAINS = {"in_domain": "in domain", "ood": "out of domain"}
 CLEAR = "better or worse: the interval excludes 0 and p, corrected after Holm, is below 0.05"
+UNDECIDED = "no clear difference"
 
 
 def terminal(results: Mapping[str, Any]) -> str:
@@ -27,6 +28,8 @@ def answer(results: Mapping[str, Any]) -> list[str]:
             lines.append(f"{words} ({results['data'][key]['name']}): {difference(found[key]['ig_difference_bits'])}")
     if len(results["comparisons"]) > 1:
         lines += ["", f"All {len(results['comparisons'])} compared arms ({CLEAR}):"]
+        if results["lambda_chosen_on_validation"]:
+            lines[-1] = lines[-1][:-1] + "; exploratory, which lambda is best was not fixed beforehand:"
         for key, by_verdict in overview(results).items():
             said = "; ".join(
                 f"{word}: " + ", ".join(
@@ -44,18 +47,24 @@ def overview(results: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
     for key in reversed(DOMAINS):
         for arm, comparison in results["comparisons"].items():
             if key in comparison:
-                cell = comparison[key]["ig_difference_bits"]
-                word = verdict(cell) if cell["p_holm"] < 0.05 else "no clear difference"
+                word = verdict(comparison[key]["ig_difference_bits"])
                 found.setdefault(key, {}).setdefault(word, []).append(arm)
     return found
 
 
 def verdict(cell: Mapping[str, Any]) -> str:
-    """What an IG difference allows to say: its 95 % interval decides."""
+    """What an IG difference allows to say, as CLEAR has it."""
     if cell["ci95"] is None:
         return "no interval"
     low, high = cell["ci95"]
-    return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
+    if cell["p_holm"] >= 0.05 or low <= 0 <= high:
+        return UNDECIDED
+    return "better" if low > 0 else "worse"
+
+
+def disagree(cell: Mapping[str, Any]) -> bool:
+    """Whether the interval of the mean excludes 0, and the signed-rank test finds no difference."""
+    return cell["ci95"] is not None and verdict(cell) == UNDECIDED and not cell["ci95"][0] <= 0 <= cell["ci95"][1]
 
 
 def difference(cell: Mapping[str, Any]) -> str:
@@ -69,8 +78,38 @@ def difference(cell: Mapping[str, Any]) -> str:
     )
     return (
         f"IG {cell['mean']:+.4f} bit/fixation (95 % interval {low:+.4f} to {high:+.4f}, Wilcoxon p = "
-        f"{cell['p_wilcoxon']:.2g}, {cell['n_images']} images, {seeds}): {verdict(cell)}."
+        f"{cell['p_wilcoxon']:.2g}, {cell['n_images']} images, {seeds}): {verdict(cell)}"
+        + (f", as p corrected after Holm is {cell['p_holm']:.2g}." if disagree(cell) else ".")
     )
+
+
+def arms(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """arms.csv: a row a metric, of an arm in a domain; what belongs to no domain (bias entropies) has none."""
+    found = []
+    for name, arm in results["arms"].items():
+        for domain in (key for key in DOMAINS if key in arm):
+            found += _rows(arm[domain], arm=name, domain=domain)
+        numbers = {key: value for key, value in arm.items() if isinstance(value, float)}
+        found += [{"arm": name, "domain": None, "metric": key, "mean": value} for key, value in numbers.items()]
+    return found
+
+
+def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """comparisons.csv: a row a metric, of an arm's difference to its baseline in a domain."""
+    return [
+        row for name, found in results["comparisons"].items() for domain in DOMAINS if domain in found
+        for row in _rows(found[domain], arm=name, baseline=found["baseline"], domain=domain)
+    ]
+
+
+def _rows(cells: Mapping[str, Any], **head: str) -> list[dict[str, Any]]:
+    found = []
+    for metric, cell in cells.items():
+        if isinstance(cell, Mapping) and "ci95" in cell:
+            low, high = cell["ci95"] or (None, None)
+            rest = {key: value for key, value in cell.items() if key not in ("mean", "ci95")}
+            found.append(head | {"metric": metric, "mean": cell["mean"], "ci95_low": low, "ci95_high": high} | rest)
+    return found
 
 
 def _arms(results: Mapping[str, Any]) -> list[str]:

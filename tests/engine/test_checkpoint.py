@@ -42,6 +42,11 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         checkpoint.load(tmp_path / "a.pt")
 
 
+def test_a_table_has_every_key_that_a_row_has(tmp_path):
+    files.write_csv(tmp_path / "a.csv", [{"x": 1}, {"x": 2, "y": None}, {"y": 3}])
+    assert (tmp_path / "a.csv").read_text() == "x,y\n1,\n2,\n,3\n"
+
+
 def test_json_without_nan(tmp_path):
     with pytest.raises(ValueError):
         files.write_json(tmp_path / "a.json", {"x": float("nan")})

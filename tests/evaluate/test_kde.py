@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
+from entreg.data.geometry import Geometry
 from entreg.data.kde import FixationKde, gaussian_log_prior
 
 HEIGHT, WIDTH = 37, 50
@@ -114,6 +115,15 @@ def test_gaussian_prior_is_its_formula():
 def test_gaussian_prior_keeps_the_stored_aspect():
     stretched = gaussian_log_prior(30, 40, 1080, 1920, 0.22, 0.45)
     assert np.abs(stretched - gaussian_log_prior(30, 40, 30, 40, 0.22, 0.45)).max() > 0.1
+
+
+def test_a_cropped_images_prior_is_cropped():
+    """Of 400 x 150 pixels a crop to 4:3 leaves the middle 200: the prior is the stored image's there."""
+    crop = Geometry("crop", long_side_px=200, short_side_px=150)
+    found = gaussian_log_prior(150, 200, 150, 400, 0.22, 0.45, crop.seen(150, 400))
+    window = gaussian_log_prior(150, 400, 150, 400, 0.22, 0.45)[:, 100:300]
+    np.testing.assert_allclose(found, window - np.log(np.exp(window).sum()), atol=1e-9)
+    assert crop.seen(400, 150) == pytest.approx((0.5, 1)) and Geometry("stretch", 200, 150).seen(150, 400) == (1, 1)
 
 
 @pytest.mark.parametrize("k", range(4))

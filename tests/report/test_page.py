@@ -3,18 +3,13 @@ import html
 import io
 import json
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
 
-from entreg.report import figures, page, tables
+from entreg.report import commands, figures, page, tables
+from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console
 from tests.report.findings import findings
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
 
 STUDIES = {
     "two arms": {},
@@ -22,56 +17,6 @@ STUDIES = {
     "one arm, one seed, in domain": {"lambdas": (1.0,), "seeds": 1, "ood": False},
     "one image": {"images": 1, "seeds": 1, "ood": False},
 }
-
-
-class Page(HTMLParser):
-    """What a browser would find: numbers by key with the text shown, pictures, tags, and all that is loaded."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.numbers, self.shown, self.pictures, self.loaded, self.tags, self.open = [], [], [], [], [], []
-        self.title = self.text = ""
-        self.feed(text)
-        assert not self.open, "unclosed elements"
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.tags.append(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-        if "data-key" in values:
-            self.numbers.append((values["data-key"], json.loads(values["data-value"])))
-            self.shown.append("")
-        if tag == "img":
-            self.pictures.append(values)
-        self.loaded += [values[key] for key in ("src", "srcset", "data", "poster") if key in values]
-        self.loaded += [values["href"]] if tag == "link" else []
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-        if tag == "style":
-            self.text = ""
-
-    def handle_data(self, data):
-        self.text += data
-        if self.open and self.open[-1] == "title":
-            self.title += data
-        if self.open and self.open[-1] == "data":
-            self.shown[-1] += data
-
-
-def at(tree, key: str):
-    """What stands in results.json at keys joined by dots; keys may hold dots themselves."""
-    if key == "":
-        return tree
-    if isinstance(tree, list):
-        first, _, rest = key.partition(".")
-        return at(tree[int(first)], rest)
-    found = [(name, key[len(name) + 1 :]) for name in tree if key == name or key.startswith(f"{name}.")]
-    if not found:
-        raise KeyError(key)
-    name, rest = max(found, key=lambda pair: len(pair[0]))
-    return at(tree[name], rest)
 
 
 @pytest.fixture(scope="module")
@@ -93,20 +38,7 @@ def written(tmp_path_factory):
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_number_is_that_of_the_results(written, name):
     path, results = written(name)
-    shown = Page(path.read_text())
-    assert len(shown.numbers) > 50
-    for (key, value), text in zip(shown.numbers, shown.shown, strict=True):
-        assert value == at(results, key), key
-        number = re.fullmatch(r"(?:[<=]\u00a0)?([+−]?[\d.\u202f]+(?:e[+-]\d+)?)(\u00a0%)?", text)
-        if value is None:
-            assert text.startswith("n/a")
-        elif not text.startswith("<"):  # p < 0.0001
-            assert number, (key, text)
-            decimals = len(number[1].partition(".")[2].partition("e")[0])
-            read = float(number[1].replace("−", "-").replace("\u202f", "")) / (100 if number[2] else 1)
-            last_place = 10**-decimals / (100 if number[2] else 1)
-            two_digits = 0.05 * abs(value) if ".p_" in key else 0
-            assert abs(read - value) <= max(0.501 * last_place, two_digits), (key, text)
+    assert_numbers_are_the_results(Page(path.read_text()), results)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -186,7 +118,49 @@ def test_lambda_sweep_is_exploratory_with_curves_categories_and_corrected_p(writ
 def test_commands_and_commits_of_the_runs_are_told(written):
     text = Page(written("two arms")[0].read_text()).text
     assert "python train.py loss.lambda_entropy=1 seed=1" in text
-    assert "git checkout 0123456789abcdef" in text and "fedcba9876 with uncommitted changes" in text
+    assert "git checkout fedcba9876543210" in text and "fedcba9876 with uncommitted changes" in text
+
+
+def test_an_evaluation_at_another_commit_is_repeated_there(tmp_path):
+    runs, commits = [tmp_path / "0", tmp_path / "1"], ["aaaa", "aaaa", "bbbb"]
+    for folder, commit, word in zip([*runs, tmp_path / "eval"], commits, ("seed=0", "seed=1", "task=evaluate")):
+        (folder / ".hydra").mkdir(parents=True)
+        (folder / ".hydra/overrides.yaml").write_text(f"- {word}\n")
+        (folder / "provenance.json").write_text(json.dumps({"git_commit": commit, "git_clean": True}))
+    trained = ["git checkout aaaa", "python train.py seed=0", "python train.py seed=1"]
+    evaluated = "python train.py task=evaluate"
+    assert commands.repeat(runs, tmp_path / "eval") == [*trained, "git checkout bbbb", evaluated]
+    (tmp_path / "eval/provenance.json").write_text(json.dumps({"git_commit": "aaaa"}))
+    assert commands.repeat(runs, tmp_path / "eval") == [*trained, evaluated]
+
+
+def test_an_interval_and_a_test_that_disagree_leave_it_unclear():
+    cell = {"mean": 0.02, "ci95": (0.01, 0.03), "p_wilcoxon": 0.03, "p_holm": 0.06, "n_images": 70, "n_seeds": 1}
+    assert tables.verdict(cell) == "no clear difference" and tables.disagree(cell)
+    assert tables.difference(cell).endswith("no clear difference, as p corrected after Holm is 0.06.")
+    assert tables.verdict(cell | {"p_holm": 0.04}) == "better" and not tables.disagree(cell | {"p_holm": 0.04})
+    assert tables.verdict(cell | {"p_holm": 0.04, "ci95": (-0.03, -0.01)}) == "worse"
+    assert not tables.disagree(cell | {"ci95": (-0.01, 0.03)})
+
+
+def test_tables_hold_every_mean_of_the_results(tmp_path):
+    results = findings(tmp_path)["results"]
+    arms = {(row["arm"], row["domain"], row["metric"]): row for row in tables.arms(results)}
+    ig = results["arms"]["nll"]["ood"]["ig_bits_per_fixation"]
+    assert [arms["nll", "ood", "ig_bits_per_fixation"][key] for key in ("mean", "ci95_low", "n_seeds")] == [
+        ig["mean"], ig["ci95"][0], 2,
+    ]
+    assert arms["nll", None, "bias_entropy_nats"]["mean"] == results["arms"]["nll"]["bias_entropy_nats"]
+    row, = (r for r in tables.comparisons(results) if (r["domain"], r["metric"]) == ("in_domain", "ig_difference_bits"))
+    cell = results["comparison"]["in_domain"]["ig_difference_bits"]
+    assert (row["arm"], row["baseline"]) == ("nll_entropy", "nll")
+    assert [row[key] for key in ("mean", "ci95_high", "p_holm")] == [cell["mean"], cell["ci95"][1], cell["p_holm"]]
+
+
+def test_one_lambda_leaves_nothing_to_choose(tmp_path):
+    assert not findings(tmp_path / "one")["results"]["lambda_chosen_on_validation"]
+    sweep = findings(tmp_path / "two", lambdas=(0.0, 1.0, 3.0))["results"]
+    assert sweep["lambda_chosen_on_validation"] and "exploratory" in tables.terminal(sweep)
 
 
 def test_what_comes_from_files_is_text_not_markup(tmp_path, unpainted):
@@ -218,14 +192,3 @@ def test_browser_shows_it_without_complaint_on_a_phone(written, tmp_path, name):
     seen = json.loads(html.unescape(re.search("<title>(.*?)</title>", dom)[1]))
     assert seen["inner"] <= 400 and seen["width"] <= seen["inner"] and seen["outside"] == 0
     assert seen["images"] == len(Page(path.read_text()).pictures) and seen["empty"] == 0
-
-
-def console(path, folder) -> tuple[str, list[str]]:
-    """(DOM, messages of the console) after headless Chromium has opened a file."""
-    found = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-         f"--user-data-dir={folder}/profile", "--virtual-time-budget=5000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )
-    assert found.returncode == 0, found.stderr[-2000:]
-    return found.stdout, [line for line in found.stderr.splitlines() if "CONSOLE" in line]
