@@ -4,10 +4,10 @@ VENV ?= .venv
 ready = $(VENV)/.ready
 python = $(VENV)/bin/python
 
-.PHONY: help train test eval test-slow test-slurm bench bench-study clean-store
+.PHONY: help train test eval test-slow test-slurm bench bench-beyond-memory bench-study clean-store
 
 help:            ## this list
-	@sed -n 's/^\([a-z-]*\): .*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-13s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\): .*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-20s%s\n", $$1, $$2}'
 
 train: $(ready)  ## the main job on embedded data: python train.py loss=nll_entropy
 	$(python) train.py loss=nll_entropy
@@ -26,6 +26,9 @@ test-slurm: $(ready) ## the tests on a real single-node SLURM (root; Debian: slu
 
 bench: $(ready)  ## measures speed and exactness side by side, writes bench/bench.json and growth.png
 	$(python) -m tests.bench
+
+bench-beyond-memory: $(ready) ## a training whose store is a quarter larger than the memory (needs that much disk)
+	$(python) -m tests.bench --beyond-memory
 
 bench-study: $(ready) ## a whole study at MIT1003's size on generated images
 	$(python) -m tests.bench --study

@@ -30,7 +30,15 @@ def devices_of(hardware: Hardware) -> tuple[str, int]:
 
 
 def precision_of(hardware: Hardware, kind: str) -> torch.dtype:
-    """The dtype of the backbone's and the readout's products; `auto`: bfloat16 where the device computes it natively."""
+    """The dtype of the backbone's and the readout's products; `auto`: bfloat16 where the device computes it natively.
+
+    SettingError where this PyTorch cannot compute in it.
+    """
+    if hardware.precision == "float16" and kind == "cpu" and not _cpu_computes_in_float16():
+        raise SettingError(
+            f"hardware.precision=float16: PyTorch {torch.__version__} computes in it on GPUs alone\n"
+            "  what is best here   hardware.precision=auto"
+        )
     if hardware.precision != "auto":
         return getattr(torch, hardware.precision)
     if kind == "cuda":
@@ -68,6 +76,14 @@ def compute_deterministically() -> None:
     # since PyTorch 2.2 this mode also writes NaN to all memory that is about to be overwritten: a fifth of a training step
     if hasattr(torch.utils, "deterministic"):
         torch.utils.deterministic.fill_uninitialized_memory = False
+
+
+def _cpu_computes_in_float16() -> bool:
+    try:
+        with torch.autocast("cpu", torch.float16):
+            return torch.is_autocast_cpu_enabled()  # some versions warn and compute in float32
+    except RuntimeError:  # older ones
+        return False
 
 
 def threads_of(hardware: Hardware, devices: int) -> int:

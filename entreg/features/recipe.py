@@ -1,6 +1,7 @@
 """How features come from images, and what a row of them looks like."""
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Protocol
 
 import numpy as np
@@ -65,6 +66,6 @@ class Recipe:
         """(cells, C) normalised features of an image (H, W, 3), RGB 0..255, as stored, on the CPU."""
         batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device).float()
         grid = self.grid(tuple(batch.shape[-2:]))
-        with torch.autocast(device.type, self.precision, enabled=self.precision != torch.float32):
+        with nullcontext() if self.precision == torch.float32 else torch.autocast(device.type, self.precision):
             taps = self.backbone(batch)
         return normalised(grid.gather([tap.float() for tap in taps]), grid.weights())[0].to(self.dtype).cpu()

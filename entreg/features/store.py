@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -183,7 +184,7 @@ def _is_done(files: dict, place: tuple, checksum: int, recipe: Recipe) -> bool:
     return zlib.crc32(os.pread(files[size], length, position * length)) + 1 == checksum
 
 
-def in_threads(work: Callable[[int], None], items: list[int]) -> Iterator[None]:
+def in_threads(work: Callable[[Any], Any], items: list) -> Iterator[Any]:
     """Does the work for each item, every thread one at a time and alone: threads that share an image wait for each other.
 
     A row then does not depend on the number of threads either. Where one fails the rest is not begun.

@@ -9,5 +9,6 @@ plain.py        the training step as published: backbone and full resolution eac
 exactness.py    differences from it, in nats and bits
 speed.py        times, each measured by turns with what it is compared to
 growth.py       memory and time against images and epochs
+fresh.py        processes in which nothing was computed before
 study.py        the whole study
 """

@@ -14,9 +14,10 @@ from entreg.config import Hardware
 from entreg.engine.ranks import Ranks
 from entreg.engine.training import Trainer
 from entreg.features.recipe import Recipe
-from entreg.features.store import open_store
+from entreg.features.store import in_threads, open_store
 from entreg.model.deepgaze3 import DeepGaze3
 from tests.bench.exactness import Inputs
+from tests.bench.fresh import in_a_fresh_process
 from tests.bench.generated import CPU, GeneratedStudy, Pictures, backbone, recipe, settings
 from tests.bench.plain import PlainStep
 
@@ -103,6 +104,10 @@ def entropy(study: GeneratedStudy, folder: Path) -> dict[str, float]:
 
 def store(pictures: Pictures, folder: Path) -> dict[str, float]:
     """Rate of building a store from image files over that of the backbone alone, both in the fastest way."""
+    return in_a_fresh_process(_store, pictures, folder)
+
+
+def _store(pictures: Pictures, folder: Path) -> dict[str, float]:
     made_by = fastest()
     images = [torch.from_numpy(pictures.read(i)).permute(2, 0, 1)[None].float() for i in range(len(pictures.paths))]
     direct = recipe(hardware=Hardware(precision="auto", convolution="direct"))
@@ -114,8 +119,8 @@ def store(pictures: Pictures, folder: Path) -> dict[str, float]:
 
     def passes(step: PlainStep) -> Callable[[], None]:
         def work() -> None:
-            for image in images:
-                step.taps(image)
+            for _ in in_threads(step.taps, images):
+                pass
 
         return work
 

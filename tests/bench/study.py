@@ -27,7 +27,10 @@ def measure(folder: Path, images: int = 1003, ood_images: int = 50, epochs: int 
     length = f"trainer.epochs={epochs}"
     training, rss = _timed(folder, "-m", *common, length, "loss=nll,nll_entropy", "study=bench")
     judging, _ = _timed(folder, "task=evaluate", *common, "runs=multirun/bench")
+    stores = sorted((folder / "store/features").iterdir())
     following, _ = _timed(folder, *common, length, "loss=nll_entropy", "loss.lambda_entropy=0.3", "study=next")
+    if sorted((folder / "store/features").iterdir()) != stores:
+        raise SystemExit("the further run has built features of its own")
     epochs_min = sum(_seconds(path) for path in folder.glob("multirun/bench/*/metrics.csv")) / 60
     return {
         "study_minutes": training + judging,
