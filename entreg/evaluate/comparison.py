@@ -129,6 +129,8 @@ def band(arm: Arm, summary: Mapping[str, Any]) -> dict[str, Any]:
     if expected.ig_band_bits is None:
         return {"verdict": "not applicable", "why": "the experiment's config holds no expectation"}
     data = arm.runs[0].config.data
+    if expected.ig_band_data is None:
+        return {"verdict": "not applicable", "why": "evaluation.ig_band_data does not say which data set it is for"}
     if data.name != expected.ig_band_data or data.limit is not None or data.sample is not None:
         return {"verdict": "not applicable", "why": f"the expectation is for all of {expected.ig_band_data}"}
     metric = "ig_kde_bits_per_fixation" if expected.ig_band_prior == "kde" else "ig_bits_per_fixation"

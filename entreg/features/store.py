@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +48,12 @@ class Store:
             path = folder / _file_name(size)
             _check_size(path, count * recipe.row_bytes(size))
             with open(path, "rb") as file:
-                self._maps[size] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+                # to read alone: the system would refuse to map more than its memory where it could be written to
+                self._maps[size] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with warnings.catch_warnings():
+            # PyTorch says once a process that such tensors must not be written to; nobody does
+            warnings.simplefilter("ignore")
+            torch.frombuffer(bytes(1), dtype=torch.uint8)
         self._checksums = np.fromfile(folder / "checksums.bin", dtype=np.int64)
         self._verified = np.zeros(len(images.sizes), dtype=bool)
 

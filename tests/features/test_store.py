@@ -1,16 +1,20 @@
 """The feature store: what it holds, and when it is built."""
 import logging
 import multiprocessing
+import os
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from entreg.engine.ranks import Ranks
 from entreg.features import store as features_store
-from entreg.features.store import open_store
+from entreg.features.store import Store, open_store
 from tests.features.pictures import CPU, SIZES, TAPS, Pictures, complete, in_process, opened, recipe
 
 
@@ -37,6 +41,21 @@ def test_rows_are_views_of_the_file(tmp_path, images):
     store.prefetch([0, 1, 3])
     assert store[0].data_ptr() == store[0].data_ptr()
     assert store[2].data_ptr() - store[0].data_ptr() == store.recipe.row_bytes((64, 96))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_store_larger_than_the_memory_can_be_opened(tmp_path):
+    """A file with a hole in place of features: nothing is written but its last row."""
+    made_by, size = recipe(), (64, 96)
+    length, memory = made_by.row_bytes(size), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    count = 2 * memory // length
+    last = torch.arange(length, dtype=torch.uint8)
+    with open(tmp_path / "64x96.bin", "wb") as file:
+        file.seek((count - 1) * length)
+        file.write(last.numpy().tobytes())
+    np.full(count, zlib.crc32(last.numpy().tobytes()) + 1, dtype=np.int64).tofile(tmp_path / "checksums.bin")
+    store = Store(tmp_path, SimpleNamespace(names=[""] * count, sizes=[size] * count), made_by)
+    assert torch.equal(store[count - 1].flatten().view(torch.uint8), last)
 
 
 def test_an_existing_store_is_read_without_the_backbone(tmp_path, images):
