@@ -35,7 +35,6 @@ class Axis:
 class Grid:
     """Rows and columns of the cells for images of one size (H, W)."""
 
-    size: tuple[int, int]
     rows: Axis
     columns: Axis
 
@@ -66,7 +65,7 @@ def grid_of(
     rows, columns = (
         _axis(size[i], tuple(tap[i] for tap in tap_sizes), downsample, readout_factor, map_factor) for i in (0, 1)
     )
-    return Grid(size, rows, columns)
+    return Grid(rows, columns)
 
 
 def downsampled(length: int, factor: int) -> Tensor:
