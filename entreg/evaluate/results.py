@@ -61,7 +61,7 @@ def _arm(
         found[name] = summary | comparison.explained(summary) | {"by_category": comparison.by_category(tables)}
     if "ood" in found:
         ood = found["ood"]
-        found["ood"]["ig_by_center_bias"] = {
+        ood["ig_by_center_bias"] = {
             "training": ood["ig_bits_per_fixation"], "own": ood["ig_own_center_bias_bits_per_fixation"],
             "uniform": ood["ig_uniform_center_bias_bits_per_fixation"],
         }

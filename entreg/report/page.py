@@ -64,6 +64,8 @@ def write(
     provenance: the evaluation's; the runs' own commands and commits are read from their folders
     """
     folders = {name: [Path(run) for run in arm["runs"]] for name, arm in results["arms"].items()}
+    runs = {name: [(place, commands.command_of(place), commands.commit_of(place)) for place in places]
+            for name, places in folders.items()}
     context = {
         "r": results,
         "n": Numbers(results),
@@ -87,9 +89,9 @@ def write(
         "lambdas": _lambdas(results),
         "published": literature.PUBLISHED,
         "comparable": literature.comparable(results["data"]["in_domain"]["name"]),
-        "runs": {name: [(run, commands.command_of(run), commands.commit_of(run)) for run in runs]
-                 for name, runs in folders.items()},
-        "repeat": commands.repeat([run for runs in folders.values() for run in runs], path.parent),
+        "runs": runs,
+        "runs_known": any(command for rows in runs.values() for _, command, _ in rows),
+        "repeat": "\n".join(commands.repeat([place for places in folders.values() for place in places], path.parent)),
         "provenance": _flat(provenance),
         "css": (Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
     }

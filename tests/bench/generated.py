@@ -14,7 +14,7 @@ from PIL import Image
 
 from entreg.config import Backbone, Config, Data, Hardware, Loss
 from entreg.data.dataset import DataSet, Fixations, Stimulus
-from entreg.data.geometry import Geometry, Resized, resize
+from entreg.data.geometry import Geometry, resize
 from entreg.data.image import read_rgb
 from entreg.engine.hardware import convolution_of, precision_of
 from entreg.engine.ranks import Ranks

@@ -4,7 +4,6 @@ As a task: task._target_=tests.engine.broken.fail_on_last_rank
 """
 import functools
 import os
-import signal
 from dataclasses import replace
 
 import torch
