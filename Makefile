@@ -25,13 +25,13 @@ test-slurm: $(ready) ## the tests on a real single-node SLURM (root; Debian: slu
 	$(python) -m pytest -m slurm -n 0
 
 bench: $(ready)  ## measures speed and exactness side by side, writes bench/bench.json and growth.png
-	$(python) -m tests.bench
+	$(python) -m benchmarks
 
 bench-beyond-memory: $(ready) ## a training whose store is a quarter larger than the memory (needs that much disk)
-	$(python) -m tests.bench --beyond-memory
+	$(python) -m benchmarks --beyond-memory
 
 bench-study: $(ready) ## a whole study at MIT1003's size on generated images
-	$(python) -m tests.bench --study
+	$(python) -m benchmarks --study
 
 clean-store: $(ready) ## removes all feature stores (STORE=FOLDER: those of paths.store=FOLDER)
 	$(python) -m entreg.features.clean $(STORE)

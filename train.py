@@ -4,19 +4,24 @@
     python train.py -m loss=nll,nll_entropy hydra/launcher=submitit_slurm       both arms, on the cluster
     python train.py task=evaluate                                               what did the last sweep show?
 """
+from typing import Any
+
 import hydra
+from omegaconf import DictConfig
 
 from entreg.config import register
-from entreg.engine import sweep
+from entreg.data.sources import sources
+from entreg.run import jobs
 
-register()
+register(sources())
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(cfg):
-    return sweep.job(cfg)
+def main(cfg: DictConfig) -> Any:
+    """One job."""
+    return jobs.job(cfg)
 
 
 if __name__ == "__main__":
-    with sweep.summary():
+    with jobs.summary():
         main()

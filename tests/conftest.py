@@ -10,8 +10,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from entreg import config
-from entreg.engine.ranks import new_study
+from entreg.config import register
+from entreg.data.sources import sources
+from entreg.run.launch import new_study
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -32,7 +33,7 @@ def store(tmp_path_factory) -> Path:
 @pytest.fixture
 def composed():
     """composed(*overrides): the DictConfig that these words on the command line give."""
-    config.register()
+    register(sources())
     OmegaConf.register_new_resolver("new_study", new_study, replace=True)
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         yield lambda *overrides: compose("config", list(overrides))

@@ -7,9 +7,8 @@ import hydra
 import pytest
 from hydra.errors import HydraException
 
-from entreg import config
-from entreg.config import check, resolved
 from entreg.errors import SettingError
+from entreg.settings import check, resolved
 from tests.conftest import ROOT
 
 GROUPS = ("task", "model", "data", "loss", "optim", "hardware", "experiment")
@@ -90,9 +89,3 @@ def test_every_target_exists(composed):
         for option in options(group):
             target = composed(f"{group}={option}")[group]._target_
             assert callable(hydra.utils.get_method(target))
-
-
-def test_every_setting_says_what_it_means():
-    text = config.settings_help()
-    for key in ("trainer.epochs", "model.backbone.weights", "data.sigma_px", "paths.store", "seed"):
-        assert f"  {key}" in text

@@ -31,6 +31,19 @@ class Fixations:
     y: np.ndarray
     subject: np.ndarray | None = None
 
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Fixations:
+        """Some of them: a slice, indices or a mask."""
+        subject = None if self.subject is None else self.subject[rows]
+        return Fixations(self.image[rows], self.x[rows], self.y[rows], subject)
+
+    @property
+    def pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        """(y, x), int64: the pixels that they lie on."""
+        return np.floor(self.y).astype(np.int64), np.floor(self.x).astype(np.int64)
+
 
 @dataclass(frozen=True)
 class DataSet:
@@ -52,7 +65,7 @@ class DataSet:
         return f"{self.name}: {len(self.stimuli)} images, {len(self.fixations.x)} fixations; dropped fixations: {dropped}"
 
 
-def natural_order(name: str) -> list:
+def natural_order(name: str) -> list[int | str]:
     """Sort key that orders i2 before i10, as pysaliency orders MIT1003."""
     return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)]
 
@@ -67,5 +80,5 @@ def sorted_fixations(
     widths = np.array([s.width_px for s in stimuli])[image]
     inside = (x >= 0) & (y >= 0) & (x < widths) & (y < heights)
     keep = np.flatnonzero(inside)[np.argsort(image[inside], kind="stable")]
-    kept_subject = None if subject is None else np.asarray(subject)[keep]
-    return Fixations(image[keep], x[keep], y[keep], kept_subject), int((~inside).sum())
+    fixations = Fixations(image, x, y, None if subject is None else np.asarray(subject))
+    return fixations[keep], int((~inside).sum())

@@ -1,13 +1,19 @@
 """Bringing images and their fixations to one size together."""
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from entreg.data.dataset import DataSet
-from entreg.data.image import read_rgb
+from entreg.data.dataset import DataSet, Fixations
+from entreg.data.images import read_rgb
+from entreg.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -60,42 +66,85 @@ class Resized:
     """A data set in the sizes that the model sees.
 
     sizes: (H, W) of each image
-    x, y: (n,) float64, fixations in pixels of the resized images, sorted by image; those of image i are
-        offsets[i]:offsets[i + 1]
-    subject: (n,) index of the person, or None
+    fixations: in pixels of the resized images, sorted by image
     n_outside: fixations that the crop cut off
     """
 
     dataset: DataSet
     geometry: Geometry
     sizes: list[tuple[int, int]]
-    x: np.ndarray
-    y: np.ndarray
-    subject: np.ndarray | None
-    offsets: np.ndarray
+    fixations: Fixations
     n_outside: int
 
-    def fixations(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """(y_px, x_px), int64: the pixels of image i's fixations."""
-        part = slice(self.offsets[i], self.offsets[i + 1])
-        return np.floor(self.y[part]).astype(np.int64), np.floor(self.x[part]).astype(np.int64)
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(n,) number of fixations on each image."""
+        return np.bincount(self.fixations.image, minlength=len(self))
+
+    def of(self, i: int) -> Fixations:
+        """The fixations on image i."""
+        end = int(self._ends[i])
+        return self.fixations[end - int(self.counts[i]) : end]
+
+    def pooled(self, items: Sequence[int]) -> Fixations:
+        """The fixations on some images, image after image in the order of `items`; `image` is the image's number."""
+        rows = [np.arange(self._ends[i] - self.counts[i], self._ends[i]) for i in items]
+        return self.fixations[np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)]
+
+    def elsewhere(self, i: int) -> Fixations:
+        """The fixations on all other images."""
+        return self.fixations[self.fixations.image != i]
+
+    def sides(self, fixations: Fixations) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) heights and (n,) widths, pixels, of the images that these fixations were made on."""
+        heights, widths = np.array(self.sizes).T
+        return heights[fixations.image], widths[fixations.image]
 
     def read(self, i: int) -> np.ndarray:
         """(H, W, 3) uint8: image i, resized. DataError where its file cannot be read."""
         return self.geometry.image(read_rgb(self.dataset.stimuli[i].path))
 
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.cumsum(self.counts)
+
+
+class Photos:
+    """Some images of a data set, as a feature store sees them."""
+
+    def __init__(self, resized: Resized, items: Sequence[int]) -> None:
+        self._resized, self._items = resized, items
+        stimuli = [resized.dataset.stimuli[i] for i in items]
+        self.names = [stimulus.name for stimulus in stimuli]
+        self.sizes = [resized.sizes[i] for i in items]
+        with ThreadPoolExecutor() as pool:
+            self.contents = [f"{h} {resized.geometry}" for h in pool.map(_sha256, (s.path for s in stimuli))]
+
+    def read(self, i: int) -> np.ndarray:
+        """(H, W, 3) uint8."""
+        return self._resized.read(self._items[i])
+
 
 def resize(dataset: DataSet, geometry: Geometry) -> Resized:
     """The data set's sizes and fixations under the geometry; pixels are resized when read."""
-    stimuli, fixations = dataset.stimuli, dataset.fixations
-    sizes = [geometry.size(s.height_px, s.width_px) for s in stimuli]
-    bounds = np.searchsorted(fixations.image, np.arange(len(stimuli) + 1))
+    fixations = dataset.fixations
+    sizes = [geometry.size(s.height_px, s.width_px) for s in dataset.stimuli]
+    bounds = np.searchsorted(fixations.image, np.arange(len(sizes) + 1))
     x, y = np.empty_like(fixations.x), np.empty_like(fixations.y)
     inside = np.empty(len(x), dtype=bool)
-    for i, (stimulus, (H, W)) in enumerate(zip(stimuli, sizes)):
+    for i, (stimulus, (H, W)) in enumerate(zip(dataset.stimuli, sizes, strict=True)):
         part = slice(bounds[i], bounds[i + 1])
         x[part], y[part] = geometry.points(fixations.x[part], fixations.y[part], stimulus.height_px, stimulus.width_px)
         inside[part] = (x[part] >= 0) & (y[part] >= 0) & (x[part] < W) & (y[part] < H)
-    offsets = np.searchsorted(fixations.image[inside], np.arange(len(stimuli) + 1))
-    subject = None if fixations.subject is None else fixations.subject[inside]
-    return Resized(dataset, geometry, sizes, x[inside], y[inside], subject, offsets, int((~inside).sum()))
+    moved = Fixations(fixations.image, x, y, fixations.subject)
+    return Resized(dataset, geometry, sizes, moved[inside], int((~inside).sum()))
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error

@@ -1,19 +1,19 @@
-"""The images that arms are judged on, with everything that does not depend on the model."""
+"""The images that models are judged on, with everything that does not depend on a model."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from entreg.config import Config, Synthetic
-from entreg.data import synthetic
-from entreg.data.density import density_map
-from entreg.data.kde import FixationKde
-from entreg.engine.study import Part, Study, kde_of
+from entreg.config import Data, Prior
 from entreg.evaluate import metrics
-from entreg.evaluate.gold import GoldStandard, gold_standard
+from entreg.prior.gold import GoldStandard, gold_standard
+from entreg.prior.kde import FixationKde, kde_of
+from entreg.study.part import Subset
+from entreg.study.study import Stages, stage
 
 log = logging.getLogger(__name__)
 
@@ -21,102 +21,124 @@ ENOUGH_FOR_A_KDE = 200  # images; below, the KDE prior is markedly weaker, so th
 
 
 @dataclass(frozen=True)
-class Domain:
-    """One part of a study, in domain or out of domain.
+class Truth:
+    """What a prediction for one image is held against.
 
-    part: the images; settings: of their data set; config: of the run
+    y, x: (n,) pixels of the fixations; blurred: (H, W) density of them
+    log_gaussian, log_kde: (n,) nats, the priors at them
+    log_references: by name (`gold`, `oracle`) the log density (n,) that other people, or the truth, give them
+    other_y, other_x: pixels of all fixations on the data set's other images, the nonfixations of shuffled AUC
     """
 
-    part: Part
-    config: Config
-    settings: object
+    name: str
+    category: str | None
+    size: tuple[int, int]
+    y: np.ndarray
+    x: np.ndarray
+    blurred: np.ndarray
+    log_gaussian: np.ndarray
+    log_kde: np.ndarray
+    log_references: dict[str, np.ndarray]
+    other_y: np.ndarray
+    other_x: np.ndarray
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Images of one data set that models are judged on.
+
+    settings: of the data set; prior: of the priors
+    """
+
+    subset: Subset
+    settings: Data
+    prior: Prior
+
+    def truth(self, i: int) -> Truth:
+        """What predictions for image i are held against."""
+        stimulus, size = self.subset.stimuli[i], self.subset.sizes[i]
+        y, x = (axis.numpy() for axis in self.subset.fixations[i])
+        item = self.subset.items[i]
+        elsewhere = self.subset.resized.elsewhere(item)
+        heights, widths = self.subset.resized.sides(elsewhere)
+        references = {name: values[i] for name, values in self._references.items()}
+        return Truth(
+            stimulus.name, stimulus.category, size, y, x,
+            metrics.blurred_density(y, x, *size, self.settings.sigma_px), self.log_gaussian[i], self.log_kde[i], references,
+            metrics.rescaled_pixels(elsewhere.y, heights, size[0]), metrics.rescaled_pixels(elsewhere.x, widths, size[1]),
+        )
+
+    def own_center_biases(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
+        """For every image, sizes one after the other: its number, and the KDE of the data set's other images, nats.
+
+        step: the map holds every step-th pixel, as the model reads it
+        """
+        for size in sorted(set(self.subset.sizes)):
+            same = [i for i, s in enumerate(self.subset.sizes) if s == size]
+            yield from zip(same, self.kde.leave_one_out([self.subset.items[i] for i in same], *size, step=step), strict=True)
 
     @cached_property
     def log_gaussian(self) -> list[np.ndarray]:
         """(n_i,) nats: the Gaussian centre prior at each image's fixations."""
-        return self.part.gaussian_log_priors(self.config.prior.gaussian_variance, self.config.prior.gaussian_nu)
+        return self.subset.gaussian_log_priors(self.prior)
 
     @cached_property
     def kde(self) -> FixationKde:
         """Of the fixations on all images of the data set that were found, not just on those judged."""
-        return kde_of(self.part.resized, list(range(len(self.part.resized.sizes))), self.config)
+        return kde_of(self.subset.resized, range(len(self.subset.resized)), self.prior)
 
     @cached_property
     def kde_images(self) -> int:
         """Images that the KDE prior is built from (each judged image is left out of its own)."""
-        count = int((np.diff(self.part.resized.offsets) > 0).sum())
+        count = int((self.subset.resized.counts > 0).sum())
         if count < ENOUGH_FOR_A_KDE:
             log.warning(
                 "%s: the KDE prior is built from %d images only (fewer than %d): IG over it is not comparable to the "
-                "literature's", self.part.resized.dataset.name, count, ENOUGH_FOR_A_KDE,
+                "literature's", self.settings.name, count, ENOUGH_FOR_A_KDE,
             )
         return count
 
     @cached_property
     def log_kde(self) -> list[np.ndarray]:
         """(n_i,) nats: the KDE prior at each image's fixations, without that image's own."""
-        found: list[np.ndarray] = [np.zeros(0)] * len(self.part)
-        for size in sorted(set(self.part.sizes)):
-            same = [i for i, s in enumerate(self.part.sizes) if s == size]
-            y, x = (np.concatenate([self.part.fixations[i][axis].numpy() for i in same]) for axis in (0, 1))
-            counts = [len(self.part.fixations[i][0]) for i in same]
-            image = np.repeat([self.part.items[i] for i in same], counts)
-            values = np.split(self.kde.log_density_at(y, x, image, *size), np.cumsum(counts)[:-1])
-            for i, value in zip(same, values):
-                found[i] = value
-        return found
+        y, x = self.subset.pooled.pixels
+        image = self.subset.pooled.image
+        values = np.zeros(len(y))
+        sizes = np.array(self.subset.sizes)
+        for size in sorted(set(self.subset.sizes)):
+            same = (sizes[image] == size).all(1)
+            items = np.array(self.subset.items)[image[same]]
+            values[same] = self.kde.log_density_at(y[same], x[same], items, *size)
+        return self.subset.cut(values)
 
     @cached_property
     def gold(self) -> GoldStandard | None:
         """What other people's fixations on the same image predict; None where the data set does not tell people apart."""
-        subject = self.part.resized.subject
-        if subject is None:
+        pooled = self.subset.pooled
+        if pooled.subject is None:
             return None
-        offsets = self.part.resized.offsets
-        subjects = np.concatenate([subject[offsets[i] : offsets[i + 1]] for i in self.part.items])
-        y, x = (np.concatenate([f[axis].numpy() for f in self.part.fixations]) for axis in (0, 1))
-        image = np.repeat(np.arange(len(self.part)), [len(f[0]) for f in self.part.fixations])
-        return gold_standard(y, x, image, subjects, np.array(self.part.sizes), np.concatenate(self.log_kde))
+        y, x = pooled.pixels
+        sizes = np.array(self.subset.sizes)
+        return gold_standard(y, x, pooled.image, pooled.subject, sizes, np.concatenate(self.log_kde))
 
     @cached_property
-    def gold_per_image(self) -> list[np.ndarray] | None:
-        """(n_i,) nats: the gold standard at each image's fixations."""
-        if self.gold is None:
-            return None
-        return np.split(self.gold.log_density, np.cumsum([len(f[0]) for f in self.part.fixations])[:-1])
-
-    @cached_property
-    def oracle_per_image(self) -> list[np.ndarray] | None:
-        """(n_i,) nats: the true log density at each image's fixations, which synthetic data alone have."""
-        if not isinstance(self.settings, Synthetic):
-            return None
-        pairs = zip(self.part.items, self.part.fixations)
-        return [synthetic.true_log_density(self.settings, i)[y.numpy(), x.numpy()] for i, (y, x) in pairs]
-
-    def blurred(self, i: int) -> np.ndarray:
-        """(H, W): ground-truth density of image i, for CC and SIM."""
-        y, x = self.part.fixations[i]
-        return density_map(y.numpy(), x.numpy(), *self.part.sizes[i], self.settings.sigma_px)
-
-    def elsewhere(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """(y, x) pixels in image i of all fixations on the data set's other images: shuffled AUC's nonfixations."""
-        resized, item, (height, width) = self.part.resized, self.part.items[i], self.part.sizes[i]
-        heights, widths = self._all_sizes
-        others = np.r_[0 : resized.offsets[item], resized.offsets[item + 1] : len(resized.x)]
-        return (
-            metrics.rescaled_pixels(resized.y[others], heights[others], height),
-            metrics.rescaled_pixels(resized.x[others], widths[others], width),
-        )
-
-    @cached_property
-    def _all_sizes(self) -> tuple[np.ndarray, np.ndarray]:
-        counts = np.diff(self.part.resized.offsets)
-        return tuple(np.repeat([size[axis] for size in self.part.resized.sizes], counts) for axis in (0, 1))
+    def _references(self) -> dict[str, list[np.ndarray]]:
+        """By name: (n_i,) nats at each image's fixations of densities that are known without a model."""
+        references = {}
+        if self.gold is not None:
+            references["gold"] = self.subset.cut(self.gold.log_density)
+        true = [self.settings.true_log_density(item) for item in self.subset.items]
+        known = [log_density for log_density in true if log_density is not None]
+        if len(known) == len(self.subset):
+            pairs = zip(known, self.subset.fixations, strict=True)
+            references["oracle"] = [log_density[y.numpy(), x.numpy()] for log_density, (y, x) in pairs]
+        return references
 
 
-def domains_of(study: Study) -> dict[str, Domain]:
-    """`in_domain`: the validation images; `ood`: those of the other data set, where the config names one."""
-    found = {"in_domain": Domain(study.validation, study.config, study.config.data)}
-    if study.out_of_domain is not None:
-        found["ood"] = Domain(study.out_of_domain, study.config, study.config.ood)
-    return found
+class Domains(Stages):
+    """The stages of studies, and what evaluations add to them."""
+
+    @stage
+    def domain(self, settings: Data, which: str, prior: Prior) -> Domain:
+        """Judged images with their priors; which: see `Stages.rows`."""
+        return Domain(self.subset(settings, which), settings, prior)

@@ -10,10 +10,69 @@ The conventions are pysaliency's; tests/golden/metrics.npz holds its numbers. Re
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-BITS_PER_NAT = 1 / math.log(2)
+from entreg.numerics import BITS_PER_NAT
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that every judged image has, or may have.
+
+    key: its column in per_image.csv; better: which way is better, None for what is shown for reference
+    compared: whether arms are compared by it; meaning: for a reader who does not know it
+    """
+
+    key: str
+    title: str
+    unit: str
+    better: str | None
+    compared: bool
+    meaning: str
+
+    @property
+    def difference_key(self) -> str:
+        """Its key in a comparison of two arms."""
+        stem, bits, _ = self.key.partition("_bits_per_fixation")
+        return f"{stem}_difference_bits" if bits else f"{self.key}_difference"
+
+
+PRIMARY = "ig_bits_per_fixation"
+METRICS = tuple(Metric(*row) for row in (
+    (PRIMARY, "IG over the Gaussian prior", "bit/fixation", "higher", True,
+     "Information gain: how many bits better than a fixed central Gaussian the model predicts where a fixation lands; "
+     "+1 bit doubles the predicted density there."),
+    ("ig_kde_bits_per_fixation", "IG over the KDE prior", "bit/fixation", "higher", True,
+     "The same over a smoothed density of the data set's fixations on its other images."),
+    ("ll_bits_per_fixation", "log likelihood over uniform", "bit/fixation", "higher", True,
+     "The same over the uniform density."),
+    ("nss", "NSS", "standard deviations", "higher", True,
+     "Normalised scanpath saliency: the standardised density at the fixations."),
+    ("auc", "AUC", "0 to 1", "higher", True,
+     "The chance that a fixated pixel has a higher value than another pixel of the image; 0.5 is chance."),
+    ("sauc", "shuffled AUC", "0 to 1", "higher", True,
+     "The chance that a fixated pixel has a higher value than a pixel fixated in another image; 0.5 is chance."),
+    ("cc", "CC", "−1 to 1", "higher", True, "Correlation with the blurred fixation density."),
+    ("sim", "SIM", "0 to 1", "higher", True, "Overlap with the blurred fixation density."),
+    ("kl_bits", "KL(fixations || model)", "bits", "lower", True,
+     "Bits by which the density falls short of the empirical fixation distribution; the prior's minus the model's is the IG."),
+    ("kl_gaussian_prior_bits", "KL(fixations || Gaussian prior)", "bits", None, False, "The prior's."),
+    ("kl_kde_prior_bits", "KL(fixations || KDE prior)", "bits", None, False, "The prior's."),
+    ("gold_ig_bits_per_fixation", "gold standard's IG", "bit/fixation", None, False,
+     "What other people's fixations on the same image predict, over the Gaussian prior."),
+    ("gold_ig_kde_bits_per_fixation", "gold standard's IG over the KDE prior", "bit/fixation", None, False,
+     "What other people's fixations on the same image predict, over the KDE prior."),
+    ("oracle_ig_bits_per_fixation", "oracle's IG", "bit/fixation", None, False,
+     "What the true density of synthetic images predicts, over the Gaussian prior."),
+    ("oracle_ig_kde_bits_per_fixation", "oracle's IG over the KDE prior", "bit/fixation", None, False,
+     "What the true density of synthetic images predicts, over the KDE prior."),
+    ("ig_own_center_bias_bits_per_fixation", "IG with the set's own centre bias", "bit/fixation", "higher", True,
+     "IG over the Gaussian prior of a model that receives the judged set's centre bias as input."),
+    ("ig_uniform_center_bias_bits_per_fixation", "IG with a uniform centre bias", "bit/fixation", "higher", True,
+     "IG over the Gaussian prior of a model that receives a uniform centre bias as input."),
+))
 
 
 def ig_bits(at: np.ndarray, prior_at: np.ndarray) -> np.ndarray:
@@ -102,3 +161,22 @@ def sim(density: np.ndarray, blurred: np.ndarray) -> float:
 
 def _float(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, dtype=np.float64)
+
+
+def blurred_density(y: np.ndarray, x: np.ndarray, height: int, width: int, sigma_px: float) -> np.ndarray:
+    """The ground truth of CC and SIM: a Gaussian on each fixated pixel, (H, W), divided by the sum over the pixels.
+
+    y, x: (n,) integer pixels; two fixations on one pixel count twice. Nothing is truncated; weight that falls outside
+    the image is lost before the division (no reflection).
+    ValueError: no fixation, or one outside the image.
+    """
+    if not len(y):
+        raise ValueError("a density map needs at least one fixation")
+    np.ravel_multi_index((y, x), (height, width))  # ValueError where one is outside
+    # a Gaussian is a product of one in y and one in x, so their sum over the fixations is one matrix product
+    rows, columns = (
+        np.exp(-0.5 * ((np.arange(size) - np.asarray(at)[:, None]) / sigma_px) ** 2)
+        for at, size in ((y, height), (x, width))
+    )
+    density = rows.T @ columns
+    return density / density.sum()

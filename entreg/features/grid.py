@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,42 +79,34 @@ def resized(length: int, new_length: int) -> Tensor:
     return _resample(length, size=new_length)
 
 
-def normalised(features: Tensor, weights: Tensor | None) -> Tensor:
-    """Features (B, cells, C) with mean 0 and variance 1 over cells and channels together, one pair an image.
+def was_rounded_otherwise(
+    size: tuple[int, int], tap_sizes: tuple[tuple[int, int], ...], downsample: int, readout_factor: int
+) -> bool:
+    """Whether entreg 0.1.0, which resized in float64, read other pixels or cells for images of this size.
 
-    The published layer normalisation (eps 1e-12) without its affine part. weights: see `Grid.weights`.
+    A store of such images that it has built must not be taken for one of today.
     """
-    if weights is None:
-        return _Normalised.apply(features)
-    weights = (weights.to(features) / features.shape[2])[:, None]
-    centred = features - (weights * features).sum((1, 2), keepdim=True)
-    return centred * ((weights * centred.square()).sum((1, 2), keepdim=True) + 1e-12).rsqrt()
+    def differs(length: int, **to: Any) -> bool:
+        return not torch.equal(_resample(length, **to), _resample(length, torch.float64, **to))
+
+    return any(
+        differs(size[axis], scale_factor=1 / downsample)
+        or any(differs(tap[axis], size=_readout(size[axis], downsample, readout_factor)) for tap in tap_sizes)
+        for axis in (0, 1)
+    )
 
 
-class _Normalised(torch.autograd.Function):
-    """PyTorch's layer norm with a backward pass of our own: its own one leaves several times the rounding of float32."""
-
-    @staticmethod
-    def forward(ctx, features: Tensor) -> Tensor:
-        found, _, rstd = torch.native_layer_norm(features, features.shape[1:], None, None, 1e-12)
-        ctx.save_for_backward(found, rstd)
-        return found
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        found, rstd = ctx.saved_tensors
-        mean = gradient.mean((1, 2), keepdim=True)
-        slope = torch.linalg.vecdot(gradient.flatten(1), found.flatten(1))[:, None, None] / found[0].numel()
-        return (gradient - mean).addcmul_(found, slope, value=-1).mul_(rstd)
+def _readout(length: int, downsample: int, readout_factor: int) -> int:
+    return -(-length // (downsample * readout_factor))
 
 
-def _resample(length: int, **to: float) -> Tensor:
-    # PyTorch is asked rather than imitated: its rounding is the published model's rounding
-    return F.interpolate(torch.arange(length, dtype=torch.float64)[None, None], mode="nearest", **to)[0, 0].long()
+def _resample(length: int, dtype: torch.dtype = torch.float32, **to: Any) -> Tensor:
+    # PyTorch is asked rather than imitated: its rounding in float32 is the published model's rounding
+    return F.interpolate(torch.arange(length, dtype=dtype)[None, None], mode="nearest", **to)[0, 0].long()
 
 
 def _axis(length: int, taps: tuple[int, ...], downsample: int, readout_factor: int, map_factor: int) -> Axis:
-    readout = -(-length // (downsample * readout_factor))
+    readout = _readout(length, downsample, readout_factor)
     sources = torch.stack([resized(tap, readout) for tap in taps])
     # neighbouring readout rows that read the same row of every tap are one cell
     new_cell = torch.ones(readout, dtype=torch.bool)

@@ -1,15 +1,17 @@
 """How features come from images, and what a row of them looks like."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from entreg.features.backbone import Vgg19Taps
-from entreg.features.grid import Grid, grid_of, normalised
+from entreg.features.grid import Grid, grid_of, was_rounded_otherwise
+from entreg.numerics import normalised
 
 BYTES = {torch.float16: 2, torch.bfloat16: 2, torch.float32: 4}
 
@@ -28,7 +30,7 @@ class Images(Protocol):
 class Recipe:
     """How features come from images: backbone, factors, precisions. It fixes what a row looks like.
 
-    dtype: what is stored; precision, convolution: of the backbone's products, see `entreg.engine.hardware`
+    dtype: what is stored; precision, convolution: of the backbone's products, see `entreg.run.hardware`
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Recipe:
         backbone.lay_out(winograd=convolution == "winograd")
         self.backbone, self.readout_factor, self.map_factor = backbone, readout_factor, map_factor
         self.dtype, self.precision, self.convolution = dtype, precision, convolution
-        self._weights, self._channels = backbone.fingerprint(), backbone.channels()
+        self.weights_sha256, self.channels = backbone.fingerprint(), backbone.channels()
         self._grids: dict[tuple[int, int], Grid] = {}
 
     def grid(self, size: tuple[int, int]) -> Grid:
@@ -50,22 +52,27 @@ class Recipe:
 
     def row_bytes(self, size: tuple[int, int]) -> int:
         """Bytes of one image's features."""
-        return self.grid(size).cells * self._channels * BYTES[self.dtype]
+        return self.grid(size).cells * self.channels * BYTES[self.dtype]
 
-    def describe(self) -> dict:
-        """What, beside the images, the contents of a store depend on."""
+    def describe(self, sizes: Iterable[tuple[int, int]]) -> dict[str, Any]:
+        """What the contents of a store depend on, beside the images, which have these sizes (H, W)."""
         return {
-            "backbone": "vgg19", "weights_sha256": self._weights, "taps": list(self.backbone.taps),
+            "backbone": "vgg19", "weights_sha256": self.weights_sha256, "taps": list(self.backbone.taps),
             "downsample": self.backbone.downsample, "readout_factor": self.readout_factor,
             "dtype": str(self.dtype), "backbone_precision": str(self.precision),
-            "convolution": self.convolution, "layout": 1,
+            "convolution": self.convolution, "layout": max(map(self._layout, set(sizes)), default=1),
         }
+
+    def _layout(self, size: tuple[int, int]) -> int:
+        # 2: images that version 0.1.0 has read otherwise; all others keep the number that they had, and their stores
+        factors = self.backbone.downsample, self.readout_factor
+        return 2 if was_rounded_otherwise(size, self.backbone.tap_sizes(size), *factors) else 1
 
     @torch.inference_mode()
     def row(self, image: np.ndarray, device: torch.device) -> Tensor:
         """(cells, C) normalised features of an image (H, W, 3), RGB 0..255, as stored, on the CPU."""
         batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device).float()
-        grid = self.grid(tuple(batch.shape[-2:]))
+        grid = self.grid((batch.shape[-2], batch.shape[-1]))
         with nullcontext() if self.precision == torch.float32 else torch.autocast(device.type, self.precision):
             taps = self.backbone(batch)
         return normalised(grid.gather([tap.float() for tap in taps]), grid.weights())[0].to(self.dtype).cpu()

@@ -1,4 +1,4 @@
-"""The backbone's features, computed once an image, memory-mapped, shared by all runs and ranks of a machine.
+"""The backbone's features, computed once for each image, memory-mapped, shared by all runs and ranks of a machine.
 
 A store is a folder named by the fingerprint of everything its contents depend on, so nothing stale is ever read. It is
 built under `<fingerprint>.partial` and renamed when complete; a killed build goes on where it was. Each row carries a
@@ -29,13 +29,14 @@ from tqdm import tqdm
 
 from entreg.errors import DataError
 from entreg.features.recipe import BYTES, Images, Recipe
+from entreg.ranks import Ranks
 
 log = logging.getLogger(__name__)
 
 TOLD_EVERY_S = 60  # where no progress bar is shown, as in a job's log
 
 
-class Store:
+class FeatureStore:
     """Features of a list of images, in its order."""
 
     def __init__(self, folder: Path, images: Images, recipe: Recipe) -> None:
@@ -81,14 +82,14 @@ class Store:
             self._maps[size].madvise(mmap.MADV_WILLNEED, start, (row + 1) * length - start)
 
 
-def open_store(images: Images, recipe: Recipe, folder: Path, device: torch.device, ranks) -> Store:
+def open_store(images: Images, recipe: Recipe, folder: Path, ranks: Ranks) -> FeatureStore:
     """The store of these images under `folder`; built first, by all ranks together, where it does not exist.
 
     Several runs may call this at once: one builds, the others wait. Raises DataError for an image that cannot be read
     and for a disk that is too small.
     """
     fingerprint = hashlib.sha256(
-        json.dumps([recipe.describe(), images.contents, images.sizes], sort_keys=True).encode()
+        json.dumps([recipe.describe(images.sizes), images.contents, images.sizes], sort_keys=True).encode()
     ).hexdigest()[:20]
     final = folder / fingerprint
     lock = FileLock(f"{final}.lock")
@@ -105,27 +106,27 @@ def open_store(images: Images, recipe: Recipe, folder: Path, device: torch.devic
         missing = ranks.gather(not final.is_dir())[0]
         try:
             if missing:
-                _build(images, recipe, final, device, ranks)
+                _build(images, recipe, final, ranks)
         finally:
             if ranks.is_first:
                 lock.release()
-    return Store(final, images, recipe)
+    return FeatureStore(final, images, recipe)
 
 
-def _build(images: Images, recipe: Recipe, final: Path, device: torch.device, ranks) -> None:
+def _build(images: Images, recipe: Recipe, final: Path, ranks: Ranks) -> None:
     partial = final.with_suffix(".partial")
     place, counts = _places(images.sizes)
     if ranks.is_first:
         _allocate(partial, counts, len(place), recipe)
     ranks.barrier()
-    recipe.backbone.to(device)
+    recipe.backbone.to(ranks.device)
     checksums = np.fromfile(partial / "checksums.bin", dtype=np.int64)
     files = {size: os.open(partial / _file_name(size), os.O_RDWR) for size in counts}
     table = os.open(partial / "checksums.bin", os.O_RDWR)
 
     def add(i: int) -> None:
         size, position = place[i]
-        data = recipe.row(images.read(i), device).contiguous().view(torch.uint8).numpy()
+        data = recipe.row(images.read(i), ranks.device).contiguous().view(torch.uint8).numpy()
         _write(files[size], data, position * data.nbytes, partial)
         # 0 means "not there yet", so checksums are kept plus one
         _write(table, np.array([zlib.crc32(data) + 1], dtype=np.int64), i * 8, partial)
@@ -149,7 +150,7 @@ def _build(images: Images, recipe: Recipe, final: Path, device: torch.device, ra
     recipe.backbone.to("cpu")
     ranks.barrier()
     if ranks.is_first:
-        (partial / "recipe.json").write_text(json.dumps(recipe.describe() | {"images": images.names}, indent=1))
+        (partial / "recipe.json").write_text(json.dumps(recipe.describe(images.sizes) | {"images": images.names}, indent=1))
         os.replace(partial, final)
         log.info("features: %s complete", final)
     ranks.barrier()
@@ -165,7 +166,7 @@ def _allocate(partial: Path, counts: dict[tuple[int, int], int], images: int, re
     if needed > free:
         raise DataError(
             f"{partial.parent}: the features need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free.\n"
-            "  keep them elsewhere   paths.store=FOLDER\n  remove old ones       make clean-store STORE={partial.parents[1]}"
+            f"  keep them elsewhere   paths.store=FOLDER\n  remove old ones       make clean-store STORE={partial.parents[1]}"
         )
     try:
         for size, count in counts.items():

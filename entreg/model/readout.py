@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from entreg.features.grid import normalised
-from entreg.model.products import copies, project
+from entreg.numerics import copies, normalised, project
 
 
 class LayerNorm(nn.Module):

@@ -7,14 +7,16 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from entreg.run.folder import RunFolder, SweepFolder
 
-def command_of(folder: Path) -> str | None:
+
+def command_of(folder: RunFolder) -> str | None:
     """The command of one job; None where its folder is gone or was not started from the command line."""
-    typed = _read(folder / ".hydra/overrides.yaml")
+    typed = _read(folder.typed)
     return None if typed is None else _command(typed)
 
 
-def repeat(runs: list[Path], evaluation: Path) -> list[str]:
+def repeat(runs: list[RunFolder], evaluation: RunFolder) -> list[str]:
     """What to type, in order, to train these runs and evaluate them once more, with the commits to do it at."""
     commits = {_commit(run) for run in runs}
     own = _commit(evaluation)
@@ -25,31 +27,36 @@ def repeat(runs: list[Path], evaluation: Path) -> list[str]:
     return [*trained, *([] if trained[:1] == _checkout(own) else _checkout(own)), judged]
 
 
+def commit_of(folder: RunFolder) -> str | None:
+    """The git commit that a run was trained with, marked where the tree held changes that no commit holds."""
+    starts = folder.starts()
+    if not starts or not starts[-1]["git_commit"]:
+        return None
+    commits = dict.fromkeys(
+        start["git_commit"][:10] + ("" if start["git_clean"] else " with uncommitted changes")
+        for start in starts if start["git_commit"]
+    )
+    return ", then ".join(commits)
+
+
 def _checkout(commit: str | None) -> list[str]:
     return [f"git checkout {commit}"] if commit else []
 
 
-def _commit(folder: Path) -> str | None:
-    return (_read(folder / "provenance.json") or {}).get("git_commit")
+def _commit(folder: RunFolder) -> str | None:
+    starts = folder.starts()
+    return starts[-1].get("git_commit") if starts else None
 
 
-def _sweep_commands(folders: list[Path]) -> list[str]:
+def _sweep_commands(folders: list[RunFolder]) -> list[str]:
     """The commands of the sweeps that the jobs belong to, each once; of a job without a sweep its own."""
     found = []
     for folder in folders:
-        sweep = _read(folder.parent / "multirun.yaml")
+        sweep = _read(SweepFolder(folder.path.parent).multirun)
         command = _command(["-m", *sweep["hydra"]["overrides"]["task"]]) if sweep else command_of(folder)
         if command is not None and command not in found:
             found.append(command)
     return found
-
-
-def commit_of(folder: Path) -> str | None:
-    """The git commit that a run was trained with, marked where the tree held changes that no commit holds."""
-    provenance = _read(folder / "provenance.json")
-    if not provenance or not provenance["git_commit"]:
-        return None
-    return provenance["git_commit"][:10] + ("" if provenance["git_clean"] else " with uncommitted changes")
 
 
 def _command(overrides: list[str]) -> str:
@@ -57,4 +64,4 @@ def _command(overrides: list[str]) -> str:
 
 
 def _read(path: Path) -> Any:
-    return OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else None  # JSON is YAML
+    return OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else None

@@ -13,28 +13,14 @@ import numpy as np
 from markupsafe import Markup
 
 from entreg import files
-from entreg.report import commands, figures, literature
-from entreg.report.figures import Prediction
+from entreg.report import commands, literature, panels
 from entreg.report.numbers import MISSING, Numbers
-from entreg.report.tables import CLEAR, DOMAINS, disagree, overview, verdict
+from entreg.report.panels import Prediction
+from entreg.report.tables import CLEAR, DOMAINS, disagree, overview
+from entreg.run.folder import RunFolder
 
 PRIMARY = "ig_bits_per_fixation"
 SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
-METRICS = (  # key, name, unit, digits, what is better
-    (PRIMARY, "IG over the Gaussian prior (primary)", "bit/fixation", 3, "higher"),
-    ("ig_kde_bits_per_fixation", "IG over the KDE prior", "bit/fixation", 3, "higher"),
-    ("ll_bits_per_fixation", "log likelihood over uniform", "bit/fixation", 3, "higher"),
-    ("nss", "NSS", "standard deviations", 3, "higher"),
-    ("auc", "AUC", "0 to 1", 3, "higher"),
-    ("sauc", "shuffled AUC", "0 to 1", 3, "higher"),
-    ("cc", "CC", "−1 to 1", 3, "higher"),
-    ("sim", "SIM", "0 to 1", 3, "higher"),
-    ("kl_bits", "KL(fixations || model)", "bits", 3, "lower"),
-    ("kl_gaussian_prior_bits", "KL(fixations || Gaussian prior)", "bits", 3, "the prior's, for reference"),
-    ("kl_kde_prior_bits", "KL(fixations || KDE prior)", "bits", 3, "the prior's, for reference"),
-    ("gold_ig_bits_per_fixation", "gold standard's IG", "bit/fixation", 3, "other people's fixations, for reference"),
-    ("oracle_ig_bits_per_fixation", "oracle's IG", "bit/fixation", 3, "the true density, for reference"),
-)
 
 
 @dataclass(frozen=True)
@@ -48,7 +34,7 @@ class Picture:
 
 
 def write(
-    path: Path,
+    folder: RunFolder,
     results: Mapping[str, Any],
     per_image: Sequence[Mapping[str, Any]],
     histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
@@ -56,14 +42,14 @@ def write(
     examples: Mapping[str, Sequence[tuple[str, Mapping[str, Prediction]]]],
     provenance: Mapping[str, Any],
 ) -> None:
-    """Writes the page.
+    """Writes the page into an evaluation's folder.
 
     results: what results.json holds; per_image: per_image.csv's rows
-    histories: by arm, of each seed, metrics.csv's rows; bias_maps: by arm (H, W) nats
+    histories: by arm, for each seed metrics.csv's rows; bias_maps: by arm (H, W) nats
     examples: by domain (best, median or worst, prediction by arm)
     provenance: the evaluation's; the runs' own commands and commits are read from their folders
     """
-    folders = {name: [Path(run) for run in arm["runs"]] for name, arm in results["arms"].items()}
+    folders = {name: [RunFolder(Path(run)) for run in arm["runs"]] for name, arm in results["arms"].items()}
     runs = {name: [(place, commands.command_of(place), commands.commit_of(place)) for place in places]
             for name, places in folders.items()}
     context = {
@@ -71,9 +57,7 @@ def write(
         "n": Numbers(results),
         "missing": MISSING,
         "domains": {key: words for key, words in DOMAINS.items() if key in results["data"]},
-        "metrics": METRICS,
-        "primary": PRIMARY,
-        "verdict": verdict,
+                "primary": PRIMARY,
         "disagree": disagree,
         "overview": overview(results),
         "clear": CLEAR,
@@ -91,7 +75,7 @@ def write(
         "comparable": literature.comparable(results["data"]["in_domain"]["name"]),
         "runs": runs,
         "runs_known": any(command for rows in runs.values() for _, command, _ in rows),
-        "repeat": "\n".join(commands.repeat([place for places in folders.values() for place in places], path.parent)),
+        "repeat": "\n".join(commands.repeat([place for places in folders.values() for place in places], folder)),
         "provenance": _flat(provenance),
         "css": (Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
     }
@@ -99,21 +83,21 @@ def write(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    files.write_text(path, environment.get_template("page.html.j2").render(context))
+    files.write_text(folder.report, environment.get_template("page.html.j2").render(context))
 
 
 def _picture(figure: Any, alt: str, title: str = "") -> Picture:
-    source = "data:image/png;base64," + base64.b64encode(figures.png(figure)).decode()
+    source = "data:image/png;base64," + base64.b64encode(panels.png(figure)).decode()
     return Picture(source, alt, round(figure.get_figwidth() * 96), title)
 
 
 def _losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Picture]:
     found = []
-    for keys, label in figures.LOSS_PANELS:
+    for keys, label in panels.LOSS_PANELS:
         ends = "; ".join(f"{arm} ends at {np.mean([rows[-1][keys[-1]] for rows in seeds]):.4g}"
                          for arm, seeds in histories.items())
         alt = f"Curves by epoch of {' '.join(label.split())}. {ends}."
-        found.append(_picture(figures.history_panel(histories, keys, label), alt))
+        found.append(_picture(panels.history_panel(histories, keys, label), alt))
     return found
 
 
@@ -121,7 +105,7 @@ def _bias_maps(maps: Mapping[str, np.ndarray], results: Mapping[str, Any]) -> li
     greatest = max(float(np.exp(m).max()) * m.size for m in maps.values())
     return [
         _picture(
-            figures.bias_panel(log_density, greatest),
+            panels.bias_panel(log_density, greatest),
             f"Bias map of {arm}: density between {np.exp(log_density.min()) * log_density.size:.2f} and "
             f"{np.exp(log_density.max()) * log_density.size:.2f} times the uniform density.",
             arm,
@@ -141,7 +125,7 @@ def _differences(results: Mapping[str, Any]) -> Picture | None:
     said = "; ".join(
         f"{arm} {words} {cell['mean']:+.3f}" for words, arms in cells.items() for arm, cell in arms.items()
     )
-    return _picture(figures.difference_panel(cells), f"Mean differences with 95 % intervals (bit/fixation): {said}.")
+    return _picture(panels.difference_panel(cells), f"Mean differences with 95 % intervals (bit/fixation): {said}.")
 
 
 def _scatter(results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]]) -> list[list[Picture]]:
@@ -160,7 +144,7 @@ def _scatter(results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]])
             pairs = np.array([(base[image], ours[image]) for image in ours])
             alt = f"{arm} against {comparison['baseline']} {words}: {len(pairs)} images, of which {arm} has the " \
                   f"higher information gain on {int((pairs[:, 1] > pairs[:, 0]).sum())}."
-            figure = figures.scatter_panel(pairs[:, 0], pairs[:, 1], (comparison["baseline"], arm))
+            figure = panels.scatter_panel(pairs[:, 0], pairs[:, 1], (comparison["baseline"], arm))
             group.append(_picture(figure, alt, f"{arm}, {words}"))
         groups.append(group)
     groups = [group for group in groups if group]
@@ -176,12 +160,12 @@ def _example(label: str, found: Mapping[str, Prediction]) -> dict[str, Any]:
     shown = {arm: found[arm] for arm in _shown(list(found))}
     first = next(iter(shown.values()))
     name = first.name
-    scale = figures.scale_of(list(shown.values()))
+    scale = panels.scale_of(list(shown.values()))
     alt = f"The {label} image, {name}, with {len(first.x)} fixations."
-    pictures = [_picture(figures.image_panel(first), alt, name)]
+    pictures = [_picture(panels.image_panel(first), alt, name)]
     for arm, prediction in shown.items():
         alt = f"Density predicted by {arm} for the {label} image, {name}."
-        pictures.append(_picture(figures.density_panel(prediction, scale), alt, prediction.title))
+        pictures.append(_picture(panels.density_panel(prediction, scale), alt, prediction.title))
     return {"label": label, "name": name, "fixations": len(first.x), "pictures": pictures}
 
 
@@ -190,7 +174,7 @@ def _lambdas(results: Mapping[str, Any]) -> list[Picture]:
     key = "loss.lambda_entropy"
     if key not in results["grouped_by"]:
         return []
-    panels: dict[str, dict[str, dict[float, Any]]] = {}
+    by_label: dict[str, dict[str, dict[float, Any]]] = {}
     for name, arm in results["arms"].items():
         if arm["is_baseline"]:
             continue
@@ -199,12 +183,12 @@ def _lambdas(results: Mapping[str, Any]) -> list[Picture]:
         if name in results["comparisons"]:
             points[0.0] = results["arms"][results["comparisons"][name]["baseline"]]
         for label, cells in _quantities(points).items():
-            panels.setdefault(label, {}).setdefault(", ".join(others), {}).update(cells)
+            by_label.setdefault(label, {}).setdefault(", ".join(others), {}).update(cells)
     found = []
-    for label, curves in panels.items():
+    for label, curves in by_label.items():
         said = "; ".join(f"{curve} lambda {value:g}: {cell['mean']:.3f}".strip()
                          for curve, cells in curves.items() for value, cell in sorted(cells.items()))
-        found.append(_picture(figures.lambda_panel(curves, label), f"{label} against lambda. {said}."))
+        found.append(_picture(panels.lambda_panel(curves, label), f"{label} against lambda. {said}."))
     return found
 
 

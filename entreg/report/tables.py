@@ -10,12 +10,12 @@ UNDECIDED = "no clear difference"
 
 
 def terminal(results: Mapping[str, Any]) -> str:
-    """The answer in a sentence a domain, and a row an arm."""
+    """The answer in a sentence for each domain, and a row for each arm."""
     return "\n".join(["", *_arms(results), "", *answer(results)])
 
 
 def answer(results: Mapping[str, Any]) -> list[str]:
-    """What the comparison of the first regularised arm with the baseline says, a sentence a domain."""
+    """What the comparison of the first regularised arm with the baseline says, a sentence for each domain."""
     found = results["comparison"]
     if not found:
         return ["Nothing is compared: that needs a baseline (loss=nll or lambda 0) and a regularised arm."]
@@ -47,24 +47,14 @@ def overview(results: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
     for key in reversed(DOMAINS):
         for arm, comparison in results["comparisons"].items():
             if key in comparison:
-                word = verdict(comparison[key]["ig_difference_bits"])
+                word = comparison[key]["ig_difference_bits"]["verdict"]
                 found.setdefault(key, {}).setdefault(word, []).append(arm)
     return found
 
 
-def verdict(cell: Mapping[str, Any]) -> str:
-    """What an IG difference allows to say, as CLEAR has it."""
-    if cell["ci95"] is None:
-        return "no interval"
-    low, high = cell["ci95"]
-    if cell["p_holm"] >= 0.05 or low <= 0 <= high:
-        return UNDECIDED
-    return "better" if low > 0 else "worse"
-
-
 def disagree(cell: Mapping[str, Any]) -> bool:
     """Whether the interval of the mean excludes 0, and the signed-rank test finds no difference."""
-    return cell["ci95"] is not None and verdict(cell) == UNDECIDED and not cell["ci95"][0] <= 0 <= cell["ci95"][1]
+    return cell["ci95"] is not None and cell["verdict"] == UNDECIDED and not cell["ci95"][0] <= 0 <= cell["ci95"][1]
 
 
 def difference(cell: Mapping[str, Any]) -> str:
@@ -78,13 +68,13 @@ def difference(cell: Mapping[str, Any]) -> str:
     )
     return (
         f"IG {cell['mean']:+.4f} bit/fixation (95 % interval {low:+.4f} to {high:+.4f}, Wilcoxon p = "
-        f"{cell['p_wilcoxon']:.2g}, {cell['n_images']} images, {seeds}): {verdict(cell)}"
+        f"{cell['p_wilcoxon']:.2g}, {cell['n_images']} images, {seeds}): {cell['verdict']}"
         + (f", as p corrected after Holm is {cell['p_holm']:.2g}." if disagree(cell) else ".")
     )
 
 
 def arms(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """arms.csv: a row a metric, of an arm in a domain; what belongs to no domain (bias entropies) has none."""
+    """arms.csv: a row for each metric, of an arm in a domain; what belongs to no domain (bias entropies) has none."""
     found = []
     for name, arm in results["arms"].items():
         for domain in (key for key in DOMAINS if key in arm):
@@ -95,7 +85,7 @@ def arms(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """comparisons.csv: a row a metric, of an arm's difference to its baseline in a domain."""
+    """comparisons.csv: a row for each metric, of an arm's difference to its baseline in a domain."""
     return [
         row for name, found in results["comparisons"].items() for domain in DOMAINS if domain in found
         for row in _rows(found[domain], arm=name, baseline=found["baseline"], domain=domain)

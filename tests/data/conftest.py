@@ -1,11 +1,34 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
-from entreg.config import Synthetic
+from entreg.config import Data
+from entreg.data.sources import settings_of_target, synthetic
+from tests.conftest import ROOT, SHARED
 
-SHARED = Path(__file__).parents[3] / "shared"
+FOLDER = ROOT / "conf/data"
+PATHS = {"paths": {"data": "DATA", "store": "STORE"}}
+
+
+def composed(name: str, **more: Any):
+    """{paths, data} as Hydra composes an option of conf/data, with some values typed."""
+    values = OmegaConf.load(FOLDER / f"{name}.yaml")
+    first, myself = values.pop("defaults")
+    assert myself == "_self_"
+    if first.startswith("schema_"):
+        base = OmegaConf.structured(settings_of_target(values._target_))
+        assert values._target_ == f"entreg.data.sources.{first.removeprefix('schema_')}.load"
+    else:
+        base = composed(first).data
+    return OmegaConf.create(PATHS | {"data": OmegaConf.merge(base, values, more)})
+
+
+def option(name: str, **more: Any) -> Data:
+    """The settings that data=NAME gives, with some values typed."""
+    return OmegaConf.to_object(composed(name, **more).data)
 
 
 @pytest.fixture
@@ -14,7 +37,7 @@ def rng():
 
 
 @pytest.fixture
-def shared():
+def shared() -> Path:
     """The material beside the repository, which a clone of it does not have."""
     if not SHARED.is_dir():
         pytest.skip("no ../shared beside the repository: real photos and fixations are not part of it")
@@ -24,5 +47,5 @@ def shared():
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
     """Settings of a small synthetic set."""
-    return Synthetic(name="synthetic", root=str(tmp_path_factory.mktemp("synthetic")), images=10,
-                     long_side_px=128, short_side_px=96)
+    return synthetic.Settings(name="synthetic", root=str(tmp_path_factory.mktemp("synthetic")), images=10,
+                              long_side_px=128, short_side_px=96)

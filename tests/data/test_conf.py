@@ -1,27 +1,19 @@
 """Every data set's YAML fits its schema and names its loader."""
-from pathlib import Path
-
 import hydra
 import pytest
 from omegaconf import OmegaConf
 
-from entreg.config import SCHEMAS, check
 from entreg.errors import UserError
+from entreg.settings import check
+from tests.data.conftest import FOLDER, composed
 
-FOLDER = Path(__file__).parents[2] / "conf" / "data"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def composed(name, **more):
-    values = OmegaConf.load(FOLDER / f"{name}.yaml")
-    schema, myself = values.pop("defaults")
-    assert myself == "_self_"
-    paths = {"paths": {"data": "DATA", "store": "STORE"}}
-    return OmegaConf.create(paths | {"data": OmegaConf.merge(SCHEMAS["data", schema], values, more)})
-
-
 def test_all_data_sets_are_there():
-    assert NAMES == ["cat2000", "folder", "mit1003", "osie", "scene50", "synthetic", "synthetic_ood"]
+    assert NAMES == [
+        "cat2000", "etocvd", "etocvd_excluding_200ms", "folder", "mit1003", "osie", "scene50", "synthetic", "synthetic_ood",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from entreg.data.dataset import DataSet, Fixations, Stimulus
-from entreg.data.geometry import Geometry, resize
+from entreg.data.geometry import Geometry, Photos, resize
 from entreg.errors import DataError
 
 STRETCH, CROP = (Geometry(mode, long_side_px=128, short_side_px=96) for mode in ("stretch", "crop"))
@@ -83,12 +83,12 @@ def test_a_resized_data_set_knows_each_images_fixations():
     data = dataset([(192, 256), (10, 10), (256, 192)], [0, 0, 2], [4.5, 255.9, 3], [2, 191.9, 5], np.array([7, 8, 9]))
     resized = resize(data, STRETCH)
     assert resized.sizes == [(96, 128), (128, 96), (128, 96)]
-    assert resized.offsets.tolist() == [0, 2, 2, 3]
-    assert [[part.tolist() for part in resized.fixations(i)] for i in range(3)] == [
+    assert resized.counts.tolist() == [2, 0, 1]
+    assert [[part.tolist() for part in resized.of(i).pixels] for i in range(3)] == [
         [[1, 95], [2, 127]], [[], []], [[2], [1]],
     ]
-    assert resized.fixations(0)[0].dtype == np.int64
-    assert resized.subject.tolist() == [7, 8, 9]
+    assert resized.of(0).pixels[0].dtype == np.int64
+    assert resized.fixations.subject.tolist() == [7, 8, 9]
     assert resized.n_outside == 0
 
 
@@ -97,9 +97,9 @@ def test_fixations_that_the_crop_cuts_off_are_dropped_and_counted():
     data = dataset([(96, 256), (96, 128)], [0, 0, 0, 0, 1], [63.9, 64, 191.9, 192, 5], [1, 2, 3, 4, 5], np.arange(5))
     resized = resize(data, CROP)
     assert resized.n_outside == 2
-    assert resized.x.tolist() == pytest.approx([0, 127.9, 5])
-    assert resized.subject.tolist() == [1, 2, 4]
-    assert resized.offsets.tolist() == [0, 2, 3]
+    assert resized.fixations.x.tolist() == pytest.approx([0, 127.9, 5])
+    assert resized.fixations.subject.tolist() == [1, 2, 4]
+    assert resized.counts.tolist() == [2, 1]
     assert resize(data, STRETCH).n_outside == 0
 
 
@@ -108,8 +108,32 @@ def test_the_last_fixation_of_an_image_stays_inside_it(rng):
     x, y = ([np.nextafter(float(size[side]), 0) for size in sizes] for side in (1, 0))
     resized = resize(dataset(sizes, range(300), x, y), STRETCH)
     for i, (H, W) in enumerate(resized.sizes):
-        rows, columns = resized.fixations(i)
+        rows, columns = resized.of(i).pixels
         assert np.all(rows < H) and np.all(columns < W)
+
+
+def test_fixations_of_several_images_in_any_order_and_of_all_others():
+    data = dataset([(60, 100), (100, 60), (100, 100)], [0, 0, 2, 2], [10, 20, 30, 40], [1, 2, 3, 4], np.array([7, 8, 9, 7]))
+    resized = resize(data, STRETCH)
+    pooled = resized.pooled([2, 1, 0])
+    assert pooled.image.tolist() == [2, 2, 0, 0] and pooled.subject.tolist() == [9, 7, 7, 8]
+    assert pooled.x.tolist() == [*resized.of(2).x, *resized.of(0).x]
+    assert len(resized.pooled([])) == len(resized.of(1)) == 0
+    assert resized.elsewhere(0).subject.tolist() == [9, 7] and len(resized.elsewhere(1)) == 4
+    heights, widths = resized.sides(pooled)
+    assert heights.tolist() == [128, 128, 96, 96] and widths.tolist() == [96, 96, 128, 128]
+
+
+def test_photos_are_known_by_content_and_geometry(tmp_path, rng):
+    for name, rgb in (("a.png", 0), ("b.png", 0), ("c.png", 9)):
+        Image.fromarray(np.full((60, 100, 3), rgb, np.uint8)).save(tmp_path / name)
+    stimuli = tuple(Stimulus(name, tmp_path / name, 60, 100) for name in ("a.png", "b.png", "c.png"))
+    nobody = Fixations(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+    photos = Photos(resize(DataSet("photos", stimuli, nobody, {}), STRETCH), [0, 1, 2])
+    assert photos.names == ["a.png", "b.png", "c.png"] and photos.sizes == [(96, 128)] * 3
+    assert photos.contents[0] == photos.contents[1] != photos.contents[2]
+    assert Photos(resize(DataSet("photos", stimuli, nobody, {}), CROP), [0]).contents[0] != photos.contents[0]
+    assert photos.read(2).shape == (96, 128, 3) and np.all(photos.read(2) == 9)
 
 
 def test_images_are_read_resized(tmp_path, rng):

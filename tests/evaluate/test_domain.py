@@ -1,53 +1,43 @@
 """What the judged images are held against: priors and fixations of the whole data set, not of the images judged."""
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from entreg.config import resolved
-from entreg.data.kde import FixationKde
-from entreg.engine.ranks import Ranks
-from entreg.engine.study import Study
-from entreg.evaluate.domain import domains_of
-from entreg.evaluate.judgement import by_center_bias, model_of, per_image
-from entreg.model.deepgaze3 import DeepGaze3
+from entreg.evaluate.domain import Domains
+from entreg.prior.kde import FixationKde
+from entreg.ranks import Ranks
+from entreg.settings import resolved
 from tests.conftest import SMALL
 
 
-@pytest.fixture
-def study(composed, store):
-    return Study(resolved(composed(*SMALL, "data.limit=8", "ood.sample=3", f"paths.store={store}")), Ranks())
-
-
-@pytest.mark.parametrize("name, all_images, judged", [("in_domain", 20, 2), ("ood", 6, 3)])
-def test_the_kde_prior_is_of_all_images_but_the_one_judged(study, caplog, name, all_images, judged):
-    domain = domains_of(study)[name]
-    resized, part = domain.part.resized, domain.part
-    assert len(part) == judged and len(resized.sizes) == all_images == domain.kde_images
+@pytest.mark.parametrize("role, which, all_images, judged", [("data", "validation", 20, 2), ("ood", "all", 6, 3)])
+def test_the_kde_prior_is_of_all_images_but_the_one_judged(composed, store, caplog, role, which, all_images, judged):
+    config = resolved(composed(*SMALL, "data.limit=8", "ood.sample=3", f"paths.store={store}"))
+    domain = Domains(Ranks()).domain(getattr(config, role), which, config.prior)
+    subset = domain.subset
+    resized, fixations = subset.resized, subset.resized.fixations
+    assert len(subset) == judged and len(resized) == all_images == domain.kde_images
     assert f"built from {all_images} images only (fewer than 200)" in caplog.text
-    image = np.repeat(np.arange(all_images), np.diff(resized.offsets))
-    sides = np.array(resized.sizes)[image]
-    for i, item in enumerate(part.items):
-        others, (height, width) = image != item, part.sizes[i]
-        kde = FixationKde(resized.y[others] / sides[others, 0], resized.x[others] / sides[others, 1], image[others],
-                          study.config.prior.kde_bandwidth, study.config.prior.kde_regularisation)
-        y, x = (axis.numpy() for axis in part.fixations[i])
+    sides = np.array(resized.sizes)[fixations.image]
+    for i, item in enumerate(subset.items):
+        others, (height, width) = fixations.image != item, subset.sizes[i]
+        kde = FixationKde(fixations.y[others] / sides[others, 0], fixations.x[others] / sides[others, 1],
+                          fixations.image[others], config.prior.kde_bandwidth, config.prior.kde_regularisation)
+        y, x = (axis.numpy() for axis in subset.fixations[i])
         np.testing.assert_allclose(domain.log_kde[i], kde.log_density(height, width)[y, x], atol=1e-5)
-        assert len(domain.elsewhere(i)[0]) == others.sum()
+        truth = domain.truth(i)
+        assert len(truth.other_y) == len(truth.other_x) == others.sum()
+        assert truth.other_y.max() < height and truth.other_x.max() < width
+        assert np.array_equal(truth.y, y) and np.array_equal(truth.log_kde, domain.log_kde[i])
+    for i, own in domain.own_center_biases(4):
+        others = fixations.image != subset.items[i]
+        kde = FixationKde(fixations.y[others] / sides[others, 0], fixations.x[others] / sides[others, 1],
+                          fixations.image[others], config.prior.kde_bandwidth, config.prior.kde_regularisation)
+        np.testing.assert_allclose(own, kde.log_density(*subset.sizes[i])[::4, ::4], atol=1e-5)
 
 
-def test_other_centre_biases_are_the_models_input(study):
-    """Another input, another gain; and with what `per_image` gives the model, the gain that it finds."""
-    domain = domains_of(study)["ood"]
-    state = DeepGaze3(study.recipe.backbone.channels(), study.config.model.sigma_px, 3).state_dict()
-    model = model_of(SimpleNamespace(config=study.config, state={"model": state}), study)
-    known = [row["ig_bits_per_fixation"] for row in per_image(model, domain)]
-
-    def found(kind: str) -> list[float]:
-        return [row[f"ig_{kind}_center_bias_bits_per_fixation"] for row in by_center_bias(model, domain)]
-
-    assert np.abs(np.subtract(found("own"), known)).min() > 1e-3
-    assert np.abs(np.subtract(found("uniform"), known)).min() > 1e-3
-    given = dict(zip(domain.part.items, domain.part.center_biases))
-    vars(domain)["kde"] = SimpleNamespace(leave_one_out=lambda items, *_, step: [given[i].numpy() for i in items])
-    assert found("own") == pytest.approx(known, abs=1e-9)
+def test_runs_with_the_same_settings_share_a_domain(composed, store):
+    domains = Domains(Ranks())
+    one, same = (resolved(composed(*SMALL, f"paths.store={store}", f"seed={seed}")) for seed in (0, 1))
+    other = resolved(composed(*SMALL, f"paths.store={store}", "prior.gaussian_nu=0.5"))
+    first, second, third = (domains.domain(config.data, "validation", config.prior) for config in (one, same, other))
+    assert first is second and third is not first and third.subset is first.subset

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from entreg.evaluate import metrics
+from entreg.evaluate.metrics import METRICS, blurred_density
 from entreg.model.log_density import LogDensity
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
@@ -125,3 +126,48 @@ def test_cc_is_numpys_and_sim_is_the_shared_mass(rng):
     assert metrics.sim(p, p) == pytest.approx(1)
     assert metrics.sim(np.array([[0.5, 0.5, 0.0]]), np.array([[0.2, 0.0, 0.8]])) == pytest.approx(0.2)
     assert metrics.sim(p, q) == pytest.approx(1 - np.abs(p - q).sum() / 2)
+
+
+def test_one_fixation_becomes_a_gaussian():
+    p = blurred_density(np.array([40]), np.array([60]), 96, 128, sigma_px=5.0)
+    assert p.shape == (96, 128)
+    assert p.sum() == pytest.approx(1)
+    rows, columns = np.arange(96) - 40, np.arange(128) - 60
+    assert p.sum(1) @ rows == pytest.approx(0, abs=1e-9)
+    assert p.sum(1) @ rows**2 == pytest.approx(25, rel=0.01)  # the variance, less what lies beyond 4 sigma
+    assert p.sum(0) @ columns**2 == pytest.approx(25, rel=0.01)
+    assert p[40, 65] / p[40, 60] == pytest.approx(np.exp(-0.5))
+
+
+def test_two_fixations_on_a_pixel_count_twice():
+    p = blurred_density(np.array([10, 10, 10]), np.array([20, 20, 100]), 96, 128, sigma_px=2.0)
+    assert p[10, 20] / p[10, 100] == pytest.approx(2)
+
+
+def test_nothing_is_reflected_at_the_border():
+    p = blurred_density(np.array([0]), np.array([0]), 96, 128, sigma_px=4.0)
+    assert p[0, 4] / p[0, 0] == pytest.approx(np.exp(-0.5))
+    assert p.sum() == pytest.approx(1)
+
+
+def test_no_fixation_or_one_outside_is_an_error():
+    none = np.array([], dtype=np.int64)
+    with pytest.raises(ValueError, match="at least one fixation"):
+        blurred_density(none, none, 96, 128, sigma_px=4.0)
+    with pytest.raises(ValueError):
+        blurred_density(np.array([96]), np.array([0]), 96, 128, sigma_px=4.0)
+
+
+def test_every_metric_is_described_once():
+    assert len({metric.key for metric in METRICS}) == len({metric.difference_key for metric in METRICS}) == len(METRICS)
+    for metric in METRICS:
+        assert metric.title and metric.unit and metric.meaning.endswith(".")
+        assert metric.better in ("higher", "lower") if metric.compared else metric.better is None
+
+
+@pytest.mark.parametrize("key, expected", [
+    ("ig_bits_per_fixation", "ig_difference_bits"), ("ig_kde_bits_per_fixation", "ig_kde_difference_bits"),
+    ("nss", "nss_difference"), ("kl_bits", "kl_bits_difference"),
+])
+def test_the_keys_of_differences(key, expected):
+    assert {metric.key: metric.difference_key for metric in METRICS}[key] == expected

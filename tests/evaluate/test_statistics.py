@@ -3,7 +3,13 @@ import pytest
 import scipy.stats
 
 from entreg.errors import UserError
-from entreg.evaluate.statistics import average_over_seeds, holm, mean_ci, paired_difference, spread_over_seeds
+from entreg.evaluate.statistics import (
+    average_over_seeds,
+    holm,
+    mean_ci,
+    paired_difference,
+    spread_over_seeds,
+)
 
 
 def names(n):

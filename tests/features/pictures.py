@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from entreg.config import Backbone
-from entreg.data.image import read_rgb
-from entreg.engine.ranks import Ranks
+from entreg.data.images import read_rgb
 from entreg.features.backbone import build
 from entreg.features.recipe import Recipe
 from entreg.features.store import open_store
+from entreg.ranks import Ranks
 
 CPU = torch.device("cpu")
 SIZES = [(64, 96), (96, 64), (64, 96), (64, 96)]
@@ -57,7 +57,7 @@ def opened(folder, images, made_by=None):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return open_store(images, made_by or recipe(), folder / "features", CPU, Ranks())
+        return open_store(images, made_by or recipe(), folder / "features", Ranks())
     finally:
         torch.set_num_threads(threads)
 

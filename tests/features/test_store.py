@@ -12,10 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
-from entreg.engine.ranks import Ranks
 from entreg.features import store as features_store
-from entreg.features.store import Store, open_store
-from tests.features.pictures import CPU, SIZES, TAPS, Pictures, complete, in_process, opened, recipe
+from entreg.features.store import FeatureStore, open_store
+from entreg.ranks import Ranks
+from tests.features.pictures import (
+    SIZES,
+    TAPS,
+    Pictures,
+    complete,
+    in_process,
+    opened,
+    recipe,
+)
 
 
 @pytest.fixture
@@ -54,7 +62,7 @@ def test_a_store_larger_than_the_memory_can_be_opened(tmp_path):
         file.seek((count - 1) * length)
         file.write(last.numpy().tobytes())
     np.full(count, zlib.crc32(last.numpy().tobytes()) + 1, dtype=np.int64).tofile(tmp_path / "checksums.bin")
-    store = Store(tmp_path, SimpleNamespace(names=[""] * count, sizes=[size] * count), made_by)
+    store = FeatureStore(tmp_path, SimpleNamespace(names=[""] * count, sizes=[size] * count), made_by)
     assert torch.equal(store[count - 1].flatten().view(torch.uint8), last)
 
 
@@ -146,7 +154,7 @@ def test_a_rank_that_comes_late_still_builds_its_share(tmp_path, images):
     watched = [recipe(), recipe()]
     with ThreadPoolExecutor(2) as pool:
         found = [
-            pool.submit(open_store, images, watched[rank], tmp_path / "features", CPU, SlowRank(rank, 2))
+            pool.submit(open_store, images, watched[rank], tmp_path / "features", SlowRank(rank, 2))
             for rank in (0, 1)
         ]
         stores = [one.result(120) for one in found]
@@ -161,7 +169,7 @@ def test_rows_do_not_depend_on_the_number_of_threads(tmp_path, images, convoluti
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(3)
-        found = open_store(images, recipe(convolution=convolution), tmp_path / "threads", CPU, Ranks())
+        found = open_store(images, recipe(convolution=convolution), tmp_path / "threads", Ranks())
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 from entreg.config import Config, Data, Evaluation, Loss
-from entreg.evaluate.judgement import Bias
-from entreg.evaluate.results import results
-from entreg.evaluate.runs import Arm, Run
+from entreg.evaluate.arms import Arm
+from entreg.evaluate.bias_map import BiasMaps
+from entreg.evaluate.results import JudgedData, LeftOut, plain, results
+from entreg.evaluate.runs import Run
 from entreg.model.log_density import LogDensity
-from entreg.report.figures import Prediction
+from entreg.report.panels import Prediction
+from entreg.run.folder import RunFolder
 
 METRICS = {  # a typical value of each
     "ig_bits_per_fixation": 1.2, "ig_kde_bits_per_fixation": 0.8, "ll_bits_per_fixation": 1.5, "kl_bits": 9.0,
@@ -30,7 +32,7 @@ def findings(
     folder: Path, lambdas: tuple[float, ...] = (0.0, 1.0), seeds: int = 2, ood: bool = True, images: int = 12,
     categories: bool = False, gain: float = 0.05, labels: tuple[str, ...] = ("best", "median", "worst"),
 ) -> dict[str, Any]:
-    """Arguments of page.write: an arm a lambda (0 is the baseline), each better than the one before by `gain` bit."""
+    """Arguments of page.write beside the folder: an arm for each lambda (0 is the baseline), each better than the one before by `gain` bit."""
     rng = np.random.default_rng(1)
     arms = [_arm(rng, folder, rank, value, seeds, len(lambdas) > 2) for rank, value in enumerate(lambdas)]
     domains = {"in_domain": images} | ({"ood": images + 3} if ood else {})
@@ -44,15 +46,14 @@ def findings(
     }
     biases = {arm.name: _log_density(rng, 0.3 / (1 + rank)) for rank, arm in enumerate(arms)}
     data = {
-        domain: {"name": f"made_up_{domain}", "n_images": n, "n_fixations": 90 * n, "kde_prior_images": 20 * n,
-                 "gold_standard": {"bandwidth": 0.04, "weights": [0.7, 0.2, 0.1]}}
+        domain: JudgedData(f"made_up_{domain}", n, 90 * n, 20 * n, {"bandwidth": 0.04, "weights": [0.7, 0.2, 0.1]})
         for domain, n in domains.items()
     }
-    bias = {name: [{SIZE: Bias(density, density)}] * seeds for name, density in biases.items()}
-    left_out = [{"run": "multirun/made-up/7", "state": "unfinished", "failure": None}]
+    bias = {name: [{SIZE: BiasMaps(density, density)}] * seeds for name, density in biases.items()}
+    left_out = [LeftOut("multirun/made-up/7", "unfinished", None)]
     keys = sorted({key for arm in arms for key in arm.settings})
     return {
-        "results": results(arms, keys, rows, bias, data, left_out, Evaluation(bootstrap=200)),
+        "results": plain(results(arms, keys, rows, bias, data, left_out, Evaluation(bootstrap=200))),
         "per_image": [
             {"arm": arm, "seed": seed, "domain": domain} | row
             for arm, by_domain in rows.items() for domain, tables in by_domain.items()
@@ -75,7 +76,7 @@ def _arm(rng: np.random.Generator, folder: Path, rank: int, value: float, seeds:
         (place / "provenance.json").write_text(json.dumps({"git_commit": "fedcba9876543210", "git_clean": False}))
         loss = Loss(name="nll_entropy", lambda_entropy=value)
         config = Config(data=Data(name="made_up"), loss=loss, evaluation=expected, seed=seed, study="made-up")
-        runs.append(Run(place, config, {"history": _history(rng, rank)}))
+        runs.append(Run(RunFolder(place), config, {"history": _history(rng, rank)}))
     name = ("nll_entropy" + f"_lambda{value:g}" * named) if value else "nll"
     settings = {"loss.name": "nll_entropy" if value else "nll"} | ({"loss.lambda_entropy": value or None} if named else {})
     return Arm(name, tuple(runs), settings)

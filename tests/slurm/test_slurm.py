@@ -98,7 +98,7 @@ def test_interrupted_runs_end_as_undisturbed_ones(undisturbed, submit):
 
 
 def test_a_failing_rank_fails_its_job_and_no_other(submit):
-    tasks = ("entreg.engine.training.train", "tests.engine.broken.fail_on_last_rank")
+    tasks = ("entreg.train.trainer.train", "tests.run.broken.fail_on_last_rank")
     sweep = submit(f"task._target_={','.join(tasks)}", "trainer.epochs=1")
     code, output = sweep.finished()
     assert code == 1

@@ -1,0 +1,109 @@
+import argparse
+import json
+import logging
+import os
+import platform
+import re
+import tempfile
+from pathlib import Path
+
+import torch
+
+from benchmarks import exactness, generated, growth, speed, study
+from benchmarks.plain import PlainStep
+from entreg import files
+from entreg.features.recipe import Recipe
+from entreg.model.deepgaze3 import DeepGaze3
+from entreg.run.hardware import compute_deterministically, processor_name
+
+FOLDER = Path(__file__).parents[1] / "bench"
+# key, what it is, sign and bound (None: reported without one)
+TABLE = (
+    ("train_step_speedup", "training step: times faster than the published one", ">=", 500),
+    ("train_ms_per_image", "  from the store, ms an image", "", None),
+    ("reference_ms_per_image", "  as published, batch 4, ms an image", "", None),
+    ("backbone_share_percent", "  the backbone's share of the published step, %", "", None),
+    ("train_step_speedup_against_fastest_backbone", "  against the backbone's fastest format and precision", "", None),
+    ("log_density_max_abs_diff_nats", "log density: greatest difference, nats", "<=", 1e-5),
+    ("gradient_max_rel_diff", "gradients: greatest relative difference", "<=", 1e-3),
+    ("store_precision_ig_diff_bits", "IG changed by a float16 store, bit/fixation", "<=", 0.002),
+    ("entropy_overhead_every10_percent", "entropy term every 10 batches, % of a step", "<=", 10),
+    ("entropy_overhead_every1_percent", "entropy term every batch, % of a step", "<=", 60),
+    ("store_build_efficiency", "building the store: share of the backbone's rate", ">=", 0.8),
+    ("store_build_efficiency_against_direct_convolution", "  against the backbone's without Winograd's algorithm", "", None),
+    ("train_rss_gb", "anonymous memory of a training, GB", "<=", 2),
+    ("beyond_memory_store_gb", "a store larger than the memory, GB", "", None),
+    ("beyond_memory_rss_gb", "  anonymous memory of its training, GB", "<=", 2),
+    ("beyond_memory_ms_per_image", "  read from the disk, ms an image", "", None),
+    ("study_minutes", "study of 1003 + 50 images, both arms, minutes", "<=", 15),
+    ("study_rss_anon_gb", "  anonymous memory of its trainings and of building its store, GB", "", None),
+    ("next_run_minutes", "a further run on the same data, minutes", "<=", 3),
+)
+
+
+def machine(made_by: Recipe) -> dict:
+    """What was measured on, how busy it was before, and how features are made on it."""
+    return {
+        "processor": processor_name("cpu"), "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(),
+        "vector_instructions": re.search(r"CPU capability usage: (\S+)", torch.__config__.show())[1],
+        "backbone_precision": str(made_by.precision), "convolution": made_by.convolution,
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "load_before": round(os.getloadavg()[0], 2), "system": platform.platform(),
+        "python": platform.python_version(), "torch": torch.__version__,
+    }
+
+
+def quick(folder: Path) -> dict:
+    """Every figure but the study's."""
+    print("exactness and the store's precision (12 backbone passes)", flush=True)
+    (folder / "images").mkdir()
+    pictures = generated.pictures(folder / "images", 8, seed=0)
+    inputs, few = exactness.Inputs(pictures), exactness.Inputs(generated.Pictures(pictures.paths[: speed.PLAIN_BATCH]))
+    plain = PlainStep(generated.backbone(), dict(DeepGaze3(2560, 8.0, 0).named_parameters()))
+    found = exactness.against_plain(few, plain) | exactness.of_the_stored_precision(inputs)
+    print("training steps", flush=True)
+    trained = generated.study(folder / "store", 128, generated.settings())
+    found |= speed.steps(trained, inputs, folder) | speed.entropy(trained, folder)
+    print("building the store", flush=True)
+    found |= speed.store(generated.Pictures(pictures.paths[:4]), folder / "built")
+    return found | growth.measure(folder)
+
+
+def table(found: dict) -> str:
+    """Each figure with its bound and whether it is reached."""
+    lines = []
+    for key, meaning, sign, bound in TABLE:
+        if key in found:
+            reached = bound is None or (found[key] <= bound if sign == "<=" else found[key] >= bound)
+            shown = "" if bound is None else f"{sign} {bound:g}".ljust(10) + ("reached" if reached else "NOT REACHED")
+            lines.append(f"{meaning:<66} {found[key]:>10.4g}  {shown}".rstrip())
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what the project claims.")
+    parser.add_argument("--study", action="store_true", help="a whole study at MIT1003's size instead (half an hour)")
+    parser.add_argument("--beyond-memory", action="store_true", help="a store larger than the memory instead")
+    arguments = parser.parse_args()
+    # the random weights of generated studies are announced as a warning
+    logging.basicConfig(level=logging.ERROR)
+    compute_deterministically()
+    path = FOLDER / "bench.json"
+    # a study is started as a user would, with the default settings
+    where = machine(generated.recipe() if arguments.study else speed.fastest())
+    print(", ".join(f"{name} {value}" for name, value in where.items()))
+    with tempfile.TemporaryDirectory(prefix="entreg-bench-") as temporary:
+        folder = Path(temporary)
+        if arguments.study:
+            found = study.measure(folder) | {"study_machine": where}
+        elif arguments.beyond_memory:
+            found = growth.beyond_memory(folder)
+        else:
+            found = quick(folder) | {"machine": where}
+    FOLDER.mkdir(exist_ok=True)
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    known |= found
+    files.write_json(path, known)
+    if "growth" in found:
+        growth.plot(known["growth"], FOLDER / "growth.png")
+    print(f"\n{table(known)}\n\nwritten: {path}")

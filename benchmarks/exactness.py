@@ -1,0 +1,82 @@
+"""How far the fast path is from the published computation, and what storing in half precision costs."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.generated import CPU, FIXATIONS, LANDSCAPE, Pictures, gazes, recipe
+from benchmarks.golden import relative
+from benchmarks.plain import PlainStep
+from entreg.features.recipe import Recipe
+from entreg.model.deepgaze3 import DeepGaze3
+from entreg.train.losses import fixation_weights, nll_nats
+
+
+class Inputs:
+    """A few images with fixations and centre bias, as the published model takes them."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.rgb = [pictures.read(i) for i in range(len(pictures.paths))]
+        self.images = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image in self.rgb]).float()
+        rows, columns = torch.linspace(-1, 1, 768)[:, None], torch.linspace(-1, 1, 1024)
+        bias = -2 * (rows.square() + columns.square())
+        self.center_bias = (bias - bias.logsumexp((0, 1))).expand(len(self.rgb), -1, -1)
+        points = [gazes(LANDSCAPE, FIXATIONS, i) for i in range(len(self.rgb))]
+        self.fixations = [tuple(torch.from_numpy(axis).long() for axis in point) for point in points]
+
+
+def against_plain(inputs: Inputs, plain: PlainStep) -> dict[str, float]:
+    """Greatest difference of the log density and, relative to each parameter's greatest, of the gradients."""
+    model = DeepGaze3(2560, 8.0, 0)
+    model.load_state_dict({name: p.detach() for name, p in plain.parameters.items()})
+    made_by = recipe(torch.float32)
+    density = _density(model, made_by, _rows(made_by, inputs), inputs)
+    _nll(density, inputs).sum().backward()
+    expected = plain.gradients(inputs.images, inputs.center_bias, inputs.fixations)
+    return {
+        "log_density_max_abs_diff_nats": float((density.full().detach() - expected).abs().max()),
+        "gradient_max_rel_diff": max(relative(p.grad, plain.parameters[n].grad) for n, p in model.named_parameters()),
+    }
+
+
+def of_the_stored_precision(inputs: Inputs) -> dict[str, float]:
+    """IG (bit/fixation) that a float16 store changes: one trained model, judged from float32 and from float16 rows.
+
+    The float16 rows are a store's, from the backbone's fastest algorithm, the float32 ones from the direct one. Half of
+    the images are trained on, the other half is judged. The mean of each image's absolute change: changes do not cancel,
+    and a prior is subtracted from both and falls out.
+    """
+    made_by = recipe(torch.float32)
+    exact, stored = _rows(made_by, inputs), _rows(recipe(), inputs).float()
+    model, half = DeepGaze3(2560, 8.0, 0), len(exact) // 2
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001585)
+    trained_on, judged = slice(0, half), slice(half, None)
+    for _ in range(50):
+        optimizer.zero_grad()
+        _nll(_density(model, made_by, exact, inputs, trained_on), inputs, trained_on).sum().backward()
+        optimizer.step()
+    with torch.no_grad():
+        nats = [_nll(_density(model, made_by, rows, inputs, judged), inputs, judged) for rows in (exact, stored)]
+    # each image's share of the mean, so that the sum is the mean of the changes
+    return {"store_precision_ig_diff_bits": float((nats[0] - nats[1]).abs().sum()) / math.log(2)}
+
+
+def _rows(made_by: Recipe, inputs: Inputs) -> Tensor:
+    return torch.stack([made_by.row(image, CPU) for image in inputs.rgb])
+
+
+def _density(model, made_by, features: Tensor, inputs: Inputs, part: slice = slice(None)):
+    grid = made_by.grid(LANDSCAPE)
+    small = inputs.center_bias[part][:, grid.rows.center_bias[:, None], grid.columns.center_bias]
+    return model(features[part], small, grid)
+
+
+def _nll(density, inputs: Inputs, part: slice = slice(None)) -> Tensor:
+    fixations = inputs.fixations[part]
+    counts = torch.tensor([float(len(y)) for y, _ in fixations])
+    image = torch.from_numpy(np.repeat(np.arange(len(fixations)), counts.int().numpy()))
+    y, x = (torch.cat(axis) for axis in zip(*fixations))
+    return nll_nats(density, image, y, x, fixation_weights(counts, "images"))

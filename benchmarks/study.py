@@ -1,0 +1,61 @@
+"""A whole study at MIT1003's size, as a user starts it: train.py with both arms, its evaluation, and one more run."""
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.generated import data_set
+from benchmarks.growth import rss_anon_gb
+
+ROOT = Path(__file__).parents[1]
+
+
+def measure(folder: Path, images: int = 1003, ood_images: int = 50, epochs: int = 25) -> dict[str, float]:
+    """Minutes of a study with both arms, and of a further run on the same data."""
+    print(f"study: {images} + {ood_images} images are generated")
+    data_set(folder / "data", images, seed=0)
+    data_set(folder / "ood", ood_images, seed=100_000)
+    common = (
+        "data=folder", f"data.root={folder / 'data'}",
+        "data@ood=folder", f"ood.root={folder / 'ood'}", "ood.name=other",
+        f"paths.store={folder / 'store'}", "hardware=cpu",
+    )
+    length = f"trainer.epochs={epochs}"
+    training, rss = _timed(folder, "-m", *common, length, "loss=nll,nll_entropy", "study=bench")
+    judging, _ = _timed(folder, "task=evaluate", *common, "runs=multirun/bench")
+    stores = sorted((folder / "store/features").iterdir())
+    following, _ = _timed(folder, *common, length, "loss=nll_entropy", "loss.lambda_entropy=0.3", "study=next")
+    if sorted((folder / "store/features").iterdir()) != stores:
+        raise SystemExit("the further run has built features of its own")
+    epochs_min = sum(_seconds(path) for path in folder.glob("multirun/bench/*/metrics.csv")) / 60
+    return {
+        "study_minutes": training + judging,
+        "study_epochs_minutes": epochs_min,
+        "study_store_and_start_minutes": training - epochs_min,
+        "study_evaluation_minutes": judging,
+        "study_rss_anon_gb": rss,
+        "next_run_minutes": following,
+    }
+
+
+def _timed(folder: Path, *words: str) -> tuple[float, float]:
+    """Minutes and highest anonymous memory (GB) of train.py with these words."""
+    print("study: python train.py", *words)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    started, rss = time.perf_counter(), 0.0
+    with subprocess.Popen((sys.executable, str(ROOT / "train.py"), *words), cwd=folder, env=environment) as process:
+        while process.poll() is None:
+            rss = max(rss, rss_anon_gb(process.pid))
+            time.sleep(0.2)
+    if process.returncode:
+        raise SystemExit(f"train.py ended with {process.returncode}")
+    return (time.perf_counter() - started) / 60, rss
+
+
+def _seconds(path: Path) -> float:
+    with open(path, newline="") as file:
+        return sum(float(row["seconds"]) for row in csv.DictReader(file))

@@ -1,0 +1,89 @@
+"""Products and normalisations whose bits, forwards and backwards, are the same for an image whatever else is in its batch.
+
+Some gradients of the model nearly cancel, and Adam makes whole steps of what is left: that must not be rounding, which
+would depend on how a batch is cut up among ranks.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BITS_PER_NAT = 1 / math.log(2)
+
+
+def copies(x: Tensor, batch: Tensor) -> Tensor:
+    """(B, ...): x, float64, once for each image of `batch`, in its precision: gradients are summed in float64."""
+    return x.expand(len(batch), *x.shape).to(batch.dtype)
+
+
+def project(features: Tensor | Sequence[Tensor], matrix: Tensor, precision: torch.dtype) -> Tensor:
+    """Features (B, cells, C) of any stored precision times matrix (out, C): (B, cells, out) in the matrix's precision.
+
+    features: one tensor, or a sequence of B tensors (cells, C) that need not be contiguous in memory.
+    precision: of the product's factors, forwards; backwards it is the matrix's. Gradients flow to the matrix alone:
+    features are constants.
+    """
+    return _Project.apply(matrix, precision, features)
+
+
+class _Project(torch.autograd.Function):
+    """On the CPU image by image: the float32 copy of a float16 image stays in the cache between cast and product."""
+
+    @staticmethod
+    def forward(ctx, matrix: Tensor, precision: torch.dtype, features: Tensor | Sequence[Tensor]) -> Tensor:
+        ctx.features = features
+        # detached: matmul folds the blocks of what requires a gradient into one product again
+        factor = matrix.detach().to(precision)
+        if matrix.is_cuda:
+            return F.linear(features.to(precision), factor).to(matrix)
+        # (out, C) @ (C, cells of a block): with few outputs this order is the faster one in every BLAS tried
+        products = [(factor @ _blocks(image.to(precision)).mT).mT.flatten(0, 1) for image in features]
+        return torch.stack(products).to(matrix)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        if gradient.is_cuda:
+            return torch.bmm(gradient.mT, ctx.features.to(gradient)).sum(0), None, None
+        total = gradient.new_zeros(gradient.shape[2], ctx.features[0].shape[1])
+        for image, image_gradient in zip(ctx.features, gradient):
+            total += (_blocks(image_gradient).mT @ _blocks(image.to(gradient))).sum(0)
+        return total, None, None
+
+
+def normalised(features: Tensor, weights: Tensor | None) -> Tensor:
+    """Features (B, cells, C) with mean 0 and variance 1 over cells and channels together, one pair an image.
+
+    The published layer normalisation (eps 1e-12) without its affine part. weights: see `Grid.weights`.
+    """
+    if weights is None:
+        return _Normalised.apply(features)
+    weights = (weights.to(features) / features.shape[2])[:, None]
+    centred = features - (weights * features).sum((1, 2), keepdim=True)
+    return centred * ((weights * centred.square()).sum((1, 2), keepdim=True) + 1e-12).rsqrt()
+
+
+class _Normalised(torch.autograd.Function):
+    """PyTorch's layer norm with a backward pass of our own: its own one leaves several times the rounding of float32."""
+
+    @staticmethod
+    def forward(ctx, features: Tensor) -> Tensor:
+        found, _, rstd = torch.native_layer_norm(features, features.shape[1:], None, None, 1e-12)
+        ctx.save_for_backward(found, rstd)
+        return found
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        found, rstd = ctx.saved_tensors
+        mean = gradient.mean((1, 2), keepdim=True)
+        slope = torch.linalg.vecdot(gradient.flatten(1), found.flatten(1))[:, None, None] / found[0].numel()
+        return (gradient - mean).addcmul_(found, slope, value=-1).mul_(rstd)
+
+
+def _blocks(x: Tensor) -> Tensor:
+    """(cells, n) as blocks of cells, (k, cells/k, n): threads share blocks better than they share a skinny product."""
+    length = max((n for n in range(8, 33) if len(x) % n == 0), default=len(x))
+    return x.view(-1, length, x.shape[1])

@@ -1,0 +1,93 @@
+"""The centre bias that the model receives: where people look before an image is seen, as the training set knows it.
+
+It comes from the training fixations alone. A training image's own fixations are left out of its own KDE, as published:
+with them in, the model would be told part of the answer. All other images get the KDE of all training fixations.
+"""
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from entreg import files
+from entreg.config import Prior
+from entreg.errors import DataError
+from entreg.prior.gaussian import gaussian_log_prior
+from entreg.prior.kde import FixationKde
+from entreg.ranks import Ranks
+
+Size = tuple[int, int]
+
+
+class CenterBias:
+    """Log densities in nats at the pixels that the model's map reads: every `map_factor`-th of the image's.
+
+    kind: `kde`, `gaussian` or `uniform`; kde: of all training fixations, needed for the first only
+    """
+
+    def __init__(self, kind: str, prior: Prior, map_factor: int, kde: FixationKde | None) -> None:
+        self.kind, self.prior, self.map_factor, self.kde = kind, prior, map_factor, kde
+        self._shared: dict[Size, Tensor] = {}
+
+    def map(self, size: Size) -> Tensor:
+        """(m_y, m_x) for an image of `size` (H, W) that is not a training image."""
+        if size not in self._shared:
+            self._shared[size] = torch.from_numpy(self._compute(*size))
+        return self._shared[size]
+
+    def _compute(self, height: int, width: int) -> np.ndarray:
+        if self.kind == "kde":
+            return self.kde.log_density(height, width, step=self.map_factor)
+        if self.kind == "gaussian":
+            full = gaussian_log_prior(height, width, height, width, self.prior.gaussian_variance, self.prior.gaussian_nu)
+            step = self.map_factor
+            rows, columns = height // step, width // step
+            return full[::step, ::step][:rows, :columns].astype(np.float32)
+        shape = (height // self.map_factor, width // self.map_factor)
+        return np.full(shape, -math.log(height * width), dtype=np.float32)
+
+
+def leave_one_out_maps(
+    kde: FixationKde, key: str, images: list[int], sizes: list[Size], map_factor: int, folder: Path, ranks: Ranks
+) -> list[np.ndarray]:
+    """For each training image (m_y, m_x) nats: the KDE of the other images' fixations, memory-mapped from `folder`.
+
+    images: their numbers in the KDE; sizes: (H, W) of each; key: a fingerprint of the fixations
+    Built once by the first rank, under a lock, and kept: later runs on the same fixations read it. DataError names a file
+    that is damaged.
+    """
+    content = repr((key, images, sizes, map_factor, kde.bandwidth, kde.regularisation))
+    folder = folder / hashlib.sha256(content.encode()).hexdigest()[:20]
+    maps: dict[int, np.ndarray] = {}
+    for size in sorted(set(sizes)):
+        same = [i for i, s in zip(images, sizes) if s == size]
+        path = folder / f"{size[0]}x{size[1]}.npy"
+        if ranks.is_first:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{path}.lock"):
+                if not path.is_file():
+                    _write(path, kde, same, size, map_factor)
+        ranks.barrier()
+        try:
+            # copy on write: a view that PyTorch may wrap, of pages that stay the file's
+            maps |= dict(zip(same, np.load(path, mmap_mode="c"), strict=True))
+        except ValueError as error:
+            raise DataError(f"{path}: damaged ({error}); remove it, the next run builds it again") from error
+    return [maps[i] for i in images]
+
+
+def _write(path: Path, kde: FixationKde, images: list[int], size: Size, map_factor: int) -> None:
+    shape = (len(images), size[0] // map_factor, size[1] // map_factor)
+
+    def save(file: BinaryIO) -> None:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for log_density in kde.leave_one_out(images, *size, step=map_factor):
+            file.write(log_density.astype("<f4").tobytes())
+
+    files.write(path, save)

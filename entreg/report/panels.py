@@ -1,0 +1,215 @@
+"""Panels of runs and comparisons. Units on the axes; viridis and Okabe-Ito colours, fit for the colour-blind."""
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from entreg.numerics import BITS_PER_NAT
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "osD^vPX"
+MAP_COLOURS = "viridis"
+LOSS_PANELS = (
+    (("train_nll_nats", "validation_nll_nats"), "NLL (nats/fixation)"),
+    (("validation_ig_bits_per_fixation",), "validation IG over the\nGaussian prior (bit/fixation)"),
+    (("bias_entropy_nats",), "bias map entropy (nats)"),
+    (("lr",), "learning rate"),
+)
+
+Histories = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]  # by arm, of each seed, rows of metrics.csv
+Cell = Mapping[str, Any]  # a mean over images as results.json holds it: mean, ci95, ...
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An image (H, W, 3), what a model predicts for it (H, W; nats), and where people looked (pixels).
+
+    name: of the image; title: of the prediction
+    """
+
+    name: str
+    title: str
+    image: np.ndarray
+    log_density: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+
+    @property
+    def bits_over_uniform(self) -> np.ndarray:
+        """(H, W): log2 of the density's ratio to the uniform one."""
+        return (self.log_density + math.log(self.log_density.size)) * BITS_PER_NAT
+
+
+# one panel each, so that a page can lay them out for its reader's screen
+
+def history_panel(histories: Histories, keys: Sequence[str], label: str) -> Figure:
+    """One quantity by epoch (two: the first dashed)."""
+    figure, axes = _panel()
+    draw_history(axes, histories, keys, label)
+    return figure
+
+
+def bias_panel(log_density: np.ndarray, greatest: float | None) -> Figure:
+    """A bias map (H, W; nats) as a ratio to the uniform density; greatest: end of the scale, None for its own."""
+    figure, axes = _panel()
+    ratio = np.exp(log_density) * log_density.size
+    entropy = -(np.exp(log_density) * log_density).sum()
+    shown = axes.imshow(ratio, cmap=MAP_COLOURS, vmin=0, vmax=greatest)
+    axes.set_xlabel("x (px)")
+    axes.set_ylabel("y (px)")
+    axes.set_title(f"entropy {entropy:.3f} of at most {math.log(log_density.size):.3f} nats", fontsize="medium")
+    figure.colorbar(shown, ax=axes, label="density / uniform density", fraction=0.04)
+    return figure
+
+
+def scatter_panel(baseline: Sequence[float], other: Sequence[float], names: tuple[str, str]) -> Figure:
+    """IG of each image, the baseline's against another arm's, on equal axes with the line of equality."""
+    figure, axes = _panel(height=4.2)
+    both = np.concatenate([baseline, other])
+    margin = 0.05 * (np.ptp(both) or 1)
+    ends = both.min() - margin, both.max() + margin
+    axes.plot(ends, ends, color="grey", linewidth=1)
+    axes.scatter(baseline, other, s=18, color=COLOURS[0], alpha=0.7, edgecolors="white", linewidths=0.4)
+    above = int((np.asarray(other) > np.asarray(baseline)).sum())
+    axes.text(0.03, 0.97, f"above the line: {above} of {len(other)} images", transform=axes.transAxes, va="top",
+              fontsize="small")
+    axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"{names[0]}: IG (bit/fixation)",
+             ylabel=f"{names[1]}: IG (bit/fixation)")
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def difference_panel(differences: Mapping[str, Mapping[str, Cell]]) -> Figure:
+    """Mean IG differences to the baseline with their intervals: by domain (in words), then by arm."""
+    arms = list(dict.fromkeys(arm for cells in differences.values() for arm in cells))
+    figure, axes = _panel(height=1.3 + 0.45 * len(arms))
+    axes.axvline(0, color="grey", linewidth=1)
+    for i, (domain, cells) in enumerate(differences.items()):
+        y = np.array([arms.index(arm) for arm in cells]) + (i - (len(differences) - 1) / 2) * 0.28
+        _with_intervals(axes, list(cells.values()), y, i, domain, axis="x")
+    axes.set(yticks=range(len(arms)), yticklabels=[_wrapped(arm) for arm in arms],
+             ylim=(len(arms) - 0.4, -0.6), xlabel="IG difference to the baseline (bit/fixation)")
+    axes.grid(alpha=0.3, axis="x")
+    figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="outside upper right", ncols=2)
+    return figure
+
+
+def lambda_panel(curves: Mapping[str, Mapping[float, Cell]], label: str) -> Figure:
+    """A quantity against lambda (symlog, since 0 is the baseline): by curve, by lambda, mean and interval."""
+    figure, axes = _panel()
+    values = sorted({value for curve in curves.values() for value in curve})
+    axes.set_xscale("symlog", linthresh=min((v for v in values if v > 0), default=1), linscale=0.6)
+    for i, (name, curve) in enumerate(curves.items()):
+        at = sorted(curve)
+        axes.plot(at, [curve[value]["mean"] for value in at], color=COLOURS[i % len(COLOURS)], linewidth=1)
+        _with_intervals(axes, [curve[value] for value in at], at, i, name, axis="y")
+    axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.minorticks_off()
+    axes.set(xlabel="lambda (weight of the bias map's entropy; 0: baseline)", ylabel=label)
+    axes.grid(alpha=0.3)
+    if len(curves) > 1:
+        axes.legend(fontsize="small")
+    return figure
+
+
+def image_panel(example: Prediction) -> Figure:
+    """The image with the fixations on it."""
+    figure, axes, _ = _map_panel(example)
+    draw_image(axes, example)
+    return figure
+
+
+def density_panel(example: Prediction, scale: tuple[float, float]) -> Figure:
+    """What a model predicts, with the fixations, on a colour scale that several models share (bit over uniform)."""
+    figure, axes, bar = _map_panel(example)
+    figure.colorbar(draw_density(axes, example, scale), cax=bar, label="bit over uniform")
+    bar.set_axis_on()
+    return figure
+
+
+def scale_of(examples: Sequence[Prediction]) -> tuple[float, float]:
+    """Ends of a common colour scale (bit over uniform), clipped where nobody would tell the difference."""
+    maps = [example.bits_over_uniform for example in examples]
+    return max(min(float(m.min()) for m in maps), -8), max(float(m.max()) for m in maps)
+
+
+def draw_history(axes: Any, histories: Histories, keys: Sequence[str], label: str) -> None:
+    """Curves by epoch: a colour for each arm, a line for each seed; of two quantities the first is dashed."""
+    many = len(histories) > 3  # then the legend tells arms apart, not the two quantities
+    for i, (name, seeds) in enumerate(histories.items()):
+        for key, style in zip(keys, ("--", "-") if len(keys) == 2 else ("-",)):
+            kind = f", {key.split('_')[0]}" if len(keys) == 2 and not many else ""
+            for number, rows in enumerate(seeds):
+                axes.plot([row["epoch"] for row in rows], [row[key] for row in rows], style,
+                          color=COLOURS[i % len(COLOURS)], linewidth=1.5 if len(seeds) == 1 else 0.9,
+                          marker="." if len(rows) < 3 else None,
+                          label=None if number or many and style == "--" else f"{name}{kind}")
+    axes.set(xlabel="epoch", ylabel=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="x-small" if many else "small")
+    if tuple(keys) == ("lr",):
+        axes.set_yscale("log")
+
+
+def draw_image(axes: Any, example: Prediction) -> None:
+    """The image with its fixations."""
+    axes.imshow(example.image)
+    _draw_fixations(axes, example)
+
+
+def draw_density(axes: Any, example: Prediction, scale: tuple[float, float] | None = None) -> Any:
+    """The predicted density with the fixations, in bit over uniform; what a colour bar needs."""
+    low, high = scale or scale_of([example])
+    shown = axes.imshow(example.bits_over_uniform, cmap=MAP_COLOURS, vmin=low, vmax=high)
+    _draw_fixations(axes, example)
+    return shown
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG, on white."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150, facecolor="white")
+    return file.getvalue()
+
+
+def _draw_fixations(axes: Any, example: Prediction) -> None:
+    axes.scatter(example.x, example.y, s=6, c="white", edgecolors="black", linewidths=0.4)
+    axes.set_axis_off()
+
+
+def _with_intervals(axes: Any, cells: Sequence[Cell], at: Sequence[float], i: int, name: str, axis: str) -> None:
+    means = [cell["mean"] for cell in cells]
+    ends = np.array([cell["ci95"] or (cell["mean"], cell["mean"]) for cell in cells], dtype=float).T
+    reach = np.maximum(0, [means - ends[0], ends[1] - means])
+    x, y = (means, at) if axis == "x" else (at, means)
+    axes.errorbar(x, y, **{f"{axis}err": reach}, fmt=MARKERS[i % len(MARKERS)], markersize=5, capsize=3,
+                  color=COLOURS[i % len(COLOURS)], label=name)
+
+
+def _panel(height: float = 3.4) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(4.8, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _map_panel(example: Prediction, height: float = 2.9) -> tuple[Figure, Any, Any]:
+    """Axes of the image's shape and, to their right, room for a colour bar, in the same place for image and density."""
+    rows, columns = example.log_density.shape
+    wide = height * columns / rows
+    figure = Figure(figsize=(wide + 0.9, height))
+    axes = figure.add_axes((0, 0.02, wide / (wide + 0.9), 0.96))
+    bar = figure.add_axes(((wide + 0.12) / (wide + 0.9), 0.06, 0.14 / (wide + 0.9), 0.88))
+    bar.set_axis_off()
+    return figure, axes, bar
+
+
+def _wrapped(name: str, width: int = 22) -> str:
+    return "\n".join(name[i : i + width] for i in range(0, len(name), width))
+

@@ -1,0 +1,203 @@
+"""The folder of a run and the folder of a sweep: every path in them, every state that a run can be in.
+
+No other module spells the name of a file in a run folder.
+"""
+from __future__ import annotations
+
+import dataclasses
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from entreg import files
+from entreg.config import Config
+from entreg.errors import DataError, SettingError
+from entreg.run import checkpoint, former
+from entreg.settings import differing
+
+
+class State(Enum):
+    """How far a run has come."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    UNFINISHED = "unfinished"
+    NOT_STARTED = "not started"
+
+
+class RunFolder:
+    """Everything that a person later needs to trust or repeat a number. Only the first rank writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / ".hydra/config.yaml"
+        self.typed = path / ".hydra/overrides.yaml"
+        self.hydra = path / ".hydra/hydra.yaml"
+        self.log = path / "train.log"
+        self.provenance = path / "provenance.json"
+        self.failure = path / "failure.txt"
+        self.done = path / "done.txt"
+        # of a training
+        self.metrics = path / "metrics.csv"
+        self.steps = path / "steps.csv"
+        self.last = path / "checkpoints/last.pt"
+        self.final = path / "checkpoints/final.pt"
+        self.loss_curves = path / "figures/loss_curves.png"
+        self.bias_map = path / "figures/bias_map.png"
+        self.predictions = path / "figures/predictions.png"
+        # of an evaluation
+        self.results = path / "results.json"
+        self.report = path / "report.html"
+        self.per_image = path / "per_image.csv"
+        self.arms = path / "arms.csv"
+        self.comparisons = path / "comparisons.csv"
+        self.bias_maps = path / "bias_maps.npz"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunFolder) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def numbered(self, epoch: int) -> Path:
+        """The checkpoint that is kept of an epoch."""
+        return self.path / f"checkpoints/epoch_{epoch:03d}.pt"
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a training has begun here: its config is written when its data and features are there."""
+        return self.config.is_file() and self.read_config()["task"]["name"] == "train"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is a finished training here."""
+        return self.final.is_file()
+
+    @property
+    def state(self) -> State:
+        """How far the run has come. A training or evaluation is complete with its last file, another task with `done`."""
+        if any(path.is_file() for path in (self.done, self.final, self.results)):
+            return State.FINISHED
+        if self.failure.is_file():
+            return State.FAILED
+        return State.UNFINISHED if self.path.is_dir() else State.NOT_STARTED
+
+    @property
+    def state_said(self) -> str:
+        """The state in words; of a failure with the last line of its message."""
+        reason = f": {self.why_failed().splitlines()[-1][:80]}" if self.state is State.FAILED else ""
+        return self.state.value + reason
+
+    def why_failed(self) -> str:
+        """The message of the failure; empty where there was none."""
+        return self.failure.read_text().strip() if self.failure.is_file() else ""
+
+    def last_ig_bits(self) -> float | None:
+        """The last validation IG (bit/fixation, Gaussian prior) of a finished training; None where there is none."""
+        if not self.is_trained:
+            return None
+        return checkpoint.read(self.final)["history"][-1]["validation_ig_bits_per_fixation"]
+
+    def finish(self) -> None:
+        """Marks a task as finished that has no last file which says so."""
+        files.write_text(self.done, "done\n")
+
+    def read_config(self) -> dict[str, Any]:
+        """The saved config as plain containers, in today's names. DataError where it cannot be read."""
+        try:
+            tree = OmegaConf.to_container(OmegaConf.load(self.config))
+            if not (isinstance(tree, dict) and isinstance(tree.get("task"), dict)):
+                raise ValueError("it has no task")
+            return former.today({str(key): value for key, value in tree.items()})
+        except Exception as error:  # a damaged file raises whatever the reader stumbles over
+            raise DataError(f"{self.config}: cannot be read as the config of a run: {error}") from error
+
+    def write_typed(self) -> None:
+        """What was typed, and Hydra's own part of the config. Written by the job itself: its ranks do not know them."""
+        if HydraConfig.initialized():
+            hydra = HydraConfig.get()
+            self.typed.parent.mkdir(parents=True, exist_ok=True)
+            files.write_text(self.typed, OmegaConf.to_yaml(hydra.overrides.task))
+            files.write_text(self.hydra, OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
+
+    def write_config(self, config: Config) -> None:
+        """The config, resolved, so that it means the same tomorrow."""
+        self.config.parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(self.config, OmegaConf.to_yaml(OmegaConf.structured(config)))
+
+    def refuse_other_config(self, config: Config) -> None:
+        """SettingError where the folder holds a run of another config; the message lists the keys that differ."""
+        if not self.config.is_file():
+            return
+        keys = differing(self.read_config(), config)
+        if keys:
+            raise SettingError(
+                f"{self} holds a run of another config; these settings differ: {', '.join(keys)}.\n"
+                "  go on with that run    its settings are in .hydra/config.yaml\n"
+                "  start a new one        another study=NAME (or hydra.run.dir=FOLDER)"
+            )
+
+    def starts(self) -> list[dict[str, Any]]:
+        """Where the run comes from: one entry for each time that it was started, the first one first."""
+        if not self.provenance.is_file():
+            return []
+        try:
+            content = json.loads(self.provenance.read_text())
+        except ValueError as error:
+            raise DataError(f"{self.provenance}: cannot be read as JSON: {error}") from error
+        # version 0.1.0 kept the last start alone
+        return content if isinstance(content, list) else [content]
+
+    def add_start(self, provenance: dict[str, Any]) -> None:
+        """Adds an entry for this start."""
+        files.write_json(self.provenance, [*self.starts(), provenance])
+
+
+class SweepFolder:
+    """The folder of a sweep; its runs lie in it, numbered."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.multirun = path / "multirun.yaml"
+        self.submitted_code = path / ".submitit/code_version.txt"
+
+    def run(self, number: int) -> RunFolder:
+        """The folder of one job."""
+        return RunFolder(self.path / str(number))
+
+    def trainings(self) -> list[RunFolder]:
+        """The sweep's trainings, those not even started included; `path` may also be the folder of a single run."""
+        places = [self.path, *sorted(self.path.glob("*"), key=lambda p: (len(p.name), p.name))]
+        begun = [folder for folder in map(RunFolder, places) if folder.is_training]
+        # a run writes its config when its data and features are there: before, its sweep alone knows of it
+        return begun + [folder for folder in self._planned() if not folder.config.is_file()]
+
+    def _planned(self) -> list[RunFolder]:
+        if not self.multirun.is_file():
+            return []
+        jobs = jobs_of(OmegaConf.load(self.multirun))
+        tasks = [[word for word in job if word.startswith("task=")] for job in jobs]
+        return [self.run(number) for number, task in enumerate(tasks) if task[-1:] in ([], ["task=train"])]
+
+
+def jobs_of(config: Any) -> list[list[str]]:
+    """The words of each job of a sweep, as Hydra's sweeper will cut them; config: composed, or a saved multirun.yaml."""
+    assert isinstance(config, DictConfig)
+    params = config.hydra.sweeper.get("params") or {}
+    typed = list(config.hydra.overrides.task)
+    overrides = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items()] + typed)
+    return [list(job) for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The config as plain containers, for checkpoints."""
+    return dataclasses.asdict(config)

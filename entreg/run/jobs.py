@@ -1,0 +1,171 @@
+"""From the command line to jobs: what is refused before any starts, what one job does, and what a sweep shows at its end."""
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from entreg import files
+from entreg.config import Config, without_hydra
+from entreg.errors import SettingError, UserError
+from entreg.run.folder import RunFolder, SweepFolder, jobs_of
+from entreg.run.launch import RankFailed, new_study
+from entreg.run.provenance import code_version
+from entreg.settings import resolved
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Sweep:
+    """The jobs of the sweep that this process started: where it lies and what was typed for each."""
+
+    folder: SweepFolder
+    jobs: list[list[str]]
+
+
+_started: list[Sweep] = []
+
+
+def job(cfg: DictConfig) -> Any:
+    """One job: checks its config, runs its task in its folder, and leaves behind how it ended."""
+    hydra_config = HydraConfig.get()
+    folder = RunFolder(Path(hydra_config.runtime.output_dir))
+    config = resolved(cfg)
+    folder.refuse_other_config(config)
+    is_first = os.environ.get("RANK", "0") == "0"
+    if is_first:
+        folder.write_typed()
+    submitted = hydra_config.runtime.choices["hydra/launcher"] != "basic"
+    if submitted:
+        _warn_of_other_code(SweepFolder(Path(hydra_config.sweep.dir)))
+    folder.failure.unlink(missing_ok=True)
+    try:
+        return hydra.utils.get_method(config.task._target_)(config, folder)
+    except Exception as error:
+        known = isinstance(error, (UserError, RankFailed))
+        text = str(error) if known else f"rank {os.environ.get('RANK', 0)} failed:\n{traceback.format_exc()}"
+        log.error("%s failed: %s", folder, text)
+        if not folder.failure.exists():  # under torchrun the first rank that fails is the cause
+            files.write_text(folder.failure, text)
+        if submitted:
+            # Hydra hands the exception to the waiting client and would let SLURM say COMPLETED
+            atexit.register(os._exit, 1)
+        kind = type(error) if known else RankFailed
+        raise kind(f"{text}\n(run {folder}, log {folder.log})") from None
+
+
+def _warn_of_other_code(sweep: SweepFolder) -> None:
+    """A job reads code and conf/ when it starts, perhaps long after it was submitted."""
+    then, now = sweep.submitted_code.read_text().strip(), code_version()
+    if then != now:
+        log.warning("the code changed after this job was submitted: then %s, now %s", then, now)
+
+
+class Preflight(Callback):
+    """Looks at all jobs before the first is started. Hydra swallows a callback's exceptions, so it exits with 2."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """A single run: refused where it names a launcher, which would be ignored."""
+        launcher = config.hydra.runtime.choices["hydra/launcher"]
+        if launcher != "basic":
+            _refuse(
+                f"hydra/launcher={launcher} submits sweeps only, and this is a single run: it would run here. Type\n"
+                f"  python train.py -m {' '.join(sys.argv[1:])}"
+            )
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """A sweep: every job's config is composed and checked."""
+        launcher = config.hydra.runtime.choices["hydra/launcher"]
+        folder = SweepFolder(Path(config.hydra.sweep.dir).absolute())
+        jobs = jobs_of(config)
+        try:
+            self._check(config, launcher, folder, jobs)
+        except UserError as error:
+            _refuse(str(error))
+        except Exception:
+            _refuse(traceback.format_exc())
+        if launcher != "basic":
+            folder.submitted_code.parent.mkdir(parents=True, exist_ok=True)
+            files.write_text(folder.submitted_code, code_version() + "\n")
+        if launcher == "submitit_slurm":
+            # a job submitted from inside an allocation must not inherit that allocation's variables
+            for name in [n for n in os.environ if n.startswith("SLURM_") and n != "SLURM_CONF"]:
+                del os.environ[name]
+            # since SLURM 22.05 srun does not inherit sbatch's --cpus-per-task
+            os.environ["SRUN_CPUS_PER_TASK"] = str(config.hydra.launcher.cpus_per_task)
+        _started.append(Sweep(folder, jobs))
+
+    def _check(self, config: DictConfig, launcher: str, folder: SweepFolder, jobs: list[list[str]]) -> None:
+        loader = GlobalHydra.instance().config_loader()
+        base = OmegaConf.to_object(config.hardware)
+        for number, overrides in enumerate(jobs):
+            composed = loader.load_sweep_config(config, overrides)
+            try:
+                job_config: Config = resolved(without_hydra(composed))
+                folder.run(number).refuse_other_config(job_config)
+            except SettingError as error:
+                raise SettingError(f"job {number} ({' '.join(overrides)}): {error}") from None
+            if launcher == "submitit_slurm" and job_config.hardware != base:
+                raise SettingError(
+                    f"job {number} ({' '.join(overrides)}): what is asked of SLURM is read once for all jobs of a sweep, "
+                    "so hardware cannot be swept; submit one sweep for each"
+                )
+        if launcher == "submitit_slurm" and shutil.which("sbatch") is None:
+            raise SettingError(
+                "there is no SLURM on this machine (no sbatch). hydra/launcher=submitit_local runs the sweep's jobs "
+                "here, without hydra/launcher they run one after the other"
+            )
+
+
+@contextmanager
+def summary() -> Iterator[None]:
+    """Around main(): prints the sweep's table at the end, after a failure too."""
+    # Hydra warns that conf/hydra/launcher/submitit_slurm.yaml is merged over the plugin's schema of that name: it is meant
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/")
+    OmegaConf.register_new_resolver("new_study", new_study, use_cache=True, replace=True)
+    try:
+        yield
+    finally:
+        for sweep in _started if os.environ.get("RANK", "0") == "0" else []:
+            print(table(sweep), flush=True)
+
+
+def table(sweep: Sweep) -> str:
+    """Run, overrides that are not every run's, state, validation IG and folder; and the command that evaluates them."""
+    head = ("run", "overrides", "state", "validation IG (bit/fix)", "folder")
+    rows = [head]
+    for number, overrides in enumerate(sweep.jobs):
+        folder = sweep.folder.run(number)
+        ig = folder.last_ig_bits()
+        own = [word for word in overrides if not all(word in job for job in sweep.jobs)]
+        rows.append((str(number), " ".join(own), folder.state_said, "" if ig is None else f"{ig:.4f}", _shown(folder.path)))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if any(sweep.folder.run(number).is_trained for number in range(len(sweep.jobs))):
+        lines.append(f"evaluate with: python train.py task=evaluate 'runs={_shown(sweep.folder.path)}'")
+    return "\n".join(["", *lines])
+
+
+def _refuse(message: str) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def _shown(folder: Path) -> str:
+    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)

@@ -1,0 +1,60 @@
+"""Where a result comes from: code, versions, machine."""
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy
+import scipy
+import torch
+import torchvision
+
+from entreg.run.hardware import processor_name
+
+
+def provenance(kind: str, seeds: dict[str, int], **made_from: Any) -> dict[str, Any]:
+    """Code, versions, machine and seeds; made_from: fingerprints and whatever else a run depends on."""
+    status = _git("status", "--porcelain")
+    return {
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_clean": None if status is None else status == "",
+        "code": code_version(),
+        "command": " ".join(sys.argv),
+        "python": platform.python_version(),
+        "packages": {m.__name__: m.__version__ for m in (torch, torchvision, numpy, scipy, cv2)},
+        "cuda": torch.version.cuda if kind == "cuda" else None,
+        "driver": _driver() if kind == "cuda" else None,
+        "processor": processor_name(kind),
+        "host": platform.node(),
+        "seeds": seeds,
+    } | made_from
+
+
+def code_version() -> str:
+    """The commit, and a digest of what differs from it."""
+    changes = _git("diff", "HEAD", "--", ":/entreg", ":/conf", ":/train.py")
+    if changes is None:
+        return "unknown (no git)"
+    digest = f" with changes {hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else ""
+    return f"commit {_git('rev-parse', 'HEAD')}{digest}"
+
+
+def _git(*arguments: str) -> str | None:
+    here = str(Path(__file__).parent)
+    try:
+        return subprocess.run(("git", "-C", here, *arguments), capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _driver() -> str | None:
+    try:
+        query = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0")
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,174 @@
+"""What a setting is: its default, meaning, unit and range, and what another value of it changes.
+
+`config.py` and the data sources declare their settings with `setting`. Everything that depends on what a setting changes
+is derived from that declaration: which runs form an arm, which saved run may be resumed, and what `--help` lists.
+"""
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from entreg.errors import SettingError
+
+CHANGES = {
+    "result": "what a run finds: runs that differ in it are different arms, and a run cannot be resumed under another value",
+    "replicate": "which of several equivalent runs this is, such as the seed: no other arm, and no resuming either",
+    "judgement": "how finished runs are judged: may be changed at any later time",
+    "place": "where files are looked for: no result depends on it",
+    "machine": "what is asked of the machine or cluster, or kept beside the results: no result depends on it",
+}
+LIMITS = {"at_least": "at least", "above": "above", "at_most": "at most", "one_of": "one of"}
+
+
+def setting(default: Any, meaning: str, *, changes: str, path: bool = False, **limits: Any) -> Any:
+    """A dataclass field that is a setting.
+
+    changes: a word of CHANGES
+    path: it names a file or folder; relative paths are made absolute against the folder that the command was typed in
+    limits: at_least, above, at_most, one_of; they also hold for each item of a list
+    """
+    unknown = limits.keys() - LIMITS.keys()
+    if changes not in CHANGES or unknown:
+        raise ValueError(f"changes={changes!r}, limits {sorted(unknown)}: {', '.join(CHANGES)} and {', '.join(LIMITS)} are known")
+    metadata = {"meaning": meaning, "changes": changes, "path": path, "default": default, **limits}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def group(schema: type, *, changes: str | None = None) -> Any:
+    """A dataclass field that is a group of settings; `changes` replaces the word of all settings in it."""
+    return field(default_factory=schema, metadata={"changes": changes})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a composed config: its full key (`data.fold`), its value, and what was declared of it."""
+
+    key: str
+    value: Any
+    declared: Mapping[str, Any]
+
+    @property
+    def changes(self) -> str:
+        """A word of CHANGES."""
+        return self.declared["changes"]
+
+    @property
+    def range(self) -> str:
+        """The allowed values in words, in brackets; empty where there is no limit."""
+        said = [
+            f"{words} {', '.join(map(str, self.declared[limit])) if limit == 'one_of' else self.declared[limit]}"
+            for limit, words in LIMITS.items() if limit in self.declared
+        ]
+        return f" ({', '.join(said)})" if said else ""
+
+    @property
+    def is_in_range(self) -> bool:
+        """Whether the value, or every item of a list, is allowed; null always is."""
+        values = self.value if isinstance(self.value, list) else [self.value]
+        return all(_is_allowed(value, self.declared) for value in values if value is not None)
+
+
+def settings_of(node: Any, prefix: str = "", changes: str | None = None) -> Iterator[Setting]:
+    """Every setting of a config object, with keys that begin with `prefix`; `changes` replaces the declared words."""
+    for item in dataclasses.fields(node):
+        value, key = getattr(node, item.name), prefix + item.name
+        if dataclasses.is_dataclass(value):
+            yield from settings_of(value, f"{key}.", changes or item.metadata.get("changes"))
+        elif "meaning" in item.metadata:
+            yield Setting(key, value, {**item.metadata, "changes": changes or item.metadata["changes"]})
+
+
+def check(cfg: DictConfig) -> None:
+    """Checks every setting's range and the rules between them. SettingError names each wrong key in full (`ood.sigma_px`)."""
+    config = OmegaConf.to_object(cfg)
+    wrong = [
+        f"{one.key}={one.value} is out of range: {one.declared['meaning']}{one.range}"
+        for one in settings_of(config) if not one.is_in_range
+    ]
+    wrong += _broken_rules(config, "")
+    if wrong:
+        raise SettingError("\n".join(wrong))
+
+
+def resolved(cfg: DictConfig) -> Any:
+    """The composed config as a typed object: interpolations resolved, ranges checked, paths absolute."""
+    check(cfg)
+    config = OmegaConf.to_object(cfg)
+    _make_paths_absolute(config)
+    return config
+
+
+def differing(saved: Mapping[str, Any], config: Any) -> list[str]:
+    """Keys in which a saved config (plain, nested) is another run than `config`: its results or its replicate differ.
+
+    A setting that the saved config lacks was added later; its default means what was done before.
+    """
+    keys = []
+    for one in settings_of(config):
+        if one.changes in ("result", "replicate"):
+            value = _at(saved, one.key)
+            before = one.declared["default"] if value is _MISSING else value
+            if before != one.value:
+                keys.append(one.key)
+    return sorted(keys)
+
+
+def listed(config: Any, prefix: str = "") -> list[str]:
+    """A line for each setting of a config object: key, value, meaning and range."""
+    lines = []
+    for one in settings_of(config, prefix):
+        words = {None: "null", True: "true", False: "false"}
+        shown = words[one.value] if one.value is None or isinstance(one.value, bool) else one.value
+        value = "" if one.value == MISSING else f" = {shown}"
+        lines.append(f"  {one.key}{value}: {one.declared['meaning']}{one.range}")
+    return lines
+
+
+_MISSING = object()
+
+
+def _at(tree: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            return _MISSING
+        tree = tree[part]
+    return tree
+
+
+def _broken_rules(node: Any, prefix: str) -> list[str]:
+    """What the `broken_rules` of each dataclass say; they name a field of their own and why its value does not fit."""
+    lines = []
+    if hasattr(node, "broken_rules"):
+        lines += [f"{prefix}{name}={getattr(node, name)} is out of range: {why}" for name, why in node.broken_rules()]
+    for item in dataclasses.fields(node):
+        value = getattr(node, item.name)
+        if dataclasses.is_dataclass(value):
+            lines += _broken_rules(value, f"{prefix}{item.name}.")
+    return lines
+
+
+def _is_allowed(value: Any, limits: Mapping[str, Any]) -> bool:
+    if "one_of" in limits:
+        return value in limits["one_of"]
+    if isinstance(value, float) and value != value:
+        return False
+    return not ("at_least" in limits and value < limits["at_least"]
+                or "at_most" in limits and value > limits["at_most"]
+                or "above" in limits and value <= limits["above"])
+
+
+def _make_paths_absolute(node: Any) -> None:
+    for item in dataclasses.fields(node):
+        value = getattr(node, item.name)
+        if dataclasses.is_dataclass(value):
+            _make_paths_absolute(value)
+        elif item.metadata.get("path") and value is not None:
+            setattr(node, item.name, os.path.abspath(Path(value).expanduser()))

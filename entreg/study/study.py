@@ -1,0 +1,243 @@
+"""What a run works on: data, then features, priors and centre biases, made stage by stage when they are asked for."""
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hydra
+import numpy as np
+import torch
+
+from entreg.config import Config, Data, Model, Prior, Uniform
+from entreg.data.geometry import Geometry, Photos, Resized, resize
+from entreg.data.splits import chosen, split
+from entreg.data.uniform import UniformImages, levels
+from entreg.errors import DataError
+from entreg.features.backbone import build
+from entreg.features.recipe import Recipe
+from entreg.features.store import FeatureStore, open_store
+from entreg.prior.center_bias import CenterBias, leave_one_out_maps
+from entreg.prior.kde import FixationKde, kde_of
+from entreg.ranks import Ranks
+from entreg.run.hardware import convolution_of, precision_of
+from entreg.study.part import Part, Size, Subset, UniformPart
+
+log = logging.getLogger(__name__)
+
+Stage = TypeVar("Stage", bound=Callable[..., Any])
+
+
+def stage(make: Stage) -> Stage:
+    """A method of Stages whose product is made once for each combination of the settings that it takes."""
+
+    @wraps(make)
+    def made(self: Stages, *settings: Any) -> Any:
+        key = make.__name__, repr(settings)
+        if key not in self.made:
+            self.made[key] = make(self, *settings)
+        return self.made[key]
+
+    return made  # type: ignore[return-value]  # it takes and returns what `make` does
+
+
+@dataclass(frozen=True)
+class RecipeSettings:
+    """All settings that features depend on, beside the images."""
+
+    model: Model
+    weights_folder: str
+    dtype: str
+    precision: torch.dtype
+    convolution: str
+
+
+class Stages:
+    """How a study is made. Each stage takes the settings that it depends on, and studies that agree in them share it."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
+        self.made: dict[tuple[str, str], Any] = {}
+
+    @stage
+    def data(self, settings: Data) -> Resized:
+        """The data set, brought to the size of its settings; what was read is logged."""
+        dataset = hydra.utils.get_method(settings._target_)(settings)
+        resized = resize(dataset, Geometry(settings.geometry, settings.long_side_px, settings.short_side_px))
+        log.info("%s%s", dataset.summary(), f", {resized.n_outside} outside the crop" if resized.n_outside else "")
+        for note in dataset.notes:
+            log.warning("%s: %s", dataset.name, note)
+        return resized
+
+    @stage
+    def items(self, settings: Data) -> list[int]:
+        """The images used of a data set: those chosen that have fixations."""
+        resized = self.data(settings)
+        numbers = chosen(len(resized), settings)
+        items = [int(i) for i in numbers if resized.counts[i] > 0]
+        if len(items) < len(numbers):
+            log.warning("%s: %d images without fixations are left out", settings.name, len(numbers) - len(items))
+        if not items:
+            raise DataError(f"{settings.name}: none of the {len(numbers)} images has fixations ({settings.root})")
+        return items
+
+    @stage
+    def rows(self, settings: Data, which: str) -> list[int]:
+        """Numbers, among the images used, of those that `which` says: `training`, `validation` or `all`."""
+        used = len(self.items(settings))
+        if which == "all":
+            return list(range(used))
+        training, validation = split(used, settings)
+        return {"training": training, "validation": validation}[which].tolist()
+
+    @stage
+    def subset(self, settings: Data, which: str) -> Subset:
+        """Images of a data set with the fixations on them; which: see `rows`."""
+        items = self.items(settings)
+        return Subset(self.data(settings), [items[row] for row in self.rows(settings, which)])
+
+    @stage
+    def recipe(self, made_by: RecipeSettings) -> Recipe:
+        """How features come from images."""
+        model = made_by.model
+        return Recipe(
+            build(model.backbone, model.downsample, made_by.weights_folder), model.readout_factor,
+            model.saliency_map_factor, getattr(torch, made_by.dtype), made_by.precision, made_by.convolution,
+        )
+
+    @stage
+    def features(self, settings: Data, made_by: RecipeSettings, store: str) -> FeatureStore:
+        """The features of all images used of a data set."""
+        photos = Photos(self.data(settings), self.items(settings))
+        return open_store(photos, self.recipe(made_by), Path(store) / "features", self.ranks)
+
+    @stage
+    def kde(self, settings: Data, prior: Prior) -> FixationKde:
+        """KDE of the fixations on the training images."""
+        training = self.subset(settings, "training")
+        return kde_of(training.resized, training.items, prior)
+
+    @stage
+    def center_bias(self, settings: Data, model: Model, prior: Prior) -> CenterBias:
+        """The centre bias that a model trained on this data set receives for new images."""
+        kde = self.kde(settings, prior) if model.center_bias == "kde" else None
+        return CenterBias(model.center_bias, prior, model.saliency_map_factor, kde)
+
+    @stage
+    def part(
+        self, settings: Data, which: str, trained_on: Data, made_by: RecipeSettings, prior: Prior, store: str
+    ) -> Part:
+        """Images with all that a model reads of them; which: see `rows`.
+
+        The centre bias is that of the data set that is trained on: nothing of another set is known. A KDE leaves the own
+        fixations of each training image out.
+        """
+        subset, rows = self.subset(settings, which), self.rows(settings, which)
+        features = self.features(settings, made_by, store)
+        if which == "training" and made_by.model.center_bias == "kde":
+            maps = leave_one_out_maps(
+                self.kde(settings, prior), fingerprint(subset), subset.items, subset.sizes,
+                made_by.model.saliency_map_factor, Path(store) / "center_bias", self.ranks,
+            )
+            center_biases = [torch.from_numpy(one) for one in maps]
+        else:
+            center_bias = self.center_bias(trained_on, made_by.model, prior)
+            center_biases = [center_bias.map(size) for size in subset.sizes]
+        return Part(subset.resized, subset.items, features, rows, center_biases, self.ranks.device)
+
+    @stage
+    def uniform(
+        self, settings: Uniform, size: Size, trained_on: Data, made_by: RecipeSettings, prior: Prior, store: str
+    ) -> UniformPart:
+        """Uniform images of `size` (H, W), with the centre bias that the model receives for new images."""
+        images = UniformImages(levels(settings), size)
+        features = open_store(images, self.recipe(made_by), Path(store) / "features", self.ranks)
+        center_bias = self.center_bias(trained_on, made_by.model, prior).map(size)
+        return UniformPart(features, size, center_bias, self.ranks.device)
+
+
+class Study:
+    """Everything that a run reads. What is asked for is made then, or taken from what other studies have made."""
+
+    def __init__(self, config: Config, stages: Stages) -> None:
+        self.config, self.ranks, self._stages = config, stages.ranks, stages
+        # their absence is said at once, before hours of work
+        for settings in (config.data, config.ood):
+            if settings is not None:
+                settings.require()
+
+    @cached_property
+    def data(self) -> Resized:
+        """The data set that is trained and validated on."""
+        return self._stages.data(self.config.data)
+
+    @property
+    def landscape(self) -> Size:
+        """The (H, W) in which bias maps are reported."""
+        return self.config.data.short_side_px, self.config.data.long_side_px
+
+    @cached_property
+    def sizes(self) -> list[Size]:
+        """(H, W) that images of the data set have, the landscape first."""
+        used = {*self._stages.subset(self.config.data, "all").sizes}
+        return [self.landscape, *sorted(used - {self.landscape})]
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """How features come from images."""
+        return self._stages.recipe(self._made_by)
+
+    @cached_property
+    def training(self) -> Part:
+        """The images that are trained on."""
+        return self._part(self.config.data, "training")
+
+    @cached_property
+    def validation(self) -> Part:
+        """The held-out images of the same data set."""
+        return self._part(self.config.data, "validation")
+
+    @cached_property
+    def foreign(self) -> Part | None:
+        """The images of the other data set, where the config names one."""
+        settings = self.config.ood
+        return None if settings is None else self._part(settings, "all")
+
+    def uniform(self, size: Size) -> UniformPart:
+        """Uniform images of `size` (H, W)."""
+        return self._stages.uniform(self.config.uniform, size, self.config.data, *self._with)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of the data and weights that are read, so that nothing else is taken for them later."""
+        return {
+            "data": fingerprint(self._stages.subset(self.config.data, "all")), "weights": self.recipe.weights_sha256,
+        }
+
+    def _part(self, settings: Data, which: str) -> Part:
+        return self._stages.part(settings, which, self.config.data, *self._with)
+
+    @cached_property
+    def _made_by(self) -> RecipeSettings:
+        config, kind = self.config, self.ranks.device.type
+        precision = precision_of(config.hardware, kind)
+        convolution = convolution_of(config.hardware, kind, precision, getattr(torch, config.store.dtype))
+        return RecipeSettings(config.model, config.paths.weights, config.store.dtype, precision, convolution)
+
+    @property
+    def _with(self) -> tuple[RecipeSettings, Prior, str]:
+        return self._made_by, self.config.prior, self.config.paths.store
+
+
+def fingerprint(subset: Subset) -> str:
+    """SHA-256 of the names of some images and of the fixations on them."""
+    digest = hashlib.sha256()
+    for name, item in zip(subset.names, subset.items, strict=True):
+        own = subset.resized.of(item)
+        digest.update(name.encode())
+        digest.update(np.stack([own.x, own.y]).tobytes())
+    return digest.hexdigest()

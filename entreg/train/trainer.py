@@ -1,0 +1,333 @@
+"""The training loop. It runs on every rank; each takes its slice of every global batch, sums are reduced once a step."""
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from entreg import files
+from entreg.config import Config, Loss
+from entreg.errors import DataError, NonFiniteLoss
+from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.log_density import LogDensity
+from entreg.numerics import BITS_PER_NAT
+from entreg.ranks import Ranks
+from entreg.report.panels import Prediction
+from entreg.run import checkpoint
+from entreg.run.folder import RunFolder, plain
+from entreg.run.hardware import compute_deterministically, precision_of
+from entreg.run.launch import StopRequest, launch
+from entreg.run.provenance import provenance
+from entreg.study.part import Size
+from entreg.study.study import Stages, Study
+from entreg.train import batches, figures
+from entreg.train.losses import bias_entropy_nats, fixation_weights, nll_nats
+from entreg.train.schedule import adam
+
+log = logging.getLogger(__name__)
+
+
+def train(config: Config, folder: RunFolder) -> float | None:
+    """Trains one model in `folder` on the configured devices; the last validation IG (bit/fixation, Gaussian prior).
+
+    A finished run returns at once; an unfinished one goes on from its last checkpoint. None where it stopped to be requeued.
+    """
+    if folder.is_trained:
+        log.info("finished before: %s", folder.final)
+        return folder.last_ig_bits()
+    return launch(run, config, folder)
+
+
+def run(ranks: Ranks, config: Config, folder: RunFolder, stop: StopRequest) -> float | None:
+    """One rank's part of a training."""
+    compute_deterministically()
+    for seeded in (random.seed, np.random.seed, torch.manual_seed):
+        seeded(config.seed)
+    study = Study(config, Stages(ranks))
+    trainer = Trainer(study, folder)
+    if ranks.is_first:
+        _record_start(trainer)
+    if not trainer.run(stop):
+        return None
+    trainer.finish()
+    return trainer.history[-1]["validation_ig_bits_per_fixation"]
+
+
+def _record_start(trainer: Trainer) -> None:
+    study, folder = trainer.study, trainer.folder
+    config, before = study.config, folder.starts()
+    folder.write_config(config)
+    seeds = {"run": config.seed, "split": config.data.split_seed, "sample": config.data.sample_seed}
+    start = provenance(
+        study.ranks.device.type, seeds, fingerprints=trainer.fingerprints,
+        features=study.recipe.describe(trainer.training.sizes),
+    )
+    if before and before[-1].get("code", start["code"]) != start["code"]:
+        log.warning("the code changed since this run was last started: then %s, now %s", before[-1]["code"], start["code"])
+    folder.add_start(start)
+
+
+class Trainer:
+    """Model, optimiser and the run's history so far."""
+
+    def __init__(self, study: Study, folder: RunFolder) -> None:
+        config = study.config
+        self.study, self.config, self.ranks, self.folder = study, config, study.ranks, folder
+        self.training, self.validation = study.training, study.validation
+        self.fingerprints = study.fingerprints | {"features": self.training.store.folder.name}
+        device = self.ranks.device
+        self.precision = precision_of(config.hardware, device.type)
+        self.model = DeepGaze3(study.recipe.channels, config.model.sigma_px, config.seed).to(device)
+        self.optimizer, self.scheduler = adam(self.model.parameters(), config.optim, config.trainer.epochs)
+        self.epoch, self.step = 0, 0
+        self.sum_nll_nats, self.images_seen = 0.0, 0  # of this epoch so far; the NLL is weighted by images
+        self.history: list[dict[str, Any]] = []  # a row for each epoch
+        self.steps: list[dict[str, Any]] = []  # a row for each step
+        self.uniform = {size: study.uniform(size) for size in sorted({*self.training.sizes, study.landscape})}
+        priors = self.validation.gaussian_log_priors(config.prior)
+        self.prior_nats = torch.tensor([p.mean() for p in priors], dtype=torch.float64)
+        if config.loss.name == "nll" and config.loss.lambda_entropy != Loss().lambda_entropy:
+            log.warning("loss=nll has no use for loss.lambda_entropy=%g; the regularised arm is loss=nll_entropy",
+                        config.loss.lambda_entropy)
+        if self.ranks.is_first:
+            log.info(
+                "%s on %d %s rank(s), %s, global batch %d, seed %d",
+                config.loss.name, self.ranks.count, device.type, self.precision, config.trainer.batch_size, config.seed,
+            )
+
+    def run(self, stop: StopRequest) -> bool:
+        """Trains to the last epoch, from last.pt where there is one. False where it was asked to stop, and saved."""
+        self._resume()
+        epochs = self.config.trainer.epochs
+        while self.epoch < epochs:
+            started, images = time.perf_counter(), 0
+            order = batches.shuffled(
+                self.training.sizes, self.config.trainer.batch_size, self.config.seed, self.epoch
+            )
+            done = self.step - self.epoch * len(order)  # every epoch has as many steps
+            show = self.ranks.is_first and sys.stderr.isatty()
+            bar = tqdm(order[done:], f"epoch {self.epoch + 1}/{epochs}", unit="step", leave=False, disable=not show)
+            for number, members in enumerate(bar, start=done):
+                if number + 1 < len(order):
+                    self.training.prefetch(self.ranks.mine(order[number + 1]))
+                stop_now = self._train_step(members, number, stop.received)
+                images += len(members)
+                if stop_now:
+                    bar.close()
+                    self._save(self.folder.last)
+                    log.info("asked to stop: saved at epoch %d, step %d", self.epoch + 1, self.step)
+                    return False
+            rate = images / (time.perf_counter() - started)
+            lr = self.scheduler.get_last_lr()[0]
+            self.scheduler.step()
+            self.epoch += 1
+            self._finish_epoch(lr, rate, started)
+        return True
+
+    def finish(self) -> None:
+        """Draws the figures and writes final.pt, last of all: where it is, the run is complete."""
+        if self.ranks.is_first:
+            figures.loss_curves(self.folder.loss_curves, {self.config.loss.name: self.history})
+            figures.bias_map(self.folder.bias_map, self.bias_map().full()[0].cpu().numpy())
+            figures.predictions(self.folder.predictions, self._examples())
+            self._save(self.folder.final)
+            self.folder.last.unlink(missing_ok=True)
+        self.ranks.barrier()
+
+    @torch.no_grad()
+    def _examples(self) -> list[Prediction]:
+        validation, examples = self.validation, []
+        for i in range(min(4, len(validation))):
+            batch = validation.batch([i])
+            density = self.model(batch.features, batch.center_bias, batch.grid, self.precision)
+            y, x = (t.numpy() for t in validation.fixations[i])
+            ig = float(density.at(batch.image, batch.y, batch.x).mean() - self.prior_nats[i]) * BITS_PER_NAT
+            image = validation.read(i)
+            map_nats = density.full()[0].cpu().numpy()
+            examples.append(Prediction(validation.names[i], f"{ig:.2f} bit/fixation", image, map_nats, y, x))
+        return examples
+
+    def _train_step(self, members: list[int], number: int, stop: bool) -> bool:
+        """One optimiser step on a global batch; whether any rank was asked to stop."""
+        training, loss = self.training, self.config.loss
+        device = self.ranks.device
+        self.optimizer.zero_grad(set_to_none=False)
+        sums = torch.zeros(3, device=device)  # nll_nats, bias entropy, stop requests
+        sums[2] = float(stop)
+        mine = self.ranks.mine(members)
+        own = torch.zeros(0)
+        if mine:
+            weights = fixation_weights(training.counts[members], loss.mean_over)[self.ranks.rank :: self.ranks.count]
+            batch = training.batch(mine)
+            density = self.model(batch.features, batch.center_bias, batch.grid, self.precision)
+            own = nll_nats(density, batch.image, batch.y, batch.x, weights.to(device))
+            own.sum().backward()
+            sums[0] = own.detach().sum()
+        with_entropy = loss.regularises and self.step % loss.every == 0
+        if with_entropy:
+            entropy = self._entropy(self.training.sizes[members[0]])
+            if entropy.requires_grad:
+                (-loss.lambda_entropy * entropy).backward()
+            sums[1] = entropy.detach()
+        gradients = [_gradient(p) for p in self.model.parameters()]
+        message = self.ranks.sum(torch.cat([sums, *(g.flatten() for g in gradients)]))
+        nll, entropy_nats, stops = message[:3].tolist()
+        if not math.isfinite(nll) or not math.isfinite(entropy_nats):
+            self._stop_on_non_finite(number, mine, own)
+        for gradient, total in zip(gradients, message[3:].split([g.numel() for g in gradients])):
+            gradient.copy_(total.view_as(gradient))
+        self.optimizer.step()
+        self.sum_nll_nats += nll * len(members)
+        self.images_seen += len(members)
+        self.steps.append(
+            {"step": self.step, "epoch": self.epoch + 1, "nll_nats": nll,
+             "bias_entropy_nats": entropy_nats if with_entropy else None}
+        )
+        self.step += 1
+        return stops > 0
+
+    def _entropy(self, size: Size) -> Tensor:
+        """This rank's share of the bias map's entropy, on uniform images of the batch's size."""
+        loss, uniform = self.config.loss, self.uniform[size]
+        members = self.ranks.mine(range(len(uniform)))
+        if loss.aggregation == "mean_entropy" and not members:
+            return torch.zeros((), device=self.ranks.device)
+        # a rank without images joins the sum over ranks all the same, forwards and backwards: it keeps none of one map
+        density = self._bias_maps(size, members or [0], uniform_center_bias=loss.center_bias == "uniform")
+        density = dataclasses.replace(density, grid=density.grid[: len(members)])
+        return bias_entropy_nats(
+            density, len(uniform), loss.normalisation, loss.aggregation, self.ranks.differentiable_sum
+        ) / (self.ranks.count if loss.aggregation == "entropy_of_mean" else 1)
+
+    def _bias_maps(self, size: Size, members: Sequence[int], uniform_center_bias: bool = False) -> LogDensity:
+        features, center_bias, grid = self.uniform[size].inputs(members)
+        if uniform_center_bias:
+            center_bias = torch.full_like(center_bias, -math.log(size[0] * size[1]))
+        return self.model(features, center_bias, grid, self.precision)
+
+    @torch.no_grad()
+    def bias_map(self) -> LogDensity:
+        """Mean density on the uniform images at the study's landscape size."""
+        size = self.study.landscape
+        return self._bias_maps(size, range(len(self.uniform[size]))).mean()
+
+    @torch.no_grad()
+    def validate(self) -> tuple[float, float]:
+        """Validation NLL (nats) and IG over the Gaussian prior (bit/fixation): means over images, each read once."""
+        validation = self.validation
+        sums = torch.zeros(2, dtype=torch.float64, device=self.ranks.device)
+        for members in batches.in_order(validation.sizes, self.config.trainer.batch_size):
+            mine = self.ranks.mine(members)
+            if not mine:
+                continue
+            batch = validation.batch(mine)
+            density = self.model(batch.features, batch.center_bias, batch.grid, self.precision)
+            log_p = torch.zeros(len(mine), dtype=torch.float64, device=self.ranks.device)
+            log_p.index_add_(0, batch.image, density.at(batch.image, batch.y, batch.x).double())
+            log_p /= validation.counts[mine].to(log_p)
+            sums[0] -= log_p.sum()
+            sums[1] += ((log_p - self.prior_nats[mine].to(log_p)) * BITS_PER_NAT).sum()
+        nll, ig = (self.ranks.sum(sums) / len(validation)).tolist()
+        return nll, ig
+
+    def _finish_epoch(self, lr: float, rate: float, started: float) -> None:
+        validation_nll, validation_ig = self.validate()
+        if not math.isfinite(validation_nll):
+            raise NonFiniteLoss(f"validation NLL is {validation_nll} after epoch {self.epoch}; {self._last_good()}")
+        finalizer = self.model.finalizer
+        row = {
+            "epoch": self.epoch,
+            "lr": lr,
+            "train_nll_nats": self.sum_nll_nats / self.images_seen,
+            "validation_nll_nats": validation_nll,
+            "validation_ig_bits_per_fixation": validation_ig,
+            "bias_entropy_nats": float(self.bias_map().entropy_nats()),
+            "center_bias_weight": float(finalizer.center_bias_weight.detach()),
+            "sigma_px": float(finalizer.gauss.sigma.detach()),
+            "images_per_s": rate,
+            "seconds": time.perf_counter() - started,
+        }
+        self.history.append(row)
+        self.sum_nll_nats, self.images_seen = 0.0, 0
+        if self.ranks.is_first:
+            log.info(
+                "epoch %d/%d: train %.4f nats, validation %.4f nats, IG %.4f bit/fixation, bias entropy %.4f nats, "
+                "centre-bias weight %.3f, sigma %.2f px, %.0f images/s",
+                self.epoch, self.config.trainer.epochs, row["train_nll_nats"], validation_nll, validation_ig,
+                row["bias_entropy_nats"], row["center_bias_weight"], row["sigma_px"], rate,
+            )
+            # the checkpoint comes first: tables are derived from it, so that a kill in between loses nothing
+            self._save(self.folder.last)
+            if self.epoch % self.config.trainer.checkpoint_every == 0:
+                self._save(self.folder.numbered(self.epoch))
+            self._write_tables()
+
+    def _write_tables(self) -> None:
+        files.write_csv(self.folder.metrics, self.history)
+        files.write_csv(self.folder.steps, self.steps)
+
+    def _save(self, path: Path) -> None:
+        if self.ranks.is_first:
+            checkpoint.write(path, {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": self.scheduler.state_dict(),
+                "random_state": checkpoint.random_state(),
+                "epoch": self.epoch,
+                "step": self.step,
+                "sums": [self.sum_nll_nats, self.images_seen],
+                "history": self.history,
+                "steps": self.steps,
+                "config": plain(self.config),
+                "fingerprints": self.fingerprints,
+            })
+
+    def _resume(self) -> None:
+        path = self.folder.last
+        if not self.ranks.gather(path.is_file())[0]:
+            return
+        state = checkpoint.read(path)
+        changed = [k for k, v in self.fingerprints.items() if state["fingerprints"].get(k, v) != v]
+        if changed:
+            raise DataError(f"{path} was trained on other contents than are there now: {', '.join(changed)} changed")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        checkpoint.restore_random_state(state["random_state"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.sum_nll_nats, self.images_seen = state["sums"]
+        self.history, self.steps = state["history"], state["steps"]
+        log.info("resumed from %s: epoch %d, step %d", path, self.epoch + 1, self.step)
+        if self.ranks.is_first and self.history:
+            self._write_tables()
+
+    def _stop_on_non_finite(self, number: int, mine: list[int], own: Tensor) -> None:
+        # every rank has seen the same sum, so every rank comes here
+        names = [self.training.names[i] for i, value in zip(mine, own.tolist()) if not math.isfinite(value)]
+        names = sorted(name for rank in self.ranks.gather(names) for name in rank)
+        where = f"images {', '.join(names)}" if names else "the bias map's entropy"
+        raise NonFiniteLoss(
+            f"the loss is not finite in epoch {self.epoch + 1}, batch {number + 1} (step {self.step}): {where}; "
+            + self._last_good()
+        )
+
+    def _last_good(self) -> str:
+        path = self.folder.last
+        return f"the last good state is in {path}" if path.is_file() else "there is no earlier checkpoint"
+
+
+def _gradient(parameter: torch.nn.Parameter) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad

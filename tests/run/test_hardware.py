@@ -1,0 +1,100 @@
+"""Devices, precision and threads: from `hardware` and what the machine has, with an error that says what is there."""
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from entreg.config import Hardware
+from entreg.errors import SettingError
+from entreg.run.hardware import convolution_of, devices_of, precision_of, threads_of
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """gpus(n): a machine on which PyTorch sees so many; SLURM granted none."""
+    for name in ("SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+
+    def seen(count: int) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    return seen
+
+
+@pytest.mark.parametrize("visible, expected", [(0, ("cpu", 1)), (1, ("cuda", 1)), (3, ("cuda", 3))])
+def test_auto_takes_all_visible_gpus_or_the_cpu(gpus, visible, expected):
+    gpus(visible)
+    assert devices_of(Hardware(name="auto")) == expected
+
+
+def test_the_cpu_can_be_asked_for_where_there_are_gpus(gpus):
+    gpus(2)
+    assert devices_of(Hardware(name="cpu4", kind="cpu", devices=4)) == ("cpu", 4)
+
+
+def test_too_few_gpus_are_an_error_that_says_what_is_there(gpus):
+    gpus(1)
+    with pytest.raises(SettingError, match=r"hardware=gpu4 needs 4 GPU\(s\), PyTorch .* sees 1\.\n.*hardware=auto"):
+        devices_of(Hardware(name="gpu4", kind="cuda", devices=4))
+
+
+def test_granted_gpus_that_pytorch_does_not_see_are_an_error_under_auto_alone(gpus, monkeypatch):
+    gpus(0)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    with pytest.raises(SettingError, match="hardware=auto: SLURM granted GPUs 0,1,2,3 to this job, but PyTorch"):
+        devices_of(Hardware(name="auto"))
+    assert devices_of(Hardware(name="cpu4", kind="cpu", devices=4)) == ("cpu", 4)
+
+
+def test_cores_are_shared_between_the_ranks(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert [threads_of(Hardware(), ranks) for ranks in (1, 3, 16)] == [8, 2, 1]
+    assert threads_of(Hardware(threads=5), 4) == 5
+
+
+def test_precision_is_what_was_asked_for():
+    assert precision_of(Hardware(precision="float16"), "cuda") is torch.float16
+
+
+@pytest.mark.parametrize("capability, expected", [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)])
+def test_auto_is_bfloat16_where_the_gpu_computes_it(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert precision_of(Hardware(precision="auto"), "cuda") is expected
+
+
+@pytest.mark.parametrize("flags, expected", [
+    ("fpu avx2 avx512f", torch.float32), ("avx2 avx512_bf16", torch.bfloat16), ("avx512f amx_bf16", torch.bfloat16),
+])
+def test_auto_is_bfloat16_where_the_cpu_computes_it(monkeypatch, flags, expected):
+    monkeypatch.setattr(Path, "is_file", lambda self: True)
+    monkeypatch.setattr(Path, "read_text", lambda self: f"model name: x\nflags: {flags}\n")
+    assert precision_of(Hardware(precision="auto"), "cpu") is expected
+
+
+@pytest.mark.parametrize("asked, kind, precision, stored, available, expected", [
+    ("auto", "cpu", "float32", "float16", True, "winograd"),
+    ("auto", "cpu", "float32", "bfloat16", True, "winograd"),
+    # its error would be seen
+    ("auto", "cpu", "float32", "float32", True, "direct"),
+    ("auto", "cpu", "float32", "float16", False, "direct"),
+    ("auto", "cpu", "bfloat16", "float16", True, "direct"),
+    ("auto", "cuda", "float32", "float16", True, "direct"),
+    ("direct", "cpu", "float32", "float16", True, "direct"),
+    ("winograd", "cpu", "float32", "float32", True, "winograd"),
+    ("winograd", "cuda", "float32", "float16", True, SettingError),
+    ("winograd", "cpu", "bfloat16", "float16", True, SettingError),
+    ("winograd", "cpu", "float32", "float16", False, SettingError),
+])
+def test_winograd_where_it_can_be_used_and_half_precision_hides_its_error(
+    monkeypatch, asked, kind, precision, stored, available, expected
+):
+    monkeypatch.setattr(torch, "_nnpack_available", lambda: available)
+    arguments = Hardware(convolution=asked), kind, getattr(torch, precision), getattr(torch, stored)
+    if expected is SettingError:
+        with pytest.raises(SettingError, match="hardware.convolution=winograd needs"):
+            convolution_of(*arguments)
+    else:
+        assert convolution_of(*arguments) == expected

@@ -1,0 +1,181 @@
+"""Sweeps: what is refused before anything starts, what goes on after a failure, and what the same command resumes."""
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+import torch
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from entreg.config import register
+from entreg.data.sources import sources
+from entreg.run import jobs
+from entreg.run.folder import SweepFolder
+from entreg.run.launch import new_study
+from entreg.run.provenance import code_version
+from tests.conftest import ROOT, SMALL
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # see jobs.summary
+
+WORDS = (*SMALL, "trainer.epochs=2", "hardware=cpu")
+
+
+@pytest.fixture
+def start(monkeypatch, tmp_path):
+    """start(*words): what the callback does before the first job of `python train.py -m *words` is started."""
+    register(sources())
+    OmegaConf.register_new_resolver("new_study", new_study, replace=True)
+    monkeypatch.setattr(jobs, "_started", [])
+
+    def callback(*words: str) -> list[jobs.Sweep]:
+        overrides = [f"hydra.sweep.dir={tmp_path}", *words]
+        config = GlobalHydra.instance().hydra.compose_config("config", overrides, RunMode.MULTIRUN)
+        jobs.Preflight().on_multirun_start(config)
+        return jobs._started
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield callback
+
+
+@pytest.fixture
+def refused(start, capsys):
+    """refused(*words): the message with which such a sweep is refused."""
+
+    def message(*words: str) -> str:
+        with pytest.raises(SystemExit) as caught:
+            start(*words)
+        assert caught.value.code == 2 and not jobs._started
+        return capsys.readouterr().err
+
+    return message
+
+
+@pytest.fixture(scope="module")
+def failed_once(command, tmp_path_factory):
+    """A sweep of two runs, the first of which fails in its second epoch; and the same command once more."""
+    folder = tmp_path_factory.mktemp("failed")
+    tasks = "task._target_=tests.run.broken.fail_once,entreg.train.trainer.train"
+    words = ("-m", *WORDS, tasks, "study=twice")
+    first = command(*words, folder=folder)
+    finished = (folder / "multirun/twice/1/checkpoints/final.pt").stat().st_mtime_ns
+    return folder / "multirun/twice", first, command(*words, folder=folder), finished
+
+
+def rows(output: str) -> list[str]:
+    """The lines of the table at the end of a sweep."""
+    return output[output.index("run  overrides"):].splitlines()
+
+
+def test_a_failing_run_does_not_stop_the_others_and_the_exit_code_tells(failed_once):
+    folder, first, _, _ = failed_once
+    assert first.returncode == 1
+    table = rows(first.stdout)
+    assert re.match(r"0 +task\S+fail_once +failed: ValueError: this rank broke +multirun/twice/0$", table[1])
+    assert re.match(r"1 +task\S+train +finished +-?\d\.\d{4} +multirun/twice/1$", table[2])
+    assert table[3] == "evaluate with: python train.py task=evaluate 'runs=multirun/twice'"
+    assert "rank 0 failed:\nTraceback" in first.stderr and f"(run {folder}/0, log {folder}/0/train.log)" in first.stderr
+
+
+def test_the_same_command_resumes_what_is_unfinished_and_repeats_nothing(failed_once):
+    folder, _, second, finished = failed_once
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "resumed from" in (folder / "0/train.log").read_text()
+    assert (folder / "1/checkpoints/final.pt").stat().st_mtime_ns == finished
+    assert not (folder / "0/failure.txt").exists()
+    assert [line.split()[0] for line in rows(second.stdout)[1:3] if " finished " in line] == ["0", "1"]
+    weights = [torch.load(folder / f"{run}/checkpoints/final.pt", weights_only=True)["model"] for run in (0, 1)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_folder_with_another_config_is_refused_and_the_keys_are_listed(failed_once, refused, store):
+    folder = failed_once[0]
+    same = (*WORDS, "task._target_=tests.run.broken.fail_once,entreg.train.trainer.train", f"hydra.sweep.dir={folder}")
+    message = refused(*same, "optim.lr=0.1", "seed=3", "hardware.partition=gpu")
+    assert f"{folder}/0 holds a run of another config; these settings differ: optim.lr, seed.\n" in message
+    assert message.startswith("job 0 (")
+
+
+def test_what_is_free_to_change_is_not_refused(failed_once, start):
+    folder = failed_once[0]
+    tasks = "task._target_=tests.run.broken.fail_once,entreg.train.trainer.train"
+    started, = start(*WORDS, tasks, f"hydra.sweep.dir={folder}", "hardware.partition=gpu", "paths.store=elsewhere")
+    assert started.folder.path == folder and len(started.jobs) == 2
+
+
+def test_every_job_is_checked_before_the_first_is_started(refused):
+    message = refused("loss.lambda_entropy=1,-1", "ood.sigma_px=0")
+    assert "job 0" in message and "ood.sigma_px=0.0 is out of range" in message
+    message = refused("loss.lambda_entropy=1,-1")
+    assert message.startswith("job 1 (loss.lambda_entropy=-1): loss.lambda_entropy=-1.0 is out of range")
+    assert "at least 0" in message
+
+
+def test_a_launcher_without_m_is_refused_with_the_right_command(command, tmp_path):
+    done = command("loss=nll_entropy", "hydra/launcher=submitit_slurm", folder=tmp_path)
+    assert done.returncode == 2
+    assert "python train.py -m loss=nll_entropy hydra/launcher=submitit_slurm" in done.stderr
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_without_slurm_one_line_says_what_else_there_is(refused, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    message = refused("loss=nll,nll_entropy", "hydra/launcher=submitit_slurm")
+    assert message.startswith("there is no SLURM on this machine (no sbatch).") and message.count("\n") == 1
+    assert "hydra/launcher=submitit_local" in message
+
+
+def test_hardware_cannot_be_swept_on_slurm(refused, start):
+    for swept in ("hardware=cpu,cpu4", "hardware.gpus=1,4", "experiment=osie,triage"):
+        assert "hardware cannot be swept" in refused(swept, "hydra/launcher=submitit_slurm")
+    assert len(start("hardware=cpu,cpu4")[0].jobs) == 2
+
+
+def test_jobs_do_not_inherit_the_allocation_they_are_submitted_from(start, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(jobs.os, "environ", {"SLURM_JOB_ID": "1", "SLURM_CONF": "conf", "HOME": "home"})
+    start("loss=nll,nll_entropy", "hydra/launcher=submitit_slurm", "hardware.cpus=7")
+    assert jobs.os.environ == {"SLURM_CONF": "conf", "HOME": "home", "SRUN_CPUS_PER_TASK": "7"}
+
+
+def test_what_sbatch_is_asked_can_be_typed(start):
+    """The examples in conf/hydra/launcher/submitit_slurm.yaml."""
+    config = GlobalHydra.instance().hydra.compose_config("config", [
+        "hydra/launcher=submitit_slurm", "hardware.partition=gpu", "hardware.account=lab", "hardware.constraint=a100",
+        "hardware.gpus=null", "hydra.launcher.gres=gpu:a100:4", "hydra.launcher.qos=high",
+        "hydra.launcher.setup=[module load cuda, source venv/bin/activate]",
+        "+hydra.launcher.additional_parameters.reservation=course",
+    ], RunMode.MULTIRUN)
+    launcher = config.hydra.launcher
+    assert (launcher.partition, launcher.account, launcher.constraint) == ("gpu", "lab", "a100")
+    assert (launcher.gpus_per_node, launcher.gres, launcher.qos) == (None, "gpu:a100:4", "high")
+    assert list(launcher.setup) == ["module load cuda", "source venv/bin/activate"]
+    assert launcher.additional_parameters == {"reservation": "course"}
+    assert launcher.max_num_timeout > 0 and launcher.signal_delay_s >= 60
+
+
+@pytest.mark.slow
+def test_jobs_as_processes_of_this_machine(command, tmp_path):
+    done = command("-m", *WORDS, "trainer.epochs=1", "hydra/launcher=submitit_local", "study=local", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.match(r"0 +finished +-?\d\.\d{4} +multirun/local/0$", rows(done.stdout)[1])
+    assert "the code changed" not in (tmp_path / "multirun/local/0/train.log").read_text()
+
+
+def test_a_job_is_told_that_the_code_moved_since_its_submission(tmp_path, caplog, monkeypatch):
+    sweep = SweepFolder(tmp_path)
+    sweep.submitted_code.parent.mkdir()
+    sweep.submitted_code.write_text(code_version() + "\n")
+    jobs._warn_of_other_code(sweep)
+    assert not caplog.records
+    monkeypatch.setattr(jobs, "code_version", lambda: "commit 123")
+    jobs._warn_of_other_code(sweep)
+    assert "now commit 123" in caplog.text
+
+
+def test_sweeps_of_one_second_have_folders_of_their_own(start):
+    names = {new_study() for _ in range(3)}
+    assert len(names) == 3 and len({name.rsplit("-", 1)[0] for name in names}) <= 2

@@ -1,0 +1,186 @@
+"""Several ranks: the same numbers as one, one clear error, and runs that go on where they were interrupted.
+
+Ranks are processes that import everything anew, seconds each: a launch serves as many assertions as it can.
+"""
+from __future__ import annotations
+
+import csv
+import functools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from entreg.config import register
+from entreg.data.sources import sources
+from entreg.errors import NonFiniteLoss
+from entreg.ranks import Ranks
+from entreg.run.folder import RunFolder
+from entreg.run.launch import RankFailed, StopRequest, launch, new_study
+from entreg.settings import resolved
+from tests.conftest import ROOT, SMALL
+from tests.run import broken
+
+# an epoch has 3 steps, of 6, 6 and 3 images; with 3 uniform images, too, some slices are empty on 4 ranks. At this size an
+# image has 32 cells, which fill vector registers: PyTorch rounds what is left over otherwise, and so by the batch
+SIDES = [f"{role}.{side}_side_px={px}" for role in ("data", "ood") for side, px in (("long", 256), ("short", 128))]
+WORDS = (*SMALL, *SIDES, "uniform.images=3", "trainer.epochs=2", "loss=nll_entropy", "loss.every=1", "hardware.kind=cpu")
+AGGREGATIONS = {name: {"aggregation": name} for name in ("mean_entropy", "entropy_of_mean")}
+TIMING = ("images_per_s", "seconds")
+
+
+@pytest.fixture(scope="module")
+def config_for(store):
+    """config_for(devices, aggregation): the config of a run here."""
+    register(sources())
+    OmegaConf.register_new_resolver("new_study", new_study, replace=True)
+
+    def composed(devices: int, aggregation: str = "mean_entropy"):
+        words = [*WORDS, f"paths.store={store}", f"hardware.devices={devices}", f"loss.aggregation={aggregation}"]
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return resolved(compose("config", words))
+
+    return composed
+
+
+@pytest.fixture(scope="module")
+def runs(command, config_for, tmp_path_factory):
+    """{ranks: folder}, each with a run for either aggregation."""
+    folders = {1: tmp_path_factory.mktemp("ranks1")}
+    words = (*WORDS, "hardware.devices=1", f"loss.aggregation={','.join(AGGREGATIONS)}", f"hydra.sweep.dir={folders[1]}")
+    done = command("-m", *words, "hydra.sweep.subdir=${loss.aggregation}", folder=folders[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    for devices in (2, 4):
+        folders[devices] = tmp_path_factory.mktemp(f"ranks{devices}")
+        launch(functools.partial(broken.several, AGGREGATIONS), config_for(devices), RunFolder(folders[devices]))
+    return folders
+
+
+def steps(run: Path) -> np.ndarray:
+    """(steps, 2) NLL and entropy, nats."""
+    with open(run / "steps.csv") as file:
+        return np.array([[float(row["nll_nats"]), float(row["bias_entropy_nats"])] for row in csv.DictReader(file)])
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    with open(run / "metrics.csv") as file:
+        return [{k: v for k, v in row.items() if k not in TIMING} for row in csv.DictReader(file)]
+
+
+def saved(run: Path, name: str = "last") -> dict:
+    return torch.load(run / f"checkpoints/{name}.pt", weights_only=True)
+
+
+def parameters(run: Path) -> dict[str, torch.Tensor]:
+    return saved(run, "final")["model"]
+
+
+def assert_same_to_the_bit(run: Path, undisturbed: Path) -> None:
+    expected = parameters(undisturbed)
+    assert all(torch.equal(value, expected[name]) for name, value in parameters(run).items())
+    assert history(run) == history(undisturbed)
+    assert (run / "steps.csv").read_text() == (undisturbed / "steps.csv").read_text()
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+@pytest.mark.parametrize("devices", [2, 4])
+def test_numbers_do_not_depend_on_how_many_ranks_compute_them(runs, devices, aggregation):
+    one, several = runs[1] / aggregation, runs[devices] / aggregation
+    assert steps(one).shape == (6, 2)
+    assert steps(several) == pytest.approx(steps(one), rel=1e-6)
+    for name, expected in parameters(one).items():
+        torch.testing.assert_close(parameters(several)[name], expected, rtol=1e-5, atol=1e-5, msg=name)
+    for row, expected in zip(history(several), history(one), strict=True):
+        numbers = {k: float(v) for k, v in expected.items()}
+        assert {k: float(v) for k, v in row.items()} == pytest.approx(numbers, rel=1e-5, abs=1e-5)
+
+
+def test_both_aggregations_are_different_trainings(runs):
+    """Else the test above would compare one thing twice."""
+    assert not np.allclose(steps(runs[1] / "mean_entropy")[:, 1], steps(runs[1] / "entropy_of_mean")[:, 1], rtol=1e-5)
+
+
+def test_every_item_is_one_ranks_and_shares_may_be_empty():
+    shares = [Ranks(rank, 4).mine(range(6)) for rank in range(4)]
+    assert [list(share) for share in shares] == [[0, 4], [1, 5], [2], [3]]
+    assert [list(Ranks(rank, 4).mine(range(2))) for rank in range(4)] == [[0], [1], [], []]
+
+
+def test_a_killed_and_a_warned_run_end_as_if_nothing_had_happened(runs, config_for, tmp_path):
+    """Killed in the second epoch without a word, which loses that epoch; or warned by USR2, of which one rank hears."""
+    killed, warned = tmp_path / "mean_entropy", tmp_path / "entropy_of_mean"
+    kill = functools.partial(broken.at_step, 4, 0, functools.partial(broken.signal_itself, signal.SIGKILL))
+    warn = functools.partial(broken.at_step, 4, 1, functools.partial(broken.signal_itself, signal.SIGUSR2))
+    for folder in (killed, warned):
+        folder.mkdir()
+
+    with pytest.raises(RankFailed, match=r"rank 0 ended .*SIGKILL"):
+        launch(kill, config_for(2, "mean_entropy"), RunFolder(killed))
+    assert saved(killed)["step"] == 3
+    assert launch(warn, config_for(2, "entropy_of_mean"), RunFolder(warned)) is None
+    assert saved(warned)["step"] == 5  # the step in which the signal came is still done
+
+    launch(functools.partial(broken.several, AGGREGATIONS), config_for(2), RunFolder(tmp_path))
+    assert_same_to_the_bit(killed, runs[2] / "mean_entropy")
+    assert_same_to_the_bit(warned, runs[2] / "entropy_of_mean")
+
+
+def test_ranks_agree_to_stop_on_a_loss_that_is_not_finite(runs, config_for, tmp_path):
+    with pytest.raises(NonFiniteLoss) as caught:
+        launch(functools.partial(broken.at_step, 4, 1, broken.spoil_parameters), config_for(2), RunFolder(tmp_path))
+    message = str(caught.value)
+    assert re.match(r"the loss is not finite in epoch 2, batch 2 \(step 4\): images \d{4}\.png", message)
+    assert message.endswith(f"the last good state is in {tmp_path / 'checkpoints/last.pt'}")
+    last = saved(tmp_path)
+    assert last["step"] == 3 and all(value.isfinite().all() for value in last["model"].values())
+
+
+def test_a_failing_rank_ends_the_run_with_its_number_and_traceback(command, tmp_path):
+    started = time.monotonic()
+    done = command(
+        *WORDS, "hardware.devices=2", "task._target_=tests.run.broken.fail_on_last_rank", "hydra.run.dir=run",
+        folder=tmp_path,
+    )
+    assert done.returncode == 1
+    assert "rank 1 failed:\nTraceback" in done.stderr and "ValueError: this rank broke" in done.stderr
+    assert str(tmp_path / "run/train.log") in done.stderr
+    assert "ChildFailedError" not in done.stderr
+    assert "ValueError: this rank broke" in (tmp_path / "run/train.log").read_text()
+    assert (tmp_path / "run/failure.txt").read_text().strip().endswith("ValueError: this rank broke")
+    assert time.monotonic() - started < 60
+
+
+def test_an_outer_torchrun_gives_one_run_with_the_same_numbers(runs, store, tmp_path):
+    done = subprocess.run(
+        (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+         str(ROOT / "train.py"), *WORDS, f"paths.store={store}"),
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run, = (tmp_path / "outputs").iterdir()
+    assert steps(run) == pytest.approx(steps(runs[1] / "mean_entropy"), rel=1e-6)
+    epochs = [line for line in (run / "train.log").read_text().splitlines() if "epoch 2/2" in line]
+    assert len(epochs) == 1 and done.stdout.count("epoch 2/2") == 1
+
+
+def test_a_stop_request_sets_a_flag_and_gives_the_handler_back():
+    heard = []
+    before = signal.signal(signal.SIGUSR2, lambda *_: heard.append("outer"))
+    try:
+        stop = StopRequest()
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert stop.received and not heard
+        stop.restore()(signal.SIGUSR2, None)
+        assert heard == ["outer"]
+    finally:
+        signal.signal(signal.SIGUSR2, before)

@@ -1,0 +1,60 @@
+"""Products an image: what they compute, and gradients that nearly cancel."""
+import pytest
+import torch
+
+from benchmarks.golden import relative
+from entreg.config import Hardware
+from entreg.errors import SettingError
+from entreg.numerics import copies, normalised, project
+from entreg.run.hardware import precision_of
+
+
+def test_gradients_are_summed_over_images_in_float64():
+    x = torch.ones(1, 2, dtype=torch.float64, requires_grad=True)
+    batch = torch.zeros(3, 5)
+    found = copies(x, batch)
+    assert found.shape == (3, 1, 2) and found.dtype == torch.float32
+    # in float32 1e8 + 1 is 1e8, and 0 would be left
+    upstream = torch.tensor([1e8, 1.0, -1e8]).view(3, 1, 1).expand(3, 1, 2)
+    found.backward(upstream)
+    assert x.grad.tolist() == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_gradients_of_a_low_precision_product_are_float32s(precision):
+    """Large sums included: 768 cells of 100 times 1000 are past float16's range."""
+    try:
+        precision_of(Hardware(precision=str(precision).removeprefix("torch.")), "cpu")
+    except SettingError as error:
+        pytest.skip(str(error))
+    features = torch.full((2, 768, 3), 100.0, dtype=precision)
+    matrix = torch.ones(4, 3, requires_grad=True)
+    found = project(features, matrix, precision)
+    assert found.dtype == torch.float32 and torch.equal(found, torch.full((2, 768, 4), 300.0))
+    found.backward(torch.full((2, 768, 4), 1000.0))
+    assert torch.equal(matrix.grad, torch.full((4, 3), 2 * 768 * 1e5))
+
+
+def test_normalised_features_have_mean_0_and_variance_1():
+    features = torch.randn(3, 20, 8) * 5 + 7
+    weights = torch.rand(20)
+    weights /= weights.sum()
+    for w in (None, weights):
+        found = normalised(features, w).double()
+        share = torch.full((20,), 1 / 20) if w is None else w
+        mean = (share[:, None] * found).sum((1, 2)) / 8
+        variance = (share[:, None] * found.square()).sum((1, 2)) / 8 - mean.square()
+        torch.testing.assert_close(mean, torch.zeros(3, dtype=torch.float64), atol=1e-5, rtol=0)
+        torch.testing.assert_close(variance, torch.ones(3, dtype=torch.float64), atol=1e-5, rtol=0)
+
+
+def test_gradients_of_a_normalisation_that_nearly_cancel():
+    """A shift of the features changes nothing, so a constant gradient has to vanish beside one a thousand times smaller."""
+    generator = torch.Generator().manual_seed(0)
+    features = 3 * torch.randn(2, 768, 128, generator=generator) + 1
+    upstream = 1 + 1e-3 * torch.randn(2, 768, 128, generator=generator)
+    exact, found = features.double().requires_grad_(), features.clone().requires_grad_()
+    centred = exact - exact.mean((1, 2), keepdim=True)
+    (centred / centred.square().mean((1, 2), keepdim=True).sqrt()).backward(upstream.double())
+    normalised(found, None).backward(upstream)
+    assert relative(found.grad, exact.grad) < 1.5e-4  # float32 itself rounds 1 by 6e-8, 6e-5 of what is left

@@ -1,0 +1,82 @@
+"""What a setting declares, and everything that is derived from it: ranges, resuming, help."""
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+
+import pytest
+
+from entreg.config import Config, Loss
+from entreg.data.sources import sources
+from entreg.data.sources.folder import Settings as Folder
+from entreg.errors import SettingError
+from entreg.settings import CHANGES, check, differing, resolved, setting, settings_of
+
+
+def declared(schema, prefix=""):
+    """(key, metadata) of every leaf that a schema has, declared with `setting` or not."""
+    hints = typing.get_type_hints(schema)
+    for item in dataclasses.fields(schema):
+        kinds = [kind for kind in (hints[item.name], *typing.get_args(hints[item.name])) if dataclasses.is_dataclass(kind)]
+        if kinds and "meaning" not in item.metadata:
+            yield from declared(kinds[0], f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, item.metadata
+
+
+@pytest.mark.parametrize("schema", [Config, *sources().values()], ids=lambda schema: f"{schema.__module__}")
+def test_every_setting_says_what_it_means_and_what_it_changes(schema):
+    for key, metadata in declared(schema):
+        assert metadata.get("changes") in CHANGES and metadata.get("meaning"), f"{key} is not declared with `setting`"
+
+
+def test_a_setting_without_the_word_is_refused():
+    with pytest.raises(TypeError, match="changes"):
+        setting(1, "no word")
+    with pytest.raises(ValueError, match="is_great"):
+        setting(1, "a limit that is not known", changes="result", is_great=True)
+    with pytest.raises(ValueError, match="nothing"):
+        setting(1, "a word that is not known", changes="nothing")
+
+
+def test_what_the_settings_change():
+    """The ones that the study rests on."""
+    words = {one.key: one.changes for one in settings_of(Config(data=Folder(), ood=Folder(), loss=Loss(name="nll")))}
+    expected = {
+        "loss.lambda_entropy": "result", "data.fold": "result", "data.drop_first": "result", "prior.kde_bandwidth": "result",
+        "hardware.precision": "result", "seed": "replicate", "hardware.devices": "replicate", "hardware.threads": "replicate",
+        "hardware.kind": "replicate", "evaluation.seed": "judgement", "ood.limit": "judgement", "ood.drop_first": "judgement",
+        "data.sigma_px": "judgement", "data.root": "place", "study": "place", "hardware.gpus": "machine",
+    }
+    assert {key: words[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("change, refused", [
+    ("optim.lr=0.1", ["optim.lr"]), ("seed=3", ["seed"]), ("hardware.threads=7", ["hardware.threads"]),
+    ("ood.limit=3", []), ("evaluation.seed=3", []), ("paths.store=elsewhere", []), ("hardware.partition=gpu", []),
+    ("data=synthetic_ood", ["data.bias_x", "data.bias_y", "data.folds", "data.images", "data.name", "data.seed"]),
+])
+def test_what_makes_another_run_follows_from_the_words(composed, change, refused):
+    saved = dataclasses.asdict(resolved(composed("seed=0")))
+    assert differing(saved, resolved(composed(change))) == refused
+
+
+def test_a_setting_that_a_saved_config_lacks_has_its_default(composed):
+    config = resolved(composed())
+    saved = dataclasses.asdict(config)
+    del saved["loss"]["aggregation"], saved["uniform"]
+    assert differing(saved, config) == []
+    assert differing(saved, resolved(composed("loss.aggregation=entropy_of_mean", "uniform.images=3"))) == [
+        "loss.aggregation", "uniform.images",
+    ]
+
+
+@pytest.mark.parametrize("typed, key, why", [
+    ("data.fold=7", "data.fold", "folds is 5"), ("data.short_side_px=999", "data.short_side_px", "at most long_side_px=384"),
+    ("ood.bias_share=0.9", "ood.bias_share", "with object_share=0.55 at most 1"),
+    ("uniform.levels=[]", "uniform.levels", "give intensities"), ("optim.lr_final=1", "optim.lr_final", "at most lr="),
+])
+def test_rules_that_tie_settings_together_are_named_in_full(composed, typed, key, why):
+    with pytest.raises(SettingError, match=rf"^{re.escape(key)}=.* is out of range: {re.escape(why)}"):
+        check(composed(typed))
