@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 ready = $(VENV)/.ready
+linters = $(VENV)/.linters
 python = $(VENV)/bin/python
+lowest = .venv-lowest
 
-.PHONY: help train test eval test-slow test-slurm bench bench-beyond-memory bench-study clean-store
+.PHONY: help train test eval lint test-slow test-slurm test-lowest bench bench-beyond-memory bench-study clean-store
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-20s%s\n", $$1, $$2}'
@@ -18,11 +20,20 @@ test: $(ready)   ## the tests (under 5 minutes on two cores)
 eval: $(ready)   ## judges the newest sweep
 	$(python) train.py task=evaluate
 
+lint: $(linters) ## ruff and mypy
+	$(python) -m ruff check
+	$(python) -m mypy
+
 test-slow: $(ready) ## the tests that take minutes
 	$(python) -m pytest -m 'slow and not slurm'
 
 test-slurm: $(ready) ## the tests on a real single-node SLURM (root; Debian: slurmctld slurmd slurm-client munge)
 	$(python) -m pytest -m slurm -n 0
+
+test-lowest: pyproject.toml tests/lowest.txt ## the tests with the lowest versions of all packages (Python 3.10 or 3.11)
+	test -x $(lowest)/bin/python || $(PYTHON) -m venv $(lowest)
+	$(lowest)/bin/python -m pip install -q --disable-pip-version-check -e '.[test]' -c tests/lowest.txt
+	$(lowest)/bin/python -m pytest
 
 bench: $(ready)  ## measures speed and exactness side by side, writes bench/bench.json and growth.png
 	$(python) -m benchmarks
@@ -40,3 +51,7 @@ $(ready): pyproject.toml
 	test -x $(python) || $(PYTHON) -m venv $(VENV)
 	$(python) -m pip install -q --disable-pip-version-check -e '.[test]'
 	touch $(ready)
+
+$(linters): $(ready)
+	$(python) -m pip install -q --disable-pip-version-check -e '.[lint]'
+	touch $(linters)

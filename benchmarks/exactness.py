@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.generated import CPU, FIXATIONS, LANDSCAPE, Pictures, gazes, recipe
-from benchmarks.golden import relative
+from benchmarks.golden import gradient, relative
 from benchmarks.plain import PlainStep
 from entreg.features.recipe import Recipe
 from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.log_density import LogDensity
 from entreg.train.losses import fixation_weights, nll_nats
 
 
@@ -25,7 +26,7 @@ class Inputs:
         bias = -2 * (rows.square() + columns.square())
         self.center_bias = (bias - bias.logsumexp((0, 1))).expand(len(self.rgb), -1, -1)
         points = [gazes(LANDSCAPE, FIXATIONS, i) for i in range(len(self.rgb))]
-        self.fixations = [tuple(torch.from_numpy(axis).long() for axis in point) for point in points]
+        self.fixations = [(torch.from_numpy(y).long(), torch.from_numpy(x).long()) for y, x in points]
 
 
 def against_plain(inputs: Inputs, plain: PlainStep) -> dict[str, float]:
@@ -38,7 +39,9 @@ def against_plain(inputs: Inputs, plain: PlainStep) -> dict[str, float]:
     expected = plain.gradients(inputs.images, inputs.center_bias, inputs.fixations)
     return {
         "log_density_max_abs_diff_nats": float((density.full().detach() - expected).abs().max()),
-        "gradient_max_rel_diff": max(relative(p.grad, plain.parameters[n].grad) for n, p in model.named_parameters()),
+        "gradient_max_rel_diff": max(
+            relative(gradient(p), gradient(plain.parameters[n])) for n, p in model.named_parameters()
+        ),
     }
 
 
@@ -46,8 +49,8 @@ def of_the_stored_precision(inputs: Inputs) -> dict[str, float]:
     """IG (bit/fixation) that a float16 store changes: one trained model, judged from float32 and from float16 rows.
 
     The float16 rows are a store's, from the backbone's fastest algorithm, the float32 ones from the direct one. Half of
-    the images are trained on, the other half is judged. The mean of each image's absolute change: changes do not cancel,
-    and a prior is subtracted from both and falls out.
+    the images are trained on, the other half is judged. The mean of each image's absolute change: changes do not
+    cancel, and a prior is subtracted from both and falls out.
     """
     made_by = recipe(torch.float32)
     exact, stored = _rows(made_by, inputs), _rows(recipe(), inputs).float()
@@ -68,15 +71,17 @@ def _rows(made_by: Recipe, inputs: Inputs) -> Tensor:
     return torch.stack([made_by.row(image, CPU) for image in inputs.rgb])
 
 
-def _density(model, made_by, features: Tensor, inputs: Inputs, part: slice = slice(None)):
+def _density(
+    model: DeepGaze3, made_by: Recipe, features: Tensor, inputs: Inputs, part: slice = slice(None)
+) -> LogDensity:
     grid = made_by.grid(LANDSCAPE)
     small = inputs.center_bias[part][:, grid.rows.center_bias[:, None], grid.columns.center_bias]
     return model(features[part], small, grid)
 
 
-def _nll(density, inputs: Inputs, part: slice = slice(None)) -> Tensor:
+def _nll(density: LogDensity, inputs: Inputs, part: slice = slice(None)) -> Tensor:
     fixations = inputs.fixations[part]
     counts = torch.tensor([float(len(y)) for y, _ in fixations])
     image = torch.from_numpy(np.repeat(np.arange(len(fixations)), counts.int().numpy()))
-    y, x = (torch.cat(axis) for axis in zip(*fixations))
+    y, x = (torch.cat(axis) for axis in zip(*fixations, strict=True))
     return nll_nats(density, image, y, x, fixation_weights(counts, "images"))

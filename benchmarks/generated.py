@@ -51,7 +51,7 @@ def picture(path: Path, size: tuple[int, int], seed: int) -> Path:
     height, width = size
     clouds = Image.fromarray(random.integers(0, 256, (height // 64, width // 64, 3), dtype=np.uint8))
     grain = random.integers(-12, 13, (height, width, 1), dtype=np.int16)
-    pixels = np.asarray(clouds.resize((width, height), Image.BICUBIC)) + grain
+    pixels = np.asarray(clouds.resize((width, height), Image.Resampling.BICUBIC)) + grain
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, quality=90)
     return path
 
@@ -75,7 +75,7 @@ def data_set(root: Path, images: int, seed: int) -> None:
             size = LANDSCAPE if i % 9 < 7 else PORTRAIT
             picture(root / f"stimuli/{i:04d}.jpg", size, seed + i)
             # order 0 is the trial's fixation mark, which the loader drops
-            for order, (y, x) in enumerate(zip(*gazes(size, FIXATIONS + 1, seed + i))):
+            for order, (y, x) in enumerate(zip(*gazes(size, FIXATIONS + 1, seed + i), strict=True)):
                 table.writerow([f"{i:04d}.jpg", "A", order, f"{x:.2f}", f"{y:.2f}"])
 
 
@@ -84,8 +84,9 @@ def backbone() -> Vgg19Taps:
     return build(Backbone(), 2, ".")
 
 
-def recipe(dtype: torch.dtype = torch.float16, hardware: Hardware = Hardware()) -> Recipe:
+def recipe(dtype: torch.dtype = torch.float16, hardware: Hardware | None = None) -> Recipe:
     """The features of that backbone with the project's default factors, as the CPU computes them."""
+    hardware = hardware or Hardware()
     precision = precision_of(hardware, "cpu")
     return Recipe(backbone(), 4, 4, dtype, precision, convolution_of(hardware, "cpu", precision, dtype))
 
@@ -95,14 +96,13 @@ class GeneratedStudy:
     """A study of landscape images whose features are random numbers: all that a Trainer reads."""
 
     config: Config
-    recipe: Recipe
     training: Part
     validation: Part
     uniform_part: UniformPart
     ranks: Ranks = Ranks()
     landscape: tuple[int, int] = LANDSCAPE
 
-    def uniform(self, _: tuple[int, int]) -> UniformPart:
+    def uniform(self, size: tuple[int, int]) -> UniformPart:
         return self.uniform_part
 
     @property
@@ -125,7 +125,8 @@ def study(folder: Path, images: int, config: Config) -> GeneratedStudy:
     listed = SimpleNamespace(names=names, sizes=[LANDSCAPE] * total)
     _write_store(folder, total, made_by)
     store = FeatureStore(folder, listed, made_by)
-    y, x = (np.concatenate(axis) for axis in zip(*(gazes(LANDSCAPE, FIXATIONS, i) for i in range(total))))
+    points = (gazes(LANDSCAPE, FIXATIONS, i) for i in range(total))
+    y, x = (np.concatenate(axis) for axis in zip(*points, strict=True))
     stimuli = tuple(Stimulus(name, Path(name), *LANDSCAPE) for name in names)
     fixations = Fixations(np.repeat(np.arange(total), FIXATIONS), x, y)
     resized = resize(DataSet("generated", stimuli, fixations, {}), Geometry("stretch", 1024, 768))
@@ -133,7 +134,7 @@ def study(folder: Path, images: int, config: Config) -> GeneratedStudy:
     shared = torch.full((192, 256), -math.log(768 * 1024))
     own, held_out = list(range(images)), list(range(images, total))
     return GeneratedStudy(
-        config, made_by, Part(resized, own, store, own, biases, CPU),
+        config, Part(resized, own, store, own, biases, CPU),
         Part(resized, held_out, store, held_out, [shared] * DISTINCT, CPU),
         UniformPart(_uniform_store(folder, made_by), LANDSCAPE, shared, CPU),
     )

@@ -4,8 +4,9 @@
 
 prints the greatest differences and exits with 1 where one is past its bound.
 
-The vectors were computed in float32: a float64 evaluation of spatial_landscape's differs from them by 1.09e-5 where the log
-density is -26. A log density may therefore differ by 1e-5 nats and, beyond that, by its own rounding, 1e-6 of its value.
+The vectors were computed in float32: a float64 evaluation of spatial_landscape's differs from them by 1.09e-5 where the
+log density is -26. A log density may therefore differ by 1e-5 nats and, beyond that, by its own rounding, 1e-6 of its
+value.
 """
 from __future__ import annotations
 
@@ -42,19 +43,22 @@ class Golden:
         return [self.tensors[f"feature_{k}"] for k in range(sum(n.startswith("feature_") for n in self.tensors))]
 
 
-def fast(golden: Golden, taps: list[torch.Tensor]):
+def fast(golden: Golden, taps: list[torch.Tensor]) -> tuple[DeepGaze3, LogDensity]:
     """The project's model with golden parameters, and its log density."""
     channels = sum(tap.shape[1] for tap in taps)
     model = DeepGaze3(channels, sigma_px=1.0, seed=0)
     model.load_state_dict(golden.parameters)
     center_bias = golden.tensors["center_bias"]
-    grid = grid_of(tuple(center_bias.shape[-2:]), tuple(tuple(t.shape[-2:]) for t in taps), *golden.factors)
+    grid = grid_of(_size(center_bias), tuple(map(_size, taps)), *golden.factors)
     small = center_bias[:, grid.rows.center_bias[:, None], grid.columns.center_bias]
     return model, model(normalised(grid.gather(taps), grid.weights()), small, grid)
 
 
 def differences(path: Path, weights: str | None = None) -> dict[str, float]:
-    """Greatest differences of the project's model from one file, absolute in nats, gradients relative to their greatest."""
+    """Greatest differences of the project's model from one file.
+
+    They are absolute, in nats; those of gradients are relative to the greatest of each parameter.
+    """
     golden = Golden(path)
     if "image" in golden.tensors:
         return _photo_differences(golden, weights)
@@ -65,7 +69,7 @@ def differences(path: Path, weights: str | None = None) -> dict[str, float]:
     nll.backward()
     density = LogDensity(density.grid.detach(), density.rows, density.columns)
     gradients = [
-        relative(parameter.grad, golden.tensors[f"grad:{name}"]) for name, parameter in model.named_parameters()
+        relative(gradient(parameter), golden.tensors[f"grad:{name}"]) for name, parameter in model.named_parameters()
     ]
     return {
         **log_density_differences(density.full(), golden.tensors["log_density"]),
@@ -76,7 +80,7 @@ def differences(path: Path, weights: str | None = None) -> dict[str, float]:
 
 
 def log_density_differences(found: torch.Tensor, expected: torch.Tensor) -> dict[str, float]:
-    """Greatest absolute difference, and what of it float32's rounding of the expectation (1e-6 of it) does not explain."""
+    """Greatest absolute difference, and how far one is beyond float32's rounding of the expectation, 1e-6 of it."""
     difference = (found - expected).abs()
     beyond = (difference - 1e-6 * expected.abs()).max().clamp_min(0)
     return {"log_density": float(difference.max()), "log_density_beyond_rounding": float(beyond)}
@@ -87,6 +91,12 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
 
 
+def gradient(parameter: torch.Tensor) -> torch.Tensor:
+    """What backward() has left in a parameter."""
+    assert parameter.grad is not None
+    return parameter.grad
+
+
 def _photo_differences(golden: Golden, weights: str | None) -> dict[str, float]:
     if weights is None:
         raise SystemExit("a photo's vectors need the backbone's weights: --weights vgg19_imagenet_features.pth")
@@ -95,16 +105,23 @@ def _photo_differences(golden: Golden, weights: str | None) -> dict[str, float]:
     with torch.no_grad():
         taps = backbone(photo)
         _, density = fast(golden, taps)
-    assert backbone.tap_sizes(tuple(photo.shape[-2:])) == tuple(tuple(t.shape[-2:]) for t in taps)
+    assert backbone.tap_sizes(_size(photo)) == tuple(map(_size, taps))
     tap_mean = max(
-        relative(tap.mean((0, 2, 3)), golden.tensors[f"tap_mean:{name}"]) for name, tap in zip(backbone.taps, taps)
+        relative(tap.mean((0, 2, 3)), golden.tensors[f"tap_mean:{name}"])
+        for name, tap in zip(backbone.taps, taps, strict=True)
     )
     return log_density_differences(density.full(), golden.tensors["log_density"]) | {"tap_mean": tap_mean}
 
 
+def _size(maps: torch.Tensor) -> tuple[int, int]:
+    return maps.shape[-2], maps.shape[-1]
+
+
 def main() -> int:
     """Holds the files that were typed against the model; 1 where one is past its bound."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.golden", description="Hold golden vectors against the model.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.golden", description="Hold golden vectors against the model."
+    )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz")
     parser.add_argument("--weights", help="VGG-19 weights, needed by vectors that start from a photo")
     arguments = parser.parse_args()

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 from matplotlib.figure import Figure
 
@@ -89,7 +88,7 @@ def _train(folder: Path, images: int, epochs: int) -> dict:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    trainer.run(SimpleNamespace(received=False))
+    trainer.run()
     done.set()
     watcher.join()
     return {"images": images, "rss_anon_gb": highest[0], "epoch_s": [row["seconds"] for row in trainer.history]}

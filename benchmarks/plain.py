@@ -1,6 +1,7 @@
 """The training step as published: backbone and full resolution for every image of every step."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 
 import torch
@@ -14,7 +15,7 @@ class PlainStep:
     """Backbone, forward, backward and Adam on a batch, float32 and contiguous unless told otherwise."""
 
     def __init__(
-        self, backbone: Vgg19Taps, parameters: dict[str, Tensor], precision: torch.dtype = torch.float32
+        self, backbone: Vgg19Taps, parameters: Mapping[str, Tensor], precision: torch.dtype = torch.float32
     ) -> None:
         self.backbone, self.precision = backbone, precision
         self.parameters = {name: p.detach().clone().requires_grad_() for name, p in parameters.items()}

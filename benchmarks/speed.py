@@ -21,9 +21,10 @@ from benchmarks.generated import (
 )
 from benchmarks.plain import PlainStep
 from entreg.config import Hardware
+from entreg.features.build import open_store
 from entreg.features.recipe import Recipe
-from entreg.features.store import in_threads, open_store
 from entreg.model.deepgaze3 import DeepGaze3
+from entreg.numerics import in_threads
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder
 from entreg.train.trainer import Trainer
@@ -58,7 +59,7 @@ class Steps:
 
     def __call__(self) -> None:
         number = self.number % self.batches
-        self.trainer._train_step(list(range(32 * number, 32 * (number + 1))), number, False)
+        self.trainer._train_step(list(range(32 * number, 32 * (number + 1))), number)
         self.number += 1
 
 

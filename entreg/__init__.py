@@ -1,14 +1,21 @@
 """entreg: does a saliency model generalise better when it is trained not to have a spatial bias of its own?
 
-Each room hands on to the next, none reaches back:
+Each room hands on to the next, and none reaches back:
 
-    conf -> data -> features -> model -> losses -> engine -> evaluate -> report
+    conf -> data -> features -> study -> train    -> report
+            prior ----^          ^      evaluate -^
+                        model ---'
 
-data      stimuli and fixations of one data set, brought to one size
-features  the frozen backbone, run once an image into a memory-mapped store
-model     DeepGaze III's readout at native resolution, its finalizer, the log density on a grid
-losses    negative log likelihood of fixations, entropy of the bias map
-engine    ranks, the training loop, checkpoints, the run folder, sweeps
-evaluate  metrics, statistics, the evaluation of a sweep
-report    tables, figures, one page
+data      stimuli and fixations of one data set, brought to one size; data/sources: where they come from
+prior     where people look before an image is seen: KDE, Gaussian, centre bias, gold standard
+features  the frozen backbone, run once for each image into a memory-mapped store
+model     DeepGaze III's readout at native resolution, its finalizer, the log density on a grid; the plain reference
+study     what a run works on: data, features and priors, ready to be read in batches
+train     the training loop, its losses, schedule and pictures
+evaluate  scores, uncertainty, what a difference is made of, results.json
+report    tables, panels and one page: they print what they are given and decide nothing
+
+Below everything: run (how a job is run, wherever it runs: folder, launch, hardware, checkpoint, jobs), ranks (what a
+process is among others), numerics, files, config, settings, errors. Train and evaluate stand side by side and do not
+know each other.
 """

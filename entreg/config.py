@@ -1,20 +1,21 @@
 """The settings of a job: what each means, its unit and range, and what another value of it changes.
 
 A default stands here. The options under conf/ say where they differ from it, and with which command to use them. Hydra
-checks names and types when it composes; `settings.check` adds ranges, for every job of a sweep before the first is started.
-Below the task nobody sees a DictConfig.
+checks names and types when it composes; `settings.check` adds ranges, for every job of a sweep before the first is
+started. Below the task nobody sees a DictConfig.
 """
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 
-from entreg.settings import group, listed, setting
+from entreg.settings import group, groups, listed, setting
 
 Rule = tuple[str, str]  # a field, and why its value does not fit
 
@@ -38,7 +39,8 @@ class Backbone:
     )
     seed: int = setting(0, "seed of random weights (weights=null), not of the run", changes="result", at_least=0)
     taps: list[str] = setting(
-        ["conv5_1", "relu5_1", "relu5_2", "conv5_3", "relu5_4"], "layers whose outputs the readout sees (DeepGaze II's)",
+        ["conv5_1", "relu5_1", "relu5_2", "conv5_3", "relu5_4"],
+        "layers whose outputs the readout sees (DeepGaze II's)",
         changes="result",
     )
 
@@ -54,7 +56,9 @@ class Model:
     readout_factor: int = setting(
         4, "pixels of the downsampled image to a pixel of the readout", changes="result", at_least=1
     )
-    saliency_map_factor: int = setting(4, "pixels of the image to a pixel of the blurred map", changes="result", at_least=1)
+    saliency_map_factor: int = setting(
+        4, "pixels of the image to a pixel of the blurred map", changes="result", at_least=1
+    )
     sigma_px: float = setting(8.0, "initial blur, pixels of the saliency map", changes="result", above=0)
     center_bias: str = setting(
         "kde", "centre bias that the model receives: from the training fixations, a Gaussian, or none",
@@ -94,7 +98,7 @@ class Data:
         """DataError where the data set is not there. A look at names alone: quick, and before anything is read."""
 
     def true_log_density(self, index: int) -> np.ndarray | None:
-        """(H, W) nats, the log density that the fixations on the index-th image come from; None where nobody knows it."""
+        """(H, W) nats: the log density that the index-th image's fixations come from; None where nobody knows it."""
         return None
 
     def broken_rules(self) -> Iterator[Rule]:
@@ -134,9 +138,14 @@ class Loss:
     )
 
     @property
+    def weight(self) -> float:
+        """Of what is computed from the bias map, in the loss that is minimised."""
+        return {"nll": 0.0, "nll_entropy": -self.lambda_entropy}[self.name]
+
+    @property
     def regularises(self) -> bool:
-        """Whether the entropy enters at all: with lambda 0 the regularised arm is the baseline, to the bit."""
-        return self.name == "nll_entropy" and self.lambda_entropy > 0
+        """Whether the bias map enters at all: with lambda 0 the regularised arm is the baseline, to the bit."""
+        return self.weight != 0
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -176,7 +185,8 @@ class Hardware:
     name: str = setting(MISSING, "its name", changes="machine")
     kind: str = setting("auto", "device kind", changes="replicate", one_of=("auto", "cpu", "cuda"))
     devices: int | None = setting(
-        None, "ranks, one for each device; null: all visible GPUs, else one CPU process", changes="replicate", at_least=1
+        None, "ranks, one for each device; null: all visible GPUs, else one CPU process",
+        changes="replicate", at_least=1,
     )
     precision: str = setting(
         "float32", "of the backbone's and the readout's products", changes="result",
@@ -184,8 +194,8 @@ class Hardware:
     )
     convolution: str = setting(
         "auto",
-        "the backbone's algorithm; winograd: on the CPU in float32, a third faster, error far below float16's rounding; "
-        "auto: winograd where it can be used and store.dtype is not float32",
+        "the backbone's algorithm; winograd: on the CPU in float32, a third faster, error far below float16's "
+        "rounding; auto: winograd where it can be used and store.dtype is not float32",
         changes="result", one_of=("auto", "direct", "winograd"),
     )
     threads: int | None = setting(
@@ -250,11 +260,45 @@ class Paths:
 
 
 @dataclass
+class Primary:
+    """The one comparison that the study is for, named before anything is run; every other one is exploratory.
+
+    It is recorded when a run is first started and read from there: what is typed for an evaluation comes too late.
+    """
+
+    arm: dict[str, Any] = setting(
+        {
+            "loss.name": "nll_entropy", "loss.lambda_entropy": 1.0, "loss.every": 10, "loss.normalisation": "softmax",
+            "loss.aggregation": "mean_entropy", "loss.center_bias": "model", "model.center_bias": "kde",
+        },
+        "the arm: every setting in which it differs from its baseline, and further ones that tell it from other arms",
+        changes="judgement",
+    )
+    domain: str = setting("ood", "in_domain, ood (the mean over the foreign sets) or ood.NAME", changes="judgement")
+    metric: str = setting(
+        "ig", "what is compared", changes="judgement", one_of=("ig", "nss", "auc", "sauc", "cc", "sim")
+    )
+    prior: str = setting("gaussian", "prior that IG is measured over", changes="judgement", one_of=("gaussian", "kde"))
+
+    @property
+    def metric_key(self) -> str:
+        """The metric's column in per_image.csv."""
+        if self.metric != "ig":
+            return self.metric
+        return "ig_bits_per_fixation" if self.prior == "gaussian" else "ig_kde_bits_per_fixation"
+
+    def broken_rules(self) -> Iterator[Rule]:
+        """The domain is one that a study has."""
+        if self.domain not in ("in_domain", "ood") and not self.domain.startswith("ood."):
+            yield "domain", "in_domain, ood or ood.NAME"
+
+
+@dataclass
 class Evaluation:
     """How an evaluation judges."""
 
-    bootstrap: int = setting(10000, "resamples of the images", changes="judgement", at_least=100)
-    seed: int = setting(0, "seed of the resampling", changes="judgement", at_least=0)
+    seed: int = setting(0, "of the folds on which models are adapted to a foreign set", changes="judgement", at_least=0)
+    primary: Primary = group(Primary)
     ig_band_bits: list[float] | None = setting(
         None, "band in which the baseline's validation IG is expected: low, high", changes="judgement"
     )
@@ -264,6 +308,12 @@ class Evaluation:
     )
     ig_band_source: str | None = setting(None, "where that band comes from", changes="judgement")
 
+    def broken_rules(self) -> Iterator[Rule]:
+        """A band has two ends."""
+        band = self.ig_band_bits
+        if band is not None and not (len(band) == 2 and band[0] < band[1]):
+            yield "ig_band_bits", "two numbers, the lower one first"
+
 
 @dataclass
 class Config:
@@ -272,7 +322,7 @@ class Config:
     task: Task = group(Task)
     model: Model = group(Model)
     data: Data = group(Data)
-    ood: Data | None = setting(None, "data set that the model is also judged on", changes="judgement")
+    ood: dict[str, Data] = groups(changes="judgement")
     loss: Loss = group(Loss)
     optim: Optim = group(Optim)
     trainer: Training = group(Training)
@@ -287,6 +337,11 @@ class Config:
     runs: str | None = setting(
         None, "runs to evaluate: a folder or a glob; null: the newest sweep", changes="judgement"
     )
+
+    def __post_init__(self) -> None:
+        # a foreign set goes by the name under which it stands
+        for name, settings in self.ood.items():
+            settings.name = name
 
 
 def register(sources: Mapping[str, type[Data]]) -> None:
@@ -315,7 +370,7 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
 
 def _settings_help(cfg: DictConfig, sources: Mapping[str, type[Data]]) -> str:
     """Every setting with its value in this composition, and those of the data sources that are not composed."""
-    config = OmegaConf.to_object(without_hydra(cfg))
+    config: Any = OmegaConf.to_object(without_hydra(cfg))
     lines = listed(config)
     for name, schema in sources.items():
         if schema is not type(config.data):

@@ -2,29 +2,68 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from entreg.errors import DataError
 
+# what file systems answer that cannot take space beforehand (NFS before 4.2, CephFS, older Lustre, ramfs)
+NOT_SUPPORTED = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
+
 
 def write(path: Path, save: Callable[[BinaryIO], Any]) -> None:
-    """Lets `save` write to a temporary file beside `path`, which then takes its place. DataError where the disk is full."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            save(file)
-            file.flush()
-            os.fsync(file.fileno())
+    """Lets `save` write to a temporary file beside `path`, which then takes its place; its folder is made where need
+    be.
+
+    DataError names the file where the disk is full or where it must not be written.
+    """
+    with _written_beside(path, save) as temporary:
         os.replace(temporary, path)
+
+
+def create(path: Path, text: str) -> bool:
+    """Writes a file that is not there; False where there is one already. DataError as for `write`.
+
+    Of several processes that try at once one succeeds, on network file systems too.
+    """
+    with _written_beside(path, lambda file: file.write(text.encode())) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links
+            try:
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            except FileExistsError:
+                return False
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+        return True
+
+
+@contextmanager
+def _written_beside(path: Path, save: Callable[[BinaryIO], Any]) -> Iterator[Path]:
+    """A temporary file in the folder of `path`, with what `save` writes, flushed; removed at the end."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                save(file)
+                file.flush()
+                os.fsync(file.fileno())
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -37,6 +76,14 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """DataError names a file that cannot be read as JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as JSON: {error}") from error
+
+
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """A table with all keys that a row has as header; None, or a key that a row lacks, is an empty field."""
     text = io.StringIO()
@@ -45,3 +92,32 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     table.writeheader()
     table.writerows(rows)
     write_text(path, text.getvalue())
+
+
+def reserve(path: Path, size: int) -> None:
+    """Makes the file `size` bytes long, keeping what it holds; where the file system can, the space is really taken.
+
+    A full disk is then found now and not in the middle of hours of work. OSError where that is so.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if os.fstat(handle).st_size < size:
+            try:
+                os.posix_fallocate(handle, 0, size)
+            except AttributeError:  # macOS has no such call
+                os.ftruncate(handle, size)
+            except OSError as error:
+                if error.errno not in NOT_SUPPORTED:
+                    raise
+                os.ftruncate(handle, size)
+    finally:
+        os.close(handle)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Removes what a killed process has left of unfinished writes in a folder and below it.
+
+    Nobody must be writing there.
+    """
+    for path in folder.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Products and normalisations whose bits, forwards and backwards, are the same for an image whatever else is in its batch.
+"""Products and normalisations whose bits, forwards and backwards, are the same for an image whatever its batch holds.
 
 Some gradients of the model nearly cancel, and Adam makes whole steps of what is left: that must not be rounding, which
 would depend on how a batch is cut up among ranks.
@@ -6,13 +6,32 @@ would depend on how a batch is cut up among ranks.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 BITS_PER_NAT = 1 / math.log(2)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Does the work for each item, every thread one at a time and alone.
+
+    Threads that share a small product mostly wait for each other, and its bits would depend on their number. Where one
+    item fails the rest is not begun.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(work, items)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def copies(x: Tensor, batch: Tensor) -> Tensor:
@@ -34,22 +53,23 @@ class _Project(torch.autograd.Function):
     """On the CPU image by image: the float32 copy of a float16 image stays in the cache between cast and product."""
 
     @staticmethod
-    def forward(ctx, matrix: Tensor, precision: torch.dtype, features: Tensor | Sequence[Tensor]) -> Tensor:
+    def forward(ctx: Any, matrix: Tensor, precision: torch.dtype, features: Tensor | Sequence[Tensor]) -> Tensor:
         ctx.features = features
         # detached: matmul folds the blocks of what requires a gradient into one product again
         factor = matrix.detach().to(precision)
         if matrix.is_cuda:
+            assert isinstance(features, Tensor)  # a GPU's batch is one
             return F.linear(features.to(precision), factor).to(matrix)
         # (out, C) @ (C, cells of a block): with few outputs this order is the faster one in every BLAS tried
         products = [(factor @ _blocks(image.to(precision)).mT).mT.flatten(0, 1) for image in features]
         return torch.stack(products).to(matrix)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         if gradient.is_cuda:
             return torch.bmm(gradient.mT, ctx.features.to(gradient)).sum(0), None, None
         total = gradient.new_zeros(gradient.shape[2], ctx.features[0].shape[1])
-        for image, image_gradient in zip(ctx.features, gradient):
+        for image, image_gradient in zip(ctx.features, gradient, strict=True):
             total += (_blocks(image_gradient).mT @ _blocks(image.to(gradient))).sum(0)
         return total, None, None
 
@@ -67,16 +87,16 @@ def normalised(features: Tensor, weights: Tensor | None) -> Tensor:
 
 
 class _Normalised(torch.autograd.Function):
-    """PyTorch's layer norm with a backward pass of our own: its own one leaves several times the rounding of float32."""
+    """PyTorch's layer norm with a backward pass of ours: its own leaves several times the rounding of float32."""
 
     @staticmethod
-    def forward(ctx, features: Tensor) -> Tensor:
+    def forward(ctx: Any, features: Tensor) -> Tensor:
         found, _, rstd = torch.native_layer_norm(features, features.shape[1:], None, None, 1e-12)
         ctx.save_for_backward(found, rstd)
         return found
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         found, rstd = ctx.saved_tensors
         mean = gradient.mean((1, 2), keepdim=True)
         slope = torch.linalg.vecdot(gradient.flatten(1), found.flatten(1))[:, None, None] / found[0].numel()

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
@@ -13,13 +13,51 @@ from torch import Tensor
 Item = TypeVar("Item")
 
 
+class Stopped(Exception):
+    """The run was asked to stop, and what it has so far is saved."""
+
+
+class StopFlag:
+    """Whether this process was asked to stop."""
+
+    received = False
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Process groups of all ranks.
+
+    steps: for what all ranks do at about the same time
+    patient: for what may take hours on one of them, such as waiting for a feature store
+    """
+
+    steps: Any
+    patient: Any
+
+
 @dataclass(frozen=True)
 class Ranks:
-    """This process among the processes of its run."""
+    """This process among the processes of its run.
+
+    stop: set by a signal's handler, see `run.signals`
+    groups: None for a rank alone
+    """
 
     rank: int = 0
     count: int = 1
     device: torch.device = torch.device("cpu")
+    stop: StopFlag = field(default_factory=StopFlag)
+    groups: Groups | None = None
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether this process was; the others may not have been, so that ranks have to agree."""
+        return self.stop.received
+
+    def stop_if_asked(self) -> None:
+        """Stopped where this process was asked to: for what one process does while others, if any, wait."""
+        if self.is_asked_to_stop:
+            raise Stopped
 
     @property
     def is_first(self) -> bool:
@@ -33,37 +71,56 @@ class Ranks:
     def sum(self, tensor: Tensor) -> Tensor:
         """Sum over ranks, in place."""
         if self.count > 1:
-            dist.all_reduce(tensor)
+            dist.all_reduce(tensor, group=self._group())
         return tensor
 
     def differentiable_sum(self, tensor: Tensor) -> Tensor:
         """Sum over ranks through which gradients flow back to every rank."""
-        return _Sum.apply(tensor) if self.count > 1 else tensor
+        return _Sum.apply(tensor, self._group()) if self.count > 1 else tensor
 
-    def gather(self, item: Item) -> list[Item]:
-        """Every rank's item, in the ranks' order, on all ranks."""
+    def gather(self, item: Item, patient: bool = False) -> list[Item]:
+        """Every rank's item, in the ranks' order, on all ranks; patient: where one may come hours after the others."""
         if self.count == 1:
             return [item]
         items: list[Any] = [None] * self.count
-        dist.all_gather_object(items, item)
+        dist.all_gather_object(items, item, group=self._group(patient))
         return items
+
+    def first_does(self, work: Callable[[], None]) -> None:
+        """The first rank's work, for which the others wait, hours if need be. Stopped on all ranks where it stopped."""
+        stopped = False
+        if self.is_first:
+            try:
+                work()
+            except Stopped:
+                stopped = True
+        if self.gather(stopped, patient=True)[0]:
+            raise Stopped
 
     def barrier(self) -> None:
         """Waits until every rank has come here."""
         if self.count > 1:
-            dist.barrier()
+            dist.barrier(group=self._group())
+
+    def _group(self, patient: bool = False) -> Any:
+        if self.groups is None:
+            return None
+        return self.groups.patient if patient else self.groups.steps
 
 
 class _Sum(torch.autograd.Function):
     @staticmethod
-    def forward(_: Any, tensor: Tensor) -> Tensor:
+    def forward(ctx: Any, tensor: Tensor, group: Any) -> Tensor:
+        ctx.group = group
         total = tensor.clone()
-        dist.all_reduce(total)
+        dist.all_reduce(total, group=group)
         return total
 
     @staticmethod
-    def backward(_: Any, gradient: Tensor) -> Tensor:
-        return _Sum.forward(_, gradient)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        total = gradients[0].clone()
+        dist.all_reduce(total, group=ctx.group)
+        return total, None
 
 
 def under_torchrun() -> bool:

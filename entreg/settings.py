@@ -1,10 +1,12 @@
 """What a setting is: its default, meaning, unit and range, and what another value of it changes.
 
-`config.py` and the data sources declare their settings with `setting`. Everything that depends on what a setting changes
+`config.py` and the data sources declare their settings with `setting`. Everything that depends on what a setting
+changes
 is derived from that declaration: which runs form an arm, which saved run may be resumed, and what `--help` lists.
 """
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
@@ -17,7 +19,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from entreg.errors import SettingError
 
 CHANGES = {
-    "result": "what a run finds: runs that differ in it are different arms, and a run cannot be resumed under another value",
+    "result": "what a run finds: runs that differ in it are different arms, and none is resumed under another value",
     "replicate": "which of several equivalent runs this is, such as the seed: no other arm, and no resuming either",
     "judgement": "how finished runs are judged: may be changed at any later time",
     "place": "where files are looked for: no result depends on it",
@@ -35,16 +37,22 @@ def setting(default: Any, meaning: str, *, changes: str, path: bool = False, **l
     """
     unknown = limits.keys() - LIMITS.keys()
     if changes not in CHANGES or unknown:
-        raise ValueError(f"changes={changes!r}, limits {sorted(unknown)}: {', '.join(CHANGES)} and {', '.join(LIMITS)} are known")
+        known = f"{', '.join(CHANGES)} and {', '.join(LIMITS)} are known"
+        raise ValueError(f"changes={changes!r}, limits {sorted(unknown)}: {known}")
     metadata = {"meaning": meaning, "changes": changes, "path": path, "default": default, **limits}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: copy.copy(default), metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
-def group(schema: type, *, changes: str | None = None) -> Any:
-    """A dataclass field that is a group of settings; `changes` replaces the word of all settings in it."""
-    return field(default_factory=schema, metadata={"changes": changes})
+def group(schema: type) -> Any:
+    """A dataclass field that is a group of settings."""
+    return field(default_factory=schema)
+
+
+def groups(*, changes: str) -> Any:
+    """A dataclass field that holds groups of settings by name; `changes` replaces the word of all settings in them."""
+    return field(default_factory=dict, metadata={"changes": changes})
 
 
 @dataclass(frozen=True)
@@ -79,15 +87,15 @@ class Setting:
 def settings_of(node: Any, prefix: str = "", changes: str | None = None) -> Iterator[Setting]:
     """Every setting of a config object, with keys that begin with `prefix`; `changes` replaces the declared words."""
     for item in dataclasses.fields(node):
-        value, key = getattr(node, item.name), prefix + item.name
-        if dataclasses.is_dataclass(value):
-            yield from settings_of(value, f"{key}.", changes or item.metadata.get("changes"))
-        elif "meaning" in item.metadata:
-            yield Setting(key, value, {**item.metadata, "changes": changes or item.metadata["changes"]})
+        if "meaning" in item.metadata:
+            declared = {**item.metadata, "changes": changes or item.metadata["changes"]}
+            yield Setting(prefix + item.name, getattr(node, item.name), declared)
+        for key, below in _groups_in(node, item):
+            yield from settings_of(below, f"{prefix}{key}.", changes or item.metadata.get("changes"))
 
 
 def check(cfg: DictConfig) -> None:
-    """Checks every setting's range and the rules between them. SettingError names each wrong key in full (`ood.sigma_px`)."""
+    """Checks every setting's range and the rules between them. SettingError names each wrong key in full."""
     config = OmegaConf.to_object(cfg)
     wrong = [
         f"{one.key}={one.value} is out of range: {one.declared['meaning']}{one.range}"
@@ -149,10 +157,19 @@ def _broken_rules(node: Any, prefix: str) -> list[str]:
     if hasattr(node, "broken_rules"):
         lines += [f"{prefix}{name}={getattr(node, name)} is out of range: {why}" for name, why in node.broken_rules()]
     for item in dataclasses.fields(node):
-        value = getattr(node, item.name)
-        if dataclasses.is_dataclass(value):
-            lines += _broken_rules(value, f"{prefix}{item.name}.")
+        for key, below in _groups_in(node, item):
+            lines += _broken_rules(below, f"{prefix}{key}.")
     return lines
+
+
+def _groups_in(node: Any, item: dataclasses.Field[Any]) -> Iterator[tuple[str, Any]]:
+    """Key and settings of each group that a field holds; of groups by name the key is `field.name`."""
+    value = getattr(node, item.name)
+    if "meaning" not in item.metadata:
+        if dataclasses.is_dataclass(value):
+            yield item.name, value
+        elif isinstance(value, dict):
+            yield from ((f"{item.name}.{name}", below) for name, below in value.items())
 
 
 def _is_allowed(value: Any, limits: Mapping[str, Any]) -> bool:
@@ -168,7 +185,7 @@ def _is_allowed(value: Any, limits: Mapping[str, Any]) -> bool:
 def _make_paths_absolute(node: Any) -> None:
     for item in dataclasses.fields(node):
         value = getattr(node, item.name)
-        if dataclasses.is_dataclass(value):
-            _make_paths_absolute(value)
-        elif item.metadata.get("path") and value is not None:
+        if item.metadata.get("path") and value is not None:
             setattr(node, item.name, os.path.abspath(Path(value).expanduser()))
+        for _, below in _groups_in(node, item):
+            _make_paths_absolute(below)

@@ -19,8 +19,9 @@ SHARED = ROOT.parent / "shared"
 
 # the smallest study that has everything: both orientations, a validation part, out-of-domain images
 SMALL = (
-    "data.images=20", "ood.images=6", "data.folds=4", "trainer.batch_size=6", "uniform.images=4",
-    *(f"{role}.{side}_side_px={px}" for role in ("data", "ood") for side, px in (("long", 192), ("short", 144))),
+    "data.images=20", "ood.synthetic_ood.images=6", "data.folds=4", "trainer.batch_size=6", "uniform.images=4",
+    *(f"{role}.long_side_px=192" for role in ("data", "ood.synthetic_ood")),
+    *(f"{role}.short_side_px=144" for role in ("data", "ood.synthetic_ood")),
 )
 
 

@@ -26,16 +26,17 @@ def test_every_option_composes(composed, group, option):
 
 @pytest.mark.parametrize("option", [o for o in options("data") if o != "folder"])
 def test_any_data_set_can_stand_out_of_domain(composed, option):
-    assert resolved(composed(f"data@ood={option}")).ood.name == option
+    assert resolved(composed(f"ood=[{option}]")).ood[option].name == option
 
 
 def test_without_out_of_domain(composed):
-    assert resolved(composed("~data@ood")).ood is None
+    assert resolved(composed("ood=[]")).ood == {}
 
 
 @pytest.mark.parametrize("key", [
-    "trainer.epochs=3", "trainer.batch_size=8", "data.root=a", "ood.root=b", "paths.data=c", "paths.weights=d",
-    "model.backbone.weights=null", "loss.lambda_entropy=0.3", "loss.every=2", "seed=1", "data.limit=4", "ood.limit=5",
+    "trainer.epochs=3", "trainer.batch_size=8", "data.root=a", "ood.synthetic_ood.root=b", "paths.data=c",
+    "paths.weights=d", "model.backbone.weights=null", "loss.lambda_entropy=0.3", "loss.every=2", "seed=1",
+    "data.limit=4", "ood.synthetic_ood.limit=5",
     "runs=multirun/x", "study=mine", "hydra.run.dir=e", "hydra.sweep.dir=f",
 ])
 def test_names_that_scripts_rely_on(composed, key):
@@ -44,7 +45,7 @@ def test_names_that_scripts_rely_on(composed, key):
 
 def test_the_specification(composed):
     c = resolved(composed("experiment=triage", "loss=nll_entropy"))
-    assert (c.data.name, c.ood.name, c.ood.sample, c.hardware.name) == ("mit1003", "cat2000", 50, "gpu4")
+    assert (c.data.name, list(c.ood), c.ood["cat2000"].sample, c.hardware.name) == ("mit1003", ["cat2000"], 50, "gpu4")
     assert (c.data.folds, c.data.fold, c.data.split_seed) == (10, 0, 42)
     assert (c.data.long_side_px, c.data.short_side_px, c.model.backbone.weights) == (1024, 768, "IMAGENET1K_V1")
     assert (c.trainer.epochs, c.trainer.batch_size, c.trainer.checkpoint_every) == (25, 32, 5)
@@ -62,7 +63,8 @@ def test_a_study_composes_with_a_lambda_sweep(composed):
 
 
 @pytest.mark.parametrize("typed, key", [
-    ("ood.sigma_px=-1", "ood.sigma_px"), ("data.sigma_px=0", "data.sigma_px"), ("loss.every=0", "loss.every"),
+    ("ood.synthetic_ood.sigma_px=-1", "ood.synthetic_ood.sigma_px"), ("data.sigma_px=0", "data.sigma_px"),
+    ("loss.every=0", "loss.every"),
     ("loss.lambda_entropy=-0.1", "loss.lambda_entropy"), ("trainer.epochs=0", "trainer.epochs"),
     ("data.geometry=bend", "data.geometry"), ("data.fold=5", "data.fold"), ("seed=-1", "seed"),
     ("model.backbone.name=resnet", "model.backbone.name"), ("uniform.levels=[0.5,1.5]", "uniform.levels"),
@@ -74,7 +76,9 @@ def test_a_value_out_of_range_is_named_in_full(composed, typed, key):
     assert str(error.value).startswith(f"{key}=")
 
 
-@pytest.mark.parametrize("typed", ["trainer.epoch=3", "ood.sigma=3", "trainer.epochs=many", "data=unheard_of"])
+@pytest.mark.parametrize(
+    "typed", ["trainer.epoch=3", "ood.synthetic_ood.sigma=3", "trainer.epochs=many", "data=unheard_of"]
+)
 def test_wrong_keys_and_types_fail_on_composition(composed, typed):
     with pytest.raises(HydraException):
         composed(typed)

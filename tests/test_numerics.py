@@ -49,7 +49,7 @@ def test_normalised_features_have_mean_0_and_variance_1():
 
 
 def test_gradients_of_a_normalisation_that_nearly_cancel():
-    """A shift of the features changes nothing, so a constant gradient has to vanish beside one a thousand times smaller."""
+    """A shift of the features changes nothing: a constant gradient must vanish beside one a thousand times smaller."""
     generator = torch.Generator().manual_seed(0)
     features = 3 * torch.randn(2, 768, 128, generator=generator) + 1
     upstream = 1 + 1e-3 * torch.randn(2, 768, 128, generator=generator)

@@ -18,7 +18,8 @@ def declared(schema, prefix=""):
     """(key, metadata) of every leaf that a schema has, declared with `setting` or not."""
     hints = typing.get_type_hints(schema)
     for item in dataclasses.fields(schema):
-        kinds = [kind for kind in (hints[item.name], *typing.get_args(hints[item.name])) if dataclasses.is_dataclass(kind)]
+        hint = hints[item.name]
+        kinds = [kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind)]
         if kinds and "meaning" not in item.metadata:
             yield from declared(kinds[0], f"{prefix}{item.name}.")
         else:
@@ -42,11 +43,14 @@ def test_a_setting_without_the_word_is_refused():
 
 def test_what_the_settings_change():
     """The ones that the study rests on."""
-    words = {one.key: one.changes for one in settings_of(Config(data=Folder(), ood=Folder(), loss=Loss(name="nll")))}
+    config = Config(data=Folder(), ood={"lab": Folder()}, loss=Loss(name="nll"))
+    words = {one.key: one.changes for one in settings_of(config)}
     expected = {
-        "loss.lambda_entropy": "result", "data.fold": "result", "data.drop_first": "result", "prior.kde_bandwidth": "result",
-        "hardware.precision": "result", "seed": "replicate", "hardware.devices": "replicate", "hardware.threads": "replicate",
-        "hardware.kind": "replicate", "evaluation.seed": "judgement", "ood.limit": "judgement", "ood.drop_first": "judgement",
+        "loss.lambda_entropy": "result", "data.fold": "result", "data.drop_first": "result",
+        "prior.kde_bandwidth": "result", "hardware.precision": "result",
+        "seed": "replicate", "hardware.devices": "replicate", "hardware.threads": "replicate",
+        "hardware.kind": "replicate",
+        "evaluation.seed": "judgement", "ood.lab.limit": "judgement", "ood.lab.drop_first": "judgement",
         "data.sigma_px": "judgement", "data.root": "place", "study": "place", "hardware.gpus": "machine",
     }
     assert {key: words[key] for key in expected} == expected
@@ -54,7 +58,8 @@ def test_what_the_settings_change():
 
 @pytest.mark.parametrize("change, refused", [
     ("optim.lr=0.1", ["optim.lr"]), ("seed=3", ["seed"]), ("hardware.threads=7", ["hardware.threads"]),
-    ("ood.limit=3", []), ("evaluation.seed=3", []), ("paths.store=elsewhere", []), ("hardware.partition=gpu", []),
+    ("ood.synthetic_ood.limit=3", []), ("evaluation.seed=3", []), ("paths.store=elsewhere", []),
+    ("hardware.partition=gpu", []),
     ("data=synthetic_ood", ["data.bias_x", "data.bias_y", "data.folds", "data.images", "data.name", "data.seed"]),
 ])
 def test_what_makes_another_run_follows_from_the_words(composed, change, refused):
@@ -73,8 +78,9 @@ def test_a_setting_that_a_saved_config_lacks_has_its_default(composed):
 
 
 @pytest.mark.parametrize("typed, key, why", [
-    ("data.fold=7", "data.fold", "folds is 5"), ("data.short_side_px=999", "data.short_side_px", "at most long_side_px=384"),
-    ("ood.bias_share=0.9", "ood.bias_share", "with object_share=0.55 at most 1"),
+    ("data.fold=7", "data.fold", "folds is 5"),
+    ("data.short_side_px=999", "data.short_side_px", "at most long_side_px=384"),
+    ("ood.synthetic_ood.bias_share=0.9", "ood.synthetic_ood.bias_share", "with object_share=0.55 at most 1"),
     ("uniform.levels=[]", "uniform.levels", "give intensities"), ("optim.lr_final=1", "optim.lr_final", "at most lr="),
 ])
 def test_rules_that_tie_settings_together_are_named_in_full(composed, typed, key, why):

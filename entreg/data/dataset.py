@@ -21,9 +21,11 @@ class Stimulus:
 
 @dataclass(frozen=True)
 class Fixations:
-    """Flat arrays (n,), sorted by image: index of the stimulus, x and y in pixels of the stored image (origin top left).
+    """Fixations as flat arrays (n,), sorted by image.
 
-    subject: (n,) index of the person, or None where the data set does not say.
+    image: index of the stimulus
+    x, y: pixels of the stored image, origin top left
+    subject: index of the person, or None where the data set does not say
     """
 
     image: np.ndarray
@@ -62,7 +64,7 @@ class DataSet:
     def summary(self) -> str:
         """One line: numbers of images, fixations and dropped fixations."""
         dropped = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items()) or "none"
-        return f"{self.name}: {len(self.stimuli)} images, {len(self.fixations.x)} fixations; dropped fixations: {dropped}"
+        return f"{self.name}: {len(self.stimuli)} images, {len(self.fixations)} fixations; dropped fixations: {dropped}"
 
 
 def natural_order(name: str) -> list[int | str]:
@@ -73,7 +75,7 @@ def natural_order(name: str) -> list[int | str]:
 def sorted_fixations(
     stimuli: tuple[Stimulus, ...], image: np.ndarray, x: np.ndarray, y: np.ndarray, subject: np.ndarray | None
 ) -> tuple[Fixations, int]:
-    """Fixations sorted by image (order within an image kept), without those outside their image; and the number of those."""
+    """The fixations inside their images, sorted by image (order within an image kept); and how many lie outside."""
     image = np.asarray(image, dtype=np.int64)
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     heights = np.array([s.height_px for s in stimuli])[image]

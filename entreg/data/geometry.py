@@ -40,7 +40,7 @@ class Geometry:
         H, W = self.size(height, width)
         left, top = self._margins(height, width)
         box = (left, top, width - left, height - top)
-        return np.array(Image.fromarray(rgb).resize((W, H), Image.BILINEAR, box=box))
+        return np.array(Image.fromarray(rgb).resize((W, H), Image.Resampling.BILINEAR, box=box))
 
     def points(self, x: np.ndarray, y: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """x, y (n,) of a stored image of this size, in pixels of the resized one; what was cut off lies outside it."""

@@ -1,9 +1,9 @@
 """Image files: sizes from headers, pixels decoded strictly, as they are stored (no EXIF rotation)."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 from PIL import Image
@@ -27,6 +27,13 @@ def read_grey(path: Path) -> np.ndarray:
     """(H, W) uint8 luminance. Same errors as read_rgb."""
     with _opened(path) as image:
         return np.array(_eight_bit(image).convert("L"))
+
+
+def thumbnail(path: Path) -> np.ndarray:
+    """(16, 17) grey levels 0..255, whatever the image's size and shape. Same errors as read_rgb."""
+    with _opened(path) as image:
+        image.draft("L", (128, 128))  # a JPEG is decoded at a fraction of its size
+        return np.asarray(_eight_bit(image).convert("L").resize((17, 16), Image.Resampling.BOX))
 
 
 @contextmanager

@@ -37,10 +37,11 @@ class Arm:
 def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
     """Arms, baselines first, and the full keys by which they differ (whatever was swept, the seed aside).
 
-    An arm is named by its loss, of which lambda 0 makes `nll`; where one occurs with several settings they are appended.
+    An arm is named by its loss, of which lambda 0 makes `nll`; where one occurs with several settings they are
+    appended.
     Of runs that differ by nothing but what they have no use for one counts: the log names the others.
     """
-    settings = [_result_settings(run.config) for run in runs]
+    settings = [result_settings(run.config) for run in runs]
     # a key that some runs have no use for (lambda, for the baseline) tells arms apart only among those that have one
     keys = sorted(key for key in set().union(*settings) if len({repr(s[key]) for s in settings if key in s}) > 1)
     groups: dict[tuple[str, ...], list[Run]] = {}
@@ -51,7 +52,7 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
             seeds.append(run)
         else:
             log.info("%s is the same run as %s: it counts once", run.folder, same.folder)
-    by_group = [_result_settings(group[0].config) for group in groups.values()]
+    by_group = [result_settings(group[0].config) for group in groups.values()]
     losses = [own["loss.name"] for own in by_group]
     arms = []
     for group, own in zip(groups.values(), by_group, strict=True):
@@ -74,7 +75,7 @@ def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
     return next((a for a in baselines if others(a) == others(arm)), baselines[0] if baselines else None)
 
 
-def _result_settings(config: Config) -> dict[str, Any]:
+def result_settings(config: Config) -> dict[str, Any]:
     """The settings that change results, by full key; without those of the loss that this run has no use for."""
     unused = {f"loss.{key}" for key in config.loss.unused}
     found = {one.key: one.value for one in settings_of(config) if one.changes == "result" and one.key not in unused}

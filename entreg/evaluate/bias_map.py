@@ -31,7 +31,7 @@ def bias_maps_of(model: DeepGaze3, uniform: UniformPart) -> BiasMaps:
 
 def entropies(maps: BiasMaps) -> dict[str, float]:
     """Entropies and deficits to uniform of both bias maps, in nats and bits."""
-    row = {}
+    row: dict[str, float] = {}
     for name, density in (("", maps.with_center_bias), ("_without_center_bias", maps.without_center_bias)):
         height, width = density.size
         entropy = float(density.entropy_nats())

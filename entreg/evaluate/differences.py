@@ -2,60 +2,101 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from entreg.evaluate.arms import Arm, baseline_of
+from entreg.evaluate.arms import Arm
 from entreg.evaluate.metrics import METRICS, Metric
 from entreg.evaluate.scores import Rows
 from entreg.evaluate.statistics import (
-    MeanOverImages,
-    PairedDifference,
-    average_over_seeds,
+    LEVEL,
+    Uncertainty,
+    crossed,
+    crossed_unpaired,
     holm,
-    paired_difference,
-    spread_over_seeds,
+    over_seeds,
+    seeds_to_halve,
 )
 
-log = logging.getLogger(__name__)
-
-LEVEL = 0.05
-BETTER, WORSE, UNDECIDED, NO_INTERVAL = "better", "worse", "no clear difference", "no interval"
+BETTER, WORSE, UNDECIDED, NO_VERDICT = "better", "worse", "no clear difference", "no verdict"
+PAIRED, UNPAIRED, ONE_TRAINING = "paired by seed", "unpaired seeds", "one training"
 
 
 @dataclass(frozen=True)
-class Difference(PairedDifference):
-    """A metric's difference to the baseline, paired image by image.
+class Estimate:
+    """A mean with its uncertainty over images and seeds.
 
-    std_over_seeds: of the difference, None where the arms' seeds are not the same
-    p_holm: p_wilcoxon corrected over the arms; verdict: better, worse, no clear difference or no interval
+    std: over images, of the values averaged over trainings (ddof 1); None for one image and for the mean of several
+        sets
+    ci95, p, df: of the two-way analysis; None where there is only one training
+    images_part, seeds_part: standard errors; their squares add up to the variance of the mean, unless one of them was
+        not estimated above 0
+    ci95_over_images: where there is only one training, how the mean would move with other images, the models being
+        these
     """
 
+    mean: float
+    std: float | None
+    ci95: tuple[float, float] | None
+    p: float | None
+    df: float | None
+    images_part: float | None
+    seeds_part: float | None
+    n_images: int
     n_seeds: int
-    std_over_seeds: float | None
-    p_holm: float
-    verdict: str
+    ci95_over_images: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """An arm against its baseline.
+class Difference(Estimate):
+    """A metric's difference to the baseline.
 
-    entropy: increases of the bias map's entropy, nats and percent; domains: by domain and metric
+    seeds: paired by seed, unpaired seeds, or one training; n_seeds: of the arm with fewer
+    seeds_to_halve: how many would halve the interval; None where no number would, or where there is no interval
+    p_holm: p corrected for the number of arms; verdict: better, worse, no clear difference, or none
+    exploratory: whether it is another comparison than the one that was named before anything was run
     """
 
-    baseline: str
-    entropy: dict[str, float] = field(metadata={"spread": True})
-    domains: dict[str, dict[str, Difference]] = field(metadata={"spread": True})
+    seeds: str
+    seeds_to_halve: int | None
+    p_holm: float | None
+    verdict: str
+    exploratory: bool
 
 
-def metrics_in(rows: Rows) -> list[Metric]:
-    """The metrics that a table has."""
-    return [metric for metric in METRICS if metric.key in rows[0]]
+@dataclass(frozen=True)
+class Entropy:
+    """The increase of the bias map's entropy, nats and percent, with Student's interval over seeds (nats)."""
+
+    increase_nats: float
+    increase_percent: float
+    ci95: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which trainings of an arm and its baseline are compared, and how.
+
+    ours, base: numbers of the trainings in their arms
+    """
+
+    ours: list[int]
+    base: list[int]
+    kind: str
+
+
+def pairing_of(arm: Arm, baseline: Arm) -> Pairing:
+    """Seeds that both have are compared pairwise, if there are two at least; else all trainings, unpaired.
+
+    An arm with one training gets no verdict.
+    """
+    shared = [seed for seed in arm.seeds if seed in baseline.seeds]
+    if len(shared) >= 2:
+        return Pairing([arm.seeds.index(s) for s in shared], [baseline.seeds.index(s) for s in shared], PAIRED)
+    every = Pairing(list(range(len(arm.runs))), list(range(len(baseline.runs))), UNPAIRED)
+    return every if min(len(every.ours), len(every.base)) >= 2 else dataclasses.replace(every, kind=ONE_TRAINING)
 
 
 def values_of(rows_by_seed: Sequence[Rows], key: str) -> np.ndarray:
@@ -63,95 +104,101 @@ def values_of(rows_by_seed: Sequence[Rows], key: str) -> np.ndarray:
     return np.array([[row[key] for row in rows] for rows in rows_by_seed], dtype=np.float64)
 
 
-def compare(
-    arms: Sequence[Arm], rows: Mapping[str, Mapping[str, Sequence[Rows]]], bias: Mapping[str, Mapping[str, float]],
-    resamples: int, seed: int,
-) -> dict[str, Comparison]:
-    """Every other arm against its baseline, by the arm's name; p values Holm-corrected over all of them.
+def metrics_in(tables: Sequence[Sequence[Rows]]) -> list[Metric]:
+    """The metrics that all tables have, each a list of seeds' rows."""
+    return [metric for metric in METRICS if all(metric.key in rows[0][0] for rows in tables)]
 
-    rows: by arm and domain, a table for each seed; bias: the arms' bias entropies
-    UserError where two arms were judged on different images.
+
+def estimate(sets: Sequence[np.ndarray]) -> Estimate:
+    """Of an arm's own mean over K data sets; sets: for each (n_seeds, n_images)."""
+    seeds, images = len(sets[0]), sum(values.shape[1] for values in sets)
+    if seeds == 1 or not _have_images(sets):
+        return _without_interval(sets, images, seeds)
+    return _estimate(crossed(sets), _std(sets), images, seeds)
+
+
+def difference(
+    ours: Sequence[np.ndarray], base: Sequence[np.ndarray], pairing: Pairing, better: str | None
+) -> Difference:
+    """Of ours minus base, mean over K data sets; each (n_seeds, n_images), the same images in both.
+
+    better: which way is, see `Metric`. The p is not corrected yet.
     """
-    found: dict[str, Comparison] = {}
-    for arm in arms:
-        baseline = baseline_of(arm, list(arms))
-        if baseline is None or baseline is arm:
-            continue
-        if arm.seeds != baseline.seeds:
-            log.warning("%s has seeds %s, %s has %s: how their difference scatters over seeds is not known",
-                        arm.name, arm.seeds, baseline.name, baseline.seeds)
-        domains = {
-            domain: {
-                metric.difference_key: _difference(tables, rows[baseline.name][domain], metric.key,
-                                                   arm.seeds == baseline.seeds, resamples, seed)
-                for metric in metrics_in(tables[0]) if metric.compared
-            }
-            for domain, tables in rows[arm.name].items()
-        }
-        found[arm.name] = Comparison(baseline.name, _entropy_increase(bias[arm.name], bias[baseline.name]), domains)
-    return _judged(found)
+    a, b = [values[pairing.ours] for values in ours], [values[pairing.base] for values in base]
+    images, seeds = sum(values.shape[1] for values in a), min(len(pairing.ours), len(pairing.base))
+    means = [x.mean(0, keepdims=True) - y.mean(0, keepdims=True) for x, y in zip(a, b, strict=True)]
+    if pairing.kind == ONE_TRAINING or not _have_images(a):
+        found = _without_interval(means, images, seeds)
+        return Difference(**vars(found), seeds=pairing.kind, seeds_to_halve=None, p_holm=None, verdict=NO_VERDICT,
+                          exploratory=True)
+    paired = pairing.kind == PAIRED
+    sure = crossed([x - y for x, y in zip(a, b, strict=True)]) if paired else crossed_unpaired(a, b)
+    found = _estimate(sure, _std(means), images, seeds)
+    halved = seeds_to_halve(sure, seeds, images)
+    assert found.p is not None
+    return Difference(**vars(found), seeds=pairing.kind, seeds_to_halve=halved, p_holm=found.p,
+                      verdict=verdict(found, found.p, better), exploratory=True)
 
 
-def verdict(cell: MeanOverImages, p_holm: float, better: str | None) -> str:
-    """What a difference allows to say: better or worse where the interval excludes 0 and the corrected p is below LEVEL."""
-    if cell.ci95 is None:
-        return NO_INTERVAL
-    low, high = cell.ci95
+def entropy_increase(ours: Sequence[float], base: Sequence[float], pairing: Pairing) -> Entropy:
+    """ours, base: bias entropy of each training, nats."""
+    a, b = np.array(ours)[pairing.ours], np.array(base)[pairing.base]
+    nats = float(a.mean() - b.mean())
+    interval = None
+    if pairing.kind != ONE_TRAINING:
+        interval = _ends(over_seeds(a, b, paired=pairing.kind == PAIRED).ci95)
+    return Entropy(nats, nats / float(b.mean()) * 100, interval)
+
+
+def verdict(found: Estimate, p_holm: float, better: str | None) -> str:
+    """What a difference allows to say: better or worse where the interval excludes 0 and the corrected p is small."""
+    if found.ci95 is None:
+        return NO_VERDICT
+    low, high = found.ci95
     if p_holm >= LEVEL or low <= 0 <= high:
         return UNDECIDED
-    return BETTER if (low > 0) == (better == "higher") else WORSE
+    return BETTER if (low > 0) == (better != "lower") else WORSE
 
 
-def band(arm: Arm, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether the baseline's IG in domain lies in the band that the experiment expects, and where that comes from."""
-    expected = arm.runs[0].config.evaluation
-    if expected.ig_band_bits is None:
-        return {"verdict": "not applicable", "why": "the experiment's config holds no expectation"}
-    data = arm.runs[0].config.data
-    if expected.ig_band_data is None:
-        return {"verdict": "not applicable", "why": "evaluation.ig_band_data does not say which data set it is for"}
-    if data.name != expected.ig_band_data or data.limit is not None or data.sample is not None:
-        return {"verdict": "not applicable", "why": f"the expectation is for all of {expected.ig_band_data}"}
-    low, high = expected.ig_band_bits
-    ig = metrics["ig_kde_bits_per_fixation" if expected.ig_band_prior == "kde" else "ig_bits_per_fixation"].mean
+def corrected(cells: Mapping[str, Difference], metric: Metric, primary: str | None) -> dict[str, Difference]:
+    """The same comparison of several arms, with Holm's correction for their number and with verdicts.
+
+    primary: the arm whose comparison was named beforehand; it is tested alone
+    """
+    tested = [arm for arm, cell in cells.items() if cell.p is not None and arm != primary]
+    p_holm = dict(zip(tested, holm([cells[arm].p or 0.0 for arm in tested]), strict=True))
+    if primary is not None and primary in cells:
+        p_holm[primary] = cells[primary].p or 0.0
     return {
-        "verdict": "inside" if low <= ig <= high else "outside", "ig_bits_per_fixation": ig, "low": low, "high": high,
-        "prior": expected.ig_band_prior, "source": expected.ig_band_source,
+        arm: cell if cell.p is None else dataclasses.replace(
+            cell, p_holm=p_holm[arm], verdict=verdict(cell, p_holm[arm], metric.better), exploratory=arm != primary
+        )
+        for arm, cell in cells.items()
     }
 
 
-def _difference(
-    ours: Sequence[Rows], base: Sequence[Rows], key: str, same_seeds: bool, resamples: int, seed: int
-) -> Difference:
-    a, b = values_of(ours, key), values_of(base, key)
-    names_a, names_b = ([row["image"] for row in rows[0]] for rows in (ours, base))
-    paired = paired_difference(average_over_seeds(a), average_over_seeds(b), names_a, names_b, resamples, seed)
-    over_seeds = spread_over_seeds(a - b) if same_seeds else None
-    return Difference(**vars(paired), n_seeds=min(len(a), len(b)), std_over_seeds=over_seeds,
-                      p_holm=paired.p_wilcoxon, verdict=UNDECIDED)
+def _have_images(sets: Sequence[np.ndarray]) -> bool:
+    """Whether there are two images at least in each set: one does not scatter."""
+    return all(values.shape[1] > 1 for values in sets)
 
 
-def _entropy_increase(ours: Mapping[str, float], base: Mapping[str, float]) -> dict[str, float]:
-    found = {}
-    for kind in ("", "_without_center_bias"):
-        before, after = (bias[f"bias_entropy{kind}_nats"] for bias in (base, ours))
-        found |= {
-            f"bias_entropy{kind}_increase_percent": (after - before) / before * 100,
-            f"bias_entropy{kind}_increase_nats": after - before,
-        }
-    return found
+def _without_interval(sets: Sequence[np.ndarray], images: int, seeds: int) -> Estimate:
+    mean = float(np.mean([values.mean() for values in sets]))
+    averaged = [values.mean(0, keepdims=True) for values in sets]
+    interval = _ends(crossed(averaged).ci95) if _have_images(sets) else None
+    return Estimate(mean, _std(sets), None, None, None, None, None, images, seeds, interval)
 
 
-def _judged(comparisons: dict[str, Comparison]) -> dict[str, Comparison]:
-    """With p_holm, corrected over the arms for each domain and metric by itself, and with verdicts."""
-    for domain, differences in next(iter(comparisons.values())).domains.items() if comparisons else ():
-        for metric in METRICS:
-            if metric.difference_key not in differences:
-                continue
-            cells = [comparison.domains[domain][metric.difference_key] for comparison in comparisons.values()]
-            corrected = holm([cell.p_wilcoxon for cell in cells])
-            for comparison, cell, p in zip(comparisons.values(), cells, corrected, strict=True):
-                comparison.domains[domain][metric.difference_key] = dataclasses.replace(
-                    cell, p_holm=p, verdict=verdict(cell, p, metric.better)
-                )
-    return comparisons
+def _std(sets: Sequence[np.ndarray]) -> float | None:
+    return float(sets[0].mean(0).std(ddof=1)) if len(sets) == 1 and sets[0].shape[1] > 1 else None
+
+
+def _estimate(sure: Uncertainty, std: float | None, images: int, seeds: int) -> Estimate:
+    return Estimate(
+        float(sure.mean), std, _ends(sure.ci95), float(sure.p), float(sure.df), float(sure.images_variance) ** 0.5,
+        float(sure.seeds_variance) ** 0.5, images, seeds, None,
+    )
+
+
+def _ends(interval: tuple[np.ndarray, np.ndarray]) -> tuple[float, float]:
+    return float(interval[0]), float(interval[1])

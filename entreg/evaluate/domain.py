@@ -13,7 +13,6 @@ from entreg.evaluate import metrics
 from entreg.prior.gold import GoldStandard, gold_standard
 from entreg.prior.kde import FixationKde, kde_of
 from entreg.study.part import Subset
-from entreg.study.study import Stages, stage
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +63,10 @@ class Domain:
         references = {name: values[i] for name, values in self._references.items()}
         return Truth(
             stimulus.name, stimulus.category, size, y, x,
-            metrics.blurred_density(y, x, *size, self.settings.sigma_px), self.log_gaussian[i], self.log_kde[i], references,
-            metrics.rescaled_pixels(elsewhere.y, heights, size[0]), metrics.rescaled_pixels(elsewhere.x, widths, size[1]),
+            metrics.blurred_density(y, x, *size, self.settings.sigma_px),
+            self.log_gaussian[i], self.log_kde[i], references,
+            metrics.rescaled_pixels(elsewhere.y, heights, size[0]),
+            metrics.rescaled_pixels(elsewhere.x, widths, size[1]),
         )
 
     def own_center_biases(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -75,7 +76,8 @@ class Domain:
         """
         for size in sorted(set(self.subset.sizes)):
             same = [i for i, s in enumerate(self.subset.sizes) if s == size]
-            yield from zip(same, self.kde.leave_one_out([self.subset.items[i] for i in same], *size, step=step), strict=True)
+            maps = self.kde.leave_one_out([self.subset.items[i] for i in same], *size, step=step)
+            yield from zip(same, maps, strict=True)
 
     @cached_property
     def log_gaussian(self) -> list[np.ndarray]:
@@ -113,7 +115,7 @@ class Domain:
 
     @cached_property
     def gold(self) -> GoldStandard | None:
-        """What other people's fixations on the same image predict; None where the data set does not tell people apart."""
+        """What other people's fixations on an image predict; None where the data set does not tell people apart."""
         pooled = self.subset.pooled
         if pooled.subject is None:
             return None
@@ -133,12 +135,3 @@ class Domain:
             pairs = zip(known, self.subset.fixations, strict=True)
             references["oracle"] = [log_density[y.numpy(), x.numpy()] for log_density, (y, x) in pairs]
         return references
-
-
-class Domains(Stages):
-    """The stages of studies, and what evaluations add to them."""
-
-    @stage
-    def domain(self, settings: Data, which: str, prior: Prior) -> Domain:
-        """Judged images with their priors; which: see `Stages.rows`."""
-        return Domain(self.subset(settings, which), settings, prior)

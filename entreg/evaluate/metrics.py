@@ -57,7 +57,8 @@ METRICS = tuple(Metric(*row) for row in (
     ("cc", "CC", "−1 to 1", "higher", True, "Correlation with the blurred fixation density."),
     ("sim", "SIM", "0 to 1", "higher", True, "Overlap with the blurred fixation density."),
     ("kl_bits", "KL(fixations || model)", "bits", "lower", True,
-     "Bits by which the density falls short of the empirical fixation distribution; the prior's minus the model's is the IG."),
+     "Bits by which the density falls short of the empirical fixation distribution; the prior's minus the model's is "
+     "the IG."),
     ("kl_gaussian_prior_bits", "KL(fixations || Gaussian prior)", "bits", None, False, "The prior's."),
     ("kl_kde_prior_bits", "KL(fixations || KDE prior)", "bits", None, False, "The prior's."),
     ("gold_ig_bits_per_fixation", "gold standard's IG", "bit/fixation", None, False,

@@ -1,46 +1,35 @@
 """The form of results.json, and how it is put together from what was scored.
 
-Each class below is an object of the file, each field a key. Where `spread` stands, the keys of that mapping stand beside
-the other keys: `arms.NAME.in_domain.nss.mean` is the mean NSS of an arm in domain.
+Each class below is an object of the file, each field a key. The keys of a mapping that `spread` names stand beside the
+other keys: `arms.NAME.in_domain.nss.mean` is the mean NSS of an arm in domain. Domains are `in_domain`, `ood.SET` for
+each foreign set, and `ood`, the mean over the foreign sets (those that were planned, see `plan.py`).
 """
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from entreg.config import Evaluation
 from entreg.evaluate import differences
-from entreg.evaluate.arms import Arm
+from entreg.evaluate.adaptation import ADAPTED, SUBSETS, Adapted, Subset
+from entreg.evaluate.arms import Arm, baseline_of
 from entreg.evaluate.bias_map import BiasMaps, entropies
-from entreg.evaluate.differences import Comparison
+from entreg.evaluate.differences import BETTER, Difference, Estimate, Pairing, metrics_in, pairing_of, values_of
+from entreg.evaluate.ladder import PARTS, REST, parts
 from entreg.evaluate.metrics import METRICS, PRIMARY
+from entreg.evaluate.plan import Plan
 from entreg.evaluate.scores import Rows
-from entreg.evaluate.statistics import (
-    MeanOverImages,
-    average_over_seeds,
-    mean_ci,
-    spread_over_seeds,
-)
 from entreg.study.part import Size
 
+FORMAT = 2  # of results.json; 1 was version 0.1.0's, whose intervals did not cover the noise of training
 LAMBDA = "loss.lambda_entropy"
-
-
-def spread() -> Any:
-    """A mapping whose keys stand beside the other fields."""
-    return field(metadata={"spread": True})
-
-
-@dataclass(frozen=True)
-class ArmMean(MeanOverImages):
-    """A metric of an arm in a domain, averaged over seeds image by image; std_over_seeds: None for one seed."""
-
-    n_seeds: int
-    std_over_seeds: float | None
+IN_DOMAIN, FOREIGN = "in_domain", "ood"
+AS_TRAINED = ("auc", "sauc", "nss")  # metrics that sharpness alone hardly moves
+NOT_SHOWN = "better as trained, not shown to know more about images"
 
 
 @dataclass(frozen=True)
@@ -52,33 +41,61 @@ class Category:
 
 
 @dataclass(frozen=True)
+class ArmLadder:
+    """An arm adapted to a foreign set, see `adaptation.py`; means over trainings.
+
+    ig_bits_by_adapted: IG (bit/fixation) by adapted numbers, joined by +; `none` is as trained
+    scale, sigma_factor, center_bias_weight: found with all three adapted, means over folds, too; sigma relative to the
+        trained one
+    scale_alone: the factor found with nothing else adapted
+    ends: which numbers ended where the search ends, and in how many of the fits with all three
+    """
+
+    ig_bits_by_adapted: dict[str, float]
+    scale: float
+    sigma_factor: float
+    center_bias_weight: float
+    scale_alone: float
+    ends: dict[str, int]
+    fits: int
+
+
+@dataclass(frozen=True)
 class ArmInDomain:
     """An arm in a domain.
 
     shares: IG as a share of the gold standard's (and of the oracle's), as ratios of means. The gold standard is a lower
         bound of what can be explained, so its share is an upper bound.
     ig_by_center_bias: IG (bit/fixation) by the centre bias given to the model: `training`, the set's `own`, `uniform`
+    mean_density_kl_bits: how far the mean predicted density over the set's images of its most frequent size is from the
+        KDE of the set's fixations, KL(KDE || mean density), mean over trainings
     """
 
-    metrics: dict[str, ArmMean] = spread()
-    shares: dict[str, float] = spread()
+    spread: ClassVar = ("metrics", "shares",)
+
+    metrics: dict[str, Estimate]
+    shares: dict[str, float]
     by_category: dict[str, Category]
-    ig_by_center_bias: dict[str, ArmMean] | None
+    ig_by_center_bias: dict[str, Estimate] | None
+    ladder: ArmLadder | None
+    mean_density_kl_bits: float | None
 
 
 @dataclass(frozen=True)
 class ArmResults:
     """An arm: what it is, what it is worth in each domain, its own bias, and how its trainings went.
 
-    entropies: of the bias map at the landscape size, see `bias_map.entropies`, means over seeds
+    entropies: of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
     """
+
+    spread: ClassVar = ("domains", "entropies",)
 
     settings: dict[str, Any]
     seeds: list[int]
     runs: list[str]
     is_baseline: bool
-    domains: dict[str, ArmInDomain] = spread()
-    entropies: dict[str, float] = spread()
+    domains: dict[str, ArmInDomain]
+    entropies: dict[str, float]
     bias_entropy_nats_by_seed: list[float]
     bias_entropy_nats_by_size: dict[str, float]
     center_bias_weight: float
@@ -87,14 +104,54 @@ class ArmResults:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """An arm against its baseline in a domain.
+
+    differences: by the metric's difference key; ladder: what the IG difference is made of, by part, and
+        `scale_and_spread` together; None where there is no ladder
+    lower_while_ig_higher: metrics as trained whose mean is lower although that of IG is higher
+    reading: a sentence on what the difference shows, where that is less than it seems
+    """
+
+    spread: ClassVar = ("differences",)
+
+    differences: dict[str, Difference]
+    ladder: dict[str, Difference] | None
+    lower_while_ig_higher: list[str]
+    reading: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm against its baseline.
+
+    seeds: how their trainings are compared; entropy: increases of the bias map's entropy, with and without the centre
+        bias as input, with Student's interval over seeds
+    """
+
+    spread: ClassVar = ("entropy", "domains",)
+
+    baseline: str
+    seeds: str
+    entropy: dict[str, Any]
+    domains: dict[str, Compared]
+
+
+@dataclass(frozen=True)
 class JudgedData:
-    """The images of a domain and what their priors rest on."""
+    """The images of a domain and what their priors rest on.
+
+    seen: by name, judged images that were left out since they are training images, or nearly, with the training image
+    without_ladder: why there is no ladder; None where there is one, and in domain
+    """
 
     name: str
     n_images: int
     n_fixations: int
     kde_prior_images: int
     gold_standard: dict[str, Any] | None
+    seen: dict[str, str]
+    without_ladder: str | None
 
 
 @dataclass(frozen=True)
@@ -108,11 +165,16 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Results:
-    """results.json. comparison: that of the first regularised arm; metrics: what the metrics' keys mean."""
+    """results.json.
 
+    comparison: that of the primary outcome's arm, else of the first regularised one; metrics: what their keys mean
+    """
+
+    format: int
     study: str
     grouped_by: list[str]
     baseline: str | None
+    primary: Plan
     metrics: dict[str, dict[str, Any]]
     arms: dict[str, ArmResults]
     comparison: dict[str, Any]
@@ -124,31 +186,42 @@ class Results:
     evaluation: dict[str, Any]
 
 
-def results(
-    arms: Sequence[Arm], keys: Sequence[str], rows: Mapping[str, Mapping[str, Sequence[Rows]]],
-    maps: Mapping[str, Sequence[Mapping[Size, BiasMaps]]], data: dict[str, JudgedData], left_out: list[LeftOut],
-    settings: Evaluation,
-) -> Results:
-    """Pure arithmetic on what was scored.
+@dataclass(frozen=True)
+class Evidence:
+    """What was found of an arm's trainings.
 
-    arms, keys: see `arms_of`; rows: by arm and domain, a table for each seed; maps: by arm, for each seed the bias maps by
-    (H, W), the study's landscape size first; data: of each domain; left_out: unfinished runs
+    rows: by domain, a table for each training; maps: for each training the bias maps by (H, W), the landscape size
+        first
+    adapted: by domain, for each training; kl_bits: by domain, for each training, see `ArmInDomain`
     """
-    by_name = {arm.name: _arm(arm, rows[arm.name], maps[arm.name], settings) for arm in arms}
-    bias = {name: found.entropies for name, found in by_name.items()}
-    comparisons = differences.compare(arms, rows, bias, settings.bootstrap, settings.seed)
+
+    rows: Mapping[str, Sequence[Rows]]
+    maps: Sequence[Mapping[Size, BiasMaps]]
+    adapted: Mapping[str, Sequence[Adapted]]
+    kl_bits: Mapping[str, Sequence[float]]
+
+
+def results(
+    arms: Sequence[Arm], keys: Sequence[str], evidence: Mapping[str, Evidence], data: dict[str, JudgedData],
+    left_out: list[LeftOut], plan: Plan, settings: Evaluation,
+) -> Results:
+    """Pure arithmetic on what was scored. arms, keys: see `arms_of`; data: of each domain."""
+    by_name = {arm.name: _arm(arm, evidence[arm.name], plan) for arm in arms}
+    comparisons = _compared(arms, evidence, plan)
     regularised = [arm for arm in arms if not arm.is_baseline]
     baseline = next((arm for arm in arms if arm.is_baseline), None)
-    first = next((arm.name for arm in regularised if arm.name in comparisons), None)
+    first = plan.arm or next((arm.name for arm in regularised if arm.name in comparisons), None)
     return Results(
+        format=FORMAT,
         study=arms[0].runs[0].config.study,
         grouped_by=list(keys),
         baseline=baseline.name if baseline else None,
-        metrics={metric.key: dataclasses.asdict(metric) for metric in METRICS},
+        primary=plan,
+        metrics={m.key: dataclasses.asdict(m) | {"difference_key": m.difference_key} for m in METRICS},
         arms=by_name,
         comparison={"arm": first} | plain(comparisons[first]) if first else {},
         comparisons=comparisons,
-        baseline_band=differences.band(baseline, by_name[baseline.name].domains["in_domain"].metrics) if baseline else None,
+        baseline_band=band(baseline, by_name[baseline.name].domains[IN_DOMAIN].metrics) if baseline else None,
         data=data,
         left_out=left_out,
         # one lambda beside the baseline leaves nothing to choose
@@ -163,58 +236,77 @@ def plain(node: Any) -> Any:
         found: dict[str, Any] = {}
         for item in dataclasses.fields(node):
             value = plain(getattr(node, item.name))
-            found |= value if item.metadata.get("spread") else {item.name: value}
+            found |= value if item.name in getattr(node, "spread", ()) else {item.name: value}
         return found
     if isinstance(node, Mapping):
         return {key: plain(value) for key, value in node.items()}
     return [plain(value) for value in node] if isinstance(node, (list, tuple)) else node
 
 
-def summarise(rows_by_seed: Sequence[Rows], settings: Evaluation) -> dict[str, ArmMean]:
-    """Every metric of an arm in one domain: averaged over seeds image by image, then over images."""
-    names = [row["image"] for row in rows_by_seed[0]]
-    found = {}
-    for metric in differences.metrics_in(rows_by_seed[0]):
-        values = differences.values_of(rows_by_seed, metric.key)
-        mean = mean_ci(average_over_seeds(values), names, settings.bootstrap, settings.seed)
-        found[metric.key] = ArmMean(**vars(mean), n_seeds=len(values), std_over_seeds=spread_over_seeds(values))
-    return found
-
-
-def explained(metrics: Mapping[str, ArmMean]) -> dict[str, float]:
+def explained(metrics: Mapping[str, Estimate]) -> dict[str, float]:
     """IG as a share of the references' IG, where they explain anything."""
-    found = {}
+    shares = {}
     for reference in ("gold", "oracle"):
         best = metrics.get(f"{reference}_{PRIMARY}")
         if best and best.mean > 0:
-            found[f"share_of_{reference}"] = metrics[PRIMARY].mean / best.mean
-    return found
+            shares[f"share_of_{reference}"] = metrics[PRIMARY].mean / best.mean
+    return shares
 
 
 def by_category(rows_by_seed: Sequence[Rows]) -> dict[str, Category]:
     """Mean IG of each category of images; empty where the data set has none."""
     categories = [row["category"] for row in rows_by_seed[0]]
-    values = average_over_seeds(differences.values_of(rows_by_seed, PRIMARY))
+    values = values_of(rows_by_seed, PRIMARY).mean(0)
     return {
         name: Category(float(values[[c == name for c in categories]].mean()), categories.count(name))
         for name in sorted({c for c in categories if c is not None})
     }
 
 
-def _arm(
-    arm: Arm, rows: Mapping[str, Sequence[Rows]], maps: Sequence[Mapping[Size, BiasMaps]], settings: Evaluation
-) -> ArmResults:
-    landscape = next(iter(maps[0]))
-    per_seed = [entropies(by_size[landscape]) for by_size in maps]
+def band(arm: Arm, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether the baseline's IG in domain lies in the band that the experiment expects, and where that comes from."""
+    expected = arm.runs[0].config.evaluation
+    if expected.ig_band_bits is None:
+        return {"verdict": "not applicable", "why": "the experiment's config holds no expectation"}
+    data = arm.runs[0].config.data
+    if expected.ig_band_data is None:
+        return {"verdict": "not applicable", "why": "evaluation.ig_band_data does not say which data set it is for"}
+    if data.name != expected.ig_band_data or data.limit is not None or data.sample is not None:
+        return {"verdict": "not applicable", "why": f"the expectation is for all of {expected.ig_band_data}"}
+    low, high = expected.ig_band_bits
+    ig = metrics["ig_kde_bits_per_fixation" if expected.ig_band_prior == "kde" else PRIMARY].mean
+    return {
+        "verdict": "inside" if low <= ig <= high else "outside", "ig_bits_per_fixation": ig, "low": low, "high": high,
+        "prior": expected.ig_band_prior, "source": expected.ig_band_source,
+    }
+
+
+def reading(ig: Difference, ladder: Mapping[str, Difference] | None) -> str | None:
+    """Better as trained, the rest not clearly above 0: it is not shown that the model knows more about images."""
+    if ig.verdict != BETTER or ladder is None:
+        return None
+    low = ladder[REST].ci95
+    return NOT_SHOWN if low is None or low[0] <= 0 else None
+
+
+def _arm(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
+    landscape = next(iter(evidence.maps[0]))
+    per_seed = [entropies(by_size[landscape]) for by_size in evidence.maps]
     last = [run.history[-1] for run in arm.runs]
+    domains = {name: _in_domain(name, evidence) for name in evidence.rows}
+    planned = [evidence.rows[f"{FOREIGN}.{name}"] for name in plan.planned if f"{FOREIGN}.{name}" in evidence.rows]
+    if planned:
+        means = {metric.key: differences.estimate([values_of(rows, metric.key) for rows in planned])
+                 for metric in metrics_in(planned)}
+        domains[FOREIGN] = ArmInDomain(means, {}, {}, None, None, None)
     return ArmResults(
         settings=arm.settings, seeds=arm.seeds, runs=[str(run.folder) for run in arm.runs], is_baseline=arm.is_baseline,
-        domains={name: _in_domain(tables, settings) for name, tables in rows.items()},
+        domains=domains,
         entropies={key: float(np.mean([row[key] for row in per_seed])) for key in per_seed[0]},
         bias_entropy_nats_by_seed=[row["bias_entropy_nats"] for row in per_seed],
         bias_entropy_nats_by_size={
-            f"{size[1]}x{size[0]}": float(np.mean([entropies(by_size[size])["bias_entropy_nats"] for by_size in maps]))
-            for size in maps[0]
+            f"{size[1]}x{size[0]}": float(np.mean([entropies(one[size])["bias_entropy_nats"] for one in evidence.maps]))
+            for size in evidence.maps[0]
         },
         center_bias_weight=float(np.mean([row["center_bias_weight"] for row in last])),
         sigma_px=float(np.mean([row["sigma_px"] for row in last])),
@@ -222,9 +314,121 @@ def _arm(
     )
 
 
-def _in_domain(tables: Sequence[Rows], settings: Evaluation) -> ArmInDomain:
-    metrics = summarise(tables, settings)
+def _in_domain(name: str, evidence: Evidence) -> ArmInDomain:
+    tables = evidence.rows[name]
+    metrics = {metric.key: differences.estimate([values_of(tables, metric.key)]) for metric in metrics_in([tables])}
     own = metrics.get("ig_own_center_bias_bits_per_fixation")
-    return ArmInDomain(metrics, explained(metrics), by_category(tables), None if own is None else {
+    by_center_bias = None if own is None else {
         "training": metrics[PRIMARY], "own": own, "uniform": metrics["ig_uniform_center_bias_bits_per_fixation"],
-    })
+    }
+    adapted, kl_bits = evidence.adapted.get(name), evidence.kl_bits.get(name)
+    return ArmInDomain(
+        metrics, explained(metrics), by_category(tables), by_center_bias, _ladder(adapted) if adapted else None,
+        float(np.mean(kl_bits)) if kl_bits else None,
+    )
+
+
+def _ladder(adapted: Sequence[Adapted]) -> ArmLadder:
+    fits = [(fit, one.trained) for one in adapted for fit in one.fits[ADAPTED]]
+    ends = {
+        "scale at 0": sum(fit.scale == 0 for fit, _ in fits), "weight at 0": sum(fit.weight == 0 for fit, _ in fits),
+        "no blur": sum(fit.sigma_px <= one.narrowest_px for one in adapted for fit in one.fits[ADAPTED]),
+        "widest blur": sum(fit.sigma_px >= one.widest_px for one in adapted for fit in one.fits[ADAPTED]),
+    }
+    return ArmLadder(
+        {"+".join(subset) or "none": float(np.mean([one.ig_bits[subset].mean() for one in adapted]))
+         for subset in SUBSETS},
+        scale=float(np.mean([fit.scale for fit, _ in fits])),
+        sigma_factor=float(np.mean([fit.sigma_px / trained.sigma_px for fit, trained in fits])),
+        center_bias_weight=float(np.mean([fit.weight for fit, _ in fits])),
+        scale_alone=float(np.mean([fit.scale for one in adapted for fit in one.fits[("scale",)]])),
+        ends={name: count for name, count in ends.items() if count}, fits=len(fits),
+    )
+
+
+def _compared(arms: Sequence[Arm], evidence: Mapping[str, Evidence], plan: Plan) -> dict[str, Comparison]:
+    """Every other arm against its baseline, by the arm's name; p values Holm-corrected over all of them."""
+    pairs = {}
+    for arm in arms:
+        baseline = baseline_of(arm, list(arms))
+        if baseline is not None and baseline is not arm:
+            pairs[arm.name] = (arm, baseline, pairing_of(arm, baseline))
+    domains = _domains_of(evidence, plan)
+    cells = {domain: _differences(names, pairs, evidence, domain, plan) for domain, names in domains.items()}
+    comparisons = {}
+    for name, (_, baseline, pairing) in pairs.items():
+        ours, base = evidence[name], evidence[baseline.name]
+        compared = {}
+        for domain, names in domains.items():
+            own = cells[domain][name]
+            ladder = _parts(ours, base, names, pairing)
+            ig = own[METRICS[0].difference_key]
+            lower = _lower(own) if ig.mean > 0 else []
+            compared[domain] = Compared(own, ladder, lower, reading(ig, ladder))
+        comparisons[name] = Comparison(baseline.name, pairing.kind, _entropy(ours, base, pairing), compared)
+    return comparisons
+
+
+def _domains_of(evidence: Mapping[str, Evidence], plan: Plan) -> dict[str, list[str]]:
+    """Each domain with the names of the tables that it averages."""
+    tables = list(next(iter(evidence.values())).rows)
+    planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in tables]
+    return {name: [name] for name in tables} | ({FOREIGN: planned} if planned else {})
+
+
+def _differences(
+    names: list[str], pairs: Mapping[str, tuple[Arm, Arm, Pairing]], evidence: Mapping[str, Evidence], domain: str,
+    plan: Plan,
+) -> dict[str, dict[str, Difference]]:
+    """By arm and difference key, corrected over the arms."""
+    found: dict[str, dict[str, Difference]] = {arm: {} for arm in pairs}
+    tables = [evidence[arm.name].rows[name] for arm, _, _ in pairs.values() for name in names]
+    for metric in metrics_in(tables) if pairs else []:
+        if not metric.compared:
+            continue
+        cells = {
+            arm: differences.difference(
+                [values_of(evidence[arm].rows[name], metric.key) for name in names],
+                [values_of(evidence[baseline.name].rows[name], metric.key) for name in names], pairing, metric.better,
+            )
+            for arm, (_, baseline, pairing) in pairs.items()
+        }
+        primary = plan.arm if domain in plan.tested and metric.key == plan.metric else None
+        for arm, cell in differences.corrected(cells, metric, primary).items():
+            found[arm][metric.difference_key] = cell
+    return found
+
+
+def _parts(ours: Evidence, base: Evidence, names: list[str], pairing: Pairing) -> dict[str, Difference] | None:
+    """The parts of the IG difference; None where a set has no ladder."""
+    if any(name not in ours.adapted or name not in base.adapted for name in names):
+        return None
+    shares = [[parts(_values(evidence.adapted[name])) for name in names] for evidence in (ours, base)]
+    found = {}
+    for part in (*PARTS, "scale_and_spread"):
+        members = ("scale", "spread") if part == "scale_and_spread" else (part,)
+        a, b = ([sum((share[m] for m in members), np.zeros(1)) for share in one] for one in shares)
+        found[part] = differences.difference(a, b, pairing, "higher")
+    return found
+
+
+def _values(adapted: Sequence[Adapted]) -> dict[Subset, np.ndarray]:
+    return {subset: np.stack([one.ig_bits[subset] for one in adapted]) for subset in SUBSETS}
+
+
+def _lower(cells: Mapping[str, Difference]) -> list[str]:
+    keys = {metric.key: metric.difference_key for metric in METRICS}
+    return [key for key in AS_TRAINED if keys[key] in cells and cells[keys[key]].mean < 0]
+
+
+def _entropy(ours: Evidence, base: Evidence, pairing: Pairing) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for kind in ("", "_without_center_bias"):
+        key = f"bias_entropy{kind}"
+        a, b = ([entropies(next(iter(maps.values())))[f"{key}_nats"] for maps in one.maps] for one in (ours, base))
+        increase = differences.entropy_increase(a, b, pairing)
+        found |= {
+            f"{key}_increase_nats": increase.increase_nats, f"{key}_increase_percent": increase.increase_percent,
+            f"{key}_increase_ci95_nats": increase.ci95,
+        }
+    return found

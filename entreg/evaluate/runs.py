@@ -68,8 +68,8 @@ def find(pattern: str | None) -> tuple[list[RunFolder], list[RunFolder]]:
         finished = [folder for folder in folders if folder.is_trained]
         if not finished:
             raise UserError(
-                f"There is no finished training under multirun/ or outputs/ of {Path.cwd()} to evaluate. Train one with\n"
-                "  python train.py -m loss=nll,nll_entropy"
+                f"There is no finished training under multirun/ or outputs/ of {Path.cwd()} to evaluate. "
+                "Train one with\n  python train.py -m loss=nll,nll_entropy"
             )
     return finished, [folder for folder in folders if folder not in finished]
 
@@ -80,29 +80,32 @@ def read(folder: RunFolder, composed: Config) -> Run:
     composed: this evaluation's config, which holds the typed values. The devices are always this evaluation's.
     """
     cfg = _structured(folder)
-    typed = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    for text in typed:
-        key = text.split("=", 1)[0].lstrip("+~")
-        _replace(cfg, key.split("@")[-1] if "." not in key else key, composed)
+    for key in sorted(typed_keys(), key=lambda key: key.count(".")):  # ood=[NAME] before ood.NAME.limit=5
+        _replace(cfg, key, composed)
     for key in ("kind", "devices", "threads"):
         OmegaConf.update(cfg, f"hardware.{key}", getattr(composed.hardware, key))
     return Run(folder, resolved(cfg), checkpoint.read(folder.final))
+
+
+def typed_keys() -> list[str]:
+    """The keys of what was typed for this evaluation; `+data@ood.mylab=folder` is ood.mylab."""
+    words = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return [word.split("=", 1)[0].lstrip("+~").rpartition("@")[2] for word in words]
 
 
 def _structured(folder: RunFolder) -> DictConfig:
     """The saved config under today's schemas; what it lacks has its default, which means what was done before."""
     saved = folder.read_config()
 
-    def schema(tree: Any) -> Data | None:
-        if tree is None:
-            return None
+    def schema(tree: Any) -> Data:
         settings = settings_of_target(tree["_target_"])
         if settings is None:
             raise DataError(f"{folder.config}: {tree['_target_']} is no data source of this version of entreg")
         return settings()
 
     try:
-        base = OmegaConf.structured(Config(data=schema(saved["data"]) or Data(), ood=schema(saved["ood"])))
+        foreign = {name: schema(tree) for name, tree in saved["ood"].items()}
+        base = OmegaConf.structured(Config(data=schema(saved["data"]), ood=foreign))
         merged = OmegaConf.merge(base, saved)
     except DataError:
         raise
@@ -119,13 +122,21 @@ def _finished_at(folders: list[RunFolder]) -> float:
 def _replace(cfg: DictConfig, key: str, composed: Config) -> None:
     if key in ("task", "runs", "study", "experiment") or key.startswith("hydra"):
         return
+    group, _, rest = key.partition(".")
+    name = rest.partition(".")[0]
+    if group == "ood" and name and name not in composed.ood:  # ~ood.NAME
+        cfg.ood.pop(name, None)
+        return
+    if group == "ood" and "." in rest and name not in cfg.ood:
+        raise UserError(
+            f"{key} was typed, but the runs were not started with {name}. Judge them on it: ood=[{name}] {key}=..."
+        )
     value: Any = composed
     for part in key.split("."):
-        value = getattr(value, part)
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
     if key == "paths.data":
         # saved roots are absolute: what lay under the old folder is looked for under the new one
-        for role in ("data", "ood"):
-            root = cfg[role] and cfg[role].root
-            if root and Path(root).is_relative_to(cfg.paths.data):
-                cfg[role].root = str(Path(value) / Path(root).relative_to(cfg.paths.data))
-    OmegaConf.update(cfg, key, value, merge=False)
+        for settings in (cfg.data, *cfg.ood.values()):
+            if settings.root and Path(settings.root).is_relative_to(cfg.paths.data):
+                settings.root = str(Path(value) / Path(settings.root).relative_to(cfg.paths.data))
+    OmegaConf.update(cfg, key, value, merge=False, force_add=True)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from entreg.evaluate.runs import Run
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity, cell_of_pixel
 from entreg.prior.center_bias import CenterBias
-from entreg.study.part import Part
+from entreg.study.part import Part, Size
 from entreg.study.study import Study
 
 Row = dict[str, Any]  # one image's scores
@@ -39,38 +39,64 @@ def judged(run: Run, study: Study) -> Judged:
 
 
 @torch.no_grad()
-def predict(model: DeepGaze3, part: Part, i: int, center_bias: Tensor | None = None) -> LogDensity:
-    """The log density of image i, on the CPU; center_bias: (m_y, m_x) in place of the training data's."""
-    batch = part.batch([i])
-    given = batch.center_bias if center_bias is None else center_bias[None].to(batch.center_bias.device)
-    density = model(batch.features, given, batch.grid, part.precision)
-    return LogDensity(*(t.cpu() for t in (density.grid, density.rows, density.columns)))
+def predict(model: DeepGaze3, part: Part, i: int, *others: Tensor) -> list[LogDensity]:
+    """Log densities of image i, on the CPU: with the part's centre bias, then with each of the others (m_y, m_x)."""
+    # one image alone is cut up among threads and so rounds differently than one of several
+    batch = part.batch([i, i])
+    readout = model.readout(batch.features, batch.grid, part.precision)
+    given = [batch.center_bias, *(other.to(batch.center_bias.device).expand(2, -1, -1) for other in others)]
+    densities = [model.finalizer(readout, center_bias, batch.grid) for center_bias in given]
+    return [LogDensity(d.grid[:1].cpu(), d.rows.cpu(), d.columns.cpu()) for d in densities]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one model is worth on a domain.
+
+    rows: one for each image
+    mean_density: by size (H, W), its mean predicted density over the images of that size, on the map's grid
+    """
+
+    rows: Rows
+    mean_density: dict[Size, LogDensity]
 
 
 def score(
     models: Sequence[tuple[DeepGaze3, Part]], domain: Domain, *, step: int | None = None,
     tell: Callable[[], object] = lambda: None,
-) -> list[Rows]:
-    """For each model a row for each image. What does not depend on the model is computed once for all of them.
+) -> list[Scored]:
+    """Every model on every image. What does not depend on the model is computed once for all of them.
 
     models: with the part from which each reads the domain's images
     step: also tells IG with other centre biases as the models' input, whose maps hold every step-th pixel; None: not
     tell: called after each image
     """
-    found: list[list[Row]] = [[{}] * len(domain.subset) for _ in models]
+    tables: list[Rows] = [[{}] * len(domain.subset) for _ in models]
+    sums: list[dict[Size, LogDensity]] = [{} for _ in models]
     images = domain.own_center_biases(step) if step is not None else ((i, None) for i in range(len(domain.subset)))
     uniform = CenterBias("uniform", domain.prior, step or 1, None)
     for i, own in images:
         truth = domain.truth(i)
-        for rows, (model, part) in zip(found, models, strict=True):
-            rows[i] = _row(truth, predict(model, part, i))
-            if own is not None:
-                for kind, center_bias in (("own", torch.from_numpy(own)), ("uniform", uniform.map(truth.size))):
-                    density = predict(model, part, i, center_bias)
-                    gain = metrics.ig_bits(_at(density, truth), truth.log_gaussian).mean()
-                    rows[i][f"ig_{kind}_center_bias_bits_per_fixation"] = float(gain)
+        other_inputs = {} if own is None else {"own": torch.from_numpy(own), "uniform": uniform.map(truth.size)}
+        for rows, densities, (model, part) in zip(tables, sums, models, strict=True):
+            density, *others = predict(model, part, i, *other_inputs.values())
+            rows[i] = _row(truth, density)
+            densities[truth.size] = _added(densities.get(truth.size), density)
+            for kind, other in zip(other_inputs, others, strict=True):
+                gain = metrics.ig_bits(_at(other, truth), truth.log_gaussian).mean()
+                rows[i][f"ig_{kind}_center_bias_bits_per_fixation"] = float(gain)
         tell()
-    return found
+    return [Scored(rows, {size: _normalised(one) for size, one in densities.items()})
+            for rows, densities in zip(tables, sums, strict=True)]
+
+
+def _added(total: LogDensity | None, density: LogDensity) -> LogDensity:
+    """The sum of two densities, as logarithms."""
+    return density if total is None else replace(total, grid=torch.logaddexp(total.grid, density.grid))
+
+
+def _normalised(density: LogDensity) -> LogDensity:
+    return LogDensity.normalised(density.grid, density.rows, density.columns)
 
 
 def _at(density: LogDensity, truth: Truth) -> np.ndarray:

@@ -1,73 +1,125 @@
-"""How sure a mean over images is. Intervals and p values speak of images, not of the noise of training."""
+"""How sure a mean is: over images, and over the trainings that could have been run instead (seeds).
+
+A study is crossed: every seed's model is judged on every image. With d(seed, image) = mean + image + seed + rest, both
+effects random, the mean square over images and the mean square over seeds each contain the rest once, so the variance
+of the mean is (MS_images + MS_seeds - MS_rest) / (n_images n_seeds). It is estimated from few seeds, so intervals are
+Student's t with Satterthwaite's degrees of freedom (Searle, Casella & McCulloch 1992, *Variance Components*, sections
+4.4 and 5.2).
+
+Arrays are (..., n_seeds, n_images): leading axes are studies of their own, which the tests' simulations use.
+"""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.stats
 
-from entreg.errors import UserError
-
-BOOTSTRAP_FROM = 10  # images; below, too many resamples repeat one image and have no spread to be divided by
-CHUNK = 2**20  # resampled values held at once
+LEVEL = 0.05
+MOST_SEEDS = 1000  # beyond, nobody would train
 
 
 @dataclass(frozen=True)
-class MeanOverImages:
-    """mean; std over images (ddof 1); ci95, the 95 % interval of the mean. One image has neither: None.
+class Term:
+    """One mean square's share of the variance of a mean: estimate (...,) and degrees of freedom."""
 
-    interval: how ci95 was found, "bootstrap-t" or, below 10 images, "student-t"
-    """
-
-    mean: float
-    std: float | None
-    ci95: tuple[float, float] | None
-    n_images: int
-    interval: str | None
+    variance: np.ndarray
+    df: float
 
 
 @dataclass(frozen=True)
-class PairedDifference(MeanOverImages):
-    """The same of the differences image by image; p_wilcoxon: of the two-sided signed-rank test, 1 if all are 0."""
+class Uncertainty:
+    """How sure a mean is; each (...,).
 
-    p_wilcoxon: float
-
-
-def mean_ci(values: np.ndarray, names: Sequence[str], resamples: int, seed: int) -> MeanOverImages:
-    """Mean of (n_images,) values with its 95 % interval. UserError if a value isn't finite or a name occurs twice."""
-    values = _checked(values, names)
-    n = len(values)
-    mean = float(values.mean())
-    if n == 1:
-        return MeanOverImages(mean, None, None, n, None)
-    std = float(values.std(ddof=1))
-    if n < BOOTSTRAP_FROM:
-        half = scipy.stats.t.ppf(0.975, n - 1) * std / n**0.5
-        return MeanOverImages(mean, std, (mean - half, mean + half), n, "student-t")
-    return MeanOverImages(mean, std, _bootstrap_t(values, resamples, seed), n, "bootstrap-t")
-
-
-def paired_difference(
-    a: np.ndarray, b: np.ndarray, names_a: Sequence[str], names_b: Sequence[str], resamples: int, seed: int
-) -> PairedDifference:
-    """a minus b, image by image: (n_images,) each, paired by name in whatever order. UserError if the images differ.
-
-    p: Wilcoxon's signed-rank test, zero differences left out as he did (Wilcoxon 1945).
+    mean: the estimate; variance, df: of the mean, with Satterthwaite's degrees of freedom
+    images_variance, seeds_variance: what images and seeds contribute, the rest counted with the seeds. They add up to
+        the variance unless the images' would be below 0.
     """
-    a, b = _checked(a, names_a), _checked(b, names_b)
-    only_a, only_b = sorted(set(names_a) - set(names_b)), sorted(set(names_b) - set(names_a))
-    if only_a or only_b:
-        raise UserError(
-            "Two arms were evaluated on different images and can't be compared image by image.\n"
-            f"  only the first has   {_some(only_a)}\n"
-            f"  only the second has  {_some(only_b)}\n"
-            "  evaluate both on the same data set, with the same data.* and ood.* settings"
-        )
-    row = {name: index for index, name in enumerate(names_b)}
-    difference = a - b[[row[name] for name in names_a]]
-    p = float(scipy.stats.wilcoxon(difference).pvalue) if difference.any() else 1.0
-    return PairedDifference(**vars(mean_ci(difference, names_a, resamples, seed)), p_wilcoxon=p)
+
+    mean: np.ndarray
+    variance: np.ndarray
+    df: np.ndarray
+    images_variance: np.ndarray
+    seeds_variance: np.ndarray
+
+    @property
+    def half_width(self) -> np.ndarray:
+        """Of the 95 % interval."""
+        return scipy.stats.t.ppf(1 - LEVEL / 2, self.df) * np.sqrt(self.variance)
+
+    @property
+    def ci95(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of the 95 % interval."""
+        return self.mean - self.half_width, self.mean + self.half_width
+
+    @property
+    def p(self) -> np.ndarray:
+        """Of the two-sided test that the mean is 0; without any variance 1 where the mean is 0, else 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.abs(self.mean) / np.sqrt(self.variance)
+        return np.where(self.variance > 0, 2 * scipy.stats.t.sf(t, self.df), np.where(self.mean == 0, 1.0, 0.0))
+
+
+def crossed(sets: Sequence[np.ndarray]) -> Uncertainty:
+    """Of the mean over K data sets of their mean values; sets: for each (..., n_seeds, n_images), the same seeds in
+    all.
+
+    The data sets are fixed, images and seeds random. The seeds are the same models on every set, so their part is the
+    variance over seeds of a seed's average over the sets. With one set this is the two-way formula at the top.
+    """
+    seeds = sets[0].shape[-2]
+    averages = sum(values.mean(-1) for values in sets) / len(sets)
+    images, rest = _images_and_rest(sets)
+    return _combined(np.asarray(averages).mean(-1), images, [_over_seeds(averages)], rest if seeds > 1 else [])
+
+
+def crossed_unpaired(ours: Sequence[np.ndarray], base: Sequence[np.ndarray]) -> Uncertainty:
+    """Of the mean difference between two arms whose seeds have nothing to do with each other; sets as in `crossed`.
+
+    The variance of the seed-averaged differences over images, which holds both arms' rest, plus for each arm its seeds'
+    part without the rest.
+    """
+    share = len(ours) ** 2
+    differences = [a.mean(-2) - b.mean(-2) for a, b in zip(ours, base, strict=True)]
+    mean = sum(d.mean(-1) for d in differences) / len(differences)
+    images = [Term(d.var(-1, ddof=1) / d.shape[-1] / share, d.shape[-1] - 1) for d in differences]
+    seeds, rest = [], []
+    for arm in (ours, base):
+        seeds.append(_over_seeds(sum(values.mean(-1) for values in arm) / len(arm)))
+        rest += _images_and_rest(arm)[1]
+    return _combined(np.asarray(mean), images, seeds, rest)
+
+
+def over_images(values: np.ndarray) -> Uncertainty:
+    """Of the mean over images of (..., n_images) values, nothing else being random."""
+    n = values.shape[-1]
+    return _combined(values.mean(-1), [Term(values.var(-1, ddof=1) / n, n - 1)], [], [])
+
+
+def over_seeds(ours: np.ndarray, base: np.ndarray | None = None, paired: bool = False) -> Uncertainty:
+    """Of the mean over seeds of (n_seeds,) values, or of its difference to another arm's (Welch 1947, or paired)."""
+    if base is None or paired:
+        values = ours if base is None else ours - base
+        return _combined(np.asarray(values.mean(-1)), [], [_over_seeds(values)], [])
+    return _combined(np.asarray(ours.mean(-1) - base.mean(-1)), [], [_over_seeds(ours), _over_seeds(base)], [])
+
+
+def seeds_to_halve(now: Uncertainty, seeds: int, images: int) -> int | None:
+    """How many seeds would halve the interval, all else as estimated; None where no number would.
+
+    seeds: of each arm now; images: judged, over all sets. Images' part stays, that of the seeds falls with their
+        number.
+    """
+    a, s = float(now.images_variance), float(now.seeds_variance) * seeds
+    if a + s == 0:
+        return seeds + 1
+    n = np.arange(seeds + 1, MOST_SEEDS + 1)
+    variance = a + s / n
+    df = variance**2 / (a**2 / max(images - 1, 1) + (s / n) ** 2 / (n - 1))
+    enough = scipy.stats.t.ppf(1 - LEVEL / 2, df) * variance**0.5 <= float(now.half_width) / 2
+    return int(n[enough.argmax()]) if enough.any() else None
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -82,53 +134,42 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def average_over_seeds(values: np.ndarray) -> np.ndarray:
-    """(n_seeds, n_images) to (n_images,): what is compared between arms. A value that isn't finite remains so."""
-    return np.asarray(values, dtype=np.float64).mean(0)
+def _images_and_rest(sets: Sequence[np.ndarray]) -> tuple[list[Term], list[Term]]:
+    """For each set MS_images and MS_rest over n_images n_seeds K^2; one seed leaves no rest."""
+    images, rest = [], []
+    for values in sets:
+        seeds, count = values.shape[-2:]
+        share = count * len(sets) ** 2
+        by_image = values.mean(-2)
+        images.append(Term(by_image.var(-1, ddof=1) / share, count - 1))
+        if seeds > 1:
+            effects = by_image[..., None, :] + values.mean(-1)[..., None] - values.mean((-2, -1))[..., None, None]
+            df = (seeds - 1) * (count - 1)
+            rest.append(Term(((values - effects) ** 2).sum((-2, -1)) / df / (share * seeds), df))
+    return images, rest
 
 
-def spread_over_seeds(values: np.ndarray) -> float | None:
-    """Standard deviation (ddof 1) over seeds of the mean over images, from (n_seeds, n_images); None for one seed."""
-    means = np.asarray(values, dtype=np.float64).mean(1)
-    return float(means.std(ddof=1)) if len(means) > 1 else None
+def _over_seeds(averages: Any) -> Term:
+    """Variance of the mean of (..., n_seeds) averages."""
+    n = averages.shape[-1]
+    return Term(averages.var(-1, ddof=1) / n if n > 1 else np.zeros(averages.shape[:-1]), n - 1)
 
 
-def _bootstrap_t(values: np.ndarray, resamples: int, seed: int) -> tuple[float, float]:
-    """95 % interval of the mean by the studentised bootstrap (Efron & Tibshirani 1993, chapter 12).
-
-    A resample's t is its deviation from the mean in its own standard errors; the interval takes the quantiles of t in
-    place of Student's. With skewed values it covers the true mean more often than percentile or BCa intervals, which
-    fall short of 95 % (tests/evaluate/test_statistics.py). Resamples without spread have no t and are left out.
-    """
-    n = len(values)
-    mean, error = values.mean(), values.std(ddof=1) / n**0.5
-    if error == 0:
-        return float(mean), float(mean)
-    rng = np.random.default_rng(seed)
-    t = []
-    for start in range(0, resamples, max(1, CHUNK // n)):
-        rows = min(resamples - start, max(1, CHUNK // n))
-        drawn = values[rng.integers(0, n, (rows, n))]
-        errors = drawn.std(1, ddof=1) / n**0.5
-        spread = errors > 0
-        t.append((drawn.mean(1) - mean)[spread] / errors[spread])
-    low, high = np.quantile(np.concatenate(t), [0.025, 0.975])
-    return float(mean - high * error), float(mean - low * error)
+def _combined(mean: np.ndarray, images: list[Term], seeds: list[Term], rest: list[Term]) -> Uncertainty:
+    """images and seeds each hold the rest once. The variance is not below either; where clipped, that one counts."""
+    parts = [sum((term.variance for term in terms), np.zeros_like(mean)) for terms in (images, seeds, rest)]
+    over_image, over_seed, left = parts
+    choices = np.stack([over_image + over_seed - left, over_image, over_seed])
+    chosen = choices.argmax(0)
+    variance = np.take_along_axis(choices, chosen[None], 0)[0]
+    dfs = np.stack([_satterthwaite(terms, choice) for terms, choice in
+                    zip(([*images, *seeds, *rest], images, seeds), choices, strict=True)])
+    df = np.take_along_axis(dfs, chosen[None], 0)[0]
+    return Uncertainty(mean, variance, df, np.maximum(over_image - left, 0), over_seed)
 
 
-def _checked(values: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """(n_images,) float64, one finite value for each name."""
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) != len(names) or len(values) == 0:
-        raise UserError(f"{len(values)} values for {len(names)} images: a mean needs one for each, and at least one.")
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if list(names).count(name) > 1})
-        raise UserError(f"Images occur twice under one name: {_some(twice)}")
-    bad = [name for name, value in zip(names, values) if not np.isfinite(value)]
-    if bad:
-        raise UserError(f"Not a finite number on {len(bad)} of {len(names)} images: {_some(bad)}")
-    return values
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"
+def _satterthwaite(terms: list[Term], total: np.ndarray) -> np.ndarray:
+    """Degrees of freedom of a sum of mean squares, some of them subtracted (Satterthwaite 1946); at least 1."""
+    scatter = sum((term.variance**2 / term.df for term in terms if term.df > 0), np.zeros_like(total))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.maximum(np.where(scatter > 0, total**2 / scatter, np.inf), 1.0)

@@ -26,11 +26,21 @@ WINOGRAD_BLOCKS = "234"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+class Convolution(nn.Conv2d):
+    """A convolution that has a bias and a padding in pixels, as all of VGG-19's have."""
+
+    bias: Tensor
+    padding: tuple[int, int]
+
+
 class Vgg19Taps(nn.Module):
     """VGG-19 up to the last tap, frozen, in eval mode: images (B, 3, H, W), RGB 0..255, to a list of taps (B, C, h, w).
 
     Pooling in ceil mode; a ReLU is in place unless its input is a tap: `conv5_1` is the value before its ReLU.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, taps: list[str], downsample: int) -> None:
         super().__init__()
@@ -41,7 +51,7 @@ class Vgg19Taps(nn.Module):
             raise SettingError(f"model.backbone.taps={taps}: {unknown or 'none given'}; VGG-19 has {', '.join(names)}")
         last = max(names.index(tap) for tap in taps)
         self.layers = nn.Sequential(OrderedDict((name, layer()) for name, layer in layers[: last + 1]))
-        for (before, _), layer in zip(layers, self.layers[1:]):
+        for (before, _), layer in zip(layers, self.layers[1:], strict=False):
             if isinstance(layer, nn.ReLU):
                 layer.inplace = before not in taps
         self._winograd: set[str] = set()
@@ -59,10 +69,12 @@ class Vgg19Taps(nn.Module):
         """
         # the question also sets NNPACK up
         if winograd and not torch._nnpack_available():
-            raise SettingError("hardware.convolution=winograd: this CPU lacks what NNPACK needs (AVX2 or NEON); use direct")
+            raise SettingError(
+                "hardware.convolution=winograd: this CPU lacks what NNPACK needs (AVX2 or NEON); use direct"
+            )
         self._winograd.clear()
         for name, layer in self.layers.named_children():
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, Convolution):
                 by_winograd = winograd and name[len("conv")] in WINOGRAD_BLOCKS
                 layer.to(memory_format=torch.contiguous_format if by_winograd else torch.channels_last)
                 if by_winograd:
@@ -71,11 +83,11 @@ class Vgg19Taps(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         rows, columns = (downsampled(n, self.downsample).to(images.device) for n in images.shape[-2:])
         x = (images[..., rows[:, None], columns] - self.mean) / self.std
-        if self.layers[0].weight.is_contiguous(memory_format=torch.channels_last):
+        if next(self.layers.parameters()).is_contiguous(memory_format=torch.channels_last):
             x = x.contiguous(memory_format=torch.channels_last)
         found = {}
         for name, layer in self.layers.named_children():
-            if name in self._winograd:
+            if isinstance(layer, Convolution) and name in self._winograd:
                 x = _convolved_by_winograd(layer, x.contiguous())
             else:
                 x = layer(x)
@@ -97,7 +109,7 @@ class Vgg19Taps(nn.Module):
         """Channels of all taps together."""
         found, width = {}, 3
         for name, layer in self.layers.named_children():
-            width = layer.out_channels if isinstance(layer, nn.Conv2d) else width
+            width = layer.out_channels if isinstance(layer, Convolution) else width
             found[name] = width
         return sum(found[tap] for tap in self.taps)
 
@@ -115,7 +127,7 @@ def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Vg
     Raises DataError where weights are missing or do not fit; the message names the alternatives.
     """
     taps = Vgg19Taps(settings.taps, downsample)
-    convolutions = [layer for layer in taps.layers if isinstance(layer, nn.Conv2d)]
+    convolutions = [layer for layer in taps.layers if isinstance(layer, Convolution)]
     if settings.weights is None:
         generator = torch.Generator().manual_seed(settings.seed)
         for layer in convolutions:
@@ -127,7 +139,7 @@ def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Vg
         return taps
     state, source = _find_weights(settings.weights, Path(weights_folder))
     keys = sorted({key.rsplit(".", 1)[0] for key in state if key.startswith("features.")}, key=lambda k: int(k[9:]))
-    for layer, key in zip(convolutions, keys):
+    for layer, key in zip(convolutions, keys, strict=False):
         weight, bias = state.get(f"{key}.weight"), state.get(f"{key}.bias")
         if weight is None or bias is None or weight.shape != layer.weight.shape or bias.shape != layer.bias.shape:
             raise DataError(f"{source}: {key} does not fit VGG-19 (a plain state dict with features.* keys is needed)")
@@ -147,13 +159,13 @@ def _vgg19_layers() -> Iterator[tuple[str, Callable[[], nn.Module]]]:
     for block, convolutions in enumerate(VGG19_CONVOLUTIONS, start=1):
         new_width = min(512, 32 * 2**block)
         for i in range(1, convolutions + 1):
-            yield f"conv{block}_{i}", partial(nn.Conv2d, width, new_width, 3, padding=1)
+            yield f"conv{block}_{i}", partial(Convolution, width, new_width, 3, padding=1)
             yield f"relu{block}_{i}", nn.ReLU
             width = new_width
         yield f"pool{block}", partial(nn.MaxPool2d, 2, ceil_mode=True)
 
 
-def _convolved_by_winograd(layer: nn.Conv2d, images: Tensor) -> Tensor:
+def _convolved_by_winograd(layer: Convolution, images: Tensor) -> Tensor:
     # one image a call: NNPACK has another way for several, which was slower for all of VGG-19's layers
     found = [torch._nnpack_spatial_convolution(x, layer.weight, layer.bias, layer.padding) for x in images.split(1)]
     return torch.cat(found) if len(found) > 1 else found[0]

@@ -86,14 +86,25 @@ def was_rounded_otherwise(
 
     A store of such images that it has built must not be taken for one of today.
     """
-    def differs(length: int, **to: Any) -> bool:
-        return not torch.equal(_resample(length, **to), _resample(length, torch.float64, **to))
-
     return any(
-        differs(size[axis], scale_factor=1 / downsample)
-        or any(differs(tap[axis], size=_readout(size[axis], downsample, readout_factor)) for tap in tap_sizes)
+        _differs(size[axis], scale_factor=1 / downsample)
+        or any(_differs(tap[axis], size=_readout(size[axis], downsample, readout_factor)) for tap in tap_sizes)
         for axis in (0, 1)
     )
+
+
+def was_mapped_otherwise(size: tuple[int, int], downsample: int, readout_factor: int, map_factor: int) -> bool:
+    """Whether entreg 0.1.0 made other maps of a readout for images of this size, see `was_rounded_otherwise`."""
+    maps = [(length, len(downsampled(length, map_factor))) for length in size]
+    return any(
+        _differs(length, scale_factor=1 / map_factor) or _differs(of_map, size=length)
+        or _differs(_readout(length, downsample, readout_factor), size=of_map)
+        for length, of_map in maps
+    )
+
+
+def _differs(length: int, **to: Any) -> bool:
+    return not torch.equal(_resample(length, **to), _resample(length, torch.float64, **to))
 
 
 def _readout(length: int, downsample: int, readout_factor: int) -> int:

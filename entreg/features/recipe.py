@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from entreg.features.backbone import Vgg19Taps
-from entreg.features.grid import Grid, grid_of, was_rounded_otherwise
+from entreg.features.grid import Grid, grid_of, was_mapped_otherwise, was_rounded_otherwise
 from entreg.numerics import normalised
 
 BYTES = {torch.float16: 2, torch.bfloat16: 2, torch.float32: 4}
@@ -62,6 +62,11 @@ class Recipe:
             "dtype": str(self.dtype), "backbone_precision": str(self.precision),
             "convolution": self.convolution, "layout": max(map(self._layout, set(sizes)), default=1),
         }
+
+    def was_another(self, sizes: Iterable[tuple[int, int]]) -> bool:
+        """Whether version 0.1.0 read images of one of these sizes, or made maps of them, in another way."""
+        factors = self.backbone.downsample, self.readout_factor
+        return any(self._layout(size) > 1 or was_mapped_otherwise(size, *factors, self.map_factor) for size in sizes)
 
     def _layout(self, size: tuple[int, int]) -> int:
         # 2: images that version 0.1.0 has read otherwise; all others keep the number that they had, and their stores

@@ -51,8 +51,12 @@ class DeepGaze3(nn.Module):
             twice = features.expand(2, -1, -1) if isinstance(features, Tensor) else [features[0]] * 2
             density = self(twice, center_bias.expand(2, -1, -1), grid, precision)
             return replace(density, grid=density.grid[:1])
+        return self.finalizer(self.readout(features, grid, precision), center_bias, grid)
+
+    def readout(
+        self, features: Tensor | Sequence[Tensor], grid: Grid, precision: torch.dtype = torch.float32
+    ) -> Tensor:
+        """(B, cells, 1): what the networks make of the features, before blur and centre bias."""
         weights = grid.weights()
-        weights = None if weights is None else weights.to(center_bias.device)
-        priority = self.saliency_network(features, weights, precision)
-        readout = self.fixation_selection_network(priority, weights)
-        return self.finalizer(readout, center_bias, grid)
+        weights = None if weights is None else weights.to(self.finalizer.center_bias_weight.device)
+        return self.fixation_selection_network(self.saliency_network(features, weights, precision), weights)

@@ -19,8 +19,10 @@ class Gauss(nn.Module):
 
     def kernel(self) -> Tensor:
         """(2*ceil(3*sigma)+1,) weights that sum to 1."""
-        # abs: a step of the optimiser past 0 must not turn the size negative
-        radius = math.ceil(3 * abs(float(self.sigma.detach())))
+        # abs: a step of the optimiser past 0 must not turn the size negative; a sigma that is not finite shows in the
+        #     loss
+        sigma_px = abs(float(self.sigma.detach()))
+        radius = math.ceil(3 * sigma_px) if math.isfinite(sigma_px) else 0
         x = torch.arange(-radius, radius + 1, device=self.sigma.device, dtype=self.sigma.dtype)
         return torch.softmax(-x.square() / (2 * self.sigma.square()), 0)
 

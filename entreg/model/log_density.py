@@ -46,7 +46,7 @@ class LogDensity:
         Where p is 0 (log density -inf) p log p is 0.
         """
         p = self.grid.exp()
-        plogp = torch.where(p > 0, p * self.grid, torch.zeros_like(p))
+        plogp = torch.where(p == 0, torch.zeros_like(p), p * self.grid)
         return -(self._pixels() * plogp).sum((-2, -1))
 
     def full(self) -> Tensor:

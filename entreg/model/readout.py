@@ -6,7 +6,6 @@ positions they stand for), so the result is that of the full resolution.
 """
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -47,7 +46,7 @@ class Bias(nn.Module):
 
 
 def melted(norm: LayerNorm, conv: Pointwise, bias: Bias) -> tuple[Tensor, Tensor]:
-    """Scale and shift of a layer norm, a convolution and its bias as one matrix (out, in) and one shift (out,), float64.
+    """A layer norm's scale and shift, a convolution and its bias as one matrix (out, in) and one shift (out,), float64.
 
     conv(scale * x + shift) + bias, x normalised: what is wide is then read once.
     """
@@ -65,11 +64,9 @@ class SaliencyNetwork(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        widths = (channels, 8, 16, 1)
-        for i in range(3):
-            self.add_module(f"layernorm{i}", LayerNorm(widths[i]))
-            self.add_module(f"conv{i}", Pointwise(widths[i], widths[i + 1]))
-            self.add_module(f"bias{i}", Bias(widths[i + 1]))
+        self.layernorm0, self.conv0, self.bias0 = LayerNorm(channels), Pointwise(channels, 8), Bias(8)
+        self.layernorm1, self.conv1, self.bias1 = LayerNorm(8), Pointwise(8, 16), Bias(16)
+        self.layernorm2, self.conv2, self.bias2 = LayerNorm(16), Pointwise(16, 1), Bias(1)
 
     def forward(self, features: Tensor | Sequence[Tensor], weights: Tensor | None, precision: torch.dtype) -> Tensor:
         # layernorm0's statistics are constants of an image, so the store holds normalised features
@@ -80,13 +77,29 @@ class SaliencyNetwork(nn.Module):
         return F.softplus(transformed(normalised(x, weights), *melted(self.layernorm2, self.conv2, self.bias2)))
 
 
+class NormedInputs(nn.Module):
+    """The published network normalises each of its inputs by a part of its own; here there is one input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layernorm_part0 = LayerNorm(channels)
+
+
+class ConvolvedInputs(nn.Module):
+    """A convolution for each of the inputs, likewise."""
+
+    def __init__(self, channels: int, new_channels: int) -> None:
+        super().__init__()
+        self.conv_part0 = Pointwise(channels, new_channels)
+
+
 class FixationSelectionNetwork(nn.Module):
     """Priority (B, cells, 1) to readout (B, cells, 1): 1 -> 128 -> 16 -> 1, without scanpath input."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layernorm0 = nn.Sequential(OrderedDict(layernorm_part0=LayerNorm(1)))
-        self.conv0 = nn.Sequential(OrderedDict(conv_part0=Pointwise(1, 128)))
+        self.layernorm0 = NormedInputs(1)
+        self.conv0 = ConvolvedInputs(1, 128)
         self.bias0 = Bias(128)
         self.layernorm1 = LayerNorm(128)
         self.conv1 = Pointwise(128, 16)

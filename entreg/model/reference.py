@@ -1,4 +1,4 @@
-"""The published model computed plainly: every map at full resolution, the backbone each time. Slow, and obviously right.
+"""The published model computed plainly: every map at full resolution, the backbone each time. Slow and obviously right.
 
 The yardstick of the fast path, in the tests and in the benchmark; itself held against the golden vectors.
 """
@@ -42,7 +42,7 @@ def log_density(parameters: dict[str, Tensor], taps: list[Tensor], center_bias: 
 
 def nll_nats(log_density: Tensor, fixations: list[tuple[Tensor, Tensor]]) -> Tensor:
     """Mean over images of the mean over an image's fixations (y, x) of the negative log density, nats."""
-    return -torch.stack([image[y, x].mean() for image, (y, x) in zip(log_density, fixations)]).mean()
+    return -torch.stack([image[y, x].mean() for image, (y, x) in zip(log_density, fixations, strict=True)]).mean()
 
 
 def entropy_nats(log_density: Tensor) -> Tensor:

@@ -5,17 +5,20 @@ with them in, the model would be told part of the answer. All other images get t
 """
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
+import time
+import zlib
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from entreg import files
+from entreg.claims import make_once
 from entreg.config import Prior
 from entreg.errors import DataError
 from entreg.prior.gaussian import gaussian_log_prior
@@ -23,6 +26,9 @@ from entreg.prior.kde import FixationKde
 from entreg.ranks import Ranks
 
 Size = tuple[int, int]
+
+VERSION = 2  # of what leave-one-out maps hold: to be raised with every change of their values
+TAIL = 8  # bytes after the maps of a file: their checksum
 
 
 class CenterBias:
@@ -43,9 +49,11 @@ class CenterBias:
 
     def _compute(self, height: int, width: int) -> np.ndarray:
         if self.kind == "kde":
+            assert self.kde is not None
             return self.kde.log_density(height, width, step=self.map_factor)
         if self.kind == "gaussian":
-            full = gaussian_log_prior(height, width, height, width, self.prior.gaussian_variance, self.prior.gaussian_nu)
+            variance, nu = self.prior.gaussian_variance, self.prior.gaussian_nu
+            full = gaussian_log_prior(height, width, height, width, variance, nu)
             step = self.map_factor
             rows, columns = height // step, width // step
             return full[::step, ::step][:rows, :columns].astype(np.float32)
@@ -59,35 +67,45 @@ def leave_one_out_maps(
     """For each training image (m_y, m_x) nats: the KDE of the other images' fixations, memory-mapped from `folder`.
 
     images: their numbers in the KDE; sizes: (H, W) of each; key: a fingerprint of the fixations
-    Built once by the first rank, under a lock, and kept: later runs on the same fixations read it. DataError names a file
-    that is damaged.
+    Built once and kept: later runs on the same fixations read them. DataError names a file that is damaged.
+    Stopped where the run was asked to stop while another process builds them.
     """
-    content = repr((key, images, sizes, map_factor, kde.bandwidth, kde.regularisation))
+    content = repr((VERSION, key, images, sizes, map_factor, kde.bandwidth, kde.regularisation))
     folder = folder / hashlib.sha256(content.encode()).hexdigest()[:20]
     maps: dict[int, np.ndarray] = {}
     for size in sorted(set(sizes)):
-        same = [i for i, s in zip(images, sizes) if s == size]
-        path = folder / f"{size[0]}x{size[1]}.npy"
-        if ranks.is_first:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{path}.lock"):
-                if not path.is_file():
-                    _write(path, kde, same, size, map_factor)
-        ranks.barrier()
-        try:
-            # copy on write: a view that PyTorch may wrap, of pages that stay the file's
-            maps |= dict(zip(same, np.load(path, mmap_mode="c"), strict=True))
-        except ValueError as error:
-            raise DataError(f"{path}: damaged ({error}); remove it, the next run builds it again") from error
+        same = [i for i, s in zip(images, sizes, strict=True) if s == size]
+        path = folder / f"{size[0]}x{size[1]}.bin"
+        ranks.first_does(functools.partial(_make, path, kde, same, size, map_factor, ranks))
+        maps |= dict(zip(same, _read(path, (len(same), size[0] // map_factor, size[1] // map_factor)), strict=True))
     return [maps[i] for i in images]
 
 
-def _write(path: Path, kde: FixationKde, images: list[int], size: Size, map_factor: int) -> None:
-    shape = (len(images), size[0] // map_factor, size[1] // map_factor)
-
+def _make(path: Path, kde: FixationKde, images: list[int], size: Size, map_factor: int, ranks: Ranks) -> None:
     def save(file: BinaryIO) -> None:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        checksum = 0
         for log_density in kde.leave_one_out(images, *size, step=map_factor):
-            file.write(log_density.astype("<f4").tobytes())
+            data = log_density.astype("<f4").tobytes()
+            file.write(data)
+            checksum = zlib.crc32(data, checksum)
+        file.write(checksum.to_bytes(TAIL, "little"))
 
-    files.write(path, save)
+    def pause() -> None:
+        ranks.stop_if_asked()
+        time.sleep(0.5)
+
+    make_once(path, lambda: files.write(path, save), pause)
+
+
+def _read(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    try:
+        # copy on write: a view that PyTorch may wrap, of pages that stay the file's
+        maps = np.memmap(path, "<f4", "c", shape=shape)
+        with open(path, "rb") as file:
+            file.seek(maps.nbytes)
+            tail = file.read()
+        if len(tail) != TAIL or int.from_bytes(tail, "little") != zlib.crc32(maps.data):
+            raise ValueError("its checksum does not match")
+        return maps
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error}); remove it, the next run builds it again") from error

@@ -49,7 +49,7 @@ def gold_standard(
     sizes, log_prior = np.asarray(sizes), np.asarray(log_prior, dtype=np.float64)
     log_uniform = -np.log(sizes.prod(1, dtype=np.float64))[image]
     of_images = [np.flatnonzero(image == index) for index in np.unique(image)]
-    best: GoldStandard | None = None
+    tried = []
     for bandwidth in bandwidths:
         mass = {size: _mass_inside(size, bandwidth) for size in set(sizes.ravel().tolist())}
         others = np.empty(len(y))
@@ -61,8 +61,8 @@ def gold_standard(
         alone = np.isnan(others)
         components = np.stack([np.where(alone, log_prior, others), log_prior, log_uniform])
         weights, log_density = _fit_weights(components)
-        if best is None or log_density.mean() > best.log_density.mean():
-            best = GoldStandard(log_density, bandwidth, weights)
+        tried.append(GoldStandard(log_density, bandwidth, weights))
+    best = max(tried, key=lambda one: one.log_density.mean())
     if len(bandwidths) > 1 and best.bandwidth in (min(bandwidths), max(bandwidths)):
         log.warning("gold standard: the likeliest bandwidth, %.3g of the image's side, is the last one tried; with one "
                     "beyond it the gold standard would be higher", best.bandwidth)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -18,8 +18,8 @@ class FixationKde:
     """Kernel density estimate of the fixations of many images, in relative coordinates, for images of any size.
 
     p = (1 - regularisation) * kde + regularisation / (H*W) at each pixel centre. kde is a sum of Gaussians, one for
-    each fixation, divided by its sum over all H*W pixels, so that p sums to 1 over them (as pysaliency's baseline does by
-    subtracting the logsumexp). Without any fixation p is uniform. Source: Kuemmerer, Bethge & Wallis 2022.
+    each fixation, divided by its sum over all H*W pixels, so that p sums to 1 over them (as pysaliency's baseline does
+    by subtracting the logsumexp). Without any fixation p is uniform. Source: Kuemmerer, Bethge & Wallis 2022.
 
     y, x: (n,) fixations as shares of their image's height and width, 0..1
     image: (n,) number of the image that each was made on
@@ -38,7 +38,8 @@ class FixationKde:
         order = np.argsort(image, kind="stable")
         numbers, starts = np.unique(image[order], return_index=True)
         yx = np.stack([y, x]).astype(np.float64)[:, order]
-        self._fixations = dict(zip(numbers.tolist(), np.split(yx, starts[1:], axis=1)))
+        # without any fixation there is no number, but one empty part
+        self._fixations = dict(zip(numbers.tolist(), np.split(yx, starts[1:], axis=1), strict=False))
         self.bandwidth = bandwidth
         self.regularisation = regularisation
 
@@ -62,10 +63,43 @@ class FixationKde:
         length = max(1, math.isqrt(len(images)))
         groups = [images[k:k + length] for k in range(0, len(images), length)]
         totals = [self._sum(group, height, width, step) for group in groups]
-        for group, other_groups in zip(groups, _all_but_one(totals)):
+        for group, other_groups in zip(groups, _all_but_one(totals), strict=True):
             own = [self._sum([image], height, width, step) for image in group]
             for others in _all_but_one(own):
                 yield self._log(rest + other_groups + others, height, width, step)
+
+    def without_folds(
+        self, images: Sequence[int], folds: Sequence[Sequence[int]], height: int, width: int, step: int,
+        at: Callable[[int], np.ndarray],
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """For each of the images: its number, its leave-one-out map, and what is left of it without each fold as well.
+
+        images: some of those in `folds`, which part all images that something is fitted to and judged on
+        at: for an image the flat indices of the map's pixels that are wanted, (k,)
+        Yields (image, (m_y, m_x) nats, (n_folds, k) nats): the second without the image's own fixations, the third
+        without the fold's as well; NaN for the image's own fold.
+        """
+        shape = height, width, step
+        rest = self._sum([i for i in self._fixations if i not in {j for fold in folds for j in fold}], *shape)
+        totals = [self._sum(fold, *shape) for fold in folds]
+        wanted = set(images)
+        for own_fold, fold in enumerate(folds):
+            if wanted.isdisjoint(fold):
+                continue
+            elsewhere = [
+                rest + sum(t for k, t in enumerate(totals) if k not in (own_fold, left)) for left in range(len(folds))
+            ]
+            own = [self._sum([image], *shape) for image in fold]
+            for image, others in zip(fold, _all_but_one(own), strict=True):
+                if image not in wanted:
+                    continue
+                pixels = at(image)
+                left_out = np.stack([
+                    self._mixed((total + others)[pixels], total[-1] + others[-1], height * width) for total in elsewhere
+                ])
+                left_out[own_fold] = np.nan
+                # without its own fold there is nothing that `elsewhere` would have to leave out
+                yield image, self._log(elsewhere[own_fold] + others, *shape), left_out
 
     def log_density_at(
         self, y: np.ndarray, x: np.ndarray, image: np.ndarray, height: int, width: int
@@ -92,7 +126,7 @@ class FixationKde:
             yx = self._fixations.get(image, np.zeros((2, 0)))
             for start in range(0, yx.shape[1], CHUNK):
                 in_y, in_x = (self._kernels(position, size) for position, size in
-                              zip(yx[:, start:start + CHUNK], (height, width)))
+                              zip(yx[:, start:start + CHUNK], (height, width), strict=True))
                 total[:-1] += (in_y[:, ::step][:, :rows].T @ in_x[:, ::step][:, :columns]).ravel()
                 total[-1] += in_y.sum(1) @ in_x.sum(1)
         return total
@@ -117,7 +151,8 @@ def kde_of(resized: Resized, items: Sequence[int], settings: Prior) -> FixationK
     fixations = resized.pooled(items)
     heights, widths = resized.sides(fixations)
     return FixationKde(
-        fixations.y / heights, fixations.x / widths, fixations.image, settings.kde_bandwidth, settings.kde_regularisation
+        fixations.y / heights, fixations.x / widths, fixations.image,
+        settings.kde_bandwidth, settings.kde_regularisation,
     )
 
 
@@ -125,4 +160,4 @@ def _all_but_one(terms: list[np.ndarray]) -> Iterator[np.ndarray]:
     """For each term the sum of all others, from the sums before and after it."""
     before = accumulate(terms, initial=np.zeros(1))
     after = list(accumulate(terms[:0:-1], initial=np.zeros(1)))[::-1]
-    return (b + a for b, a in zip(before, after))
+    return (b + a for _, b, a in zip(terms, before, after, strict=False))

@@ -62,7 +62,7 @@ def comparable(data: str) -> str:
     if data == "mit1003":
         return (
             "In domain this study uses the same data set; with the default fold also the same images. Hold its "
-            "information gain over the KDE prior, not the one over the Gaussian prior, against the rows that name the KDE "
-            "prior."
+            "information gain over the KDE prior, not the one over the Gaussian prior, against the rows that name the "
+            "KDE prior."
         )
     return f"In domain this study uses other data ({data}): no row is comparable number by number."

@@ -22,12 +22,10 @@ class Numbers:
         """What stands at the path; MISSING where nothing does. Parts of a path may come as tuples."""
         node: Any = self.results
         for key in _joined(path):
-            if isinstance(node, Mapping) and key in node:
-                node = node[key]
-            elif isinstance(node, (list, tuple)) and isinstance(key, int) and key < len(node):
-                node = node[key]
-            else:
+            in_mapping = isinstance(node, Mapping) and key in node
+            if not in_mapping and not (isinstance(node, (list, tuple)) and isinstance(key, int) and key < len(node)):
                 return MISSING
+            node = node[key]
         return node
 
     def __call__(self, *path: Any, digits: int = 3, sign: bool = False, percent: bool = False, why: str = "") -> Markup:
@@ -49,11 +47,9 @@ class Numbers:
         text = "<\N{NO-BREAK SPACE}0.0001" if value < 1e-4 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
         return self._mark(path, value, f"=\N{NO-BREAK SPACE}{text}" if relation and not text.startswith("<") else text)
 
-    def interval(self, *path: Any, digits: int = 3, sign: bool = False) -> Markup:
-        """`low to high` of the cell's ci95."""
-        if self.value(*path, "ci95") in (MISSING, None):
-            return self._mark((*path, "ci95"), self.value(*path, "ci95"), "n/a (one image)")
-        low, high = (self(*path, "ci95", end, digits=digits, sign=sign) for end in (0, 1))
+    def ends(self, path: tuple[Any, ...], key: str, digits: int = 3, sign: bool = False) -> Markup:
+        """`low to high` of the interval that stands at path and key."""
+        low, high = (self(path, key, end, digits=digits, sign=sign) for end in (0, 1))
         return Markup("{} to {}").format(low, high)
 
     @staticmethod

@@ -16,10 +16,11 @@ from entreg import files
 from entreg.report import commands, literature, panels
 from entreg.report.numbers import MISSING, Numbers
 from entreg.report.panels import Prediction
-from entreg.report.tables import CLEAR, DOMAINS, disagree, overview
+from entreg.report.tables import LADDER_WORDS, domains, main_first, overview
 from entreg.run.folder import RunFolder
 
 PRIMARY = "ig_bits_per_fixation"
+TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
 
 
@@ -33,57 +34,87 @@ class Picture:
     title: str = ""
 
 
-def write(
-    folder: RunFolder,
-    results: Mapping[str, Any],
-    per_image: Sequence[Mapping[str, Any]],
-    histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
-    bias_maps: Mapping[str, np.ndarray],
-    examples: Mapping[str, Sequence[tuple[str, Mapping[str, Prediction]]]],
-    provenance: Mapping[str, Any],
-) -> None:
-    """Writes the page into an evaluation's folder.
+@dataclass(frozen=True)
+class Content:
+    """What a page shows.
 
     results: what results.json holds; per_image: per_image.csv's rows
-    histories: by arm, for each seed metrics.csv's rows; bias_maps: by arm (H, W) nats
+    histories: by arm, for each training metrics.csv's rows; bias_maps: by arm (H, W) nats
+    mean_densities: by foreign domain, (H, W) nats of `fixations` and of each arm
     examples: by domain (best, median or worst, prediction by arm)
     provenance: the evaluation's; the runs' own commands and commits are read from their folders
     """
-    folders = {name: [RunFolder(Path(run)) for run in arm["runs"]] for name, arm in results["arms"].items()}
+
+    results: Mapping[str, Any]
+    per_image: Sequence[Mapping[str, Any]]
+    histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
+    bias_maps: Mapping[str, np.ndarray]
+    mean_densities: Mapping[str, Mapping[str, np.ndarray]]
+    examples: Mapping[str, Sequence[tuple[str, Mapping[str, Prediction]]]]
+    provenance: Mapping[str, Any]
+
+
+def write(folder: RunFolder, content: Content) -> None:
+    """Writes the page into an evaluation's folder."""
+    results = content.results
+    arms, compared = results["arms"], results["comparison"]
+    folders = {name: [RunFolder(Path(run)) for run in arm["runs"]] for name, arm in arms.items()}
     runs = {name: [(place, commands.command_of(place), commands.commit_of(place)) for place in places]
             for name, places in folders.items()}
+    foreign = [key for key in results["data"] if key != "in_domain"]
+    primary = results["primary"]
+    is_primary = bool(compared) and primary["arm"] == compared["arm"]
     context = {
-        "r": results,
-        "n": Numbers(results),
-        "missing": MISSING,
-        "domains": {key: words for key, words in DOMAINS.items() if key in results["data"]},
-                "primary": PRIMARY,
-        "disagree": disagree,
+        "r": results, "arms": arms, "compared": compared, "n": Numbers(results), "missing": MISSING, "ig": PRIMARY,
+        "main": main_first(results)[0], "main_first": main_first(results), "domains": domains(results),
+        # the metric of the primary outcome, where that is not IG and stands in a sentence of its own
+        "other_metric": results["metrics"][primary["metric"]] if is_primary and primary["metric"] != PRIMARY else None,
+        "short": {key: data["name"] for key, data in results["data"].items()}
+                 | {"in_domain": "in domain", "ood": "foreign mean"},
+        "foreign": foreign,
+        "many": len(results["comparisons"]) > 1,
+        "most_trainings": max(len(arm["seeds"]) for arm in arms.values()),
+        "one_training": any(len(arm["seeds"]) == 1 for arm in arms.values()),
         "overview": overview(results),
-        "clear": CLEAR,
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
-        "synthetic": [DOMAINS[key] for key in results["data"]
-                      if any(f"oracle_{PRIMARY}" in arm[key] for arm in results["arms"].values())],
-        "losses": _losses(histories),
-        "bias_maps": _bias_maps(bias_maps, results),
+        "synthetic": any(f"oracle_{PRIMARY}" in arm[key] for arm in arms.values() for key in results["data"]),
+        "losses": _losses(content.histories),
+        "bias_maps": _ratio_maps(content.bias_maps, "Bias map of {}"),
+        "mean_densities": {key: _mean_densities(maps) for key, maps in content.mean_densities.items()},
+        "waterfalls": {key: _waterfalls(results, key) for key in foreign},
         "differences": _differences(results),
-        "scatter": _scatter(results, per_image),
-        "examples": {domain: [_example(label, found) for label, found in rows] for domain, rows in examples.items()},
-        "shown": _shown(list(results["arms"])),
+        "scatter": _scatter(results, content.per_image),
+        "examples": {key: [_example(label, shown) for label, shown in rows] for key, rows in content.examples.items()},
+        "shown": _shown(list(arms)),
         "lambdas": _lambdas(results),
         "published": literature.PUBLISHED,
         "comparable": literature.comparable(results["data"]["in_domain"]["name"]),
         "runs": runs,
         "runs_known": any(command for rows in runs.values() for _, command, _ in rows),
         "repeat": "\n".join(commands.repeat([place for places in folders.values() for place in places], folder)),
-        "provenance": _flat(provenance),
-        "css": (Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
+        "provenance": _flat(content.provenance),
+        "css": (TEMPLATES / "page.css").read_text(encoding="utf-8"),
     }
+    context["contents"] = _contents(context)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined,
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
+    environment.filters["sentence"] = lambda text: Markup(str(text)[:1].upper() + str(text)[1:]) if isinstance(
+        text, Markup) else text[:1].upper() + text[1:]
     files.write_text(folder.report, environment.get_template("page.html.j2").render(context))
+
+
+def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Identifier and title of each section that the page has."""
+    sections = [
+        ("arms", "Arms", True), ("bias", "Bias maps", True), ("foreign", "Out of domain", context["foreign"]),
+        ("training", "Training", True), ("images", "Image by image", context["scatter"]),
+        ("predictions", "Predictions", True), ("lambda", "Lambda", context["lambdas"]),
+        ("comparisons", "Comparisons", context["r"]["comparisons"]), ("literature", "Literature", True),
+        ("limits", "Limits", True), ("repeat", "Repeat it", True), ("units", "Units", True),
+    ]
+    return [(id_, title) for id_, title, there in sections if there]
 
 
 def _picture(figure: Any, alt: str, title: str = "") -> Picture:
@@ -101,23 +132,44 @@ def _losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> l
     return found
 
 
-def _bias_maps(maps: Mapping[str, np.ndarray], results: Mapping[str, Any]) -> list[Picture]:
+def _ratio_maps(maps: Mapping[str, np.ndarray], what: str) -> list[Picture]:
+    """Densities (H, W; nats) as ratios to the uniform one, on one colour scale; what: the picture of {}, in words."""
     greatest = max(float(np.exp(m).max()) * m.size for m in maps.values())
     return [
         _picture(
             panels.bias_panel(log_density, greatest),
-            f"Bias map of {arm}: density between {np.exp(log_density.min()) * log_density.size:.2f} and "
+            f"{what.format(name)}: density between {np.exp(log_density.min()) * log_density.size:.2f} and "
             f"{np.exp(log_density.max()) * log_density.size:.2f} times the uniform density.",
-            arm,
+            name,
         )
-        for arm, log_density in maps.items()
+        for name, log_density in maps.items()
     ]
+
+
+def _mean_densities(maps: Mapping[str, np.ndarray]) -> list[Picture]:
+    shown = {"fixations": maps["fixations"]} | {arm: maps[arm] for arm in _shown([a for a in maps if a != "fixations"])}
+    return _ratio_maps(shown, "Mean density of {} over the photos")
+
+
+def _waterfalls(results: Mapping[str, Any], domain: str) -> list[Picture]:
+    """What each IG difference is made of in a foreign domain; none where there is no ladder."""
+    pictures = []
+    for arm in _shown(list(results["comparisons"])):
+        compared = results["comparisons"][arm][domain]
+        if compared["ladder"]:
+            parts = {words: compared["ladder"][part] for part, words in LADDER_WORDS.items()}
+            said = "; ".join(f"{words} {cell['mean']:+.3f}" for words, cell in parts.items())
+            total = compared["ig_difference_bits"]
+            figure = panels.waterfall_panel(parts, total)
+            alt = f"Parts of the IG difference of {arm} to its baseline, {total['mean']:+.3f} bit/fixation: {said}."
+            pictures.append(_picture(figure, alt, arm))
+    return pictures
 
 
 def _differences(results: Mapping[str, Any]) -> Picture | None:
     cells = {
         words: {arm: found[key]["ig_difference_bits"] for arm, found in results["comparisons"].items() if key in found}
-        for key, words in DOMAINS.items()
+        for key, words in domains(results).items()
     }
     cells = {words: arms for words, arms in cells.items() if arms}
     if not cells:
@@ -135,7 +187,7 @@ def _scatter(results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]])
         values.setdefault((row["arm"], row["domain"]), {}).setdefault(row["image"], []).append(float(row[PRIMARY]))
     means = {key: {image: float(np.mean(seeds)) for image, seeds in images.items()} for key, images in values.items()}
     groups: list[list[Picture]] = []
-    for domain, words in DOMAINS.items():
+    for domain, words in domains(results).items():
         group = []
         for arm, comparison in results["comparisons"].items():
             if (arm, domain) not in means:
@@ -182,7 +234,7 @@ def _lambdas(results: Mapping[str, Any]) -> list[Picture]:
         points = {float(arm["settings"][key]): arm}
         if name in results["comparisons"]:
             points[0.0] = results["arms"][results["comparisons"][name]["baseline"]]
-        for label, cells in _quantities(points).items():
+        for label, cells in _quantities(points, domains(results)).items():
             by_label.setdefault(label, {}).setdefault(", ".join(others), {}).update(cells)
     found = []
     for label, curves in by_label.items():
@@ -192,17 +244,19 @@ def _lambdas(results: Mapping[str, Any]) -> list[Picture]:
     return found
 
 
-def _quantities(points: Mapping[float, Mapping[str, Any]]) -> dict[str, dict[float, Any]]:
+def _quantities(
+    points: Mapping[float, Mapping[str, Any]], words_of: Mapping[str, str]
+) -> dict[str, dict[float, Any]]:
     """What is drawn against lambda, by its label: mean and interval (the entropy's: the seeds' range) of each arm."""
     found = {
         f"IG {words} (bit/fixation)": {value: arm[domain][PRIMARY] for value, arm in points.items() if domain in arm}
-        for domain, words in DOMAINS.items()
+        for domain, words in words_of.items()
     }
-    found["bias map entropy (nats)"] = {
-        value: {"mean": arm["bias_entropy_nats"],
-                "ci95": (min(arm["bias_entropy_nats_by_seed"]), max(arm["bias_entropy_nats_by_seed"]))}
-        for value, arm in points.items()
-    }
+    found["bias map entropy (nats)"] = {}
+    for value, arm in points.items():
+        by_seed = arm["bias_entropy_nats_by_seed"]
+        cell = {"mean": arm["bias_entropy_nats"], "ci95": (min(by_seed), max(by_seed)), "ci95_over_images": None}
+        found["bias map entropy (nats)"][value] = cell
     return {label: cells for label, cells in found.items() if cells}
 
 

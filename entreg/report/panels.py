@@ -69,7 +69,7 @@ def bias_panel(log_density: np.ndarray, greatest: float | None) -> Figure:
     return figure
 
 
-def scatter_panel(baseline: Sequence[float], other: Sequence[float], names: tuple[str, str]) -> Figure:
+def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> Figure:
     """IG of each image, the baseline's against another arm's, on equal axes with the line of equality."""
     figure, axes = _panel(height=4.2)
     both = np.concatenate([baseline, other])
@@ -98,6 +98,28 @@ def difference_panel(differences: Mapping[str, Mapping[str, Cell]]) -> Figure:
              ylim=(len(arms) - 0.4, -0.6), xlabel="IG difference to the baseline (bit/fixation)")
     axes.grid(alpha=0.3, axis="x")
     figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="outside upper right", ncols=2)
+    return figure
+
+
+def waterfall_panel(parts: Mapping[str, Cell], total: Cell) -> Figure:
+    """Parts of an IG difference, each bar beginning where the one before ends, then the difference itself."""
+    figure, axes = _panel(height=1.2 + 0.5 * (len(parts) + 1))
+    axes.axvline(0, color="grey", linewidth=1)
+    start = 0.0
+    for y, (name, cell) in enumerate([*parts.items(), ("difference", total)]):
+        is_total = name == "difference"
+        left, colour = (0.0, "#555555") if is_total else (start, COLOURS[0] if cell["mean"] >= 0 else COLOURS[1])
+        axes.barh(y, cell["mean"], left=left, height=0.55, color=colour, alpha=0.85)
+        interval = cell["ci95"] or cell["ci95_over_images"]
+        if interval is not None:
+            axes.plot([left + end for end in interval], [y, y], color="black", linewidth=1.2, marker="|", markersize=7)
+        if not is_total:
+            axes.plot([start + cell["mean"]] * 2, [y, y + 1], color="grey", linewidth=0.8, linestyle=":")
+            start += cell["mean"]
+    names = [*parts, "difference"]
+    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6),
+             xlabel="IG difference to the baseline (bit/fixation)")
+    axes.grid(alpha=0.3, axis="x")
     return figure
 
 
@@ -144,7 +166,7 @@ def draw_history(axes: Any, histories: Histories, keys: Sequence[str], label: st
     """Curves by epoch: a colour for each arm, a line for each seed; of two quantities the first is dashed."""
     many = len(histories) > 3  # then the legend tells arms apart, not the two quantities
     for i, (name, seeds) in enumerate(histories.items()):
-        for key, style in zip(keys, ("--", "-") if len(keys) == 2 else ("-",)):
+        for key, style in zip(keys, ("--", "-") if len(keys) == 2 else ("-",), strict=True):
             kind = f", {key.split('_')[0]}" if len(keys) == 2 and not many else ""
             for number, rows in enumerate(seeds):
                 axes.plot([row["epoch"] for row in rows], [row[key] for row in rows], style,
@@ -185,9 +207,10 @@ def _draw_fixations(axes: Any, example: Prediction) -> None:
     axes.set_axis_off()
 
 
-def _with_intervals(axes: Any, cells: Sequence[Cell], at: Sequence[float], i: int, name: str, axis: str) -> None:
+def _with_intervals(axes: Any, cells: Sequence[Cell], at: Any, i: int, name: str, axis: str) -> None:
     means = [cell["mean"] for cell in cells]
-    ends = np.array([cell["ci95"] or (cell["mean"], cell["mean"]) for cell in cells], dtype=float).T
+    intervals = (cell["ci95"] or cell["ci95_over_images"] or (cell["mean"], cell["mean"]) for cell in cells)
+    ends = np.array(list(intervals), dtype=float).T
     reach = np.maximum(0, [means - ends[0], ends[1] - means])
     x, y = (means, at) if axis == "x" else (at, means)
     axes.errorbar(x, y, **{f"{axis}err": reach}, fmt=MARKERS[i % len(MARKERS)], markersize=5, capsize=3,

@@ -5,7 +5,6 @@ No other module spells the name of a file in a run folder.
 from __future__ import annotations
 
 import dataclasses
-import json
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,8 @@ class RunFolder:
         self.provenance = path / "provenance.json"
         self.failure = path / "failure.txt"
         self.done = path / "done.txt"
+        self.owner = path / "owner.json"
+        self.plan = path / "plan.json"
         # of a training
         self.metrics = path / "metrics.csv"
         self.steps = path / "steps.csv"
@@ -72,6 +73,11 @@ class RunFolder:
         """The checkpoint that is kept of an epoch."""
         return self.path / f"checkpoints/epoch_{epoch:03d}.pt"
 
+    def unfinished(self) -> list[Path]:
+        """The checkpoints there are to go on from, the newest first."""
+        numbered = sorted(self.path.glob("checkpoints/epoch_*.pt"), key=lambda path: (len(path.name), path.name))
+        return [path for path in (self.last, *reversed(numbered)) if path.is_file()]
+
     @property
     def is_training(self) -> bool:
         """Whether a training has begun here: its config is written when its data and features are there."""
@@ -84,7 +90,10 @@ class RunFolder:
 
     @property
     def state(self) -> State:
-        """How far the run has come. A training or evaluation is complete with its last file, another task with `done`."""
+        """How far the run has come.
+
+        A training or evaluation is complete with its last file, another task with `done`.
+        """
         if any(path.is_file() for path in (self.done, self.final, self.results)):
             return State.FINISHED
         if self.failure.is_file():
@@ -94,8 +103,8 @@ class RunFolder:
     @property
     def state_said(self) -> str:
         """The state in words; of a failure with the last line of its message."""
-        reason = f": {self.why_failed().splitlines()[-1][:80]}" if self.state is State.FAILED else ""
-        return self.state.value + reason
+        *_, reason = self.why_failed().splitlines() or [""]
+        return self.state.value + (f": {reason[:80]}" if self.state is State.FAILED and reason else "")
 
     def why_failed(self) -> str:
         """The message of the failure; empty where there was none."""
@@ -115,7 +124,7 @@ class RunFolder:
         """The saved config as plain containers, in today's names. DataError where it cannot be read."""
         try:
             tree = OmegaConf.to_container(OmegaConf.load(self.config))
-            if not (isinstance(tree, dict) and isinstance(tree.get("task"), dict)):
+            if not (isinstance(tree, dict) and isinstance(tree.get("task"), dict) and "name" in tree["task"]):
                 raise ValueError("it has no task")
             return former.today({str(key): value for key, value in tree.items()})
         except Exception as error:  # a damaged file raises whatever the reader stumbles over
@@ -125,13 +134,11 @@ class RunFolder:
         """What was typed, and Hydra's own part of the config. Written by the job itself: its ranks do not know them."""
         if HydraConfig.initialized():
             hydra = HydraConfig.get()
-            self.typed.parent.mkdir(parents=True, exist_ok=True)
             files.write_text(self.typed, OmegaConf.to_yaml(hydra.overrides.task))
             files.write_text(self.hydra, OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra})))
 
     def write_config(self, config: Config) -> None:
         """The config, resolved, so that it means the same tomorrow."""
-        self.config.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(self.config, OmegaConf.to_yaml(OmegaConf.structured(config)))
 
     def refuse_other_config(self, config: Config) -> None:
@@ -146,14 +153,23 @@ class RunFolder:
                 "  start a new one        another study=NAME (or hydra.run.dir=FOLDER)"
             )
 
+    def write_plan(self, config: Config) -> None:
+        """What the study is for and where it will be judged, as said when the run was first started: written once."""
+        if not self.plan.is_file():
+            foreign = {name: dataclasses.asdict(settings) for name, settings in config.ood.items()}
+            files.write_json(self.plan, {"primary": dataclasses.asdict(config.evaluation.primary), "ood": foreign})
+
+    def read_plan(self) -> dict[str, Any] | None:
+        """The same; None where the run has none, as those of version 0.1.0. DataError where it cannot be read."""
+        if not self.plan.is_file():
+            return None
+        return files.read_json(self.plan)
+
     def starts(self) -> list[dict[str, Any]]:
         """Where the run comes from: one entry for each time that it was started, the first one first."""
         if not self.provenance.is_file():
             return []
-        try:
-            content = json.loads(self.provenance.read_text())
-        except ValueError as error:
-            raise DataError(f"{self.provenance}: cannot be read as JSON: {error}") from error
+        content = files.read_json(self.provenance)
         # version 0.1.0 kept the last start alone
         return content if isinstance(content, list) else [content]
 
@@ -190,7 +206,10 @@ class SweepFolder:
 
 
 def jobs_of(config: Any) -> list[list[str]]:
-    """The words of each job of a sweep, as Hydra's sweeper will cut them; config: composed, or a saved multirun.yaml."""
+    """The words of each job of a sweep, as Hydra's sweeper will cut them.
+
+    config: composed, or a saved multirun.yaml
+    """
     assert isinstance(config, DictConfig)
     params = config.hydra.sweeper.get("params") or {}
     typed = list(config.hydra.overrides.task)

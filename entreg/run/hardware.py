@@ -16,8 +16,8 @@ def devices_of(hardware: Hardware) -> tuple[str, int]:
     granted = os.environ.get("SLURM_JOB_ID") and os.environ.get("CUDA_VISIBLE_DEVICES", "").strip()
     if hardware.kind == "auto" and visible == 0 and granted:
         raise SettingError(
-            f"hardware={hardware.name}: SLURM granted GPUs {granted} to this job, but PyTorch {torch.__version__} sees none "
-            "(a CPU build, or a driver that is too old). To train on the CPU anyway: hardware=cpu"
+            f"hardware={hardware.name}: SLURM granted GPUs {granted} to this job, but PyTorch {torch.__version__} sees "
+            "none (a CPU build, or a driver that is too old). To train on the CPU anyway: hardware=cpu"
         )
     kind = ("cuda" if visible else "cpu") if hardware.kind == "auto" else hardware.kind
     devices = hardware.devices or (max(visible, 1) if kind == "cuda" else 1)
@@ -58,7 +58,8 @@ def convolution_of(hardware: Hardware, kind: str, precision: torch.dtype, stored
     possible = kind == "cpu" and precision == torch.float32 and torch._nnpack_available()
     if hardware.convolution == "winograd" and not possible:
         raise SettingError(
-            f"hardware.convolution=winograd needs a CPU with AVX2 or NEON and float32 products; this is {kind}, {precision}\n"
+            "hardware.convolution=winograd needs a CPU with AVX2 or NEON and float32 products; "
+            f"this is {kind}, {precision}\n"
             "  what is best here   hardware.convolution=auto"
         )
     if hardware.convolution == "auto":
@@ -73,9 +74,9 @@ def compute_deterministically() -> None:
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    # since PyTorch 2.2 this mode also writes NaN to all memory that is about to be overwritten: a fifth of a training step
+    # since PyTorch 2.2 this mode also writes NaN to all memory about to be overwritten: a fifth of a training step
     if hasattr(torch.utils, "deterministic"):
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set through a property
 
 
 def _cpu_computes_in_float16() -> bool:

@@ -1,10 +1,12 @@
-"""From the command line to jobs: what is refused before any starts, what one job does, and what a sweep shows at its end."""
+"""From the command line to jobs: what is refused before any starts, what a job does, what a sweep shows at its end."""
 from __future__ import annotations
 
 import atexit
+import errno
 import logging
 import os
 import shutil
+import signal
 import sys
 import traceback
 import warnings
@@ -18,17 +20,23 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from entreg import files
+from entreg.claims import Claim, Taken
 from entreg.config import Config, without_hydra
-from entreg.errors import SettingError, UserError
+from entreg.errors import DataError, SettingError, UserError
+from entreg.run import former
 from entreg.run.folder import RunFolder, SweepFolder, jobs_of
 from entreg.run.launch import RankFailed, new_study
 from entreg.run.provenance import code_version
 from entreg.settings import resolved
 
 log = logging.getLogger(__name__)
+
+# errors of calls to the system that say what a person has to mend, not that the code is wrong
+OF_THE_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
 
 
 @dataclass
@@ -48,26 +56,72 @@ def job(cfg: DictConfig) -> Any:
     folder = RunFolder(Path(hydra_config.runtime.output_dir))
     config = resolved(cfg)
     folder.refuse_other_config(config)
-    is_first = os.environ.get("RANK", "0") == "0"
-    if is_first:
-        folder.write_typed()
     submitted = hydra_config.runtime.choices["hydra/launcher"] != "basic"
     if submitted:
         _warn_of_other_code(SweepFolder(Path(hydra_config.sweep.dir)))
-    folder.failure.unlink(missing_ok=True)
     try:
-        return hydra.utils.get_method(config.task._target_)(config, folder)
+        with _alone_in(folder), _failure_left_in(folder):
+            return hydra.utils.get_method(config.task._target_)(config, folder)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted: {_goes_on(folder, hydra_config.mode)}", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
-        known = isinstance(error, (UserError, RankFailed))
-        text = str(error) if known else f"rank {os.environ.get('RANK', 0)} failed:\n{traceback.format_exc()}"
-        log.error("%s failed: %s", folder, text)
-        if not folder.failure.exists():  # under torchrun the first rank that fails is the cause
-            files.write_text(folder.failure, text)
         if submitted:
             # Hydra hands the exception to the waiting client and would let SLURM say COMPLETED
             atexit.register(os._exit, 1)
-        kind = type(error) if known else RankFailed
-        raise kind(f"{text}\n(run {folder}, log {folder.log})") from None
+        raise _kind(error)(f"{_said(error)}\n(run {folder}, log {folder.log})") from None
+
+
+@contextmanager
+def _alone_in(folder: RunFolder) -> Iterator[None]:
+    """Nobody else writes into the run's folder meanwhile. What was typed is left in it."""
+    if os.environ.get("RANK", "0") != "0":  # under torchrun the first rank sees to it
+        yield
+        return
+    try:
+        claim = Claim(folder.owner)
+    except Taken as taken:
+        raise SettingError(f"{taken}; this one changes nothing there. A new run: another study=NAME") from None
+    with claim:
+        files.remove_temporary(folder.path)
+        folder.write_typed()
+        folder.failure.unlink(missing_ok=True)
+        yield
+
+
+@contextmanager
+def _failure_left_in(folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        log.error("%s failed: %s", folder, _said(error))
+        if not folder.failure.exists():  # under torchrun the first rank that fails is the cause
+            try:
+                files.write_text(folder.failure, _said(error))
+            except DataError as also:  # a full disk may be what it failed of
+                log.error("%s", also)
+        raise
+
+
+def _kind(error: Exception) -> type[Exception]:
+    if isinstance(error, (UserError, RankFailed)):
+        return type(error)
+    return DataError if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM else RankFailed
+
+
+def _said(error: Exception) -> str:
+    """What a person reads of an error: its message where that person can mend it, else where it comes from."""
+    if isinstance(error, (UserError, RankFailed)):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
+        return f"{error.filename or 'a file'}: {error.strerror}"
+    return f"rank {os.environ.get('RANK', 0)} failed:\n{''.join(traceback.format_exception(error))}"
+
+
+def _goes_on(folder: RunFolder, mode: RunMode | None) -> str:
+    if mode is RunMode.MULTIRUN:
+        return f"the same command with study={folder.path.parent.name} goes on with the sweep {folder.path.parent}"
+    return f"the same command with study={folder.path.name} goes on with {folder}"
 
 
 def _warn_of_other_code(sweep: SweepFolder) -> None:
@@ -123,8 +177,8 @@ class Preflight(Callback):
                 raise SettingError(f"job {number} ({' '.join(overrides)}): {error}") from None
             if launcher == "submitit_slurm" and job_config.hardware != base:
                 raise SettingError(
-                    f"job {number} ({' '.join(overrides)}): what is asked of SLURM is read once for all jobs of a sweep, "
-                    "so hardware cannot be swept; submit one sweep for each"
+                    f"job {number} ({' '.join(overrides)}): what is asked of SLURM is read once for all jobs of a "
+                    "sweep, so hardware cannot be swept; submit one sweep for each"
                 )
         if launcher == "submitit_slurm" and shutil.which("sbatch") is None:
             raise SettingError(
@@ -136,9 +190,13 @@ class Preflight(Callback):
 @contextmanager
 def summary() -> Iterator[None]:
     """Around main(): prints the sweep's table at the end, after a failure too."""
-    # Hydra warns that conf/hydra/launcher/submitit_slurm.yaml is merged over the plugin's schema of that name: it is meant
+    # Hydra warns that conf/hydra/launcher/submitit_slurm.yaml is merged over the plugin's schema of that name, as meant
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/")
     OmegaConf.register_new_resolver("new_study", new_study, use_cache=True, replace=True)
+    # Hydra's own message would not know what was meant
+    instead = former.answer(sys.argv[1:], Path(sys.argv[0]).absolute().parent / "conf")
+    if instead is not None:
+        _refuse(instead)
     try:
         yield
     finally:
@@ -154,7 +212,8 @@ def table(sweep: Sweep) -> str:
         folder = sweep.folder.run(number)
         ig = folder.last_ig_bits()
         own = [word for word in overrides if not all(word in job for job in sweep.jobs)]
-        rows.append((str(number), " ".join(own), folder.state_said, "" if ig is None else f"{ig:.4f}", _shown(folder.path)))
+        shown_ig = "" if ig is None else f"{ig:.4f}"
+        rows.append((str(number), " ".join(own), folder.state_said, shown_ig, _shown(folder.path)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if any(sweep.folder.run(number).is_trained for number in range(len(sweep.jobs))):

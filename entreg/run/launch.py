@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 import logging
 import os
-import pickle
 import signal
 import sys
 import tempfile
@@ -13,25 +13,28 @@ import traceback
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from hydra.errors import CompactHydraException
 
+from entreg import errors
 from entreg.config import Config
 from entreg.errors import UserError
-from entreg.ranks import Ranks, under_torchrun
+from entreg.ranks import Groups, Ranks, Stopped, under_torchrun
 from entreg.run.folder import RunFolder
 from entreg.run.hardware import devices_of, threads_of
+from entreg.run.signals import StopRequest, end_with_parent
 
 log = logging.getLogger(__name__)
 
 LOG_FORMAT = "[%(asctime)s] %(message)s"
+MEETING = datetime.timedelta(minutes=2)  # in which all ranks must have found each other
+STEPS = datetime.timedelta(minutes=30)  # in which all ranks come to the same step
+PATIENCE = datetime.timedelta(days=7)  # of ranks that wait for one which builds, or waits for, a feature store
 
-# ranks wait for whoever builds the feature store, which may take hours; a failing rank ends the run by other means
-PATIENCE = datetime.timedelta(hours=24)
+Work = Callable[[Ranks, Config, RunFolder], Any]
 
 
 class RankFailed(CompactHydraException):
@@ -41,22 +44,11 @@ class RankFailed(CompactHydraException):
     """
 
 
-class StopRequest:
-    """Whether this process was asked to stop (USR2: a SLURM time-out or preemption); the handler only sets a flag."""
+class StoppedBy:
+    """In place of a result: the run stopped on request and has saved; number: the signal that a rank was asked by."""
 
-    def __init__(self) -> None:
-        self.received = False
-        self._previous = signal.signal(signal.SIGUSR2, self._receive)
-        # in a started rank it was held back until now, see `_start_ranks`
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
-
-    def _receive(self, *_: Any) -> None:
-        self.received = True
-
-    def restore(self) -> Callable[[int, FrameType | None], Any] | None:
-        """Puts the handler found back and returns it, where it was a function."""
-        signal.signal(signal.SIGUSR2, self._previous)
-        return self._previous if callable(self._previous) else None
+    def __init__(self, number: int | None) -> None:
+        self.number = number
 
 
 def new_study() -> str:
@@ -68,16 +60,15 @@ def new_study() -> str:
     return name[0]
 
 
-Work = Callable[[Ranks, Config, RunFolder, StopRequest], Any]
+def launch(work: Work, config: Config, folder: RunFolder, ranks: int | None = None) -> Any:
+    """Runs work(ranks, config, folder) on every device, or on as many as `ranks` says; the first rank's result.
 
-
-def launch(work: Work, config: Config, folder: RunFolder) -> Any:
-    """Runs work(ranks, config, folder, stop) on every device and returns the first rank's result.
-
-    work returns None where it stopped on request: then the handler that was there before (submitit's, which requeues the
-    job) gets the signal. RankFailed where a rank failed; a UserError stays one.
+    None where it stopped on request (work raises Stopped): then the handler of USR2 that was there before (submitit's,
+    which requeues the job) gets the signal. KeyboardInterrupt after Ctrl-C. RankFailed where a rank failed; a UserError
+    stays one.
     """
     kind, devices = devices_of(config.hardware)
+    devices = ranks or devices
     stop = StopRequest()
     try:
         if under_torchrun():
@@ -88,15 +79,26 @@ def launch(work: Work, config: Config, folder: RunFolder) -> Any:
             result = _start_ranks(work, config, folder, kind, devices)
     finally:
         requeue = stop.restore()
-    if result is None and requeue is not None:
+    if not isinstance(result, StoppedBy):
+        return result
+    if signal.SIGINT in (stop.number, result.number):
+        raise KeyboardInterrupt
+    if stop.number == signal.SIGTERM:
+        _end_by(signal.SIGTERM)
+    if result.number == signal.SIGTERM:
+        raise RankFailed("a rank was ended from outside (SIGTERM); the run has saved, the same command goes on with it")
+    if requeue is not None:
         log.info("stopped on request; handing the signal on, so that the job is requeued")
         requeue(signal.SIGUSR2, None)
-    return result
+    return None
 
 
 def _alone(work: Work, config: Config, folder: RunFolder, stop: StopRequest, kind: str) -> Any:
     torch.set_num_threads(threads_of(config.hardware, 1))
-    return work(Ranks(device=_device(kind, 0)), config, folder, stop)
+    try:
+        return work(Ranks(device=_device(kind, 0), stop=stop), config, folder)
+    except Stopped:
+        return StoppedBy(stop.number)
 
 
 def _start_ranks(work: Work, config: Config, folder: RunFolder, kind: str, devices: int) -> Any:
@@ -111,36 +113,37 @@ def _start_ranks(work: Work, config: Config, folder: RunFolder, kind: str, devic
     launcher = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
         rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.1,
+        # all ranks are on this node, whose own name need not resolve (containers)
+        local_addr="localhost",
     )
     # the launcher sets handlers of its own and leaves them there
     handlers = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)}
-    # SLURM signals every process, and a rank that still loads its libraries has no handler and would die of USR2: ranks
-    # inherit that it is held back, and let it through when they have one. Nothing is lost.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
-    ended_by = 0
+    # SLURM and Ctrl-C signal every process, and a rank that still loads its libraries has no handler and would die:
+    # ranks inherit that these are held back, and let them through when they have one. Nothing is lost.
+    held = {signal.SIGUSR2, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, held)
     with tempfile.TemporaryDirectory(prefix="entreg-") as failures:
         try:
             return elastic_launch(launcher, _rank)(work, config, folder, kind, Path(failures))[0]
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
-            if failure.exitcode != -signal.SIGTERM:
-                raise _plain(rank, failure, Path(failures)) from None
-            ended_by = signal.SIGTERM
+            raise _plain(rank, failure, Path(failures)) from None
         except SignalException as error:
-            ended_by = error.sigval
+            number = error.sigval
         finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
-    _end_by(ended_by)
+            for each, handler in handlers.items():
+                signal.signal(each, handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
+    if number == signal.SIGINT:
+        return StoppedBy(number)
+    _end_by(number)
+    return None
 
 
 def _end_by(number: int) -> None:
-    """The ranks were ended by a signal from outside: ends this process as the signal would have."""
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    # in a SLURM job the KILL that follows must find this process: an end of its own before would be taken for the job's,
-    # and a job that is preempted or requeued would not start again
+    """The run was ended by a signal from outside: ends this process as the signal would have."""
+    # in a SLURM job the KILL that follows must find this process: an end of its own before would be taken for the
+    # job's, and a job that is preempted or requeued would not start again
     while os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
         signal.pause()
     signal.signal(number, signal.SIG_DFL)
@@ -149,15 +152,17 @@ def _end_by(number: int) -> None:
 
 def _rank(work: Work, config: Config, folder: RunFolder, kind: str, failures: Path) -> Any:
     """A started rank: the first one logs where the parent does, the others do not log."""
-    stop = StopRequest()
+    stop = StopRequest(ends_after_grace=True)
+    end_with_parent()
     rank = int(os.environ["RANK"])
     if rank == 0:
         _log_to(folder)
     try:
         return _join(work, config, folder, stop, kind)
     except Exception as error:
-        user_error = error if isinstance(error, UserError) else None
-        (failures / str(rank)).write_bytes(pickle.dumps((user_error, traceback.format_exc())))
+        name = type(error).__name__ if isinstance(error, UserError) else None
+        text = str(error) if name else traceback.format_exc()
+        (failures / str(rank)).write_text(json.dumps([name, text]), encoding="utf-8")
         # the launcher reports the first rank that it sees ended, and a rank that was killed makes the others fail
         time.sleep(1)
         raise
@@ -175,17 +180,29 @@ def _join(work: Work, config: Config, folder: RunFolder, stop: StopRequest, kind
         logging.basicConfig(handlers=[logging.NullHandler()], force=True)
     device = _device(kind, local_rank)
     torch.set_num_threads(threads_of(config.hardware, int(os.environ["LOCAL_WORLD_SIZE"])))
-    _initialise()
-    result = work(Ranks(rank, dist.get_world_size(), device), config, folder, stop)
+    groups = _initialise()
+    ranks = Ranks(rank, dist.get_world_size(), device, stop, groups)
+    try:
+        result = work(ranks, config, folder)
+    except Stopped:
+        # the first rank answers for all, whichever of them was asked
+        numbers = [number for number in ranks.gather(stop.number) if number is not None]
+        result = StoppedBy(numbers[0] if numbers else None)
     dist.destroy_process_group()
     return result
 
 
-def _initialise() -> None:
-    if not dist.is_initialized():
+_groups: list[Groups] = []
+
+
+def _initialise() -> Groups:
+    if not _groups:
         # NCCL for what lies on GPUs, gloo for the rest
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, timeout=PATIENCE)
+        dist.init_process_group(backend, timeout=MEETING)
+        dist.barrier()
+        _groups.append(Groups(dist.new_group(timeout=STEPS), dist.new_group(timeout=PATIENCE, backend="gloo")))
+    return _groups[0]
 
 
 def _device(kind: str, local_rank: int) -> torch.device:
@@ -201,5 +218,8 @@ def _plain(rank: int, failure: Any, failures: Path) -> Exception:
     written = sorted(failures.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     if failure.exitcode < 0 or not written:
         return RankFailed(f"rank {rank} ended with exit code {failure.exitcode}: {failure.message}")
-    user_error, text = pickle.loads(written[0].read_bytes())
-    return user_error or RankFailed(f"rank {written[0].name} failed:\n{text}")
+    name, text = json.loads(written[0].read_text(encoding="utf-8"))
+    if name is not None:
+        kind = getattr(errors, name, UserError)
+        return kind(text) if isinstance(kind, type) and issubclass(kind, UserError) else UserError(text)
+    return RankFailed(f"rank {written[0].name} failed:\n{text}")

@@ -37,17 +37,22 @@ def provenance(kind: str, seeds: dict[str, int], **made_from: Any) -> dict[str, 
 
 def code_version() -> str:
     """The commit, and a digest of what differs from it."""
-    changes = _git("diff", "HEAD", "--", ":/entreg", ":/conf", ":/train.py")
-    if changes is None:
+    code = ":/entreg", ":/conf", ":/train.py"
+    changes = _git("diff", "HEAD", "--", *code)
+    new = _git("ls-files", "--others", "--exclude-standard", "--full-name", *code)
+    root = _git("rev-parse", "--show-toplevel")
+    if changes is None or root is None:
         return "unknown (no git)"
+    for name in (new or "").splitlines():
+        changes += f"\n{name}\n{(Path(root) / name).read_text(encoding='utf-8', errors='replace')}"
     digest = f" with changes {hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else ""
     return f"commit {_git('rev-parse', 'HEAD')}{digest}"
 
 
 def _git(*arguments: str) -> str | None:
-    here = str(Path(__file__).parent)
+    command = ("git", "-C", str(Path(__file__).parent), *arguments)
     try:
-        return subprocess.run(("git", "-C", here, *arguments), capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

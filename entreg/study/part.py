@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -121,6 +121,14 @@ class Part(Subset):
     def precision(self) -> torch.dtype:
         """Of the model's widest product, as the features were computed."""
         return self.store.recipe.precision
+
+    def without(self, names: Collection[str]) -> Part:
+        """The part without the images of these names."""
+        kept = [i for i, name in enumerate(self.names) if name not in names]
+        return dataclasses.replace(
+            self, items=[self.items[i] for i in kept], rows=[self.rows[i] for i in kept],
+            center_biases=[self.center_biases[i] for i in kept],
+        )
 
     def batch(self, members: Sequence[int]) -> Batch:
         """Images `members` (numbers within this part), all of one size."""

@@ -13,14 +13,15 @@ import hydra
 import numpy as np
 import torch
 
-from entreg.config import Config, Data, Model, Prior, Uniform
+from entreg.config import Backbone, Config, Data, Prior, Uniform
 from entreg.data.geometry import Geometry, Photos, Resized, resize
 from entreg.data.splits import chosen, split
 from entreg.data.uniform import UniformImages, levels
 from entreg.errors import DataError
 from entreg.features.backbone import build
+from entreg.features.build import open_store
 from entreg.features.recipe import Recipe
-from entreg.features.store import FeatureStore, open_store
+from entreg.features.store import FeatureStore
 from entreg.prior.center_bias import CenterBias, leave_one_out_maps
 from entreg.prior.kde import FixationKde, kde_of
 from entreg.ranks import Ranks
@@ -49,7 +50,10 @@ def stage(make: Stage) -> Stage:
 class RecipeSettings:
     """All settings that features depend on, beside the images."""
 
-    model: Model
+    backbone: Backbone
+    downsample: int
+    readout_factor: int
+    map_factor: int
     weights_folder: str
     dtype: str
     precision: torch.dtype
@@ -57,7 +61,7 @@ class RecipeSettings:
 
 
 class Stages:
-    """How a study is made. Each stage takes the settings that it depends on, and studies that agree in them share it."""
+    """How a study is made. Each stage takes the settings that it depends on; studies that agree in them share it."""
 
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
@@ -103,10 +107,9 @@ class Stages:
     @stage
     def recipe(self, made_by: RecipeSettings) -> Recipe:
         """How features come from images."""
-        model = made_by.model
         return Recipe(
-            build(model.backbone, model.downsample, made_by.weights_folder), model.readout_factor,
-            model.saliency_map_factor, getattr(torch, made_by.dtype), made_by.precision, made_by.convolution,
+            build(made_by.backbone, made_by.downsample, made_by.weights_folder), made_by.readout_factor,
+            made_by.map_factor, getattr(torch, made_by.dtype), made_by.precision, made_by.convolution,
         )
 
     @stage
@@ -122,41 +125,41 @@ class Stages:
         return kde_of(training.resized, training.items, prior)
 
     @stage
-    def center_bias(self, settings: Data, model: Model, prior: Prior) -> CenterBias:
-        """The centre bias that a model trained on this data set receives for new images."""
-        kde = self.kde(settings, prior) if model.center_bias == "kde" else None
-        return CenterBias(model.center_bias, prior, model.saliency_map_factor, kde)
+    def center_bias(self, settings: Data, kind: str, map_factor: int, prior: Prior) -> CenterBias:
+        """The centre bias that a model trained on this data set receives for new images; kind: see `CenterBias`."""
+        return CenterBias(kind, prior, map_factor, self.kde(settings, prior) if kind == "kde" else None)
 
     @stage
     def part(
-        self, settings: Data, which: str, trained_on: Data, made_by: RecipeSettings, prior: Prior, store: str
+        self, settings: Data, which: str, trained_on: Data, kind: str, made_by: RecipeSettings, prior: Prior, store: str
     ) -> Part:
-        """Images with all that a model reads of them; which: see `rows`.
+        """Images with all that a model reads of them; which: see `rows`, kind: see `center_bias`.
 
-        The centre bias is that of the data set that is trained on: nothing of another set is known. A KDE leaves the own
-        fixations of each training image out.
+        The centre bias is that of the data set that is trained on: nothing of another set is known. A KDE leaves the
+        own fixations of each training image out.
         """
         subset, rows = self.subset(settings, which), self.rows(settings, which)
         features = self.features(settings, made_by, store)
-        if which == "training" and made_by.model.center_bias == "kde":
+        if which == "training" and kind == "kde":
             maps = leave_one_out_maps(
                 self.kde(settings, prior), fingerprint(subset), subset.items, subset.sizes,
-                made_by.model.saliency_map_factor, Path(store) / "center_bias", self.ranks,
+                made_by.map_factor, Path(store) / "center_bias", self.ranks,
             )
             center_biases = [torch.from_numpy(one) for one in maps]
         else:
-            center_bias = self.center_bias(trained_on, made_by.model, prior)
+            center_bias = self.center_bias(trained_on, kind, made_by.map_factor, prior)
             center_biases = [center_bias.map(size) for size in subset.sizes]
         return Part(subset.resized, subset.items, features, rows, center_biases, self.ranks.device)
 
     @stage
     def uniform(
-        self, settings: Uniform, size: Size, trained_on: Data, made_by: RecipeSettings, prior: Prior, store: str
+        self, settings: Uniform, size: Size, trained_on: Data, kind: str, made_by: RecipeSettings, prior: Prior,
+        store: str,
     ) -> UniformPart:
         """Uniform images of `size` (H, W), with the centre bias that the model receives for new images."""
         images = UniformImages(levels(settings), size)
         features = open_store(images, self.recipe(made_by), Path(store) / "features", self.ranks)
-        center_bias = self.center_bias(trained_on, made_by.model, prior).map(size)
+        center_bias = self.center_bias(trained_on, kind, made_by.map_factor, prior).map(size)
         return UniformPart(features, size, center_bias, self.ranks.device)
 
 
@@ -166,9 +169,8 @@ class Study:
     def __init__(self, config: Config, stages: Stages) -> None:
         self.config, self.ranks, self._stages = config, stages.ranks, stages
         # their absence is said at once, before hours of work
-        for settings in (config.data, config.ood):
-            if settings is not None:
-                settings.require()
+        for settings in (config.data, *config.ood.values()):
+            settings.require()
 
     @cached_property
     def data(self) -> Resized:
@@ -201,11 +203,9 @@ class Study:
         """The held-out images of the same data set."""
         return self._part(self.config.data, "validation")
 
-    @cached_property
-    def foreign(self) -> Part | None:
-        """The images of the other data set, where the config names one."""
-        settings = self.config.ood
-        return None if settings is None else self._part(settings, "all")
+    def foreign(self, name: str) -> Part:
+        """The images of a foreign set."""
+        return self._part(self.config.ood[name], "all")
 
     def uniform(self, size: Size) -> UniformPart:
         """Uniform images of `size` (H, W)."""
@@ -226,11 +226,15 @@ class Study:
         config, kind = self.config, self.ranks.device.type
         precision = precision_of(config.hardware, kind)
         convolution = convolution_of(config.hardware, kind, precision, getattr(torch, config.store.dtype))
-        return RecipeSettings(config.model, config.paths.weights, config.store.dtype, precision, convolution)
+        model = config.model
+        return RecipeSettings(
+            model.backbone, model.downsample, model.readout_factor, model.saliency_map_factor, config.paths.weights,
+            config.store.dtype, precision, convolution,
+        )
 
     @property
-    def _with(self) -> tuple[RecipeSettings, Prior, str]:
-        return self._made_by, self.config.prior, self.config.paths.store
+    def _with(self) -> tuple[str, RecipeSettings, Prior, str]:
+        return self.config.model.center_bias, self._made_by, self.config.prior, self.config.paths.store
 
 
 def fingerprint(subset: Subset) -> str:

@@ -16,7 +16,7 @@ from entreg.report.panels import Prediction
 def loss_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """NLL, IG, bias entropy and learning rate by epoch; histories: rows of metrics.csv by the name of the run."""
     figure = Figure(figsize=(10, 6), layout="constrained")
-    for axes, (keys, label) in zip(figure.subplots(2, 2).flat, panels.LOSS_PANELS):
+    for axes, (keys, label) in zip(figure.subplots(2, 2).flat, panels.LOSS_PANELS, strict=True):
         panels.draw_history(axes, {name: [rows] for name, rows in histories.items()}, keys, label)
     _save(figure, path)
 
@@ -29,7 +29,7 @@ def bias_map(path: Path, log_density: np.ndarray) -> None:
 def predictions(path: Path, examples: Sequence[Prediction]) -> None:
     """Each image with its fixations beside the predicted density with the same fixations."""
     figure = Figure(figsize=(9, 3.4 * len(examples)), layout="constrained")
-    for row, example in zip(figure.subplots(len(examples), 2, squeeze=False), examples):
+    for row, example in zip(figure.subplots(len(examples), 2, squeeze=False), examples, strict=True):
         panels.draw_image(row[0], example)
         figure.colorbar(panels.draw_density(row[1], example), ax=row[1], label="bit over uniform")
         # a file name is no formula

@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from entreg.config import Loss
 from entreg.model.log_density import LogDensity
+from entreg.ranks import Ranks
 
 
 def fixation_weights(counts: Tensor, mean_over: str) -> Tensor:
@@ -38,8 +41,8 @@ def bias_entropy_nats(
 
     density: predicted for this rank's uniform images
     images: number of uniform images over all ranks
-    normalisation: `softmax`: the density as it is; `minmax`: p proportional to (z - min z)/(max z - min z) + 1e-8 with z
-        the log density of each map (a constant z gives the uniform density)
+    normalisation: `softmax`: the density as it is; `minmax`: p proportional to (z - min z)/(max z - min z) + 1e-8 with
+        z the log density of each map (a constant z gives the uniform density)
     aggregation: `mean_entropy`: mean of the images' entropies; `entropy_of_mean`: entropy of their mean density
     sum_over_ranks: differentiable sum over ranks, divided by their number in the result's share
     """
@@ -60,3 +63,27 @@ def minmax(density: LogDensity) -> LogDensity:
     # a constant map: (z - min)/1 is 0 everywhere, so p is uniform and the gradient finite
     scaled = (z - lowest) / torch.where(span > 0, span, torch.ones_like(span))
     return LogDensity.normalised((scaled + 1e-8).log(), density.rows, density.columns)
+
+
+def bias_entropy_share(density: LogDensity, images: int, loss: Loss, ranks: Ranks) -> Tensor:
+    """This rank's share of the bias map's entropy, as the settings of the loss define it; see `bias_entropy_nats`."""
+    entropy = bias_entropy_nats(density, images, loss.normalisation, loss.aggregation, ranks.differentiable_sum)
+    # the entropy of the mean map is the same on all ranks
+    return entropy / ranks.count if loss.aggregation == "entropy_of_mean" else entropy
+
+
+class Regulariser(NamedTuple):
+    """What a loss computes from the densities predicted for the uniform images, and adds with its weight to the NLL.
+
+    column: of steps.csv that holds it
+    share: of a rank: from its densities, the number of uniform images over all ranks, the loss and the ranks
+    """
+
+    column: str
+    share: Callable[[LogDensity, int, Loss, Ranks], Tensor]
+
+
+REGULARISERS = {
+    "nll": Regulariser("bias_entropy_nats", bias_entropy_share),  # with weight 0: it is not computed
+    "nll_entropy": Regulariser("bias_entropy_nats", bias_entropy_share),
+}

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 
@@ -19,7 +20,9 @@ def milestones(shares: list[float], epochs: int) -> list[int]:
     return [min(max(math.ceil(share * epochs - 1e-9), 1), epochs - 1) for share in shares]
 
 
-def adam(parameters, optim: Optim, epochs: int) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.LambdaLR]:
+def adam(
+    parameters: Iterable[torch.nn.Parameter], optim: Optim, epochs: int
+) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.LambdaLR]:
     """Adam and its schedule, stepped once an epoch."""
     optimizer = torch.optim.Adam(parameters, lr=optim.lr)
     steps = milestones(optim.milestones, epochs)

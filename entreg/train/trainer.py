@@ -1,4 +1,4 @@
-"""The training loop. It runs on every rank; each takes its slice of every global batch, sums are reduced once a step."""
+"""The training loop, on every rank: each takes its slice of every global batch, and sums are reduced once a step."""
 from __future__ import annotations
 
 import dataclasses
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,17 +22,17 @@ from entreg.errors import DataError, NonFiniteLoss
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
-from entreg.ranks import Ranks
+from entreg.ranks import Ranks, Stopped
 from entreg.report.panels import Prediction
 from entreg.run import checkpoint
 from entreg.run.folder import RunFolder, plain
 from entreg.run.hardware import compute_deterministically, precision_of
-from entreg.run.launch import StopRequest, launch
+from entreg.run.launch import launch
 from entreg.run.provenance import provenance
-from entreg.study.part import Size
+from entreg.study.part import Part, Size, UniformPart
 from entreg.study.study import Stages, Study
 from entreg.train import batches, figures
-from entreg.train.losses import bias_entropy_nats, fixation_weights, nll_nats
+from entreg.train.losses import REGULARISERS, fixation_weights, nll_nats
 from entreg.train.schedule import adam
 
 log = logging.getLogger(__name__)
@@ -41,16 +41,17 @@ log = logging.getLogger(__name__)
 def train(config: Config, folder: RunFolder) -> float | None:
     """Trains one model in `folder` on the configured devices; the last validation IG (bit/fixation, Gaussian prior).
 
-    A finished run returns at once; an unfinished one goes on from its last checkpoint. None where it stopped to be requeued.
+    A finished run returns at once; an unfinished one goes on from its last checkpoint.
+    None where it stopped to be requeued.
     """
-    if folder.is_trained:
+    if folder.is_trained and checkpoint.newest([folder.final]):
         log.info("finished before: %s", folder.final)
         return folder.last_ig_bits()
     return launch(run, config, folder)
 
 
-def run(ranks: Ranks, config: Config, folder: RunFolder, stop: StopRequest) -> float | None:
-    """One rank's part of a training."""
+def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
+    """One rank's part of a training. Stopped where the run was asked to stop; it has saved."""
     compute_deterministically()
     for seeded in (random.seed, np.random.seed, torch.manual_seed):
         seeded(config.seed)
@@ -58,8 +59,7 @@ def run(ranks: Ranks, config: Config, folder: RunFolder, stop: StopRequest) -> f
     trainer = Trainer(study, folder)
     if ranks.is_first:
         _record_start(trainer)
-    if not trainer.run(stop):
-        return None
+    trainer.run()
     trainer.finish()
     return trainer.history[-1]["validation_ig_bits_per_fixation"]
 
@@ -68,27 +68,48 @@ def _record_start(trainer: Trainer) -> None:
     study, folder = trainer.study, trainer.folder
     config, before = study.config, folder.starts()
     folder.write_config(config)
+    if not before:
+        folder.write_plan(config)
     seeds = {"run": config.seed, "split": config.data.split_seed, "sample": config.data.sample_seed}
     start = provenance(
         study.ranks.device.type, seeds, fingerprints=trainer.fingerprints,
-        features=study.recipe.describe(trainer.training.sizes),
+        features=trainer.training.store.recipe.describe(trainer.training.sizes),
     )
     if before and before[-1].get("code", start["code"]) != start["code"]:
-        log.warning("the code changed since this run was last started: then %s, now %s", before[-1]["code"], start["code"])
+        then, now = before[-1]["code"], start["code"]
+        log.warning("the code changed since this run was last started: then %s, now %s", then, now)
     folder.add_start(start)
+
+
+class TrainableStudy(Protocol):
+    """What a Trainer reads of a study."""
+
+    @property
+    def config(self) -> Config: ...
+    @property
+    def ranks(self) -> Ranks: ...
+    @property
+    def training(self) -> Part: ...
+    @property
+    def validation(self) -> Part: ...
+    @property
+    def landscape(self) -> Size: ...
+    @property
+    def fingerprints(self) -> dict[str, str]: ...
+    def uniform(self, size: Size) -> UniformPart: ...
 
 
 class Trainer:
     """Model, optimiser and the run's history so far."""
 
-    def __init__(self, study: Study, folder: RunFolder) -> None:
+    def __init__(self, study: TrainableStudy, folder: RunFolder) -> None:
         config = study.config
         self.study, self.config, self.ranks, self.folder = study, config, study.ranks, folder
         self.training, self.validation = study.training, study.validation
         self.fingerprints = study.fingerprints | {"features": self.training.store.folder.name}
         device = self.ranks.device
         self.precision = precision_of(config.hardware, device.type)
-        self.model = DeepGaze3(study.recipe.channels, config.model.sigma_px, config.seed).to(device)
+        self.model = DeepGaze3(self.training.store.recipe.channels, config.model.sigma_px, config.seed).to(device)
         self.optimizer, self.scheduler = adam(self.model.parameters(), config.optim, config.trainer.epochs)
         self.epoch, self.step = 0, 0
         self.sum_nll_nats, self.images_seen = 0.0, 0  # of this epoch so far; the NLL is weighted by images
@@ -106,8 +127,8 @@ class Trainer:
                 config.loss.name, self.ranks.count, device.type, self.precision, config.trainer.batch_size, config.seed,
             )
 
-    def run(self, stop: StopRequest) -> bool:
-        """Trains to the last epoch, from last.pt where there is one. False where it was asked to stop, and saved."""
+    def run(self) -> None:
+        """Trains to the last epoch, from last.pt where there is one. Stopped where asked to stop, after saving."""
         self._resume()
         epochs = self.config.trainer.epochs
         while self.epoch < epochs:
@@ -121,19 +142,18 @@ class Trainer:
             for number, members in enumerate(bar, start=done):
                 if number + 1 < len(order):
                     self.training.prefetch(self.ranks.mine(order[number + 1]))
-                stop_now = self._train_step(members, number, stop.received)
+                stop = self._train_step(members, number)
                 images += len(members)
-                if stop_now:
+                if stop:
                     bar.close()
                     self._save(self.folder.last)
                     log.info("asked to stop: saved at epoch %d, step %d", self.epoch + 1, self.step)
-                    return False
+                    raise Stopped
             rate = images / (time.perf_counter() - started)
-            lr = self.scheduler.get_last_lr()[0]
+            lr = float(self.scheduler.get_last_lr()[0])
             self.scheduler.step()
             self.epoch += 1
             self._finish_epoch(lr, rate, started)
-        return True
 
     def finish(self) -> None:
         """Draws the figures and writes final.pt, last of all: where it is, the run is complete."""
@@ -158,13 +178,13 @@ class Trainer:
             examples.append(Prediction(validation.names[i], f"{ig:.2f} bit/fixation", image, map_nats, y, x))
         return examples
 
-    def _train_step(self, members: list[int], number: int, stop: bool) -> bool:
+    def _train_step(self, members: list[int], number: int) -> bool:
         """One optimiser step on a global batch; whether any rank was asked to stop."""
         training, loss = self.training, self.config.loss
         device = self.ranks.device
         self.optimizer.zero_grad(set_to_none=False)
         sums = torch.zeros(3, device=device)  # nll_nats, bias entropy, stop requests
-        sums[2] = float(stop)
+        sums[2] = float(self.ranks.is_asked_to_stop)
         mine = self.ranks.mine(members)
         own = torch.zeros(0)
         if mine:
@@ -174,41 +194,36 @@ class Trainer:
             own = nll_nats(density, batch.image, batch.y, batch.x, weights.to(device))
             own.sum().backward()
             sums[0] = own.detach().sum()
-        with_entropy = loss.regularises and self.step % loss.every == 0
-        if with_entropy:
-            entropy = self._entropy(self.training.sizes[members[0]])
-            if entropy.requires_grad:
-                (-loss.lambda_entropy * entropy).backward()
-            sums[1] = entropy.detach()
+        regularises = loss.regularises and self.step % loss.every == 0
+        if regularises:
+            share = self._bias_share(self.training.sizes[members[0]])
+            (loss.weight * share).backward()
+            sums[1] = share.detach()
         gradients = [_gradient(p) for p in self.model.parameters()]
         message = self.ranks.sum(torch.cat([sums, *(g.flatten() for g in gradients)]))
-        nll, entropy_nats, stops = message[:3].tolist()
-        if not math.isfinite(nll) or not math.isfinite(entropy_nats):
+        nll, of_bias_map, stops = message[:3].tolist()
+        if not math.isfinite(nll) or not math.isfinite(of_bias_map):
             self._stop_on_non_finite(number, mine, own)
-        for gradient, total in zip(gradients, message[3:].split([g.numel() for g in gradients])):
+        for gradient, total in zip(gradients, message[3:].split([g.numel() for g in gradients]), strict=True):
             gradient.copy_(total.view_as(gradient))
         self.optimizer.step()
         self.sum_nll_nats += nll * len(members)
         self.images_seen += len(members)
-        self.steps.append(
-            {"step": self.step, "epoch": self.epoch + 1, "nll_nats": nll,
-             "bias_entropy_nats": entropy_nats if with_entropy else None}
-        )
+        self.steps.append({
+            "step": self.step, "epoch": self.epoch + 1, "nll_nats": nll,
+            REGULARISERS[loss.name].column: of_bias_map if regularises else None,
+        })
         self.step += 1
         return stops > 0
 
-    def _entropy(self, size: Size) -> Tensor:
-        """This rank's share of the bias map's entropy, on uniform images of the batch's size."""
+    def _bias_share(self, size: Size) -> Tensor:
+        """This rank's share of what the loss computes from the bias map, on uniform images of the batch's size."""
         loss, uniform = self.config.loss, self.uniform[size]
         members = self.ranks.mine(range(len(uniform)))
-        if loss.aggregation == "mean_entropy" and not members:
-            return torch.zeros((), device=self.ranks.device)
-        # a rank without images joins the sum over ranks all the same, forwards and backwards: it keeps none of one map
+        # a rank without images joins a sum over ranks all the same, forwards and backwards: it keeps none of one map
         density = self._bias_maps(size, members or [0], uniform_center_bias=loss.center_bias == "uniform")
         density = dataclasses.replace(density, grid=density.grid[: len(members)])
-        return bias_entropy_nats(
-            density, len(uniform), loss.normalisation, loss.aggregation, self.ranks.differentiable_sum
-        ) / (self.ranks.count if loss.aggregation == "entropy_of_mean" else 1)
+        return REGULARISERS[loss.name].share(density, len(uniform), loss, self.ranks)
 
     def _bias_maps(self, size: Size, members: Sequence[int], uniform_center_bias: bool = False) -> LogDensity:
         features, center_bias, grid = self.uniform[size].inputs(members)
@@ -267,10 +282,11 @@ class Trainer:
                 self.epoch, self.config.trainer.epochs, row["train_nll_nats"], validation_nll, validation_ig,
                 row["bias_entropy_nats"], row["center_bias_weight"], row["sigma_px"], rate,
             )
-            # the checkpoint comes first: tables are derived from it, so that a kill in between loses nothing
-            self._save(self.folder.last)
+            # a kill between any two of these loses nothing: a run goes on from last.pt, which comes after the
+            # checkpoint that is kept of the same epoch, and the tables are written again from it
             if self.epoch % self.config.trainer.checkpoint_every == 0:
                 self._save(self.folder.numbered(self.epoch))
+            self._save(self.folder.last)
             self._write_tables()
 
     def _write_tables(self) -> None:
@@ -294,8 +310,9 @@ class Trainer:
             })
 
     def _resume(self) -> None:
-        path = self.folder.last
-        if not self.ranks.gather(path.is_file())[0]:
+        # the first rank's finding counts, since it sets damaged files aside
+        path, = self.ranks.gather(checkpoint.newest(self.folder.unfinished()) if self.ranks.is_first else None)[:1]
+        if path is None:
             return
         state = checkpoint.read(path)
         changed = [k for k, v in self.fingerprints.items() if state["fingerprints"].get(k, v) != v]
@@ -312,9 +329,10 @@ class Trainer:
         if self.ranks.is_first and self.history:
             self._write_tables()
 
-    def _stop_on_non_finite(self, number: int, mine: list[int], own: Tensor) -> None:
+    def _stop_on_non_finite(self, number: int, mine: Sequence[int], own: Tensor) -> None:
         # every rank has seen the same sum, so every rank comes here
-        names = [self.training.names[i] for i, value in zip(mine, own.tolist()) if not math.isfinite(value)]
+        values = zip(mine, own.tolist(), strict=True)
+        names = [self.training.names[i] for i, value in values if not math.isfinite(value)]
         names = sorted(name for rank in self.ranks.gather(names) for name in rank)
         where = f"images {', '.join(names)}" if names else "the bias map's entropy"
         raise NonFiniteLoss(

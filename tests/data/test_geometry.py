@@ -72,7 +72,7 @@ def test_points_go_there_and_back(rng, geometry, height, width):
     x, y = rng.uniform(0, width, 100), rng.uniform(0, height, 100)
     there_x, there_y = geometry.points(x, y, height, width)
     corners = geometry.points(np.array([0.0, width]), np.array([0.0, height]), height, width)
-    scale_x, scale_y = (np.diff(c).item() / side for c, side in zip(corners, (width, height)))
+    scale_x, scale_y = (np.diff(c).item() / side for c, side in zip(corners, (width, height), strict=True))
     assert (there_x - corners[0][0]) / scale_x == pytest.approx(x)
     assert (there_y - corners[1][0]) / scale_y == pytest.approx(y)
     if geometry is CROP:
@@ -113,7 +113,8 @@ def test_the_last_fixation_of_an_image_stays_inside_it(rng):
 
 
 def test_fixations_of_several_images_in_any_order_and_of_all_others():
-    data = dataset([(60, 100), (100, 60), (100, 100)], [0, 0, 2, 2], [10, 20, 30, 40], [1, 2, 3, 4], np.array([7, 8, 9, 7]))
+    sizes, subjects = [(60, 100), (100, 60), (100, 100)], np.array([7, 8, 9, 7])
+    data = dataset(sizes, [0, 0, 2, 2], [10, 20, 30, 40], [1, 2, 3, 4], subjects)
     resized = resize(data, STRETCH)
     pooled = resized.pooled([2, 1, 0])
     assert pooled.image.tolist() == [2, 2, 0, 0] and pooled.subject.tolist() == [9, 7, 7, 8]

@@ -5,16 +5,15 @@ from pathlib import Path
 
 from entreg.config import Config, Loss, Training
 from entreg.data.sources import synthetic
-from entreg.evaluate.arms import arms_of, baseline_of
+from entreg.evaluate.arms import arms_of, baseline_of, result_settings
 from entreg.evaluate.runs import Run
 from entreg.run.folder import RunFolder
 
 
 def run(loss: str, seed: int = 0, epochs: int = 25, **settings) -> Run:
-    config = Config(
-        data=synthetic.Settings(_target_="entreg.data.sources.synthetic.load", name="s"), loss=Loss(name=loss, **settings), seed=seed,
-        trainer=Training(epochs=epochs), study="s",
-    )
+    data = synthetic.Settings(_target_="entreg.data.sources.synthetic.load", name="s")
+    loss_settings = Loss(name=loss, **settings)
+    config = Config(data=data, loss=loss_settings, seed=seed, trainer=Training(epochs=epochs), study="s")
     return Run(RunFolder(Path("x")), config, {})
 
 
@@ -35,7 +34,8 @@ def test_a_lambda_sweep_is_named_by_lambda_and_zero_is_its_baseline():
 
 def test_lambda_zero_and_nll_are_one_run_and_the_log_says_which_counts(caplog):
     with caplog.at_level("INFO"):
-        assert names(run("nll"), run("nll_entropy", lambda_entropy=0.0), run("nll_entropy")) == {"nll": 1, "nll_entropy": 1}
+        found = names(run("nll"), run("nll_entropy", lambda_entropy=0.0), run("nll_entropy"))
+    assert found == {"nll": 1, "nll_entropy": 1}
     assert "is the same run as" in caplog.text
 
 
@@ -57,7 +57,27 @@ def test_an_arm_is_compared_with_the_baseline_that_differs_by_loss_alone():
 
 
 def test_a_setting_that_the_baseline_shares_has_a_baseline_of_its_own():
-    arms, _ = arms_of([run(loss, mean_over=over) for loss in ("nll", "nll_entropy") for over in ("images", "fixations")])
+    losses, means = ("nll", "nll_entropy"), ("images", "fixations")
+    arms, _ = arms_of([run(loss, mean_over=over) for loss in losses for over in means])
     for arm in arms:
         assert baseline_of(arm, arms).settings["loss.mean_over"] == arm.settings["loss.mean_over"]
         assert (baseline_of(arm, arms) is arm) is arm.is_baseline
+
+
+def test_an_arm_knows_its_seeds_in_order():
+    arms, _ = arms_of([run("nll", seed) for seed in (2, 0, 1)])
+    assert arms[0].seeds == [0, 1, 2]
+
+
+def test_without_a_baseline_there_is_none():
+    arms, _ = arms_of([run("nll_entropy", lambda_entropy=value) for value in (0.3, 1.0)])
+    assert [baseline_of(arm, arms) for arm in arms] == [None, None]
+
+
+def test_what_changes_no_result_is_no_part_of_an_arm():
+    """Where files lie, how they are judged, and what the baseline has no use for."""
+    one, other = run("nll").config, run("nll", 3, every=1).config
+    other.data.root, other.evaluation.seed, other.data.sigma_px = "/elsewhere", 7, 1.0
+    assert result_settings(one) == result_settings(other)
+    assert result_settings(run("nll_entropy", lambda_entropy=0.0).config) == result_settings(one)
+    assert "loss.every" in result_settings(run("nll_entropy").config) and "loss.every" not in result_settings(one)

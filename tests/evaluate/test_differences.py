@@ -1,76 +1,245 @@
-"""Arms against their baselines: on the same images, with intervals, and a verdict that both of them must support."""
+"""Arms against their baselines: which trainings are held against which, how sure that is, and what it allows to say."""
 from __future__ import annotations
 
-from types import SimpleNamespace
-
+import numpy as np
 import pytest
+import scipy.stats
 
-from entreg.config import Evaluation
-from entreg.errors import UserError
-from entreg.evaluate.arms import arms_of
-from entreg.evaluate.differences import band, compare, verdict
-from entreg.evaluate.statistics import MeanOverImages
+from entreg.evaluate.arms import Arm, arms_of
+from entreg.evaluate.differences import (
+    BETTER,
+    NO_VERDICT,
+    ONE_TRAINING,
+    PAIRED,
+    UNDECIDED,
+    UNPAIRED,
+    WORSE,
+    Difference,
+    Estimate,
+    Pairing,
+    corrected,
+    difference,
+    entropy_increase,
+    estimate,
+    metrics_in,
+    pairing_of,
+    values_of,
+    verdict,
+)
+from entreg.evaluate.metrics import METRICS
+from entreg.evaluate.statistics import crossed, crossed_unpaired, over_images
 from tests.evaluate.test_arms import run
 
-ENTROPY = {"bias_entropy_nats": 1.0, "bias_entropy_without_center_bias_nats": 2.0}
+OURS = np.array([[1.5, 4.0, 2.5, 7.0], [2.0, 6.5, 1.0, 9.0], [0.5, 5.0, 3.5, 11.0]])
+BASE = np.array([[1.0, 3.0, 2.0, 6.5], [1.5, 5.0, 1.5, 8.0], [0.5, 4.0, 2.5, 9.5]])
+ALL = Pairing([0, 1, 2], [0, 1, 2], PAIRED)
+APART = Pairing([0, 1, 2], [0, 1, 2], UNPAIRED)
+KEYS = {metric.key: metric for metric in METRICS}
 
 
-def test_arms_on_different_images_are_an_error_not_an_intersection():
-    arms, _ = arms_of([run("nll"), run("nll_entropy")])
-    rows = {arm.name: {"ood": [[{"image": n, "ig_bits_per_fixation": 1.0 * k} for k, n in enumerate(images)]]}
-            for arm, images in zip(arms, (["a", "b"], ["a", "c"]))}
-    with pytest.raises(UserError, match="c"):
-        compare(arms, rows, {arm.name: ENTROPY for arm in arms}, 100, 0)
+def both(ours: list[int], base: list[int]) -> tuple[Arm, Arm]:
+    """A regularised arm and its baseline with these seeds."""
+    arms, _ = arms_of([run("nll", seed) for seed in base] + [run("nll_entropy", seed) for seed in ours])
+    return arms[1], arms[0]
 
 
-def test_spread_over_seeds_is_of_the_same_seeds(caplog):
-    arms, _ = arms_of([run("nll", 0), run("nll", 1), run("nll_entropy", 0), run("nll_entropy", 1)])
-    rows = {arm.name: {"ood": [[{"image": n, "ig_bits_per_fixation": k * i + j} for j, n in enumerate("ab")]
-                               for i in range(2)]} for k, arm in zip((1.0, 3.0), arms)}
-    same = compare(arms, rows, {arm.name: ENTROPY for arm in arms}, 100, 0)["nll_entropy"].domains["ood"]["ig_difference_bits"]
-    # seed 0 differs by 0, seed 1 by 2
-    assert same.mean == 1 and same.std_over_seeds == pytest.approx(2**0.5) and same.n_seeds == 2
-    arms, _ = arms_of([run("nll", 0), run("nll", 1), run("nll_entropy", 0), run("nll_entropy", 2)])
-    other = compare(arms, rows, {arm.name: ENTROPY for arm in arms}, 100, 0)["nll_entropy"].domains["ood"]["ig_difference_bits"]
-    assert other.mean == 1 and other.std_over_seeds is None
-    assert "nll_entropy has seeds [0, 2], nll has [0, 1]" in caplog.text
+def a_difference(mean: float, p: float, half: float = 0.01) -> Difference:
+    """A cell as it is before p is corrected."""
+    ends = mean - half, mean + half
+    return Difference(mean, None, ends, p, 9.0, 0.1, 0.1, 20, 4, None, PAIRED, None, p, NO_VERDICT, True)
 
 
-def test_entropy_increases_with_and_without_the_centre_bias_by_hand():
-    arms, _ = arms_of([run("nll"), run("nll_entropy")])
-    rows = {arm.name: {"ood": [[{"image": "a", "ig_bits_per_fixation": 1.0}]]} for arm in arms}
-    ours = {"bias_entropy_nats": 1.25, "bias_entropy_without_center_bias_nats": 1.8}
-    found = compare(arms, rows, {"nll": ENTROPY, "nll_entropy": ours}, 100, 0)["nll_entropy"].entropy
-    assert found["bias_entropy_increase_percent"] == pytest.approx(25)
-    assert found["bias_entropy_without_center_bias_increase_nats"] == pytest.approx(-0.2)
-    assert found["bias_entropy_without_center_bias_increase_percent"] == pytest.approx(-10)
+@pytest.mark.parametrize("ours, base, expected", [
+    ([0, 1, 2], [0, 1, 2], Pairing([0, 1, 2], [0, 1, 2], PAIRED)),
+    # what stands at the same place need not be the same seed
+    ([1, 2, 5], [0, 1, 5, 7], Pairing([0, 2], [1, 2], PAIRED)),
+    ([0, 3], [0, 1, 2], Pairing([0, 1], [0, 1, 2], UNPAIRED)),
+    ([3, 4], [0, 1], Pairing([0, 1], [0, 1], UNPAIRED)),
+    ([0], [0], Pairing([0], [0], ONE_TRAINING)),
+    ([0], [0, 1, 2], Pairing([0], [0, 1, 2], ONE_TRAINING)),
+    ([0, 1], [1], Pairing([0, 1], [0], ONE_TRAINING)),
+], ids=str)
+def test_seeds_that_both_have_are_paired_if_there_are_two(ours, base, expected):
+    assert pairing_of(*both(ours, base)) == expected
 
 
-@pytest.mark.parametrize("name, limit, ig, expected", [
-    ("s", None, 1.0, "inside"), ("s", None, 2.1, "outside"), ("other", None, 1.0, "not applicable"),
-    ("s", 40, 1.0, "not applicable"),
-])
-def test_a_band_speaks_of_its_whole_data_set_alone(name, limit, ig, expected):
-    baseline = arms_of([run("nll")])[0][0]
-    config = baseline.runs[0].config
-    assert band(baseline, {})["verdict"] == "not applicable"
-    config.evaluation = Evaluation(ig_band_bits=[0.5, 2.0], ig_band_data="s", ig_band_prior="kde", ig_band_source="me")
-    config.data.name, config.data.limit = name, limit
-    assert band(baseline, {"ig_kde_bits_per_fixation": SimpleNamespace(mean=ig)})["verdict"] == expected
+def test_paired_seeds_are_held_against_each_other():
+    found, sure = difference([OURS], [BASE], ALL, "higher"), crossed([OURS - BASE])
+    assert found.mean == pytest.approx((OURS - BASE).mean())
+    assert found.ci95 == pytest.approx([float(end) for end in sure.ci95])
+    assert (found.p, found.df) == pytest.approx((float(sure.p), float(sure.df)))
+    assert found.images_part**2 == pytest.approx(float(sure.images_variance))
+    assert found.seeds_part**2 == pytest.approx(float(sure.seeds_variance))
+    assert found.std == pytest.approx(np.std((OURS - BASE).mean(0), ddof=1))
+    assert (found.n_images, found.n_seeds, found.seeds, found.ci95_over_images) == (4, 3, PAIRED, None)
 
 
-def test_without_a_baseline_nothing_is_compared():
-    arms, _ = arms_of([run("nll_entropy", lambda_entropy=x) for x in (0.3, 1.0)])
-    rows = {arm.name: {"ood": [[{"image": "a", "ig_bits_per_fixation": 1.0}]]} for arm in arms}
-    assert compare(arms, rows, {arm.name: ENTROPY for arm in arms}, 100, 0) == {}
+def test_seeds_at_other_places_are_paired_by_what_they_are():
+    shuffled = Pairing([2, 0, 1], [0, 1, 2], PAIRED)
+    assert difference([OURS[[1, 2, 0]]], [BASE], shuffled, "higher") == difference([OURS], [BASE], ALL, "higher")
+
+
+def test_a_seed_that_one_arm_lacks_is_in_no_number():
+    two = Pairing([0, 2], [0, 1], PAIRED)
+    found = difference([OURS], [BASE[[0, 2]]], two, "higher")
+    assert found == difference([OURS[[0, 2]]], [BASE[[0, 2]]], Pairing([0, 1], [0, 1], PAIRED), "higher")
+    assert found.n_seeds == 2
+
+
+def test_other_seeds_are_held_against_each_other_arm_by_arm():
+    found = difference([OURS], [BASE[:2]], Pairing([0, 1, 2], [0, 1], UNPAIRED), "higher")
+    sure = crossed_unpaired([OURS], [BASE[:2]])
+    assert found.mean == pytest.approx(OURS.mean() - BASE[:2].mean())
+    assert found.ci95 == pytest.approx([float(end) for end in sure.ci95])
+    assert found.p == pytest.approx(float(sure.p)) and found.n_seeds == 2 and found.seeds == UNPAIRED
+    # trainings that share nothing scatter more than the differences of pairs that rise and fall together
+    assert found.seeds_part > difference([OURS[:2]], [BASE[:2]], Pairing([0, 1], [0, 1], PAIRED), "higher").seeds_part
+
+
+def test_sets_count_alike_however_many_images_they_have():
+    many, few = OURS - BASE, OURS[:, :2] - BASE[:, :2] + 3
+    found = difference([OURS, OURS[:, :2] + 3], [BASE, BASE[:, :2]], ALL, "higher")
+    sure = crossed([many, few])
+    assert found.mean == pytest.approx((many.mean() + few.mean()) / 2)
+    assert found.ci95 == pytest.approx([float(end) for end in sure.ci95]) and found.p == pytest.approx(float(sure.p))
+    assert found.n_images == 6 and found.std is None
+
+
+def test_one_training_each_gets_an_interval_over_images_and_no_verdict():
+    found = difference([OURS[:1]], [BASE[:1] - 100], Pairing([0], [0], ONE_TRAINING), "higher")
+    gap = OURS[0] - BASE[0] + 100
+    half = scipy.stats.t.ppf(0.975, 3) * np.std(gap, ddof=1) / 2
+    assert found.ci95_over_images == pytest.approx((gap.mean() - half, gap.mean() + half))
+    assert found.verdict == NO_VERDICT
+    for name in ("ci95", "p", "df", "p_holm", "images_part", "seeds_part", "seeds_to_halve"):
+        assert getattr(found, name) is None, name
+
+
+def test_sets_count_alike_without_an_interval_over_seeds_too():
+    alone = Pairing([0], [0], ONE_TRAINING)
+    found = difference([OURS[:1], OURS[:1, :2] + 3], [BASE[:1], BASE[:1, :2]], alone, "higher")
+    many, few = OURS[0] - BASE[0], OURS[0, :2] - BASE[0, :2] + 3
+    assert found.mean == pytest.approx((many.mean() + few.mean()) / 2) and found.n_images == 6
+    sure = crossed([many[None], few[None]])
+    assert found.ci95_over_images == pytest.approx([float(end) for end in sure.ci95])
+
+
+def test_one_training_against_several_is_held_against_their_mean():
+    found = difference([OURS[:1]], [BASE], Pairing([0], [0, 1, 2], ONE_TRAINING), "higher")
+    sure = over_images(OURS[0] - BASE.mean(0))
+    assert found.mean == pytest.approx(float(sure.mean)) and found.n_seeds == 1
+    assert found.ci95_over_images == pytest.approx([float(end) for end in sure.ci95])
+
+
+@pytest.mark.parametrize("pairing", [ALL, APART])
+def test_one_image_scatters_around_nothing(pairing):
+    found = difference([OURS[:, :1]], [BASE[:, :1]], pairing, "higher")
+    assert found.mean == pytest.approx((OURS[:, 0] - BASE[:, 0]).mean()) and found.verdict == NO_VERDICT
+    assert (found.std, found.ci95, found.ci95_over_images, found.p, found.n_images) == (None, None, None, None, 1)
+    # nor is there an interval of a mean over several sets, one of which has a single image
+    assert difference([OURS, OURS[:, :1]], [BASE, BASE[:, :1]], pairing, "higher").ci95 is None
+
+
+def test_seeds_to_halve_are_those_of_the_two_way_analysis():
+    """Seeds alone scatter: nothing but their number counts, and t(n-1) falls with it, too."""
+    seeds = np.array([0.0, 1.0, 2.0])[:, None]
+    found = difference([np.zeros((3, 5)) + seeds], [np.zeros((3, 5))], ALL, "higher")
+
+    def half(n: int) -> float:
+        return scipy.stats.t.ppf(0.975, n - 1) * 1.0 / n**0.5
+
+    assert (found.ci95[1] - found.ci95[0]) / 2 == pytest.approx(half(3))
+    assert found.seeds_to_halve == next(n for n in range(4, 50) if half(n) <= half(3) / 2)
+    # images alone scatter
+    found = difference([np.zeros((3, 5)) + np.arange(5.0)], [np.zeros((3, 5))], ALL, "higher")
+    assert found.seeds_to_halve is None and found.seeds_part == 0
+
+
+def test_the_mean_of_an_arm_has_the_two_way_interval():
+    found, sure = estimate([OURS]), crossed([OURS])
+    assert found.mean == OURS.mean() and found.ci95 == pytest.approx([float(end) for end in sure.ci95])
+    assert (found.n_images, found.n_seeds) == (4, 3)
+    alone = estimate([OURS[:1]])
+    mean, half = OURS[0].mean(), scipy.stats.t.ppf(0.975, 3) * np.std(OURS[0], ddof=1) / 2
+    assert alone.ci95 is None and alone.ci95_over_images == pytest.approx((mean - half, mean + half))
+    assert estimate([OURS[:1, :1]]) == Estimate(1.5, None, None, None, None, None, None, 1, 1, None)
 
 
 @pytest.mark.parametrize("ci95, p_holm, better, expected", [
-    ((0.01, 0.03), 0.04, "higher", "better"), ((-0.03, -0.01), 0.04, "higher", "worse"),
-    ((0.01, 0.03), 0.04, "lower", "worse"), ((-0.03, -0.01), 0.04, "lower", "better"),
-    # the interval of the mean excludes 0 and the test does not, or the other way round
-    ((0.01, 0.03), 0.06, "higher", "no clear difference"), ((-0.01, 0.03), 0.04, "higher", "no clear difference"),
-    (None, 0.04, "higher", "no interval"),
+    ((0.01, 0.03), 0.04, "higher", BETTER), ((-0.03, -0.01), 0.04, "higher", WORSE),
+    ((0.01, 0.03), 0.04, "lower", WORSE), ((-0.03, -0.01), 0.04, "lower", BETTER),
+    # the interval excludes 0 and the corrected p is not below the level, or the other way round
+    ((0.01, 0.03), 0.05, "higher", UNDECIDED), ((-0.01, 0.03), 0.04, "higher", UNDECIDED),
+    ((0.0, 0.03), 0.04, "higher", UNDECIDED), (None, 0.04, "higher", NO_VERDICT),
 ])
-def test_a_verdict_needs_interval_and_test(ci95, p_holm, better, expected):
-    assert verdict(MeanOverImages(0.0, 0.1, ci95, 9, "student-t"), p_holm, better) == expected
+def test_a_verdict_needs_the_interval_and_the_corrected_p(ci95, p_holm, better, expected):
+    cell = Estimate(0.02, None, ci95, p_holm, 9.0, 0.1, 0.1, 20, 4, None)
+    assert verdict(cell, p_holm, better) == expected
+
+
+def test_arms_are_corrected_for_their_number_after_holm():
+    p = {"a": 0.02, "b": 0.001, "c": 0.03}
+    found = corrected({arm: a_difference(0.02, value) for arm, value in p.items()}, KEYS["nss"], None)
+    # by hand: 3 x 0.001; 2 x 0.02; 1 x 0.03, but no less than the one before
+    assert {arm: cell.p_holm for arm, cell in found.items()} == pytest.approx({"b": 0.003, "a": 0.04, "c": 0.04})
+    assert {arm: cell.p for arm, cell in found.items()} == p
+    assert all(cell.verdict == BETTER and cell.exploratory for cell in found.values())
+
+
+def test_what_was_named_beforehand_is_tested_alone():
+    p = {"a": 0.04, "b": 0.02, "c": 0.03}
+    cells = {arm: a_difference(0.02, value) for arm, value in p.items()}
+    found = corrected(cells, KEYS["nss"], "a")
+    # the others are two: 2 x 0.02, then 0.03, but no less than the one before
+    assert {arm: cell.p_holm for arm, cell in found.items()} == pytest.approx({"a": 0.04, "b": 0.04, "c": 0.04})
+    assert {arm: cell.exploratory for arm, cell in found.items()} == {"a": False, "b": True, "c": True}
+    together = corrected(cells, KEYS["nss"], None)
+    assert {arm: cell.p_holm for arm, cell in together.items()} == pytest.approx({"a": 0.06, "b": 0.06, "c": 0.06})
+    assert (found["a"].verdict, together["a"].verdict) == (BETTER, UNDECIDED)
+
+
+def test_a_lower_kl_is_better():
+    cells = {"up": a_difference(0.02, 0.001), "down": a_difference(-0.02, 0.001)}
+    found = corrected(cells, KEYS["kl_bits"], None)
+    assert {arm: cell.verdict for arm, cell in found.items()} == {"up": WORSE, "down": BETTER}
+
+
+def test_what_has_no_p_is_not_among_those_that_are_corrected():
+    alone = difference([OURS[:1]], [BASE[:1]], Pairing([0], [0], ONE_TRAINING), "higher")
+    found = corrected({"alone": alone, "a": a_difference(0.02, 0.04)}, KEYS["nss"], None)
+    assert found["alone"] == alone and found["a"].p_holm == 0.04
+
+
+def test_the_entropys_increase_has_the_interval_of_the_t_test():
+    ours, base = np.array([9.3, 9.9, 9.6, 9.5]), np.array([9.1, 9.4, 9.0, 9.2])
+    gap = ours - base
+
+    def around(mean: float, error: float, df: float) -> tuple[float, float]:
+        half = scipy.stats.t.ppf(0.975, df) * error
+        return mean - half, mean + half
+
+    paired = entropy_increase(ours, base, Pairing([0, 1, 2, 3], [0, 1, 2, 3], PAIRED))
+    assert paired.increase_nats == pytest.approx(gap.mean())
+    assert paired.increase_percent == pytest.approx(gap.mean() / base.mean() * 100)
+    assert paired.ci95 == pytest.approx(around(gap.mean(), scipy.stats.sem(gap), 3))
+    assert paired.ci95 == pytest.approx(tuple(scipy.stats.ttest_rel(ours, base).confidence_interval()))
+    apart = entropy_increase(ours, base, Pairing([0, 1, 2, 3], [0, 1, 3], UNPAIRED))
+    others = base[[0, 1, 3]]
+    a, b = np.var(ours, ddof=1) / 4, np.var(others, ddof=1) / 3
+    welch = (a + b) ** 2 / (a**2 / 3 + b**2 / 2)
+    assert apart.increase_nats == pytest.approx(ours.mean() - others.mean())
+    assert apart.ci95 == pytest.approx(around(ours.mean() - others.mean(), (a + b) ** 0.5, welch))
+    test = scipy.stats.ttest_ind(ours, others, equal_var=False)
+    if hasattr(test, "confidence_interval"):  # from scipy 1.11 on
+        assert apart.ci95 == pytest.approx(tuple(test.confidence_interval()))
+    alone = entropy_increase(ours[:1], base[:1], Pairing([0], [0], ONE_TRAINING))
+    assert alone.ci95 is None and alone.increase_nats == pytest.approx(0.2)
+
+
+def test_values_are_seeds_by_images_and_metrics_those_that_all_tables_have():
+    tables = [[{"image": name, "nss": value, "auc": 0.5} for name, value in zip("ab", row, strict=True)]
+              for row in ((1.0, 2.0), (3.0, 4.0))]
+    assert values_of(tables, "nss").tolist() == [[1, 2], [3, 4]]
+    without = [[{"image": "a", "auc": 0.5}]]
+    assert [metric.key for metric in metrics_in([tables])] == ["nss", "auc"]
+    assert [metric.key for metric in metrics_in([tables, without])] == ["auc"]

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from entreg.evaluate.domain import Domains
+from entreg.evaluate.stages import JudgedStages
 from entreg.prior.kde import FixationKde
 from entreg.ranks import Ranks
 from entreg.settings import resolved
@@ -11,8 +11,9 @@ from tests.conftest import SMALL
 
 @pytest.mark.parametrize("role, which, all_images, judged", [("data", "validation", 20, 2), ("ood", "all", 6, 3)])
 def test_the_kde_prior_is_of_all_images_but_the_one_judged(composed, store, caplog, role, which, all_images, judged):
-    config = resolved(composed(*SMALL, "data.limit=8", "ood.sample=3", f"paths.store={store}"))
-    domain = Domains(Ranks()).domain(getattr(config, role), which, config.prior)
+    config = resolved(composed(*SMALL, "data.limit=8", "ood.synthetic_ood.sample=3", f"paths.store={store}"))
+    settings = config.data if role == "data" else config.ood["synthetic_ood"]
+    domain = JudgedStages(Ranks()).domain(settings, which, config.prior)
     subset = domain.subset
     resized, fixations = subset.resized, subset.resized.fixations
     assert len(subset) == judged and len(resized) == all_images == domain.kde_images
@@ -36,7 +37,7 @@ def test_the_kde_prior_is_of_all_images_but_the_one_judged(composed, store, capl
 
 
 def test_runs_with_the_same_settings_share_a_domain(composed, store):
-    domains = Domains(Ranks())
+    domains = JudgedStages(Ranks())
     one, same = (resolved(composed(*SMALL, f"paths.store={store}", f"seed={seed}")) for seed in (0, 1))
     other = resolved(composed(*SMALL, f"paths.store={store}", "prior.gaussian_nu=0.5"))
     first, second, third = (domains.domain(config.data, "validation", config.prior) for config in (one, same, other))

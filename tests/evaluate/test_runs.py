@@ -2,10 +2,16 @@
 from __future__ import annotations
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from entreg.errors import UserError
-from entreg.evaluate.runs import find
+from entreg.config import Primary
+from entreg.errors import DataError, UserError
+from entreg.evaluate.runs import find, read, typed_keys
+from entreg.run import checkpoint
+from entreg.run.folder import RunFolder
+from entreg.settings import resolved
+from tests.evaluate.photos import HISTORY
 
 
 def test_runs_that_are_not_even_started_are_known_from_their_sweep(tmp_path):
@@ -18,7 +24,8 @@ def test_runs_that_are_not_even_started_are_known_from_their_sweep(tmp_path):
     sweep = {"sweeper": {"params": {"seed": "0,1,2"}}, "overrides": {"task": ["loss=nll"]}}
     OmegaConf.save({"hydra": sweep}, tmp_path / "multirun.yaml")
     finished, left_out = find(str(tmp_path))
-    assert [folder.path.name for folder in finished] == ["1"] and [folder.path.name for folder in left_out] == ["0", "2"]
+    assert [folder.path.name for folder in finished] == ["1"]
+    assert [folder.path.name for folder in left_out] == ["0", "2"]
 
 
 def test_without_any_run_it_is_said_what_to_type(tmp_path, monkeypatch):
@@ -39,3 +46,92 @@ def test_a_typed_task_is_a_training_where_it_says_so(tmp_path):
         find(str(tmp_path / "a"))
     with pytest.raises(UserError, match="no finished training there .0 unfinished."):
         find(str(tmp_path / "b"))
+
+
+@pytest.fixture
+def typed(composed):
+    """typed(*words): the config of an evaluation for which these words were typed, as Hydra knows them."""
+    def config(*words: str):
+        found = composed(*words)
+        hydra = OmegaConf.create({"hydra": {"overrides": {"task": list(words)}}})
+        HydraConfig.instance().cfg = hydra
+        return resolved(found)
+
+    yield config
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
+def saved(composed, tmp_path):
+    """saved(*words): the folder of a finished run of this config."""
+    def folder(*words: str) -> RunFolder:
+        place = RunFolder(tmp_path / "run")
+        place.write_config(resolved(composed(*words, "study=s")))
+        checkpoint.write(place.final, {"history": HISTORY})
+        return place
+
+    return folder
+
+
+def test_what_a_run_was_trained_with_counts_and_what_is_typed_replaces_it(saved, typed):
+    folder = saved("loss=nll_entropy", "data.images=40", "ood.synthetic_ood.limit=7", "prior.gaussian_nu=0.5")
+    run = read(folder, typed("task=evaluate", "data.sigma_px=9", "prior.gaussian_nu=0.4", "ood.synthetic_ood.sample=3"))
+    assert run.config.loss.name == "nll_entropy" and run.config.data.images == 40
+    assert (run.config.data.sigma_px, run.config.prior.gaussian_nu) == (9, 0.4)
+    assert (run.config.ood["synthetic_ood"].limit, run.config.ood["synthetic_ood"].sample) == (7, 3)
+    assert (run.config.task.name, run.config.study) == ("train", "s")
+
+
+@pytest.mark.parametrize("word, sets", [
+    ("ood=[osie,scene50]", ["osie", "scene50"]), ("ood=[]", []), ("+data@ood.lab=folder", ["synthetic_ood", "lab"]),
+])
+def test_typed_foreign_sets_replace_or_join_those_of_the_run(saved, typed, word, sets):
+    config = read(saved(), typed("task=evaluate", word)).config
+    assert sorted(config.ood) == sorted(sets)
+    assert all(settings.name == name for name, settings in config.ood.items())
+
+
+def test_all_data_may_have_moved(saved, typed, tmp_path):
+    folder = saved("data=osie", "ood=[scene50,folder]", f"paths.data={tmp_path}/then", "ood.folder.root=/mine")
+    config = read(folder, typed("task=evaluate", f"paths.data={tmp_path}/now")).config
+    roots = config.data.root, config.ood["scene50"].root, config.ood["folder"].root
+    assert roots == (f"{tmp_path}/now/osie", f"{tmp_path}/now/scene50", "/mine")
+
+
+def test_the_devices_are_this_evaluations(saved, typed):
+    """Whether they were typed or not: the machine that evaluates may be another one."""
+    folder = saved("hardware=gpu4", "hardware.threads=4")
+    assert folder.read_config()["hardware"]["devices"] == 4
+    found = read(folder, typed("task=evaluate")).config.hardware
+    assert (found.name, found.kind, found.devices, found.threads) == ("gpu4", "auto", None, None)
+    found = read(folder, typed("task=evaluate", "hardware=cpu", "hardware.threads=1")).config.hardware
+    assert (found.kind, found.devices, found.threads) == ("cpu", 1, 1)
+
+
+def test_a_setting_that_a_saved_config_lacks_has_its_default(saved, typed):
+    folder = saved("loss=nll_entropy")
+    tree = OmegaConf.load(folder.config)
+    for group, name in (("loss", "center_bias"), ("hardware", "convolution"), ("evaluation", "primary")):
+        del tree[group][name]
+    OmegaConf.save(tree, folder.config)
+    config = read(folder, typed("task=evaluate")).config
+    assert (config.loss.center_bias, config.hardware.convolution) == ("model", "auto")
+    assert config.evaluation.primary == Primary()
+
+
+def test_a_data_source_that_nobody_knows_is_named_and_not_imported(saved, typed):
+    folder = saved()
+    tree = OmegaConf.load(folder.config)
+    tree.data._target_ = "os.system"
+    OmegaConf.save(tree, folder.config)
+    with pytest.raises(DataError, match=rf"{folder.config}: os.system is no data source of this version of entreg"):
+        read(folder, typed("task=evaluate"))
+
+
+def test_typed_keys_are_those_of_the_settings(typed):
+    typed("task=evaluate", "+data@ood.lab=folder", "ood.lab.root=a@b", "evaluation.primary.domain=in_domain")
+    assert typed_keys() == ["task", "ood.lab", "ood.lab.root", "evaluation.primary.domain"]
+
+
+def test_nothing_was_typed_where_hydra_did_not_start_the_job():
+    assert typed_keys() == []

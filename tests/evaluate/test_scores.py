@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from entreg.evaluate.domain import Domains
 from entreg.evaluate.metrics import METRICS
 from entreg.evaluate.scores import judged, score
+from entreg.evaluate.stages import JudgedStages
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.ranks import Ranks
 from entreg.settings import resolved
@@ -16,12 +16,13 @@ from tests.conftest import SMALL
 
 @pytest.fixture
 def stages():
-    return Domains(Ranks())
+    return JudgedStages(Ranks())
 
 
 @pytest.fixture
 def study(composed, store, stages):
-    return Study(resolved(composed(*SMALL, "data.limit=8", "ood.sample=3", f"paths.store={store}")), stages)
+    words = *SMALL, "data.limit=8", "ood.synthetic_ood.sample=3", f"paths.store={store}"
+    return Study(resolved(composed(*words)), stages)
 
 
 def model_of(study, seed):
@@ -31,11 +32,12 @@ def model_of(study, seed):
 
 def test_other_centre_biases_are_the_models_input(study, stages):
     """Another input, another gain; and with what is given to the model otherwise, the gain that it finds then."""
-    domain, part = stages.domain(study.config.ood, "all", study.config.prior), study.foreign
+    domain = stages.domain(study.config.ood["synthetic_ood"], "all", study.config.prior)
+    part = study.foreign("synthetic_ood")
     model = model_of(study, 3)
 
     def gains(domain, kind: str = "") -> list[float]:
-        return [row[f"ig_{kind}bits_per_fixation"] for row in score([(model, part)], domain, step=4)[0]]
+        return [row[f"ig_{kind}bits_per_fixation"] for row in score([(model, part)], domain, step=4)[0].rows]
 
     known = gains(domain)
     assert np.abs(np.subtract(gains(domain, "own_center_bias_"), known)).min() > 1e-3
@@ -50,10 +52,11 @@ def test_several_models_are_scored_as_each_alone(study, stages):
     models = [(model_of(study, seed), part) for seed in (0, 1)]
     told = []
     both = score(models, domain, tell=lambda: told.append(1))
-    assert both == [score([one], domain)[0] for one in models] and both[0] != both[1]
-    assert len(told) == len(part) == len(both[0])
+    assert [one.rows for one in both] == [score([one], domain)[0].rows for one in models]
+    assert both[0].rows != both[1].rows
+    assert len(told) == len(part) == len(both[0].rows)
     known = {metric.key for metric in METRICS}
-    for row in both[0]:
+    for row in both[0].rows:
         assert {key for key in row if key not in ("image", "category", "fixations")} <= known
         assert all(np.isfinite(row[key]) for key in row.keys() & known)
         assert row["ig_bits_per_fixation"] == pytest.approx(row["kl_gaussian_prior_bits"] - row["kl_bits"])

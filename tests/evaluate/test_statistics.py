@@ -1,123 +1,247 @@
+"""Uncertainty over images and seeds: formulas by hand, and coverage of simulated studies whose truth is known."""
+from __future__ import annotations
+
+from itertools import combinations, product
+
 import numpy as np
 import pytest
 import scipy.stats
 
-from entreg.errors import UserError
 from entreg.evaluate.statistics import (
-    average_over_seeds,
+    Uncertainty,
+    crossed,
+    crossed_unpaired,
     holm,
-    mean_ci,
-    paired_difference,
-    spread_over_seeds,
+    over_images,
+    over_seeds,
+    seeds_to_halve,
 )
 
-
-def names(n):
-    return [f"i{k}.jpg" for k in range(n)]
-
-
-SKEWED = {
-    "exponential": (lambda rng, n: rng.exponential(1, n), 1.0),
-    "gamma differences": (lambda rng, n: rng.gamma(0.7, 1, n) - rng.gamma(3, 0.2, n), 0.7 - 0.6),
-    "lognormal": (lambda rng, n: rng.lognormal(0, 0.7, n), np.exp(0.7**2 / 2)),
+STUDIES, CHUNK = 10_000, 2_000
+DISTRIBUTIONS = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "exponential": lambda rng, shape: rng.exponential(size=shape) - 1,
+    "lognormal": lambda rng, shape: (rng.lognormal(0, 1, shape) - np.exp(0.5)) / np.sqrt((np.e - 1) * np.e),
 }
 
 
-@pytest.mark.parametrize("draw, mean", SKEWED.values(), ids=SKEWED.keys())
-@pytest.mark.parametrize("n, least", [(101, 93), (50, 91)])
-def test_the_interval_covers_the_true_mean(draw, mean, n, least):
+def studies(
+    rng, n: int, seeds: int, images: int, share: float, images_kind: str = "normal", seed=None, rest: float = 0.5
+):
+    """(n, seeds, images) of mean 0; share: the seeds' share of the mean's variance over that of the images.
+
+    seed: (n, seeds, 1) effects, where several data sets have the same models
+    """
+    image = DISTRIBUTIONS[images_kind](rng, (n, 1, images))
+    seed = seed_effects(rng, n, seeds, images, share) if seed is None else seed
+    return image + seed + rest * rng.standard_normal((n, seeds, images))
+
+
+def seed_effects(rng, n: int, seeds: int, images: int, share: float):
+    return rng.standard_normal((n, seeds, 1)) * np.sqrt(share * seeds / images)
+
+
+def covered(sure: Uncertainty) -> np.ndarray:
+    low, high = sure.ci95
+    return (low <= 0) & (high >= 0)
+
+
+def coverage(draw, of=lambda sets: crossed(sets)) -> float:
+    """Percent of simulated studies whose interval holds the true mean, 0; draw(rng, n): what `of` takes."""
     rng = np.random.default_rng(0)
-    inside, draws = 0, 2000  # which tell the coverage to half a per cent
-    for seed in range(draws):
-        low, high = mean_ci(draw(rng, n), names(n), resamples=500, seed=seed).ci95
-        inside += low <= mean <= high
-    assert least <= 100 * inside / draws <= 97
+    return 100 * float(np.concatenate([covered(of(draw(rng, CHUNK))) for _ in range(STUDIES // CHUNK)]).mean())
 
 
-def test_difference_of_equal_arms_is_nothing():
-    values = np.arange(20.0)
-    result = paired_difference(values, values, names(20), names(20), 200, 0)
-    assert (result.mean, result.std, result.ci95, result.p_wilcoxon) == (0, 0, (0, 0), 1)
+# by hand
+
+VALUES = np.array([[1.0, 4.0, 2.0, 7.0], [2.0, 6.0, 1.0, 9.0], [0.0, 5.0, 3.0, 11.0]])
 
 
-def test_difference_is_paired_by_name_and_signed():
-    rng = np.random.default_rng(0)
-    b = rng.normal(0, 5, 40)
-    a = b + rng.gamma(2, 0.1, 40)
-    shuffled = rng.permutation(40)
-    result = paired_difference(a[shuffled], b, np.array(names(40))[shuffled].tolist(), names(40), 500, 0)
-    low, high = result.ci95
-    assert result.mean == pytest.approx((a - b).mean()) and result.std == pytest.approx(np.std(a - b, ddof=1))
-    assert 0 < low < result.mean < high < 0.5  # unpaired, a spread of 5 would hide it
-    assert result.p_wilcoxon == pytest.approx(scipy.stats.wilcoxon(a, b).pvalue)
-    assert result.n_images == 40
+def mean_squares(values: np.ndarray) -> tuple[float, float, float]:
+    """(images, seeds, rest) from sums of squares, as in a textbook's table."""
+    seeds, images = values.shape
+    grand = values.mean()
+    of_images = seeds * sum((values[:, i].mean() - grand) ** 2 for i in range(images)) / (images - 1)
+    of_seeds = images * sum((values[s].mean() - grand) ** 2 for s in range(seeds)) / (seeds - 1)
+    rest = sum((values[s, i] - values[s].mean() - values[:, i].mean() + grand) ** 2
+               for s in range(seeds) for i in range(images)) / ((seeds - 1) * (images - 1))
+    return of_images, of_seeds, rest
 
 
-def test_zero_differences_are_left_out_of_wilcoxon():
-    difference = np.append([0.0, 0.0, 0.0], np.linspace(-0.4, 1.7, 20))
-    result = paired_difference(difference, np.zeros(23), names(23), names(23), 200, 0)
-    assert result.p_wilcoxon == pytest.approx(scipy.stats.wilcoxon(difference, zero_method="wilcox").pvalue)
+def test_the_two_way_interval_is_the_textbooks():
+    i, s, r = mean_squares(VALUES)
+    found = crossed([VALUES])
+    variance = max(i + s - r, i, s) / 12
+    df = (i + s - r) ** 2 / (i**2 / 3 + s**2 / 2 + r**2 / 6) if i + s - r >= max(i, s) else 3 if i >= s else 2
+    assert found.mean == pytest.approx(VALUES.mean())
+    assert found.variance == pytest.approx(variance) and found.df == pytest.approx(df)
+    half = scipy.stats.t.ppf(0.975, df) * variance**0.5
+    assert found.ci95 == pytest.approx((VALUES.mean() - half, VALUES.mean() + half))
+    assert found.p == pytest.approx(2 * scipy.stats.t.sf(VALUES.mean() / variance**0.5, df))
 
 
-def test_same_seed_same_interval():
-    values = np.random.default_rng(0).gamma(1, 1, 30)
-    first, again, other = (mean_ci(values, names(30), 300, seed).ci95 for seed in (0, 0, 1))
-    assert first == again != other
+def test_both_parts_are_told():
+    rng = np.random.default_rng(1)
+    values = rng.standard_normal((5, 1)) + rng.standard_normal((1, 40)) + 0.1 * rng.standard_normal((5, 40))
+    i, s, r = mean_squares(values)
+    found = crossed([values])
+    assert found.images_variance == pytest.approx((i - r) / 200) and found.seeds_variance == pytest.approx(s / 200)
+    assert found.variance == pytest.approx(found.images_variance + found.seeds_variance)
 
 
-def test_the_interval_leans_where_the_values_do():
-    values = np.random.default_rng(0).lognormal(0, 1, 60)
-    low, high = mean_ci(values, names(60), 2000, 0).ci95
-    assert high - values.mean() > 1.2 * (values.mean() - low)
+@pytest.mark.parametrize("values, expected_df", [
+    (np.tile([1.0, 4.0, 2.0, 7.0], (3, 1)), 3),  # seeds agree: images alone count
+    (np.tile([[1.0], [4.0], [2.5]], (1, 6)), 2),  # images agree: seeds alone count
+])
+def test_without_one_effect_the_interval_is_students_over_the_other(values, expected_df):
+    found = crossed([values])
+    means = values.mean(0) if expected_df == 3 else values.mean(1)
+    expected = scipy.stats.t.interval(0.95, expected_df, means.mean(), scipy.stats.sem(means))
+    assert found.df == pytest.approx(expected_df) and found.ci95 == pytest.approx(expected)
 
 
-def test_other_images_are_an_error_that_lists_them():
-    with pytest.raises(UserError, match=r"only the first has   i0.jpg\n.*only the second has  i3.jpg"):
-        paired_difference(np.zeros(3), np.zeros(3), names(4)[:3], names(4)[1:], 200, 0)
+def test_the_variance_is_not_below_either_part():
+    """Where the rest is greater than chance would have it, subtracting it would leave less than one part alone."""
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        values = rng.standard_normal((3, 6))
+        i, s, r = mean_squares(values)
+        found = crossed([values])
+        assert found.variance == pytest.approx(max(i + s - r, i, s) / 18)
+        if i + s - r < max(i, s):
+            assert found.df == pytest.approx(5 if i > s else 2)
 
 
-def test_nan_is_an_error_that_names_the_image():
-    values = np.ones(12)
-    values[7] = np.nan
-    with pytest.raises(UserError, match="i7.jpg"):
-        mean_ci(values, names(12), 200, 0)
-    with pytest.raises(UserError, match="i7.jpg"):
-        paired_difference(np.ones(12), average_over_seeds([values, np.ones(12)]), names(12), names(12), 200, 0)
+def test_unpaired_arms_without_seed_effects_differ_as_their_averages():
+    rng = np.random.default_rng(3)
+    image = rng.standard_normal(30)
+    ours, base = np.tile(image + 0.3 * rng.standard_normal(30), (4, 1)), np.tile(image, (5, 1))
+    found = crossed_unpaired([ours], [base])
+    expected = scipy.stats.ttest_1samp(ours[0] - base[0], 0)
+    assert found.p == pytest.approx(expected.pvalue) and found.df == pytest.approx(29)
 
 
-def test_images_without_or_with_the_same_name_are_errors():
-    with pytest.raises(UserError, match="3 values for 2 images"):
-        mean_ci(np.zeros(3), names(2), 200, 0)
-    with pytest.raises(UserError, match="twice.*i1.jpg"):
-        mean_ci(np.zeros(3), ["i0.jpg", "i1.jpg", "i1.jpg"], 200, 0)
+def test_unpaired_seeds_do_not_count_the_rest_twice():
+    rng = np.random.default_rng(4)
+    ours, base = studies(rng, 1, 4, 50, 3.0)[0], studies(rng, 1, 3, 50, 3.0)[0]
+    found = crossed_unpaired([ours], [base])
+    (_, seeds_a, rest_a), (_, seeds_b, rest_b) = mean_squares(ours), mean_squares(base)
+    images = (ours.mean(0) - base.mean(0)).var(ddof=1) / 50
+    seeds = seeds_a / 200 + seeds_b / 150
+    assert found.variance == pytest.approx(max(images + seeds - rest_a / 200 - rest_b / 150, images, seeds))
 
 
-def test_one_image_has_no_interval():
-    result = paired_difference(np.array([1.5]), np.array([1.0]), ["i"], ["i"], 200, 0)
-    assert (result.mean, result.std, result.ci95, result.n_images) == (0.5, None, None, 1)
+def test_the_mean_of_two_sets_counts_the_same_models_once():
+    rng = np.random.default_rng(5)
+    seed = seed_effects(rng, 1, 6, 40, 2.0)
+    one, two = (studies(rng, 1, 6, n, 2.0, seed=seed)[0] for n in (40, 60))
+    found = crossed([one, two])
+    averages = (one.mean(1) + two.mean(1)) / 2
+    assert found.mean == pytest.approx(averages.mean())
+    assert found.seeds_variance == pytest.approx(averages.var(ddof=1) / 6)
+    parts = [(mean_squares(v), v.size) for v in (one, two)]
+    images = sum((i - r) / n / 4 for (i, _, r), n in parts)
+    assert found.images_variance == pytest.approx(images)
+    assert found.variance == pytest.approx(images + averages.var(ddof=1) / 6)
 
 
-def test_few_images_have_students_interval():
-    values = np.array([0.1, 0.4, 0.2, 0.9])
-    result = mean_ci(values, names(4), 200, 0)
-    expected = scipy.stats.t.interval(0.95, 3, values.mean(), scipy.stats.sem(values))
-    assert result.ci95 == pytest.approx(expected) and result.interval == "student-t"
+def test_one_set_is_the_mean_of_one_set_and_of_itself_twice_only_for_seeds():
+    values = np.random.default_rng(6).standard_normal((4, 1)) + np.zeros((4, 9))
+    assert crossed([values]).variance == pytest.approx(crossed([values, values]).variance)
 
 
-def test_resamples_without_spread_leave_a_finite_interval():
-    values = np.append(np.zeros(19), 1.0)  # a third of the resamples hold only zeros
-    assert np.isfinite(mean_ci(values, names(20), 500, 0).ci95).all()
+def test_over_images_and_over_seeds_are_students():
+    values = np.array([0.3, 0.1, 0.4, 0.1, 0.5])
+    expected = scipy.stats.ttest_1samp(values, 0)
+    assert over_images(values).p == pytest.approx(expected.pvalue)
+    assert over_seeds(values).p == pytest.approx(expected.pvalue)
+    base = np.array([0.2, 0.1, 0.1, 0.0, 0.2])
+    assert over_seeds(values, base, paired=True).p == pytest.approx(scipy.stats.ttest_rel(values, base).pvalue)
+    welch = scipy.stats.ttest_ind(values, base[:3], equal_var=False)
+    assert over_seeds(values, base[:3]).p == pytest.approx(welch.pvalue)
+
+
+def test_values_that_are_nearly_all_equal_have_a_sensible_interval():
+    """The studentised bootstrap, which was used before, gave an end of -4e12 here."""
+    low, high = over_images(np.array([0.3] * 11 + [0.2])).ci95
+    assert 0.25 < low < high < 0.35
+
+
+def test_no_scatter_at_all():
+    same = crossed([np.full((3, 4), 0.5)])
+    assert same.ci95 == (0.5, 0.5) and same.p == 0
+    assert crossed([np.zeros((3, 4))]).p == 1
+
+
+@pytest.mark.parametrize("images_variance, seeds_variance, expected", [
+    (0.0, 1.0, True), (1.0, 0.0, False), (0.2, 1.0, True), (0.4, 0.8, False),
+])
+def test_how_many_seeds_would_halve_the_interval(images_variance, seeds_variance, expected):
+    """Variances of a mean over 8 seeds and 50 images: the seeds' part falls with their number, the images' does not."""
+    variance = images_variance + seeds_variance
+    df = variance**2 / (images_variance**2 / 49 + seeds_variance**2 / 7)
+    now = Uncertainty(*map(np.array, (0.0, variance, df, images_variance, seeds_variance)))
+    found = seeds_to_halve(now, 8, 50)
+    assert (found is not None) is expected
+    if found is not None:
+        def half(n: int) -> float:
+            s = seeds_variance * 8 / n
+            v = images_variance + s
+            return scipy.stats.t.ppf(0.975, v**2 / (images_variance**2 / 49 + s**2 / (n - 1))) * v**0.5
+
+        assert half(found) <= now.half_width / 2 < half(found - 1)
 
 
 def test_holm_by_hand():
-    # sorted .01 .02 .03 .04 times 4 3 2 1: .04 .06 .06 .04, made monotone .04 .06 .06 .06
-    assert holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert holm([0.9, 0.8]) == [1, 1]
-    assert holm([0.2]) == [0.2] and holm([]) == []
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0]) and holm([]) == []
 
 
-def test_seeds_are_averaged_image_by_image():
-    values = [[1.0, 2.0, 6.0], [3.0, 2.0, 1.0]]
-    np.testing.assert_array_equal(average_over_seeds(values), [2, 2, 3.5])
-    assert spread_over_seeds(values) == pytest.approx(np.std([3, 2], ddof=1))
-    assert spread_over_seeds(values[:1]) is None
+# simulated studies
+
+@pytest.mark.parametrize("seeds, lowest, highest", [(3, 91, 98), (5, 92, 97), (8, 92, 97), (10, 92, 97)])
+@pytest.mark.parametrize("kind", ["normal", "exponential"])
+def test_intervals_hold_the_true_mean(kind, seeds, lowest, highest):
+    found = {
+        (images, share): coverage(lambda rng, n, i=images, s=share: [studies(rng, n, seeds, i, s, kind)])
+        for images in (50, 100) for share in (0.1, 1, 10)
+    }
+    assert all(lowest <= percent <= highest for percent in found.values()), found
+
+
+@pytest.mark.parametrize("seeds, lowest, highest", [(3, 91, 98), (8, 92, 97)])
+def test_intervals_of_the_mean_of_two_sets_hold_it_too(seeds, lowest, highest):
+    def draw(rng, n, share):
+        seed = seed_effects(rng, n, seeds, 50, share)
+        return [studies(rng, n, seeds, images, share, "exponential", seed) for images in (50, 100)]
+
+    found = {share: coverage(lambda rng, n, s=share: draw(rng, n, s)) for share in (0.1, 1, 10)}
+    assert all(lowest <= percent <= highest for percent in found.values()), found
+
+
+def test_intervals_between_unpaired_arms_hold_it_too():
+    def draw(rng, n, share):
+        image = rng.standard_normal((n, 1, 50))  # both arms are judged on the same images
+        return [image + studies(rng, n, 4, 50, share) for _ in range(2)]
+
+    found = {share: coverage(lambda rng, n, s=share: draw(rng, n, s), lambda arms: crossed_unpaired(arms[:1], arms[1:]))
+             for share in (0.1, 1, 10)}
+    assert all(92 <= percent <= 97.5 for percent in found.values()), found
+
+
+def test_three_seeds_against_three_other_seeds_of_one_arm_are_hardly_ever_called_different():
+    """Nothing differs but the seeds: all 280 pairings of 3 against 3 in each of 200 simulated studies of 8 seeds."""
+    rng = np.random.default_rng(7)
+    pairs = product(combinations(range(8), 3), repeat=2)
+    trios = [(a, b) for a, b in pairs if a < b and not set(a) & set(b)]
+    assert len(trios) == 280
+    rates, over_images_alone = [], []
+    for share in (0.3, 1, 3):
+        values = studies(rng, 200, 8, 50, share, rest=0.3)
+        for a, b in trios:
+            ours, base = values[:, list(a)], values[:, list(b)]
+            rates.append(1 - covered(crossed_unpaired([ours], [base])).mean())
+            over_images_alone.append(1 - covered(over_images(ours.mean(1) - base.mean(1))).mean())
+    assert np.mean(rates) <= 0.08
+    # the simulation is one in which images alone would have cried wolf
+    assert np.mean(over_images_alone) > 0.25

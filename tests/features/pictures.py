@@ -10,8 +10,8 @@ from PIL import Image
 from entreg.config import Backbone
 from entreg.data.images import read_rgb
 from entreg.features.backbone import build
+from entreg.features.build import open_store
 from entreg.features.recipe import Recipe
-from entreg.features.store import open_store
 from entreg.ranks import Ranks
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ class Pictures:
     def __init__(self, folder, sizes=SIZES):
         random = np.random.default_rng(5)
         self.paths = [folder / f"{i}.png" for i in range(len(sizes))]
-        for path, size in zip(self.paths, sizes):
+        for path, size in zip(self.paths, sizes, strict=True):
             if not path.is_file():
                 Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
         self.names, self.sizes = [path.name for path in self.paths], list(sizes)

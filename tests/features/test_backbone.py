@@ -41,7 +41,7 @@ def test_taps_are_torchvisions_layers(features, weights):
     found = backbone(images)
     assert [tuple(tap.shape[-2:]) for tap in found] == list(backbone.tap_sizes((70, 99))) == [(3, 4)] * 5
     assert sum(tap.shape[1] for tap in found) == backbone.channels() == 2560
-    for tap, i in zip(found, INDICES):
+    for tap, i in zip(found, INDICES, strict=True):
         torch.testing.assert_close(tap, expected[i], rtol=1e-4, atol=1e-5)
     # conv5_1 is the value before its ReLU, which leaves it alone
     assert found[0].min() < 0
@@ -57,12 +57,13 @@ def test_winograds_taps_are_the_direct_ones(size):
     exact = build(Backbone(taps=TAPS), 1, ".").double()(images.double())
     direct = backbone(images)
     backbone.lay_out(winograd=True)
-    for tap, other, expected in zip(backbone(images), direct, exact):
+    for tap, other, expected in zip(backbone(images), direct, exact, strict=True):
         assert not torch.equal(tap, other)
         # in parts of a tap's standard deviation, of which float16 rounds 2.4e-4 away
         assert (tap - expected).square().mean().sqrt() < 2e-5 * expected.std()
     backbone.lay_out(winograd=False)
-    assert all((tap - other).abs().max() < 1e-4 * other.std() for tap, other in zip(backbone(images), direct))
+    for tap, other in zip(backbone(images), direct, strict=True):
+        assert (tap - other).abs().max() < 1e-4 * other.std()
 
 
 @pytest.mark.parametrize("size", [(33, 64), (97, 131), (250, 333)])

@@ -40,7 +40,8 @@ def both_ways(size, halvings, factors, precision):
     """(log density, gradient by name) of the fast path and of the published one, on random taps and fixations."""
     torch.manual_seed(3)
     sizes = tap_sizes(size, factors[0], halvings)
-    taps = [torch.randn(2, channels, *s, dtype=torch.float64) for s, channels in zip(sizes, halvings.values())]
+    taps = [torch.randn(2, channels, *s, dtype=torch.float64)
+            for s, channels in zip(sizes, halvings.values(), strict=True)]
     center_bias = torch.randn(2, *size, dtype=torch.float64).flatten(1).log_softmax(1).view(2, *size)
     y, x = torch.randint(size[0], (2, 30)), torch.randint(size[1], (2, 30))
 
@@ -54,7 +55,7 @@ def both_ways(size, halvings, factors, precision):
 
     parameters = {name: p.detach().double().requires_grad_() for name, p in model.named_parameters()}
     expected = reference.log_density(parameters, taps, center_bias, *factors)
-    loss = reference.nll_nats(expected, list(zip(y, x))) - reference.entropy_nats(expected).mean()
+    loss = reference.nll_nats(expected, list(zip(y, x, strict=True))) - reference.entropy_nats(expected).mean()
     loss.backward()
     return fast, (expected.detach(), {name: p.grad for name, p in parameters.items()})
 
@@ -99,7 +100,7 @@ def test_cells_are_the_taps_own_resolution_where_sizes_divide():
 @pytest.mark.parametrize("factors", [(2, 4, 4), (3, 8, 3), (1, 4, 3)])
 def test_counts_cover_the_readout_and_the_image(size, factors):
     grid = grid_of(size, tap_sizes(size, factors[0], MIXED), *factors)
-    for axis, length in zip((grid.rows, grid.columns), size):
+    for axis, length in zip((grid.rows, grid.columns), size, strict=True):
         assert axis.counts.sum() == math.ceil(length / factors[0] / factors[1])
         assert axis.map_counts.sum() == length
         assert len(axis.map_cells) == len(axis.map_counts) == length // factors[2]

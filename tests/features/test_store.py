@@ -1,29 +1,15 @@
-"""The feature store: what it holds, and when it is built."""
-import logging
-import multiprocessing
+"""The feature store as it is read: its rows, and the one clear error where a file is damaged."""
 import os
-import threading
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from entreg.features import store as features_store
-from entreg.features.store import FeatureStore, open_store
-from entreg.ranks import Ranks
-from tests.features.pictures import (
-    SIZES,
-    TAPS,
-    Pictures,
-    complete,
-    in_process,
-    opened,
-    recipe,
-)
+from entreg.errors import DataError
+from entreg.features.store import FeatureStore
+from tests.features.pictures import SIZES, Pictures, opened, recipe
 
 
 @pytest.fixture
@@ -66,125 +52,6 @@ def test_a_store_larger_than_the_memory_can_be_opened(tmp_path):
     assert torch.equal(store[count - 1].flatten().view(torch.uint8), last)
 
 
-def test_an_existing_store_is_read_without_the_backbone(tmp_path, images):
-    first = opened(tmp_path, images)
-    again = recipe()
-    store = opened(tmp_path, images, again)
-    assert again.seen == 0 and first.recipe.seen == 4
-    assert all(torch.equal(first[i], store[i]) for i in range(4))
-
-
-def other_images(tmp_path, **changed):
-    images = Pictures(tmp_path)
-    vars(images).update(changed)
-    return images
-
-
-OTHER_RECIPES = {
-    "taps": dict(taps=["conv2_1"]), "order of taps": dict(taps=TAPS[::-1]), "downsample": dict(downsample=1),
-    "dtype": dict(dtype=torch.float16), "precision": dict(precision=torch.bfloat16), "weights": dict(seed=1),
-    "readout_factor": dict(readout_factor=8), "convolution": dict(convolution="winograd"),
-}
-OTHER_IMAGES = {
-    "content": dict(contents=["content 0", "changed", "content 2", "content 3"]),
-    "geometry": dict(sizes=[(64, 96), (96, 64), (64, 96), (96, 64)]),
-    "order": dict(contents=["content 2", "content 1", "content 0", "content 3"]),
-    "fewer": dict(names=["0.png"], sizes=SIZES[:1], contents=["content 0"]),
-}
-
-
-@pytest.mark.parametrize("change", OTHER_RECIPES)
-def test_another_recipe_has_another_store(tmp_path, images, change):
-    first = opened(tmp_path, images)
-    other = opened(tmp_path, images, recipe(**OTHER_RECIPES[change]))
-    assert other.folder != first.folder and other.recipe.seen == 4
-
-
-@pytest.mark.parametrize("change", OTHER_IMAGES)
-def test_other_images_have_another_store(tmp_path, images, change):
-    first = opened(tmp_path, images)
-    changed = other_images(tmp_path, **OTHER_IMAGES[change])
-    if change == "geometry":
-        Image.open(images.paths[3]).transpose(Image.Transpose.ROTATE_90).save(images.paths[3])
-    assert opened(tmp_path, changed).folder != first.folder
-
-
-def test_names_and_places_do_not_matter(tmp_path, images):
-    first = opened(tmp_path, images)
-    assert opened(tmp_path, other_images(tmp_path, names=list("abcd"))).folder == first.folder
-
-
-def test_several_processes_build_once(tmp_path, images):
-    counts = multiprocessing.get_context("fork").Queue()
-
-    def build_and_count():
-        made_by = recipe()
-        store = opened(tmp_path, images, made_by)
-        assert store[3].isfinite().all()
-        counts.put(made_by.seen)
-
-    processes = [in_process(build_and_count) for _ in range(3)]
-    found = sorted(counts.get(timeout=60) for _ in processes)
-    for process in processes:
-        process.join(60)
-    assert found == [0, 0, 4]
-    assert len(complete(tmp_path)) == 1
-
-
-class SlowRank(Ranks):
-    """One of two ranks, as threads; the second one looks at what there is to do when the first has done its share."""
-
-    barriers = [threading.Barrier(2, timeout=60) for _ in range(3)]
-    first_is_done = threading.Event()
-
-    def barrier(self):
-        self.passed = getattr(self, "passed", 0) + 1
-        if self.is_first and self.passed == 2:
-            self.first_is_done.set()
-        self.barriers[self.passed - 1].wait()
-        if not self.is_first and self.passed == 1:
-            assert self.first_is_done.wait(60)
-
-    def gather(self, value):
-        return [value, value]
-
-
-def test_a_rank_that_comes_late_still_builds_its_share(tmp_path, images):
-    """Rows are shared out before anyone looks at what is done, else the second rank would share out what is left."""
-    watched = [recipe(), recipe()]
-    with ThreadPoolExecutor(2) as pool:
-        found = [
-            pool.submit(open_store, images, watched[rank], tmp_path / "features", SlowRank(rank, 2))
-            for rank in (0, 1)
-        ]
-        stores = [one.result(120) for one in found]
-    assert [one.seen for one in watched] == [2, 2]
-    alone = opened(tmp_path / "alone", images)
-    assert all(torch.equal(stores[1][i], alone[i]) for i in range(4))
-
-
-@pytest.mark.parametrize("convolution", ["direct", "winograd"])
-def test_rows_do_not_depend_on_the_number_of_threads(tmp_path, images, convolution):
-    alone = opened(tmp_path, images, recipe(convolution=convolution))
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        found = open_store(images, recipe(convolution=convolution), tmp_path / "threads", Ranks())
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
-    assert all(torch.equal(found[i], alone[i]) for i in range(4))
-
-
-def test_progress_is_logged_where_there_is_no_terminal(tmp_path, images, caplog, monkeypatch):
-    monkeypatch.setattr(features_store, "TOLD_EVERY_S", 0)
-    with caplog.at_level(logging.INFO):
-        opened(tmp_path, images)
-    told = [record.getMessage() for record in caplog.records if "images/s" in record.getMessage()]
-    assert [line.split(",")[0] for line in told] == [f"features: {k} of 4 images" for k in (1, 2, 3, 4)]
-    assert told[-1].endswith("0 minutes left")
-
-
 def test_mixed_resolutions_and_odd_sizes_have_rows_of_their_grid(tmp_path):
     images = Pictures(tmp_path, [(61, 97), (97, 61), (61, 97)])
     made_by = recipe(taps=["relu2_1", "conv3_1"])
@@ -198,3 +65,28 @@ def test_mixed_resolutions_and_odd_sizes_have_rows_of_their_grid(tmp_path):
         variance = (share[:, None] * (raw - mean).square()).sum() / 384
         assert store[i].shape == (grid.cells, 384)
         torch.testing.assert_close(store[i].double(), (raw - mean) / variance.sqrt(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["64x96.bin", "96x64.bin", "checksums.bin"])
+@pytest.mark.parametrize("damage", ["missing", "short", "long"])
+def test_a_file_of_the_wrong_size_is_named(tmp_path, images, name, damage):
+    path = opened(tmp_path, images).folder / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        os.truncate(path, path.stat().st_size + (8 if damage == "long" else -8))
+    with pytest.raises(DataError, match=rf"{name} (is missing|has \d+ bytes).*remove the folder"):
+        opened(tmp_path, images)
+
+
+def test_a_damaged_row_names_file_and_image(tmp_path, images):
+    folder = opened(tmp_path, images).folder
+    with open(folder / "64x96.bin", "r+b") as file:
+        file.seek(2 * recipe().row_bytes((64, 96)) - 1)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 128]))
+    store = opened(tmp_path, images)
+    store[0], store[1], store[3]
+    with pytest.raises(DataError, match=r"64x96.bin: features of 2.png are damaged"):
+        store[2]

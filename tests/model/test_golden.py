@@ -39,7 +39,7 @@ def test_plain_computation_meets_the_golden_vectors(path):
     expected = golden.tensors
     parameters = {name: tensor.clone().requires_grad_() for name, tensor in golden.parameters.items()}
     found = reference.log_density(parameters, golden.taps(), expected["center_bias"], *golden.factors)
-    loss = reference.nll_nats(found, list(zip(expected["fix_y"], expected["fix_x"])))
+    loss = reference.nll_nats(found, list(zip(expected["fix_y"], expected["fix_x"], strict=True)))
     loss.backward()
     found = found.detach()
     assert_within_bounds(

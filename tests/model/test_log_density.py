@@ -34,7 +34,7 @@ class TestAgainstTheFullMap:
 
     def test_entropy_is_scipys(self, rows, columns):
         found = density(rows, columns)
-        for nats, full in zip(found.entropy_nats(), found.full()):
+        for nats, full in zip(found.entropy_nats(), found.full(), strict=True):
             assert nats.item() == pytest.approx(scipy.stats.entropy(full.double().exp().flatten()), abs=1e-5)
 
     def test_at_reads_every_pixel(self, rows, columns):

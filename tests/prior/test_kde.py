@@ -29,7 +29,7 @@ def explicit(y, x, height, width, bandwidth, regularisation):
     """The docstring's formula, fixation by fixation on the full map, by scipy's normal density."""
     rows, columns = (np.arange(height) + 0.5) / height, (np.arange(width) + 0.5) / width
     kde = np.zeros((height, width))
-    for in_y, in_x in zip(y, x):
+    for in_y, in_x in zip(y, x, strict=True):
         kde += np.outer(scipy.stats.norm.pdf(rows, in_y, bandwidth), scipy.stats.norm.pdf(columns, in_x, bandwidth))
     return np.log((1 - regularisation) * kde / kde.sum() + regularisation / (height * width))
 
@@ -57,7 +57,7 @@ def test_leave_one_out_over_a_set_is_one_by_one(fixations, images):
     kde = kde_of(fixations)  # image 99 has no fixations, so nothing to leave out
     maps = list(kde.leave_one_out(images, HEIGHT, WIDTH, step=4))
     assert len(maps) == len(images)
-    for image, log_density in zip(images, maps):
+    for image, log_density in zip(images, maps, strict=True):
         np.testing.assert_allclose(log_density, kde.log_density(HEIGHT, WIDTH, 4, leave_out=image), atol=2e-6)
 
 

@@ -16,6 +16,7 @@ class Page(HTMLParser):
         super().__init__()
         self.numbers, self.shown, self.pictures, self.loaded, self.tags, self.open = [], [], [], [], [], []
         self.title = self.text = ""
+        self.source = text
         self.feed(text)
         assert not self.open, "unclosed elements"
 
@@ -72,8 +73,7 @@ def assert_numbers_are_the_results(shown: Page, results) -> None:
             decimals = len(number[1].partition(".")[2].partition("e")[0])
             read = float(number[1].replace("−", "-").replace("\u202f", "")) / (100 if number[2] else 1)
             last_place = 10**-decimals / (100 if number[2] else 1)
-            two_digits = 0.05 * abs(value) if ".p_" in key else 0
-            assert abs(read - value) <= max(0.501 * last_place, two_digits), (key, text)
+            assert abs(read - value) <= 0.501 * last_place, (key, text)
 
 
 def console(path, folder) -> tuple[str, list[str]]:

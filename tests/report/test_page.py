@@ -1,22 +1,36 @@
+"""report.html: every number is results.json's, the answer claims what was found and no more, and all can read it."""
+from __future__ import annotations
+
 import base64
 import html
 import io
 import json
 import re
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from entreg.report import commands, page, panels, tables
+from entreg.evaluate.results import NOT_SHOWN
+from entreg.report import page, panels
 from entreg.run.folder import RunFolder
 from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console
-from tests.report.findings import findings
+from tests.report.findings import TOO_LATE, findings
 
-STUDIES = {
-    "two arms": {},
-    "lambda sweep": {"lambdas": (0.0, 0.1, 1.0, 3.0, 10.0), "seeds": 3, "categories": True, "labels": ("worst",)},
-    "one arm, one seed, in domain": {"lambdas": (1.0,), "seeds": 1, "ood": False},
-    "one image": {"images": 1, "seeds": 1, "ood": False},
+PAINTED = {
+    "two arms": {"parts": {"scale": 0.03}},
+    "lambda sweep": {
+        "lambdas": (0.0, 0.1, 1.0, 3.0, 10.0), "seeds": 3, "categories": True, "labels": ("worst",), "primary": None,
+        "foreign": 2,
+    },
+}
+STUDIES = PAINTED | {
+    "two foreign sets": {"foreign": 2, "lambdas": (0.0, 0.1, 1.0), "falling": ("auc",)},
+    "one training each": {"seeds": 1, "foreign": 2, "gain": 0.3},
+    "one arm, one training, in domain": {"lambdas": (1.0,), "seeds": 1, "foreign": 0},
+    "few images": {"images": 12},
+    "one image": {"images": 1, "seeds": 1, "foreign": 0},
 }
 
 
@@ -28,12 +42,38 @@ def written(tmp_path_factory):
     def write(name: str):
         if name not in done:
             folder = tmp_path_factory.mktemp("report")
-            found = findings(folder / "sweep", **STUDIES[name])
-            page.write(RunFolder(folder), **found)
-            done[name] = folder / "report.html", json.loads(json.dumps(found["results"], allow_nan=False))
+            content = findings(folder / "sweep", **STUDIES[name])
+            with pytest.MonkeyPatch.context() as patch:
+                if name not in PAINTED:
+                    patch.setattr(panels, "png", lambda figure: b"")
+                page.write(RunFolder(folder), content)
+            done[name] = RunFolder(folder).report, json.loads(json.dumps(content.results, allow_nan=False))
         return done[name]
 
     return write
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch):
+    """told(**settings): the answer of a page, and the results; figures are not painted, which takes seconds."""
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+
+    def tell(**settings):
+        place = tmp_path / f"sweep {len(list(tmp_path.iterdir()))}"
+        content = findings(place, labels=("worst",), **settings)
+        page.write(RunFolder(tmp_path), content)
+        return section(RunFolder(tmp_path).report, "answer"), content.results
+
+    return tell
+
+
+def section(path: Path, label: str) -> Page:
+    """One section of the page."""
+    return Page(re.search(rf'<section[^>]* aria-labelledby="{label}">.*?</section>', path.read_text(), re.S)[0])
+
+
+def words(shown: Page) -> str:
+    return " ".join(shown.text.split())
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -49,71 +89,242 @@ def test_page_stands_alone_and_can_be_read_aloud(written, name):
     assert shown.loaded and all(address.startswith("data:image/png;base64,") for address in shown.loaded)
     assert "@import" not in text and "url(" not in text and "script" not in shown.tags
     assert shown.title and '<html lang="en">' in text
-    for picture in shown.pictures:
-        assert len(picture["alt"]) > 20
+    assert all(len(picture["alt"]) > 20 for picture in shown.pictures)
+    levels = [int(tag[1]) for tag in shown.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1 and all(b <= a + 1 for a, b in pairwise(levels))
+    assert shown.tags.count("table") == shown.tags.count("caption")
+    assert not re.search(r"\b(nan|None|inf|Undefined)\b", shown.text)
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|aria-labelledby=")([^"]+)"', text)) <= set(ids)
+
+
+@pytest.mark.parametrize("name", PAINTED)
+def test_pictures_can_be_seen(written, name):
+    for picture in Page(written(name)[0].read_text()).pictures:
         with Image.open(io.BytesIO(base64.b64decode(picture["src"].partition(",")[2], validate=True))) as image:
             image.load()
             assert image.width > 200
-    levels = [int(tag[1]) for tag in shown.tags if re.fullmatch("h[1-6]", tag)]
-    assert levels[0] == 1 and levels.count(1) == 1 and all(b <= a + 1 for a, b in zip(levels, levels[1:]))
-    assert shown.tags.count("table") == shown.tags.count("caption")
-    assert not re.search(r"\b(nan|None|inf|Undefined)\b", shown.text)
 
 
-@pytest.fixture
-def unpainted(monkeypatch):
-    """For tests of the text alone: figures are drawn, but not painted, which takes seconds."""
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+@pytest.mark.parametrize("gain, said", [(0.3, "better"), (-0.3, "worse"), (0.0, "no clear difference")])
+def test_answer_tells_better_from_worse_from_unclear(told, gain, said):
+    answer, results = told(gain=gain)
+    cell = results["comparison"]["ood.elsewhere"]["ig_difference_bits"]
+    assert cell["verdict"] == said and abs(cell["mean"] - gain) < 0.05
+    sentence = words(answer).partition(". Of ")[0]
+    assert re.fullmatch(
+        r"The answer Out of domain \(elsewhere\) the information gain of the regularised arm nll_entropy differs from "
+        r"that of the baseline nll by \S+ bit/fixation \(95 % interval \S+ to \S+, p [=<] \S+; 27 images, 4 seeds\): "
+        r"(.*)", sentence,
+    ).group(1) == said
+    shown = dict(answer.numbers).keys()
+    assert shown >= {f"comparison.ood.elsewhere.ig_difference_bits.{key}" for key in ("mean", "ci95.0", "p_holm")}
+    in_domain = results["comparison"]["in_domain"]["ig_difference_bits"]["verdict"]
+    assert re.search(r"In domain it differs by [^:]*: (.*?)\.", words(answer)).group(1) == f"{in_domain} (exploratory)"
 
 
-def test_answer_tells_better_from_worse_from_unclear(tmp_path, unpainted):
-    for gain, said in ((0.3, "better"), (-0.3, "worse"), (0.0, "no clear difference")):
-        found = findings(tmp_path / said, gain=gain)
-        cell = found["results"]["comparison"]["ood"]["ig_difference_bits"]
-        assert cell["verdict"] == said and abs(cell["mean"] - gain) < 0.05
-        page.write(RunFolder(tmp_path), **found)
-        sentence = re.search(r'<p class="sentence">(.*?)</p>', (tmp_path / "report.html").read_text(), re.S)[1]
-        words = " ".join(html.unescape(re.sub("<[^>]+>", "", sentence)).split())
-        assert re.fullmatch(r"Out of domain .*: (.*); in domain .*: (.*)\.", words).group(1) == said
-        assert words.endswith(f": {found['results']['comparison']['in_domain']['ig_difference_bits']['verdict']}.")
+@pytest.mark.parametrize("scale, said", [(0.04, "flatter"), (-0.04, "sharper")])
+def test_the_parts_of_the_difference_are_said_with_their_intervals(told, scale, said):
+    answer, results = told(parts={"scale": scale, "centre_bias": 0.01}, foreign=2)
+    number = r"([+−]?[\d.]+)"
+    part = rf"{number} \({number} to {number}\)"
+    found = re.search(
+        rf"Of {number} bit out of domain, mean of 2 sets, {part} is {said} predictions, {part} centre bias, and {part} "
+        r"is left: what differs after each model was adapted to the foreign images by three numbers\.", words(answer),
+    )
+    ladder = results["comparison"]["ood"]["ladder"]
+    expected = [results["comparison"]["ood"]["ig_difference_bits"]["mean"]]
+    for name in ("scale_and_spread", "centre_bias", "rest"):
+        expected += [ladder[name]["mean"], *ladder[name]["ci95"]]
+    assert [float(text.replace("−", "-")) for text in found.groups()] == pytest.approx(expected, abs=0.00051)
 
 
-def test_a_sweep_is_answered_by_all_its_arms_not_the_first_alone(tmp_path, unpainted):
-    """Each arm is better than the one before by 0.02 bit, which noise hides at first; corrected, some stay unclear."""
-    found = findings(tmp_path / "sweep", lambdas=(0.0, 0.1, 1.0, 10.0), gain=0.02)
-    comparisons = found["results"]["comparisons"]
-    said = tables.overview(found["results"])
-    assert list(said) == ["ood", "in_domain"]
-    for domain, by_verdict in said.items():
-        assert sorted(arm for arms in by_verdict.values() for arm in arms) == sorted(comparisons)
-        for word, arms in by_verdict.items():
-            for arm in arms:
-                cell = comparisons[arm][domain]["ig_difference_bits"]
-                assert (word == "better") is (cell["ci95"][0] > 0 and cell["p_holm"] < 0.05)
-                assert f"{arm} ({cell['mean']:+.4f})" in "\n".join(tables.answer(found["results"])[-2:])
-    assert {word for by_verdict in said.values() for word in by_verdict} == {"better", "no clear difference"}
-    page.write(RunFolder(tmp_path), **found)
-    section = re.search(r'<section class="answer".*?</section>', (tmp_path / "report.html").read_text(), re.S)[0]
-    keys = {key for key, _ in Page(section).numbers}
-    assert {f"comparisons.{arm}.{d}.ig_difference_bits.mean" for arm in comparisons for d in said} <= keys
+@pytest.mark.parametrize("settings, said", [
+    ({"gain": 0.1, "parts": {"scale": 0.1}}, True), ({"gain": 0.1, "parts": {"scale": 0.02}}, False),
+    ({"gain": 0.0}, False), ({"gain": -0.1, "parts": {"scale": -0.1}}, False),
+    ({"gain": 0.3, "parts": {"centre_bias": 0.5}}, True), ({"gain": 0.1, "images": 12}, False),
+], ids=str)
+def test_better_with_nothing_left_is_said_to_show_no_knowledge_of_images(told, settings, said):
+    """Exactly where IG is better and the rest is not clearly above 0."""
+    answer, results = told(**settings)
+    compared = results["comparison"]["ood"]
+    low = compared["ladder"]["rest"]["ci95"][0] if compared["ladder"] else 1.0
+    assert (compared["ig_difference_bits"]["verdict"] == "better" and low <= 0) is said
+    assert (f"{NOT_SHOWN[0].upper()}{NOT_SHOWN[1:]}." in answer.text) is said
+
+
+@pytest.mark.parametrize("falling, said", [
+    (("auc", "sauc", "nss"), "AUC ({auc}) and shuffled AUC ({sauc}) and NSS ({nss}) are lower."),
+    (("sauc",), "shuffled AUC ({sauc}) is lower."),
+])
+def test_metrics_that_fall_while_the_gain_rises_are_said(told, falling, said):
+    answer, results = told(falling=falling, gain=0.1)
+    cells = results["comparison"]["ood"]
+    numbers = {key: f"{cells[f'{key}_difference']['mean']:.4f}".replace("-", "−") for key in falling}
+    assert f"Information gain as trained is higher, but {said.format(**numbers)}" in words(answer)
+
+
+def test_where_nothing_falls_nothing_is_said_to_fall(told):
+    assert "Information gain as trained" not in words(told(gain=0.1)[0])
+    assert "Information gain as trained" not in words(told(gain=-0.1)[0])
+
+
+def test_the_primary_outcome_is_said(told):
+    answer, _ = told(foreign=2, primary="ood.beyond", lambdas=(0.0, 0.1, 1.0))
+    assert ("The primary outcome was named before the runs were trained: nll_entropy_lambda1 against its baseline, IG "
+            "over the Gaussian prior, out of domain (beyond). It is tested alone at 5 %") in words(answer)
+    assert words(answer).startswith("The answer Out of domain (beyond) the information gain of the regularised arm "
+                                    "nll_entropy_lambda1 ")
+
+
+def test_where_nothing_was_named_beforehand_it_is_said_why(told):
+    answer, _ = told(primary=None)
+    assert f"All comparisons are exploratory: {TOO_LATE}." in words(answer)
+    assert words(answer).count("(exploratory)") == 2 and "primary outcome" not in answer.text
+
+
+def test_a_primary_outcome_of_another_metric_is_the_first_sentence(told):
+    answer, results = told(gain=0.1, falling=("sauc",), foreign=2, metric="sauc")
+    said = words(answer)
+    assert said.startswith("The answer Out of domain, mean of 2 sets the shuffled AUC of the regularised arm "
+                           "nll_entropy differs from that of the baseline nll by −0.")
+    first, second = said.split(" seeds): ")[1:3]
+    assert first.startswith("worse. Out of domain, mean of 2 sets information gain differs by +0.")
+    assert second.startswith("better (exploratory).")
+    assert "nll_entropy against its baseline, shuffled AUC, out of domain, mean of 2 sets." in said
+    assert "comparison.ood.sauc_difference.p_holm" in dict(answer.numbers)
+
+
+def test_one_planned_set_is_called_the_primary_outcome_in_its_table(told, tmp_path):
+    told(lambdas=(0.0, 0.1, 1.0), gain=0.02)
+    rows = re.findall(r"<tr>.*?</tr>", section(RunFolder(tmp_path).report, "comparisons").source, re.S)
+    assert [("primary outcome" in row, "exploratory" in row) for row in rows if "nll_entropy" in row] == [
+        (False, True), (False, True), (False, True), (True, False),  # in domain, then on the set: lambda 0.1 and 1
+    ]
+
+
+@pytest.mark.parametrize("settings", [
+    {"primary": "in_domain", "foreign": 2, "added": 2}, {"primary": "in_domain", "foreign": 1, "added": 1},
+    {"foreign": 2, "added": 1},
+], ids=str)
+def test_sets_that_were_not_planned_are_told_too(told, settings):
+    answer, results = told(**settings)
+    for key in (key for key in results["data"] if key != "in_domain"):
+        assert f"comparison.{key}.ig_difference_bits.mean" in dict(answer.numbers)
+    assert "mean of" not in answer.text
+
+
+def test_one_image_with_several_seeds_claims_nothing(told):
+    answer, _ = told(images=1, seeds=3, foreign=0, primary="in_domain")
+    said = words(answer)
+    assert "bit/fixation (one image, no interval)." in said and "There is too little for a test; every other" in said
+    assert "n/a" not in said and "would halve" not in said and "at 5 %" not in said
+
+
+def test_a_set_that_was_not_planned_is_named(told):
+    answer, results = told(foreign=2, added=1)
+    assert results["primary"]["added"] == ["beyond"]
+    assert "Judged although it was not planned: beyond. Not in the mean over the foreign sets." in words(answer)
+    assert "Judged although" not in told(foreign=2)[0].text
+
+
+def test_images_that_were_trained_on_are_named(told):
+    answer, _ = told(seen={"1.jpg": "7.jpg", "2.jpg": "8.jpg"})
+    assert ("Left out of elsewhere, since the models were trained on 2 images that are the same or nearly: 1.jpg (as "
+            "7.jpg), 2.jpg (as 8.jpg).") in words(answer)
+    answer, _ = told(foreign=0, seen={"1.jpg": "7.jpg"})
+    assert ("Left out in domain, since the models were trained on 1 image that is the same or nearly: 1.jpg (as 7.jpg)."
+            ) in words(answer)
+    assert "Left out" not in told()[0].text
+
+
+def test_a_set_without_a_ladder_says_why(written):
+    shown = section(written("few images")[0], "foreign")
+    assert "No ladder: 15 images are too few to adapt a model to the set (at least 20)." in words(shown)
+    assert "Parts of the IG difference" not in shown.text
+    shown = section(written("two arms")[0], "foreign")
+    assert "No ladder" not in shown.text and "Parts of the IG difference" in shown.text
+
+
+@pytest.mark.parametrize("name, several", [("two arms", False), ("two foreign sets", True)])
+def test_the_mean_over_foreign_sets_has_a_column_where_there_are_several(written, name, several):
+    path, results = written(name)
+    keys = {key for key, _ in section(path, "arms").numbers}
+    assert ("arms.nll.ood.ig_bits_per_fixation.mean" in keys) is several
+    assert "arms.nll.ood.elsewhere.ig_bits_per_fixation.mean" in keys
+    assert ("IG foreign mean" in section(path, "arms").text) is several
+
+
+def test_what_more_seeds_would_buy_is_said(told):
+    answer, results = told(seed_std=0.1)
+    seeds = results["comparison"]["ood"]["ig_difference_bits"]["seeds_to_halve"]
+    assert seeds > 4 and f"{seeds} seeds would halve the interval." in words(answer)
+    answer, results = told(seed_std=0.0, seeds=8)
+    assert results["comparison"]["ood"]["ig_difference_bits"]["seeds_to_halve"] is None
+    assert "No number of seeds would halve the interval: it comes from the images." in words(answer)
+
+
+def test_one_training_each_is_called_neither_better_nor_worse(written):
+    path, results = written("one training each")
+    assert results["comparison"]["ood"]["ig_difference_bits"]["mean"] > 0.2
+    shown = section(path, "answer")
+    assert words(shown).startswith("The answer These trained models differ by +0.2")
+    assert "One training cannot tell the arms apart: another seed might move the difference" in words(shown)
+    assert "with other images like these" in words(shown)
+    # what the words would mean stands there, and the page's question; nothing else holds them
+    said = words(shown).replace("Nothing here is called better or worse", "").partition("Better or worse: the")[0]
+    assert not re.search(r"\b(better|worse)\b", said, re.I)
+    assert not re.search(r'class="(better|worse)">(better|worse)', path.read_text())
+    assert "no verdict" in section(path, "comparisons").text
+    assert not re.search(r"\b(better|worse)\b", re.sub("<.*?>", "", "".join(
+        re.findall("<tbody>.*?</tbody>", path.read_text(), re.S))).replace("is better", ""))
+
+
+def test_a_sweep_is_answered_by_all_its_arms_not_the_first_alone(written):
+    path, results = written("lambda sweep")
+    keys = dict(section(path, "answer").numbers).keys()
+    domains = ("in_domain", "ood", "ood.elsewhere", "ood.beyond")
+    assert keys >= {f"comparisons.{arm}.{d}.ig_difference_bits.mean" for arm in results["comparisons"] for d in domains}
 
 
 def test_one_arm_is_compared_with_nothing(written):
-    text = Page(written("one arm, one seed, in domain")[0].read_text()).text
-    assert "Nothing is compared" in text and "nothing is said" not in text
-    assert "All comparisons" not in text and "Where a drop out of domain" not in text
+    path, _ = written("one arm, one training, in domain")
+    text = Page(path.read_text()).text
+    assert "Nothing is compared: there is a single arm, nll_entropy." in words(section(path, "answer"))
+    assert "All comparisons" not in text and "what a difference is made of" not in text
 
 
 def test_lambda_sweep_is_exploratory_with_curves_categories_and_corrected_p(written):
     path, results = written("lambda sweep")
     shown = Page(path.read_text())
     assert "Exploratory" in shown.text and "unfinished" in shown.text and "inside" in shown.text
-    assert sum("against lambda" in picture["alt"] for picture in shown.pictures) == 3
+    # in domain, the mean out of domain, both sets, and the bias map's entropy
+    assert sum("against lambda" in picture["alt"] for picture in shown.pictures) == 5
     keys = {key for key, _ in shown.numbers}
     for arm in results["comparisons"]:
-        for domain in ("in_domain", "ood"):
+        for domain in ("in_domain", "ood", "ood.elsewhere", "ood.beyond"):
             assert f"comparisons.{arm}.{domain}.ig_difference_bits.p_holm" in keys
+        for domain in ("in_domain", "ood.elsewhere"):
             assert f"arms.{arm}.{domain}.by_category.Social.1.mean" in keys
+
+
+def test_every_part_of_every_arm_stands_in_a_table_and_a_picture(written):
+    path, results = written("two foreign sets")
+    shown = section(path, "foreign")
+    keys = {key for key, _ in shown.numbers}
+    for name in ("elsewhere", "beyond"):
+        for arm in results["comparisons"]:
+            cell = f"comparisons.{arm}.ood.{name}"
+            assert keys >= {f"{cell}.ladder.{part}.mean" for part in ("scale", "spread", "centre_bias", "rest")}
+            assert keys >= {f"{cell}.{metric}_difference.ci95.0" for metric in ("auc", "sauc", "nss")}
+        for arm in results["arms"]:
+            ladder = f"arms.{arm}.ood.{name}.ladder"
+            assert keys >= {f"{ladder}.ig_bits_by_adapted.none", f"{ladder}.scale", f"{ladder}.sigma_factor"}
+            assert f"arms.{arm}.ood.{name}.mean_density_kl_bits" in keys
+    alts = [picture["alt"] for picture in shown.pictures]
+    assert sum(alt.startswith("Parts of the IG difference of nll_entropy_lambda1 ") for alt in alts) == 2
+    assert sum(alt.startswith("Mean density of fixations over the photos") for alt in alts) == 2
 
 
 def test_commands_and_commits_of_the_runs_are_told(written):
@@ -122,60 +333,20 @@ def test_commands_and_commits_of_the_runs_are_told(written):
     assert "git checkout fedcba9876543210" in text and "fedcba9876 with uncommitted changes" in text
 
 
-def test_an_evaluation_at_another_commit_is_repeated_there(tmp_path):
-    runs, commits = [RunFolder(tmp_path / "0"), RunFolder(tmp_path / "1")], ["aaaa", "aaaa", "bbbb"]
-    evaluation = RunFolder(tmp_path / "eval")
-    for folder, commit, word in zip([*runs, evaluation], commits, ("seed=0", "seed=1", "task=evaluate"), strict=True):
-        folder.typed.parent.mkdir(parents=True)
-        folder.typed.write_text(f"- {word}\n")
-        folder.add_start({"git_commit": commit, "git_clean": True})
-    trained = ["git checkout aaaa", "python train.py seed=0", "python train.py seed=1"]
-    evaluated = "python train.py task=evaluate"
-    assert commands.repeat(runs, evaluation) == [*trained, "git checkout bbbb", evaluated]
-    evaluation.add_start({"git_commit": "aaaa"})
-    assert commands.repeat(runs, evaluation) == [*trained, evaluated]
-
-
-def test_an_interval_and_a_test_that_disagree_leave_it_unclear():
-    cell = {"mean": 0.02, "ci95": (0.01, 0.03), "p_wilcoxon": 0.03, "p_holm": 0.06, "n_images": 70, "n_seeds": 1,
-            "verdict": "no clear difference"}
-    assert tables.disagree(cell) and not tables.disagree(cell | {"verdict": "better"})
-    assert tables.difference(cell).endswith("no clear difference, as p corrected after Holm is 0.06.")
-    assert not tables.disagree(cell | {"ci95": (-0.01, 0.03)})
-
-
-def test_tables_hold_every_mean_of_the_results(tmp_path):
-    results = findings(tmp_path)["results"]
-    arms = {(row["arm"], row["domain"], row["metric"]): row for row in tables.arms(results)}
-    ig = results["arms"]["nll"]["ood"]["ig_bits_per_fixation"]
-    assert [arms["nll", "ood", "ig_bits_per_fixation"][key] for key in ("mean", "ci95_low", "n_seeds")] == [
-        ig["mean"], ig["ci95"][0], 2,
-    ]
-    assert arms["nll", None, "bias_entropy_nats"]["mean"] == results["arms"]["nll"]["bias_entropy_nats"]
-    row, = (r for r in tables.comparisons(results) if (r["domain"], r["metric"]) == ("in_domain", "ig_difference_bits"))
-    cell = results["comparison"]["in_domain"]["ig_difference_bits"]
-    assert (row["arm"], row["baseline"]) == ("nll_entropy", "nll")
-    assert [row[key] for key in ("mean", "ci95_high", "p_holm")] == [cell["mean"], cell["ci95"][1], cell["p_holm"]]
-
-
-def test_one_lambda_leaves_nothing_to_choose(tmp_path):
-    assert not findings(tmp_path / "one")["results"]["lambda_chosen_on_validation"]
-    sweep = findings(tmp_path / "two", lambdas=(0.0, 1.0, 3.0))["results"]
-    assert sweep["lambda_chosen_on_validation"] and "exploratory" in tables.terminal(sweep)
-
-
-def test_what_comes_from_files_is_text_not_markup(tmp_path, unpainted):
-    found = findings(tmp_path / "sweep")
+def test_what_comes_from_files_is_text_not_markup(tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
     evil = "<script>alert(1)</script>$x"
-    found["results"]["study"] = found["results"]["data"]["ood"]["name"] = evil
-    found["provenance"]["processor"] = found["results"]["left_out"][0]["run"] = evil
-    page.write(RunFolder(tmp_path), **found)
-    shown = Page((tmp_path / "report.html").read_text())
-    assert "script" not in shown.tags and shown.text.count(evil) >= 4
+    content = findings(tmp_path / "sweep", seen={evil: evil}, images=12)
+    content.results["study"] = content.results["data"]["ood.elsewhere"]["name"] = evil
+    content.results["data"]["ood.elsewhere"]["without_ladder"] = evil
+    content.provenance["processor"] = content.results["left_out"][0]["run"] = evil
+    page.write(RunFolder(tmp_path), content)
+    shown = Page(RunFolder(tmp_path).report.read_text())
+    assert "script" not in shown.tags and shown.text.count(evil) >= 8
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
-@pytest.mark.parametrize("name", ["two arms", "lambda sweep"])
+@pytest.mark.parametrize("name", PAINTED)
 def test_browser_shows_it_without_complaint_on_a_phone(written, tmp_path, name):
     path = written(name)[0]
     assert not console(path, tmp_path)[1]

@@ -13,26 +13,26 @@ from entreg.run.launch import launch
 from entreg.train import trainer as training
 
 
-def several(plan, ranks, config, folder, stop):
+def several(plan, ranks, config, folder):
     """Trains several configs, {subfolder: changed loss settings}, one after the other in the same ranks."""
     for name, loss in plan.items():
         own = RunFolder(folder.path / name)
         own.path.mkdir(exist_ok=True)
-        training.run(ranks, replace(config, loss=replace(config.loss, **loss)), own, stop)
+        training.run(ranks, replace(config, loss=replace(config.loss, **loss)), own)
 
 
-def at_step(step, rank, act, ranks, config, folder, stop):
+def at_step(step, rank, act, ranks, config, folder):
     """A training in which one rank calls `act` on its trainer before it computes the given global step."""
     train_step = training.Trainer._train_step
 
-    def disturbed(trainer, members, number, _):
+    def disturbed(trainer, members, number):
         if trainer.step == step and ranks.rank == rank:
             act(trainer)
-        return train_step(trainer, members, number, stop.received)
+        return train_step(trainer, members, number)
 
     training.Trainer._train_step = disturbed
     try:
-        return training.run(ranks, config, folder, stop)
+        return training.run(ranks, config, folder)
     finally:  # the next run of a sweep may be in this process
         training.Trainer._train_step = train_step
 

@@ -59,7 +59,9 @@ def test_precision_is_what_was_asked_for():
     assert precision_of(Hardware(precision="float16"), "cuda") is torch.float16
 
 
-@pytest.mark.parametrize("capability, expected", [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)])
+@pytest.mark.parametrize("capability, expected", [
+    ((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16),
+])
 def test_auto_is_bfloat16_where_the_gpu_computes_it(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     assert precision_of(Hardware(precision="auto"), "cuda") is expected

@@ -107,8 +107,8 @@ def test_what_is_free_to_change_is_not_refused(failed_once, start):
 
 
 def test_every_job_is_checked_before_the_first_is_started(refused):
-    message = refused("loss.lambda_entropy=1,-1", "ood.sigma_px=0")
-    assert "job 0" in message and "ood.sigma_px=0.0 is out of range" in message
+    message = refused("loss.lambda_entropy=1,-1", "ood.synthetic_ood.sigma_px=0")
+    assert "job 0" in message and "ood.synthetic_ood.sigma_px=0.0 is out of range" in message
     message = refused("loss.lambda_entropy=1,-1")
     assert message.startswith("job 1 (loss.lambda_entropy=-1): loss.lambda_entropy=-1.0 is out of range")
     assert "at least 0" in message

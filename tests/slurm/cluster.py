@@ -1,4 +1,7 @@
-"""A private SLURM of one node with 16 CPUs and 4 pretend GPUs, whatever the machine has; started in seconds, needs root."""
+"""A private SLURM of one node with 16 CPUs and 4 pretend GPUs, whatever the machine has.
+
+It is started in seconds and needs root.
+"""
 from __future__ import annotations
 
 import os
@@ -33,8 +36,8 @@ def cluster() -> Iterator[dict[str, str]]:
     try:
         _configure(lab)
         munge = lab / "munge"
-        _run(("munged", "--force", f"--key-file={munge}/key", f"--socket={munge}/socket", f"--pid-file={lab}/munged.pid",
-              f"--log-file={munge}/log", f"--seed-file={munge}/seed"), environment)
+        _run(("munged", "--force", f"--key-file={munge}/key", f"--socket={munge}/socket",
+              f"--pid-file={lab}/munged.pid", f"--log-file={munge}/log", f"--seed-file={munge}/seed"), environment)
         _run(("slurmctld",), environment)
         _run(("slurmd",), environment)
         ready = ("srun", "--immediate=20", "--gres=gpu:4", "printenv", "CUDA_VISIBLE_DEVICES")

@@ -42,7 +42,8 @@ class Sweep:
 
     def job(self, run: int) -> str:
         """SLURM's name of a run's job, as soon as it was submitted."""
-        files = cluster.wait_for(lambda: list((self.folder / ".submitit").glob("*_submitted.pkl")), 60, "sbatch answers")
+        folder = self.folder / ".submitit"
+        files = cluster.wait_for(lambda: list(folder.glob("*_submitted.pkl")), 60, "sbatch answers")
         array = re.match(r"(\d+)", files[0].name)[1]
         return f"{array}_{run}" if "_" in files[0].name.removesuffix("_submitted.pkl") else array
 
@@ -57,7 +58,8 @@ class Sweep:
         return self.shown(run)
 
     def slurm(self, *command: str) -> str:
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True, timeout=30).stdout
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True, timeout=30)
+        return done.stdout
 
     def in_the_middle(self, run: int) -> bool:
         """Whether a run has trained some epochs; then it has more to train."""

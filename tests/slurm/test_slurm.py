@@ -35,14 +35,14 @@ def test_a_sweep_of_two_arms_on_four_ranks(undisturbed):
         assert log.count(f"epoch {EPOCHS}/{EPOCHS}:") == 1
         assert "the code changed" not in log
     table = output.splitlines()[-4:]
-    assert table[0].split() == "run overrides state validation IG (bit/fix) folder".split()
+    assert table[0].split() == ["run", "overrides", "state", "validation", "IG", "(bit/fix)", "folder"]
     assert re.match(r"0 +loss=nll +finished +-?\d\.\d{4} +\S+/0$", table[1])
     assert re.match(r"1 +loss=nll_entropy +finished +-?\d\.\d{4} +\S+/1$", table[2])
     assert table[3] == f"evaluate with: python train.py task=evaluate 'runs={sweep.folder}'"
 
 
 def test_an_evaluation_is_submitted_like_a_training(undisturbed, submit):
-    job = submit("task=evaluate", f"runs={undisturbed[0].folder}", "evaluation.bootstrap=200")
+    job = submit("task=evaluate", f"runs={undisturbed[0].folder}")
     code, output = job.finished()
     assert code == 0, output
     assert job.ended(0)["JobState"] == "COMPLETED"

@@ -1,6 +1,7 @@
 """Where data sets come from: each module here is a source, with its `Settings` and a `load` that returns a DataSet.
 
-    Settings(Data)   what the source needs beside the settings of every data set; `require()` says at once what is missing
+    Settings(Data)   what the source needs beside the settings of every data set;
+                     `require()` says at once what is missing
     load(settings)   reads the stimuli and fixations; DataError names the file that is missing or damaged
 
 A new module is found by itself. An option of conf/data/ begins with `defaults: [schema_MODULE, _self_]` and names the

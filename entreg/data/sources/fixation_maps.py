@@ -1,8 +1,8 @@
 """Published sets that come as stimuli and, for each, one map of its fixated pixels (MIT1003, CAT2000 and many others).
 
 The maps pool the observers, and two fixations on one pixel are one. An option of conf/data/ describes the layout; for
-its patterns `*` stands for any part of a name and, in the maps' pattern, `{stem}` for a stimulus's name without extension
-and `{folder}` for the folder that it lies in.
+its patterns `*` stands for any part of a name and, in the maps' pattern, `{stem}` for a stimulus's name without its
+extension and `{folder}` for the folder that it lies in.
 """
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Settings(Data):
     )
     key: str | None = setting(None, "variable of a .mat that holds the map", changes="result")
     expected_images: int | None = setting(None, "stimuli of the published set", changes="judgement", at_least=1)
-    expected_fixations: int | None = setting(None, "fixated pixels of the published set", changes="judgement", at_least=1)
+    expected_fixations: int | None = setting(
+        None, "fixated pixels of the published set", changes="judgement", at_least=1
+    )
     published_at: str | None = setting(None, "where the set can be had", changes="place")
 
     def require(self) -> None:
@@ -130,11 +132,15 @@ def _fixed_part(pattern: str) -> str:
 
 def _read(settings: Settings, name: str, picture: Path, points: Path) -> tuple[Stimulus, np.ndarray, np.ndarray]:
     height, width = size_of(picture)
-    fixated = read_grey(points) > settings.threshold if settings.maps_are == "image" else _variable(points, settings.key)
+    if settings.maps_are == "image":
+        fixated = read_grey(points) > settings.threshold
+    else:
+        fixated = _variable(points, settings.key)
     if fixated.shape != (height, width):
         size = " x ".join(map(str, fixated.shape[::-1]))
         raise DataError(
-            f"{points} has {size} pixels, its stimulus {picture} {width} x {height}: one of them is not the published file"
+            f"{points} has {size} pixels, its stimulus {picture} {width} x {height}: "
+            "one of them is not the published file"
         )
     rows, columns = np.nonzero(fixated)
     category = picture.parent.name if "/" in name else None
@@ -159,7 +165,8 @@ def _notes(settings: Settings, there: int, used: int, fixated: int) -> Iterator[
         yield f"{settings.root} is not the published set: {there} stimuli{instead}{without}; {used} are used"
     elif settings.expected_fixations not in (None, fixated):
         yield (
-            f"{settings.root} is not the published set: {fixated} fixated pixels instead of {settings.expected_fixations}"
+            f"{settings.root} is not the published set: {fixated} fixated pixels "
+            f"instead of {settings.expected_fixations}"
         )
 
 

@@ -116,7 +116,7 @@ def _rows(table: Path) -> Iterator[tuple[int, str, float, float, str | None, flo
                     raise DataError(f"{table}, line {reader.line_num}: {len(row)} values, the header has {len(header)}")
                 values = {i: _number(row[i], header[i], table, reader.line_num) for i in numbers}
                 yield (reader.line_num, row[image], values[x], values[y],
-                       None if subject is None else row[subject], values.get(order))
+                       None if subject is None else row[subject], None if order is None else values[order])
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{table}, after line {reader.line_num}: not a CSV file in UTF-8: {error}") from error
 
@@ -146,10 +146,11 @@ def _pictures(folder: Path, named: set[str]) -> dict[str, Path]:
 
 
 def _subjects(names: list[str | None]) -> np.ndarray | None:
-    if not names or names[0] is None:
+    known = [name for name in names if name is not None]
+    if not known:
         return None
-    index = {name: i for i, name in enumerate(sorted(set(names), key=lambda name: (natural_order(name), name)))}
-    return np.array([index[name] for name in names])
+    index = {name: i for i, name in enumerate(sorted(set(known), key=lambda name: (natural_order(name), name)))}
+    return np.array([index[name] for name in known])
 
 
 def _missing(settings: Settings, what: str) -> DataError:

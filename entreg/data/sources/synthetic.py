@@ -10,14 +10,15 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from filelock import FileLock
 
+from entreg.claims import make_once
 from entreg.config import Data, Rule
 from entreg.data.dataset import DataSet, Fixations, Stimulus
 from entreg.errors import DataError, SettingError
@@ -62,9 +63,9 @@ class Settings(Data):
 
     def true_log_density(self, index: int) -> np.ndarray:
         """The log density (H, W) in nats, float64, that the fixations on the index-th image come from."""
-        with np.load(_drawn(self) / "set.npz") as drawn:
-            height, width = drawn["sizes"][index].tolist()
-            objects = drawn["objects"][drawn["object_image"] == index]
+        drawn = _read(_drawn(self))
+        height, width = drawn["sizes"][index].tolist()
+        objects = drawn["objects"][drawn["object_image"] == index]
         with np.errstate(divide="ignore"):  # with no uniform share, far pixels may underflow to 0
             return np.log(_density(self, height, width, objects))
 
@@ -92,9 +93,9 @@ def load(settings: Settings) -> DataSet:
     DataError: settings.root cannot be written to. SettingError: there is none.
     """
     folder = _drawn(settings)
-    with np.load(folder / "set.npz") as drawn:
-        sizes = drawn["sizes"].tolist()
-        fixations = Fixations(drawn["image"], drawn["x"], drawn["y"], drawn["subject"])
+    drawn = _read(folder)
+    sizes = drawn["sizes"].tolist()
+    fixations = Fixations(drawn["image"], drawn["x"], drawn["y"], drawn["subject"])
     stimuli = tuple(Stimulus(_name(i), folder / _name(i), height, width) for i, (height, width) in enumerate(sizes))
     return DataSet(settings.name, stimuli, fixations, dropped={})
 
@@ -121,20 +122,30 @@ def _drawn(settings: Settings) -> Path:
     """Folder of the set, drawn if need be. It appears at once and whole, whoever else starts or is killed meanwhile."""
     settings.require()
     folder = Path(settings.root or "") / _fingerprint(settings)
-    if folder.is_dir():
-        return folder
+    partial = folder.with_name(f"{folder.name}.partial")
+
+    def make() -> None:
+        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+        partial.mkdir()
+        _draw(settings, partial)
+        os.replace(partial, folder)
+
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock"):
-            if not folder.is_dir():
-                partial = folder.with_name(f"{folder.name}.partial")
-                shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed: we hold the lock
-                partial.mkdir()
-                _draw(settings, partial)
-                os.replace(partial, folder)
-    except OSError as error:
+        make_once(folder, make)
+    except (OSError, DataError) as error:
         raise DataError(f"cannot draw synthetic images into {folder}: {error}. Elsewhere: paths.store=PATH") from error
     return folder
+
+
+def _read(folder: Path) -> dict[str, np.ndarray]:
+    path = folder / "set.npz"
+    try:
+        with np.load(path) as drawn:
+            return {name: drawn[name] for name in drawn}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: damaged ({error}); remove the folder {folder}, the next run draws it again"
+        ) from error
 
 
 def _fingerprint(settings: Settings) -> str:
@@ -227,8 +238,8 @@ def _mask(o: Object, height: int, width: int) -> np.ndarray:
     mask = np.zeros((height, width), np.uint8)
     centre = (round(o.x), round(o.y))
     if o.kind == "rectangle":
-        corners = [(round(o.x + s * o.half_width), round(o.y + s * o.half_height)) for s in (-1, 1)]
-        cv2.rectangle(mask, *corners, 255, cv2.FILLED)
+        corner, opposite = ((round(o.x + s * o.half_width), round(o.y + s * o.half_height)) for s in (-1, 1))
+        cv2.rectangle(mask, corner, opposite, 255, cv2.FILLED)
     elif o.kind == "disc":
         cv2.circle(mask, centre, round(o.half_width), 255, cv2.FILLED)
     else:

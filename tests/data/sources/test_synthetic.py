@@ -100,7 +100,7 @@ def test_objects_differ_from_the_ground_they_lie_on(small):
 
 def test_drawing_is_the_same_in_every_process(small, tmp_path):
     settings = elsewhere(small, tmp_path, images=4)
-    script = f"from entreg.data.sources.synthetic import Settings\nfrom entreg.data.sources import synthetic\nsynthetic.load({settings!r})"
+    script = f"from entreg.data.sources.synthetic import Settings, load\nload({settings!r})"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
     there = content(settings)
     here = content(dataclasses.replace(settings, root=str(tmp_path / "here")))

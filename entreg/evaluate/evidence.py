@@ -1,0 +1,290 @@
+"""What is found of the runs: scores, bias maps, adaptations. Runs on the same data share what needs no model."""
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from entreg.errors import UserError
+from entreg.evaluate import differences, results, scores
+from entreg.evaluate.adaptation import Adapted, adapt
+from entreg.evaluate.arms import Arm
+from entreg.evaluate.bias_map import BiasMaps, bias_maps_of
+from entreg.evaluate.domain import Domain
+from entreg.evaluate.metrics import PRIMARY
+from entreg.evaluate.results import FOREIGN, IN_DOMAIN
+from entreg.evaluate.runs import Run
+from entreg.evaluate.scores import Judged, Scored
+from entreg.evaluate.stages import JudgedStages
+from entreg.evaluate.target import FEWEST_IMAGES, Target
+from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.log_density import LogDensity
+from entreg.numerics import BITS_PER_NAT, in_threads
+from entreg.report.panels import Prediction
+from entreg.study.part import Part, Size
+from entreg.study.study import Study
+
+log = logging.getLogger(__name__)
+
+
+class Judgement:
+    """Everything that is found of the runs of some arms.
+
+    domains: of the first run, by `in_domain` or `ood.NAME`; every other run's hold the same images
+    seen: by domain, the judged images that were trained on, which are left out for all arms alike
+    """
+
+    def __init__(self, arms: Sequence[Arm], stages: JudgedStages, seed: int) -> None:
+        self._arms, self._stages, self._seed = arms, stages, seed
+        self._runs = [run for arm in arms for run in arm.runs]
+        # opened before any is judged: what cannot be compared is said at once
+        self._studies = {run.folder: self._opened(run) for run in self._runs}
+        self._refuse_other_images()
+        self.seen = self._seen()
+        self.domains = {name: self._domain(self._runs[0], name) for name in _names(self._runs[0])}
+        self._judged: dict[str, list[Judged]] = {}
+        self._scored: dict[str, dict[str, list[Scored]]] = {arm.name: {} for arm in arms}
+        self._adapted: dict[str, dict[str, list[Adapted]]] = {arm.name: {} for arm in arms}
+        self._maps: dict[str, list[dict[Size, BiasMaps]]] = {}
+
+    def judge(self) -> None:
+        """Scores every run in every domain, adapts it to the foreign sets, and makes its bias maps."""
+        for arm in self._arms:
+            self._stages.ranks.stop_if_asked()
+            self._judged[arm.name] = [scores.judged(run, self._studies[run.folder]) for run in arm.runs]
+            self._maps[arm.name] = [
+                {size: bias_maps_of(one.model, one.study.uniform(size)) for size in one.study.sizes}
+                for one in self._judged[arm.name]
+            ]
+        for name in self.domains:
+            self._score(name)
+            if name != IN_DOMAIN:
+                self._adapt(name)
+
+    def evidence(self) -> dict[str, results.Evidence]:
+        """By arm, what results are made of."""
+        return {
+            arm.name: results.Evidence(
+                {name: [one.rows for one in scored] for name, scored in self._scored[arm.name].items()},
+                self._maps[arm.name], self._adapted[arm.name],
+                {name: [self._kl_bits(name, one) for one in scored] for name, scored in self._scored[arm.name].items()
+                 if name != IN_DOMAIN},
+            )
+            for arm in self._arms
+        }
+
+    def data(self) -> dict[str, results.JudgedData]:
+        """Of each domain, what was judged on."""
+        return {name: self._data(name, domain) for name, domain in self.domains.items()}
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of all that was read; several where runs differ."""
+        studies = [
+            study.fingerprints | {"features": study.validation.store.folder.name} for study in self._studies.values()
+        ]
+        return {key: ", ".join(dict.fromkeys(one[key] for one in studies)) for key in studies[0]}
+
+    def table(self) -> list[dict[str, Any]]:
+        """per_image.csv: arm, seed, domain, then a run's row of the image."""
+        return [
+            {"arm": arm.name, "seed": run.config.seed, "domain": domain, "run": str(run.folder)} | row
+            for arm in self._arms
+            for domain, scored in self._scored[arm.name].items()
+            for run, one in zip(arm.runs, scored, strict=True)
+            for row in one.rows
+        ]
+
+    def bias_maps(self) -> dict[str, np.ndarray]:
+        """(H, W) nats by arm: the first training's averaged bias map, centre bias included as the model includes it."""
+        first = {arm: next(iter(trainings[0].values())) for arm, trainings in self._maps.items()}
+        return {arm: maps.with_center_bias.full()[0].numpy() for arm, maps in first.items()}
+
+    def mean_densities(self) -> dict[str, dict[str, np.ndarray]]:
+        """By foreign domain, (H, W) nats: `fixations`, the KDE of the set's, then each arm's mean predicted density."""
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for name, domain in self.domains.items():
+            if name == IN_DOMAIN:
+                continue
+            size = _most_frequent(domain)
+            found[name] = {"fixations": domain.kde.log_density(*size)}
+            for arm in self._arms:
+                grids = torch.stack([one.mean_density[size].grid[0] for one in self._scored[arm.name][name]])
+                first = self._scored[arm.name][name][0].mean_density[size]
+                found[name][arm.name] = LogDensity(grids, first.rows, first.columns).mean().full()[0].numpy()
+        return found
+
+    def examples(self) -> dict[str, list[tuple[str, dict[str, Prediction]]]]:
+        """By domain the best, median and worst image by the baseline's IG: what every arm (first training) predicts."""
+        found: dict[str, list[tuple[str, dict[str, Prediction]]]] = {}
+        for name in self.domains:
+            ig = differences.values_of([one.rows for one in self._scored[self._arms[0].name][name]], PRIMARY).mean(0)
+            order = np.argsort(-ig, kind="stable")
+            for label, i in (("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])):
+                predictions = {arm.name: self._prediction(arm.name, name, int(i)) for arm in self._arms}
+                found.setdefault(name, []).append((label, predictions))
+        return found
+
+    def _prediction(self, arm: str, domain: str, i: int) -> Prediction:
+        first = self._judged[arm][0]
+        part = self._part(first, domain)
+        density, = scores.predict(first.model, part, i)
+        y, x = (t.numpy() for t in part.fixations[i])
+        value = self._scored[arm][domain][0].rows[i][PRIMARY]
+        title = f"{arm}: {value:.2f} bit/fixation".replace(": -", ": −")
+        return Prediction(part.names[i], title, part.read(i), density.full()[0].numpy(), y, x)
+
+    def _score(self, name: str) -> None:
+        """Runs with other priors are judged over their own."""
+        groups: dict[int, list[Judged]] = {}
+        for one in self._all():
+            groups.setdefault(id(self._domain(one.run, name)), []).append(one)
+        found: dict[str, Scored] = {}
+        for group in groups.values():
+            domain = self._domain(group[0].run, name)
+            step = group[0].run.config.model.saliency_map_factor if name != IN_DOMAIN else None
+            models = [(one.model, self._part(one, name)) for one in group]
+            with tqdm(total=len(domain.subset), desc=name, unit="image", disable=not sys.stderr.isatty()) as bar:
+
+                def tell(bar: Any = bar) -> None:
+                    self._stages.ranks.stop_if_asked()
+                    bar.update()
+
+                scored = scores.score(models, domain, step=step, tell=tell)
+            found |= {str(one.run.folder): each for one, each in zip(group, scored, strict=True)}
+        for arm in self._arms:
+            self._scored[arm.name][name] = [found[str(run.folder)] for run in arm.runs]
+        subset = self.domains[name].subset
+        log.info("judged %d runs on %d images of %s", len(self._runs), len(subset), self.domains[name].settings.name)
+
+    def _adapt(self, name: str) -> None:
+        targets = [self._target(one.run, name) for one in self._all()]
+        work = [(one.model, self._part(one, name), target) for one, target in zip(self._all(), targets, strict=True)
+                if target is not None]
+        if not work:
+            return
+        show = sys.stderr.isatty()
+
+        def adapted_to(model: DeepGaze3, part: Part, target: Target) -> Adapted:
+            self._stages.ranks.stop_if_asked()
+            return adapt(model, part, target)
+
+        each = in_threads(lambda arguments: adapted_to(*arguments), work)
+        adapted = iter(list(tqdm(each, f"adapting to {name}", len(work), unit="run", disable=not show)))
+        for arm in self._arms:
+            self._adapted[arm.name][name] = [next(adapted) for _ in arm.runs]
+        log.info("adapted %d runs to %s", len(work), self.domains[name].settings.name)
+
+    def _all(self) -> list[Judged]:
+        return [one for arm in self._arms for one in self._judged[arm.name]]
+
+    def _kl_bits(self, name: str, scored: Scored) -> float:
+        """KL(KDE of the set's fixations || mean predicted density), bits, at the set's most frequent size."""
+        domain = self.domains[name]
+        size = _most_frequent(domain)
+        truth = domain.kde.log_density(*size).astype(np.float64)
+        mean = scored.mean_density[size].full()[0].double().numpy()
+        return float((np.exp(truth) * (truth - mean)).sum() * BITS_PER_NAT)
+
+    def _data(self, name: str, domain: Domain) -> results.JudgedData:
+        gold = domain.gold
+        why = None
+        if name != IN_DOMAIN and self._target(self._runs[0], name) is None:
+            why = f"{len(domain.subset)} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
+        return results.JudgedData(
+            domain.settings.name, len(domain.subset), int(domain.subset.counts.sum()), domain.kde_images,
+            None if gold is None else {"bandwidth": gold.bandwidth, "weights": [float(w) for w in gold.weights]},
+            self.seen[name], why,
+        )
+
+    def _opened(self, run: Run) -> Study:
+        """What the run is judged on. UserError where that is not what it was trained on."""
+        study = Study(run.config, self._stages)
+        trained_on = run.state["fingerprints"]
+        changed = [key for key in ("data", "weights") if study.fingerprints[key] != trained_on[key]]
+        if changed:
+            what = ", ".join(changed)
+            raise UserError(f"{run.folder} was trained on other contents than are there now: {what} changed")
+        starts = run.folder.starts()
+        if starts and "code" not in starts[0] and study.recipe.was_another(study.sizes):
+            log.warning("%s was trained by version 0.1.0, which resized images of this size otherwise than published: "
+                        "its model is judged as one of today", run.folder)
+        return study
+
+    def _seen(self) -> dict[str, dict[str, str]]:
+        """By domain: judged images that any of the runs was trained on, with the training image."""
+        found: dict[str, dict[str, str]] = {}
+        for name in _names(self._runs[0]):
+            found[name] = {}
+            for run in self._runs:
+                settings, which = _images_of(run, name)
+                found[name] |= self._stages.seen(settings, which, run.config.data)
+            settings, which = _images_of(self._runs[0], name)
+            if len(found[name]) == len(self._stages.subset(settings, which).names):
+                raise UserError(
+                    f"{name}: the models were trained on all images of {settings.name}, or nearly; it can judge nothing"
+                )
+            if found[name]:
+                pairs = ", ".join(f"{image} (as {trained})" for image, trained in found[name].items())
+                log.warning("%s: left out, since the models were trained on them or nearly: %s", name, pairs)
+        return found
+
+    def _domain(self, run: Run, name: str) -> Domain:
+        settings, which = _images_of(run, name)
+        return self._stages.domain(settings, which, run.config.prior, tuple(self.seen[name]))
+
+    def _target(self, run: Run, name: str) -> Target | None:
+        settings, _ = _images_of(run, name)
+        config = run.config
+        return self._stages.target(
+            settings, config.prior, tuple(self.seen[name]), config.model.saliency_map_factor, self._seed
+        )
+
+    def _part(self, judged: Judged, name: str) -> Part:
+        study = judged.study
+        part = study.validation if name == IN_DOMAIN else study.foreign(name.removeprefix(f"{FOREIGN}."))
+        return part.without(self.seen[name]) if self.seen[name] else part
+
+    def _refuse_other_images(self) -> None:
+        """All runs are judged on the same images, or not at all."""
+        first = self._images(self._runs[0])
+        for run in self._runs[1:]:
+            images = self._images(run)
+            if images != first:
+                raise UserError(
+                    f"{run.folder} is judged on other images than {self._runs[0].folder}, so they cannot be compared:\n"
+                    f"  {_said(images)}; there: {_said(first)}\n"
+                    "  evaluate them apart                 runs=FOLDER\n"
+                    "  judge both on the same foreign sets ood=[NAME,...]"
+                )
+
+    def _images(self, run: Run) -> dict[str, tuple[str, list[str]]]:
+        found = {}
+        for name in _names(run):
+            settings, which = _images_of(run, name)
+            found[name] = settings.name, self._stages.subset(settings, which).names
+        return found
+
+
+def _names(run: Run) -> list[str]:
+    return [IN_DOMAIN, *(f"{FOREIGN}.{name}" for name in run.config.ood)]
+
+
+def _images_of(run: Run, name: str) -> tuple[Any, str]:
+    """Settings of a domain's data set and which of its images are judged."""
+    if name == IN_DOMAIN:
+        return run.config.data, "validation"
+    return run.config.ood[name.removeprefix(f"{FOREIGN}.")], "all"
+
+
+def _most_frequent(domain: Domain) -> Size:
+    sizes = domain.subset.sizes
+    return max(sorted(set(sizes)), key=sizes.count)
+
+
+def _said(images: dict[str, tuple[str, list[str]]]) -> str:
+    return ", ".join(f"{len(names)} images of {data}, {names[0]} first" for data, names in images.values())

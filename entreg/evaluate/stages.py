@@ -1,0 +1,48 @@
+"""What an evaluation makes once for all of its runs."""
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from entreg.config import Data, Prior
+from entreg.data.images import thumbnail
+from entreg.evaluate.domain import Domain
+from entreg.evaluate.seen import nearly
+from entreg.evaluate.target import Target, target_of
+from entreg.study.part import Subset
+from entreg.study.study import Stages, stage
+
+
+class JudgedStages(Stages):
+    """The stages of studies, and what an evaluation adds: made once for all runs that agree in their settings."""
+
+    @stage
+    def domain(self, settings: Data, which: str, prior: Prior, left_out: tuple[str, ...] = ()) -> Domain:
+        """Judged images with their priors; which: see `Stages.rows`; left_out: names of images that are not judged."""
+        subset = self.subset(settings, which)
+        if left_out:
+            kept = [item for item, name in zip(subset.items, subset.names, strict=True) if name not in left_out]
+            subset = Subset(subset.resized, kept)
+        return Domain(subset, settings, prior)
+
+    @stage
+    def seen(self, settings: Data, which: str, trained_on: Data) -> dict[str, str]:
+        """By name the judged images that were trained on, or nearly, each with the training image's name."""
+        trained = self.subset(trained_on, "training")
+        numbers = nearly(self._thumbnails(settings, which), self._thumbnails(trained_on, "training"))
+        pairs = zip(self.subset(settings, which).names, numbers, strict=True)
+        return {name: trained.names[number] for name, number in pairs if number is not None}
+
+    @stage
+    def target(
+        self, settings: Data, prior: Prior, left_out: tuple[str, ...], map_factor: int, seed: int
+    ) -> Target | None:
+        """A foreign set as models are adapted to it, see `target_of`."""
+        return target_of(self.domain(settings, "all", prior, left_out), map_factor, seed)
+
+    @stage
+    def _thumbnails(self, settings: Data, which: str) -> np.ndarray:
+        with ThreadPoolExecutor() as pool:
+            paths = (stimulus.path for stimulus in self.subset(settings, which).stimuli)
+            return np.array(list(pool.map(thumbnail, paths)))

@@ -1,0 +1,153 @@
+"""The adaptation finds what was done to a model whose fixations are drawn from it scaled, blurred, or moved."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from entreg.evaluate.adaptation import ADAPTED, NO_BLUR_PX, SUBSETS, adapt
+from entreg.evaluate.ladder import REST, parts
+from entreg.evaluate.target import target_of
+from tests.evaluate.drawn import GRID, Model, Part, domain, gaussian, log_densities, readouts
+
+IMAGES = 40
+CENTRE, CORNER = gaussian(0.5, 0.5, 0.25), gaussian(0.3, 0.7, 0.2)
+
+
+def adapted(model, log_density, fixations=400, seed=0, given=CENTRE):
+    """The model, with the given centre bias, adapted to fixations from a density."""
+    target = target_of(domain(log_density, fixations, seed), 4, seed=0)
+    return adapt(model, Part(given, len(model.readouts)), target)
+
+
+def mean(found, subset, what):
+    return np.mean([getattr(fit, what) for fit in found.fits[subset]])
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As an evaluation adapts: each thread one model, alone."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def model():
+    return Model(readouts(IMAGES, seed=1))
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.8, 1.25])
+def test_a_scale_is_found(model, scale):
+    found = adapted(model, log_densities(model, CENTRE, scale))
+    assert mean(found, ("scale",), "scale") == pytest.approx(scale, rel=0.05)
+    assert mean(found, ("scale", "spread"), "scale") == pytest.approx(scale, rel=0.05)
+    assert found.ig_bits[("scale",)].mean() > found.ig_bits[()].mean()
+
+
+@pytest.mark.parametrize("sigma_px", [1.2, 3.0, 5.0])
+def test_a_blur_is_found(model, sigma_px):
+    found = adapted(model, log_densities(model, CENTRE, sigma_px=sigma_px), fixations=1500)
+    assert mean(found, ("spread",), "sigma_px") == pytest.approx(sigma_px, rel=0.05)
+    assert mean(found, ("spread",), "scale") == 1
+
+
+def test_another_centre_bias_is_found_with_its_weight(model):
+    found = adapted(model, log_densities(model, CORNER), fixations=1500)
+    assert mean(found, ("centre_bias",), "weight") == pytest.approx(1, rel=0.05)
+    best = found.ig_bits[("centre_bias",)].mean()
+    exact = adapted(model, log_densities(model, CORNER), fixations=1500, given=CORNER).ig_bits[()].mean()
+    assert best == pytest.approx(exact, abs=0.02) and best > found.ig_bits[()].mean() + 0.3
+
+
+def test_the_trained_model_itself_needs_nothing(model):
+    found = adapted(model, log_densities(model, CENTRE))
+    for subset in SUBSETS:
+        assert mean(found, subset, "scale") == pytest.approx(1, rel=0.05)
+        # a centre bias estimated from 39 images is a little worse than the true one
+        lost = found.ig_bits[()].mean() - found.ig_bits[subset].mean()
+        assert abs(lost) < 0.005 if "centre_bias" not in subset else 0 < lost < 0.03
+
+
+def test_as_trained_is_the_models_own_density(model):
+    log_density = log_densities(model, CENTRE)
+    drawn = domain(log_density, 50, seed=3)
+    found = adapt(model, Part(CENTRE, IMAGES), target_of(drawn, 4, seed=0))
+    for i in (0, 7, IMAGES - 1):
+        y, x = drawn.subset.fixations[i]
+        expected = (log_density[i, y, x].double().numpy() - drawn.log_gaussian[i]).mean() / math.log(2)
+        assert found.ig_bits[()][i] == pytest.approx(expected, abs=1e-5)
+
+
+def test_each_image_is_judged_by_a_fit_to_others(model):
+    """Another image's fixations move a fit and so what it is worth; its own fold's move nothing but its own value."""
+    drawn = domain(log_densities(model, CENTRE, 0.5), 60, seed=4)
+    target = target_of(drawn, 4, seed=0)
+    group, = target.groups
+    first = adapt(model, Part(CENTRE, IMAGES), target)
+    fold = int(group.fold[0])
+    group.weights[0].zero_()[0] = 1.0  # all fixations of image 0 are now its first one
+    second = adapt(model, Part(CENTRE, IMAGES), target)
+    for subset in (("scale",), ADAPTED):
+        assert first.fits[subset][fold] == second.fits[subset][fold]
+        assert all(first.fits[subset][k] != second.fits[subset][k] for k in range(target.n_folds) if k != fold)
+
+
+def test_what_is_fitted_is_the_maximum(model):
+    """Against a brute-force search of the exact likelihood of the other folds' images."""
+    drawn = domain(log_densities(model, CENTRE, 0.6), 100, seed=5)
+    target = target_of(drawn, 4, seed=0)
+    group, = target.groups
+    fit = adapt(model, Part(CENTRE, IMAGES), target).fits[("scale",)][0]
+    others = np.flatnonzero(group.fold != 0)
+
+    def nats(scale: float) -> float:
+        log_density = log_densities(model, CENTRE, scale)
+        return float(np.mean([log_density[i][drawn.subset.fixations[i]].mean() for i in others]))
+
+    grid = np.arange(0.4, 0.9, 0.01)
+    assert fit.scale == pytest.approx(grid[np.argmax([nats(s) for s in grid])], abs=0.011)
+
+
+def test_a_readout_that_only_misleads_is_scaled_to_nothing():
+    model = Model(readouts(IMAGES, seed=1))
+    against = Model(-model.readouts)
+    found = adapted(model, log_densities(against, CENTRE))
+    assert {fit.scale for fit in found.fits[("scale",)]} == {0.0}
+    # a centre bias that misleads gets no weight
+    away = adapted(Model(0 * model.readouts), -0.5 * log_densities(Model(0 * model.readouts), CENTRE))
+    assert {fit.weight for fit in away.fits[("scale",)]} == {1.0}
+
+
+def test_a_blur_beyond_the_search_ends_at_its_ends():
+    flat = Model(readouts(IMAGES, seed=1), sigma_px=4.0)
+    sharp = adapted(flat, log_densities(flat, CENTRE, sigma_px=0.01), fixations=600)
+    assert {fit.sigma_px for fit in sharp.fits[("spread",)]} == {NO_BLUR_PX} == {sharp.narrowest_px}
+    # the fixations avoid what the model predicts
+    wide = adapted(flat, log_densities(Model(-flat.readouts, sigma_px=4.0), CENTRE))
+    assert {fit.sigma_px for fit in wide.fits[("spread",)]} == {wide.widest_px} == {len(GRID.rows.map_counts) / 2}
+
+
+def test_a_uniform_readout_keeps_the_trained_numbers():
+    """Nothing can be fitted, and ties stay with what was trained."""
+    model = Model(torch.zeros(IMAGES, *readouts(1, 0).shape[1:]), sigma_px=3.0)
+    found = adapted(model, log_densities(model, CENTRE))
+    assert {(fit.scale, fit.sigma_px) for fit in found.fits[("scale", "spread")]} == {(1.0, 3.0)}
+
+
+def test_arms_that_differ_by_scale_alone_differ_by_nothing_else():
+    """The known truth of the ladder: all of the raw difference is scale and spread, and nothing is left."""
+    ours, base = Model(readouts(IMAGES, seed=1)), Model(1.6 * readouts(IMAGES, seed=1))
+    target = target_of(domain(log_densities(ours, CENTRE, 0.8), 400, seed=6), 4, seed=0)
+    shares = []
+    for model in (ours, base):
+        found = adapt(model, Part(CENTRE, IMAGES), target)
+        shares.append(parts({subset: found.ig_bits[subset][None] for subset in SUBSETS}))
+    difference = {part: float((shares[0][part] - shares[1][part]).mean()) for part in shares[0]}
+    raw = sum(difference.values())
+    assert raw > 0.1
+    assert difference["scale"] + difference["spread"] == pytest.approx(raw, rel=0.05)
+    assert abs(difference[REST]) < 0.005 and abs(difference["centre_bias"]) < 0.05 * raw

@@ -1,0 +1,62 @@
+"""The settings of a job: rules of single groups, and what is known of them to Hydra's --help."""
+from __future__ import annotations
+
+import pytest
+from omegaconf import OmegaConf
+
+from entreg.config import Config, Data, Evaluation, Hardware, Loss, Optim, Primary, Uniform, without_hydra
+from entreg.data.sources import sources
+from entreg.settings import settings_of
+
+
+@pytest.mark.parametrize("loss, weight", [
+    (Loss(name="nll", lambda_entropy=3.0), 0.0), (Loss(name="nll_entropy", lambda_entropy=0.0), 0.0),
+    (Loss(name="nll_entropy", lambda_entropy=0.3), -0.3),
+])
+def test_the_entropy_is_rewarded_and_lambda_zero_is_the_baseline(loss, weight):
+    assert loss.weight == weight and loss.regularises is (weight != 0)
+    assert ("lambda_entropy" in loss.unused) is (weight == 0)
+
+
+@pytest.mark.parametrize("group, names", [
+    (Data(fold=10), ["fold"]), (Data(short_side_px=2000), ["short_side_px"]), (Optim(lr_final=1.0), ["lr_final"]),
+    (Uniform(levels=[]), ["levels"]), (Uniform(levels=[0.5]), []), (Evaluation(ig_band_bits=[1.0]), ["ig_band_bits"]),
+    (Evaluation(ig_band_bits=[2.0, 1.0]), ["ig_band_bits"]), (Evaluation(ig_band_bits=[1.0, 2.0]), []),
+    (Primary(domain="elsewhere"), ["domain"]), (Primary(domain="ood.scene50"), []),
+])
+def test_rules_name_the_setting_that_breaks_them(group, names):
+    assert [name for name, _ in group.broken_rules()] == names
+
+
+@pytest.mark.parametrize("metric, prior, key", [
+    ("ig", "gaussian", "ig_bits_per_fixation"), ("ig", "kde", "ig_kde_bits_per_fixation"), ("nss", "gaussian", "nss"),
+])
+def test_the_primary_outcomes_column(metric, prior, key):
+    assert Primary(metric=metric, prior=prior).metric_key == key
+
+
+def test_a_foreign_set_goes_by_the_name_under_which_it_stands():
+    assert Config(ood={"mylab": Data(name="folder")}).ood["mylab"].name == "mylab"
+
+
+def test_lists_and_mappings_of_two_configs_are_not_the_same_object():
+    one, other = Config(), Config()
+    one.optim.milestones.append(0.9)
+    one.evaluation.primary.arm["seed"] = 1
+    assert other.optim.milestones == [0.2, 0.4, 0.6, 0.8] and "seed" not in other.evaluation.primary.arm
+
+
+def test_hydras_part_is_left_out_of_a_copy():
+    cfg = OmegaConf.create({"hydra": {"a": 1}, "seed": 3})
+    assert without_hydra(cfg) == {"seed": 3} and cfg.hydra.a == 1
+
+
+def test_help_lists_every_setting_with_its_composed_value(command, tmp_path):
+    text = command("--help", "data.fold=3", folder=tmp_path).stdout
+    lines = [line.strip() for line in text.splitlines()]
+    for one in settings_of(Config(hardware=Hardware(), data=sources()["synthetic"]())):
+        assert any(line.startswith((f"{one.key} = ", f"{one.key}: ")) for line in lines), one.key
+    assert any(line.startswith("data.folds = 5:") and line.endswith("(at least 2)") for line in lines)
+    assert any(line.startswith("data.fold = 3:") for line in lines)
+    assert any(line.startswith("data.drop_first = true:") for line in lines)  # of a source that is not composed
+    assert any(line.startswith("ood.synthetic_ood.seed = 2:") for line in lines)
