@@ -15,7 +15,7 @@ import numpy as np
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 
-from entreg.settings import group, groups, listed, setting
+from entreg.settings import group, groups, listed, setting, settings_of
 
 Rule = tuple[str, str]  # a field, and why its value does not fit
 
@@ -26,6 +26,9 @@ class Task:
 
     _target_: str = setting(MISSING, "function that does it", changes="replicate")
     name: str = setting(MISSING, "its name", changes="replicate")
+    devices: int | None = setting(
+        None, "devices that it can use; null: all of hardware's", changes="replicate", at_least=1
+    )
 
 
 @dataclass
@@ -35,7 +38,7 @@ class Backbone:
     name: str = setting("vgg19", "architecture", changes="result", one_of=("vgg19",))
     weights: str | None = setting(
         None, "torchvision weights name (IMAGENET1K_V1), a local file, or null: random weights, a demonstration only",
-        changes="result",
+        changes="result", path="unless a name",
     )
     seed: int = setting(0, "seed of random weights (weights=null), not of the run", changes="result", at_least=0)
     taps: list[str] = setting(
@@ -337,6 +340,17 @@ class Config:
     runs: str | None = setting(
         None, "runs to evaluate: a folder or a glob; null: the newest sweep", changes="judgement"
     )
+
+    def broken_rules(self) -> Iterator[Rule]:
+        """The primary outcome's domain is one of this study; its arm is told by settings that change results."""
+        primary = self.evaluation.primary
+        known = [one.key for one in settings_of(self) if one.changes == "result"]
+        unknown = [key for key in primary.arm if key not in known]
+        if unknown:
+            yield "evaluation.primary.arm", f"{', '.join(unknown)}: no settings that change a result"
+        name = primary.domain.removeprefix("ood.")
+        if primary.domain.startswith("ood.") and name not in self.ood:
+            yield "evaluation.primary.domain", f"{name} is none of the foreign sets (ood=[{','.join(self.ood)}])"
 
     def __post_init__(self) -> None:
         # a foreign set goes by the name under which it stands

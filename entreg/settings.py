@@ -9,8 +9,10 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,12 @@ CHANGES = {
 LIMITS = {"at_least": "at least", "above": "above", "at_most": "at most", "one_of": "one of"}
 
 
-def setting(default: Any, meaning: str, *, changes: str, path: bool = False, **limits: Any) -> Any:
+def setting(default: Any, meaning: str, *, changes: str, path: bool | str = False, **limits: Any) -> Any:
     """A dataclass field that is a setting.
 
     changes: a word of CHANGES
-    path: it names a file or folder; relative paths are made absolute against the folder that the command was typed in
+    path: it names a file or folder; relative paths are made absolute against the folder that the command was typed in.
+        `unless a name`: where it is a word alone, without a dot or slash, it names something else
     limits: at_least, above, at_most, one_of; they also hold for each item of a list
     """
     unknown = limits.keys() - LIMITS.keys()
@@ -155,7 +158,9 @@ def _broken_rules(node: Any, prefix: str) -> list[str]:
     """What the `broken_rules` of each dataclass say; they name a field of their own and why its value does not fit."""
     lines = []
     if hasattr(node, "broken_rules"):
-        lines += [f"{prefix}{name}={getattr(node, name)} is out of range: {why}" for name, why in node.broken_rules()]
+        lines += [
+            f"{prefix}{name}={attrgetter(name)(node)} is out of range: {why}" for name, why in node.broken_rules()
+        ]
     for item in dataclasses.fields(node):
         for key, below in _groups_in(node, item):
             lines += _broken_rules(below, f"{prefix}{key}.")
@@ -185,7 +190,8 @@ def _is_allowed(value: Any, limits: Mapping[str, Any]) -> bool:
 def _make_paths_absolute(node: Any) -> None:
     for item in dataclasses.fields(node):
         value = getattr(node, item.name)
-        if item.metadata.get("path") and value is not None:
+        is_path = item.metadata.get("path")
+        if value is not None and (is_path is True or is_path and re.search(r"[./~\\]", value)):
             setattr(node, item.name, os.path.abspath(Path(value).expanduser()))
         for _, below in _groups_in(node, item):
             _make_paths_absolute(below)

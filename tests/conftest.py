@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from entreg.config import register
 from entreg.data.sources import sources
-from entreg.run.launch import new_study
+from entreg.run.jobs import register_resolvers
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -35,7 +34,7 @@ def store(tmp_path_factory) -> Path:
 def composed():
     """composed(*overrides): the DictConfig that these words on the command line give."""
     register(sources())
-    OmegaConf.register_new_resolver("new_study", new_study, replace=True)
+    register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         yield lambda *overrides: compose("config", list(overrides))
 

@@ -31,9 +31,11 @@ MAY_IMPORT = {
     "model": {"numerics", "features.grid"},
     "study": {"errors", "ranks", "config", "run.hardware", "data", "prior", "features"},
     "report": {"numerics", "files", "run.folder"},
-    "train": {"errors", "ranks", "numerics", "files", "config", "run", "model", "study", "report.panels"},
+    "train": {
+        "errors", "ranks", "numerics", "files", "config", "run", "features.backbone", "model", "study", "report.panels",
+    },
     "evaluate": {
-        "errors", "ranks", "numerics", "files", "settings", "config", "run", "data", "prior", "features.grid", "model",
+        "errors", "ranks", "numerics", "files", "settings", "config", "run", "data", "prior", "features", "model",
         "study", "report",
     },
 }

@@ -11,6 +11,8 @@ from entreg.settings import settings_of
 
 log = logging.getLogger(__name__)
 
+LAMBDA = "loss.lambda_entropy"
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -37,9 +39,9 @@ class Arm:
 def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
     """Arms, baselines first, and the full keys by which they differ (whatever was swept, the seed aside).
 
-    An arm is named by its loss, of which lambda 0 makes `nll`; where one occurs with several settings they are
-    appended.
-    Of runs that differ by nothing but what they have no use for one counts: the log names the others.
+    An arm is named by its loss, of which lambda 0 makes `nll`. Where a loss occurs with several settings its lambda is
+    appended, and what is not at its default. Of runs that differ by nothing but what they have no use for one counts:
+    the log names the others.
     """
     settings = [result_settings(run.config) for run in runs]
     # a key that some runs have no use for (lambda, for the baseline) tells arms apart only among those that have one
@@ -54,12 +56,17 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
             log.info("%s is the same run as %s: it counts once", run.folder, same.folder)
     by_group = [result_settings(group[0].config) for group in groups.values()]
     losses = [own["loss.name"] for own in by_group]
+    usual = Config(data=type(runs[0].config.data)(), loss=Loss(name="nll_entropy"))
+    defaults = {one.key: one.value for one in settings_of(usual) if one.key != LAMBDA}
     arms = []
     for group, own in zip(groups.values(), by_group, strict=True):
         differing = {key: own.get(key) for key in keys}
         name = own["loss.name"]
         if losses.count(name) > 1:
-            name += "".join(_suffix(k, v) for k, v in differing.items() if k != "loss.name" and v is not None)
+            name += "".join(
+                _suffix(key, value) for key, value in differing.items()
+                if key != "loss.name" and value is not None and value != defaults.get(key)
+            )
         arms.append(Arm(name, tuple(sorted(group, key=lambda run: run.config.seed)), differing))
     return sorted(arms, key=lambda arm: (not arm.is_baseline, arm.runs[0].config.loss.lambda_entropy)), keys
 
@@ -85,6 +92,6 @@ def result_settings(config: Config) -> dict[str, Any]:
 
 
 def _suffix(key: str, value: Any) -> str:
-    name = key.rsplit(".", 1)[1] if key.startswith("loss.") else key
-    text = f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
-    return f"_{name.removesuffix('_entropy')}{text}"
+    name = key.removeprefix("loss.").removesuffix("_entropy").replace(".", "_")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f"_{name}{value:g}" if number else f"_{name}_{str(value).replace(' ', '')}"

@@ -7,7 +7,7 @@ import numpy as np
 
 from entreg import files
 from entreg.config import Config
-from entreg.evaluate import results
+from entreg.evaluate import recipe, results
 from entreg.evaluate.arms import arms_of
 from entreg.evaluate.evidence import Judgement
 from entreg.evaluate.plan import plan_of
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 def evaluate(config: Config, folder: RunFolder) -> float | None:
     """Judges config.runs (default: the newest sweep) in `folder`; the main comparison's IG difference out of domain.
 
-    On one device. None where there is no comparison, and where it stopped to be requeued.
+    None where there is no comparison, and where it stopped to be requeued.
     """
-    return launch(judge, config, folder, ranks=1)
+    return launch(judge, config, folder)
 
 
 def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
@@ -48,6 +48,8 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
         log.warning("all comparisons are exploratory: %s", plan.why)
     folder.write_config(config)
 
+    features = recipe.settle(runs, ranks.device.type, typed_keys())
+    log.info("features: %s", features)
     judgement = Judgement(arms, JudgedStages(ranks), config.evaluation.seed)
     judgement.judge()
     left_out_runs = [results.LeftOut(str(run), run.state_said, run.why_failed() or None) for run in unfinished]
@@ -60,7 +62,8 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
     files.write_csv(folder.comparisons, tables.comparisons(found))
     arrays: dict[str, np.ndarray] = bias_maps
     files.write(folder.bias_maps, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
-    start = provenance(ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=judgement.fingerprints())
+    start = provenance(ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=judgement.fingerprints(),
+                       features=features)
     folder.add_start(start)
     files.write_json(folder.results, found)
     histories = {arm.name: [run.history for run in arm.runs] for arm in arms}

@@ -16,7 +16,7 @@ import numpy as np
 from entreg.config import Evaluation
 from entreg.evaluate import differences
 from entreg.evaluate.adaptation import ADAPTED, SUBSETS, Adapted, Subset
-from entreg.evaluate.arms import Arm, baseline_of
+from entreg.evaluate.arms import LAMBDA, Arm, baseline_of
 from entreg.evaluate.bias_map import BiasMaps, entropies
 from entreg.evaluate.differences import BETTER, Difference, Estimate, Pairing, metrics_in, pairing_of, values_of
 from entreg.evaluate.ladder import PARTS, REST, parts
@@ -26,7 +26,6 @@ from entreg.evaluate.scores import Rows
 from entreg.study.part import Size
 
 FORMAT = 2  # of results.json; 1 was version 0.1.0's, whose intervals did not cover the noise of training
-LAMBDA = "loss.lambda_entropy"
 IN_DOMAIN, FOREIGN = "in_domain", "ood"
 AS_TRAINED = ("auc", "sauc", "nss")  # metrics that sharpness alone hardly moves
 NOT_SHOWN = "better as trained, not shown to know more about images"

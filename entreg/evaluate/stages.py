@@ -2,20 +2,40 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
 from entreg.config import Data, Prior
+from entreg.data.geometry import Photos
 from entreg.data.images import thumbnail
 from entreg.evaluate.domain import Domain
 from entreg.evaluate.seen import nearly
 from entreg.evaluate.target import Target, target_of
+from entreg.features.build import fingerprint, open_store
+from entreg.features.store import FeatureStore
 from entreg.study.part import Subset
-from entreg.study.study import Stages, stage
+from entreg.study.study import RecipeSettings, Stages, stage
 
 
 class JudgedStages(Stages):
     """The stages of studies, and what an evaluation adds: made once for all runs that agree in their settings."""
+
+    def features_of(
+        self, settings: Data, which: str, made_by: RecipeSettings, store: str
+    ) -> tuple[FeatureStore, list[int]]:
+        """The training's own store where there is one; else one of the judged images alone, which is built."""
+        photos = Photos(self.data(settings), self.items(settings))
+        if (Path(store) / "features" / fingerprint(photos, self.recipe(made_by))).is_dir():
+            return super().features_of(settings, which, made_by, store)
+        return self._judged_features(settings, which, made_by, store), list(range(len(self.subset(settings, which))))
+
+    @stage
+    def _judged_features(self, settings: Data, which: str, made_by: RecipeSettings, store: str) -> FeatureStore:
+        subset = self.subset(settings, which)
+        return open_store(
+            Photos(subset.resized, subset.items), self.recipe(made_by), Path(store) / "features", self.ranks
+        )
 
     @stage
     def domain(self, settings: Data, which: str, prior: Prior, left_out: tuple[str, ...] = ()) -> Domain:

@@ -44,11 +44,9 @@ class Vgg19Taps(nn.Module):
 
     def __init__(self, taps: list[str], downsample: int) -> None:
         super().__init__()
+        check_taps(taps)
         layers = list(_vgg19_layers())
         names = [name for name, _ in layers]
-        unknown = [tap for tap in taps if tap not in names]
-        if unknown or not taps:
-            raise SettingError(f"model.backbone.taps={taps}: {unknown or 'none given'}; VGG-19 has {', '.join(names)}")
         last = max(names.index(tap) for tap in taps)
         self.layers = nn.Sequential(OrderedDict((name, layer()) for name, layer in layers[: last + 1]))
         for (before, _), layer in zip(layers, self.layers[1:], strict=False):
@@ -119,6 +117,14 @@ class Vgg19Taps(nn.Module):
         for name, tensor in self.state_dict().items():
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
+
+
+def check_taps(taps: list[str]) -> None:
+    """SettingError where they are no layers of the backbone."""
+    names = [name for name, _ in _vgg19_layers()]
+    unknown = [tap for tap in taps if tap not in names]
+    if unknown or not taps:
+        raise SettingError(f"model.backbone.taps={taps}: {unknown or 'none given'}; VGG-19 has {', '.join(names)}")
 
 
 def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Vgg19Taps:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import importlib
 import logging
 import os
 import shutil
@@ -54,7 +55,7 @@ def job(cfg: DictConfig) -> Any:
     """One job: checks its config, runs its task in its folder, and leaves behind how it ended."""
     hydra_config = HydraConfig.get()
     folder = RunFolder(Path(hydra_config.runtime.output_dir))
-    config = resolved(cfg)
+    config = _checked(cfg)
     folder.refuse_other_config(config)
     submitted = hydra_config.runtime.choices["hydra/launcher"] != "basic"
     if submitted:
@@ -124,6 +125,15 @@ def _goes_on(folder: RunFolder, mode: RunMode | None) -> str:
     return f"the same command with study={folder.path.name} goes on with {folder}"
 
 
+def _checked(cfg: DictConfig) -> Config:
+    """The typed config, refused where a setting is wrong; beside its task a module may have a `check` of its own."""
+    config: Config = resolved(cfg)
+    check = getattr(importlib.import_module(config.task._target_.rpartition(".")[0]), "check", None)
+    if check is not None:
+        check(config)
+    return config
+
+
 def _warn_of_other_code(sweep: SweepFolder) -> None:
     """A job reads code and conf/ when it starts, perhaps long after it was submitted."""
     then, now = sweep.submitted_code.read_text().strip(), code_version()
@@ -171,7 +181,7 @@ class Preflight(Callback):
         for number, overrides in enumerate(jobs):
             composed = loader.load_sweep_config(config, overrides)
             try:
-                job_config: Config = resolved(without_hydra(composed))
+                job_config = _checked(without_hydra(composed))
                 folder.run(number).refuse_other_config(job_config)
             except SettingError as error:
                 raise SettingError(f"job {number} ({' '.join(overrides)}): {error}") from None
@@ -192,7 +202,7 @@ def summary() -> Iterator[None]:
     """Around main(): prints the sweep's table at the end, after a failure too."""
     # Hydra warns that conf/hydra/launcher/submitit_slurm.yaml is merged over the plugin's schema of that name, as meant
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/")
-    OmegaConf.register_new_resolver("new_study", new_study, use_cache=True, replace=True)
+    register_resolvers()
     # Hydra's own message would not know what was meant
     instead = former.answer(sys.argv[1:], Path(sys.argv[0]).absolute().parent / "conf")
     if instead is not None:
@@ -219,6 +229,20 @@ def table(sweep: Sweep) -> str:
     if any(sweep.folder.run(number).is_trained for number in range(len(sweep.jobs))):
         lines.append(f"evaluate with: python train.py task=evaluate 'runs={_shown(sweep.folder.path)}'")
     return "\n".join(["", *lines])
+
+
+def register_resolvers() -> None:
+    """What conf/ computes: `new_study`, and `asked` for what is asked of SLURM."""
+    OmegaConf.register_new_resolver("new_study", new_study, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("asked", asked, replace=True)
+
+
+def asked(what: str, *, _root_: DictConfig) -> int | None:
+    """What is asked of SLURM: hardware's gpus, cpus or memory_gb, or the share of them that the task can use."""
+    whole, gpus, used = _root_.hardware[what], _root_.hardware.gpus, _root_.task.devices
+    if whole is None or not gpus or not used or used >= gpus:
+        return whole
+    return max(1, whole * used // gpus)
 
 
 def _refuse(message: str) -> None:

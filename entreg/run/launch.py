@@ -60,19 +60,21 @@ def new_study() -> str:
     return name[0]
 
 
-def launch(work: Work, config: Config, folder: RunFolder, ranks: int | None = None) -> Any:
-    """Runs work(ranks, config, folder) on every device, or on as many as `ranks` says; the first rank's result.
+def launch(work: Work, config: Config, folder: RunFolder) -> Any:
+    """Runs work(ranks, config, folder) on every device that the task can use; the first rank's result.
 
     None where it stopped on request (work raises Stopped): then the handler of USR2 that was there before (submitit's,
     which requeues the job) gets the signal. KeyboardInterrupt after Ctrl-C. RankFailed where a rank failed; a UserError
     stays one.
     """
     kind, devices = devices_of(config.hardware)
-    devices = ranks or devices
+    devices = min(devices, config.task.devices or devices)
     stop = StopRequest()
     try:
-        if under_torchrun():
+        if under_torchrun() and config.task.devices != 1:
             result = _join(work, config, folder, stop, kind)
+        elif under_torchrun() and os.environ["RANK"] != "0":
+            result = None
         elif devices == 1:
             result = _alone(work, config, folder, stop, kind)
         else:

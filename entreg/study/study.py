@@ -118,6 +118,12 @@ class Stages:
         photos = Photos(self.data(settings), self.items(settings))
         return open_store(photos, self.recipe(made_by), Path(store) / "features", self.ranks)
 
+    def features_of(
+        self, settings: Data, which: str, made_by: RecipeSettings, store: str
+    ) -> tuple[FeatureStore, list[int]]:
+        """A store that holds the features of the images that `which` says, and their numbers in it."""
+        return self.features(settings, made_by, store), self.rows(settings, which)
+
     @stage
     def kde(self, settings: Data, prior: Prior) -> FixationKde:
         """KDE of the fixations on the training images."""
@@ -138,8 +144,8 @@ class Stages:
         The centre bias is that of the data set that is trained on: nothing of another set is known. A KDE leaves the
         own fixations of each training image out.
         """
-        subset, rows = self.subset(settings, which), self.rows(settings, which)
-        features = self.features(settings, made_by, store)
+        subset = self.subset(settings, which)
+        features, rows = self.features_of(settings, which, made_by, store)
         if which == "training" and kind == "kde":
             maps = leave_one_out_maps(
                 self.kde(settings, prior), fingerprint(subset), subset.items, subset.sizes,

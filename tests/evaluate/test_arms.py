@@ -43,7 +43,20 @@ def test_precision_makes_an_arm_and_what_was_asked_of_slurm_does_not():
     runs = [run("nll"), run("nll"), run("nll", 1)]
     runs[1].config.hardware.precision = "bfloat16"
     runs[2].config.hardware.timeout_min = 7
-    assert names(*runs) == {"nll_hardware.precisionfloat32": 2, "nll_hardware.precisionbfloat16": 1}
+    assert names(*runs) == {"nll": 2, "nll_hardware_precision_bfloat16": 1}
+
+
+def test_an_arm_is_named_by_lambda_and_by_what_is_not_at_its_default():
+    runs = [run("nll"), *(run("nll_entropy", lambda_entropy=x, center_bias=c)
+                          for x in (1.0, 10.0) for c in ("model", "uniform"))]
+    runs += [run(loss) for loss in ("nll", "nll_entropy")]
+    for one in runs[-2:]:
+        one.config.model.center_bias = "uniform"
+    assert list(names(*runs)) == [
+        "nll", "nll_model_center_bias_uniform", "nll_entropy_lambda1", "nll_entropy_center_bias_uniform_lambda1",
+        "nll_entropy_lambda1_model_center_bias_uniform", "nll_entropy_lambda10",
+        "nll_entropy_center_bias_uniform_lambda10",
+    ]
 
 
 def test_lambda_makes_no_difference_to_the_baseline():

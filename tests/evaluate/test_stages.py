@@ -5,10 +5,12 @@ import logging
 from collections import Counter
 
 import pytest
+import torch
 
 from entreg.evaluate.stages import JudgedStages
 from entreg.ranks import Ranks
 from entreg.settings import resolved
+from entreg.study.study import Stages, Study
 from tests.evaluate.photos import FIXATIONS, name_of, words, write_sets
 
 
@@ -74,3 +76,17 @@ def test_a_foreign_set_is_adapted_to_with_twenty_images(stages, config):
     assert stages.target(settings, config.prior, two, 4, 0) is target
     assert stages.target(settings, config.prior, two, 4, 1) is not target
     assert stages.target(settings, config.prior, (*two, name_of(104)), 4, 0) is None
+
+
+def test_features_of_judged_images_alone_are_built_where_the_trainings_are_not_there(composed, place, store, tmp_path):
+    """As on a login node; with the training's own store nothing is built, and both hold the same."""
+    folder = place[0]
+    alone, own = (resolved(composed(*words(folder, path))) for path in (tmp_path / "store", store))
+    assert len(Study(own, Stages(Ranks())).training) == 9
+    found = [Study(config, JudgedStages(Ranks())).validation for config in (alone, own)]
+    assert [len(part.store.names) for part in found] == [len(found[0]), 12]
+    assert found[0].names == found[1].names and len(found[0]) == 3
+    for i in range(3):
+        one, other = (part.batch([i]).features[0] for part in found)
+        assert torch.equal(one, other)
+    assert len([path for path in (tmp_path / "store/features").iterdir() if path.is_dir()]) == 1

@@ -9,12 +9,12 @@ import torch
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 
 from entreg.config import register
 from entreg.data.sources import sources
 from entreg.run import jobs
 from entreg.run.folder import SweepFolder
+from entreg.run.jobs import register_resolvers
 from entreg.run.launch import new_study
 from entreg.run.provenance import code_version
 from tests.conftest import ROOT, SMALL
@@ -28,7 +28,7 @@ WORDS = (*SMALL, "trainer.epochs=2", "hardware=cpu")
 def start(monkeypatch, tmp_path):
     """start(*words): what the callback does before the first job of `python train.py -m *words` is started."""
     register(sources())
-    OmegaConf.register_new_resolver("new_study", new_study, replace=True)
+    register_resolvers()
     monkeypatch.setattr(jobs, "_started", [])
 
     def callback(*words: str) -> list[jobs.Sweep]:
@@ -155,6 +155,32 @@ def test_what_sbatch_is_asked_can_be_typed(start):
     assert list(launcher.setup) == ["module load cuda", "source venv/bin/activate"]
     assert launcher.additional_parameters == {"reservation": "course"}
     assert launcher.max_num_timeout > 0 and launcher.signal_delay_s >= 60
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["hardware=gpu4"], (4, 32, 128)), (["hardware=gpu4", "task=evaluate"], (1, 8, 32)),
+    (["hardware=gpu", "task=evaluate"], (1, 8, 32)), (["hardware=cpu", "task=evaluate"], (None, 8, 16)),
+    (["hardware=auto", "hardware.gpus=8", "task=evaluate"], (1, 2, 8)),
+], ids=str)
+def test_of_slurm_is_asked_what_the_task_can_use(start, words, expected):
+    config = GlobalHydra.instance().hydra.compose_config(
+        "config", ["hydra/launcher=submitit_slurm", *words], RunMode.MULTIRUN
+    )
+    launcher = config.hydra.launcher
+    assert (launcher.gpus_per_node, launcher.cpus_per_task, launcher.mem_gb) == expected
+
+
+def test_wrong_settings_are_refused_before_the_first_job(refused):
+    for word, said in {
+        "evaluation.ig_band_bits=[1.0]": "job 0 (loss=nll evaluation.ig_band_bits=[1.0]): evaluation.ig_band_bits=",
+        "uniform.levels=[]": "uniform.levels=[] is out of range: give intensities in 0..1",
+        "model.backbone.taps=[conv9_1]": "model.backbone.taps=['conv9_1']: ['conv9_1']; VGG-19 has conv1_1, relu1_1",
+        "model.backbone.taps=[]": "model.backbone.taps=[]: none given",
+        "evaluation.primary.domain=ood.elsewhere": "elsewhere is none of the foreign sets (ood=[synthetic_ood])",
+        "+evaluation.primary.arm={loss.nam:nll}": "loss.nam: no settings that change a result",
+        "optim.milestones=[0.2,1.5]": "optim.milestones=[0.2, 1.5] is out of range",
+    }.items():
+        assert said in refused("loss=nll,nll_entropy", word)
 
 
 @pytest.mark.slow

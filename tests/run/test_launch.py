@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from entreg.config import register
 from entreg.data.sources import sources
 from entreg.errors import NonFiniteLoss
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder
-from entreg.run.launch import RankFailed, launch, new_study
+from entreg.run.jobs import register_resolvers
+from entreg.run.launch import RankFailed, launch
 from entreg.settings import resolved
 from tests.conftest import ROOT, SMALL
 from tests.run import broken
@@ -45,7 +45,7 @@ TIMING = ("images_per_s", "seconds")
 def config_for(store):
     """config_for(devices, aggregation): the config of a run here."""
     register(sources())
-    OmegaConf.register_new_resolver("new_study", new_study, replace=True)
+    register_resolvers()
 
     def composed(devices: int, aggregation: str = "mean_entropy"):
         words = [*WORDS, f"paths.store={store}", f"hardware.devices={devices}", f"loss.aggregation={aggregation}"]
