@@ -337,6 +337,10 @@ class Config:
     evaluation: Evaluation = group(Evaluation)
     seed: int = setting(0, "of initial weights and batch order", changes="replicate", at_least=0)
     study: str = setting(MISSING, "name shared by the runs of a sweep; the same name resumes it", changes="place")
+    trust: bool = setting(
+        False, "read checkpoints and weights from elsewhere also with a PyTorch that they can make run their code",
+        changes="machine",
+    )
     runs: str | None = setting(
         None, "runs to evaluate: a folder or a glob; null: the newest sweep", changes="judgement"
     )

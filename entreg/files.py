@@ -3,19 +3,25 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import io
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import yaml
+
 from entreg.errors import DataError
 
 # what file systems answer that cannot take space beforehand (NFS before 4.2, CephFS, older Lustre, ramfs)
 NOT_SUPPORTED = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
+
+MOST_YAML = 1_000_000  # characters of a saved file
 
 
 def write(path: Path, save: Callable[[BinaryIO], Any]) -> None:
@@ -74,6 +80,47 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Indented JSON; NaN is refused, since other languages cannot read it."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def read_yaml(path: Path) -> Any:
+    """Plain containers and values; interpolations stay the strings that they are. DataError names what cannot be read.
+
+    A file from elsewhere must not choose what is done while it is read: tags and aliases, which a short file can
+    multiply to any size, are refused.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if len(text) > MOST_YAML:
+            raise ValueError(f"it is longer than {MOST_YAML} characters")
+        return yaml.load(text, _PlainLoader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read as YAML: {reason}") from error
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, and with the numbers that Hydra writes, such as 1e-05."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it holds an alias (*name)")
+        return super().compose_node(parent, index)
+
+
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
 
 
 def read_json(path: Path) -> Any:

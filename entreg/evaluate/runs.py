@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
 
 from entreg.config import Config, Data
 from entreg.data.sources import settings_of_target
@@ -19,6 +22,12 @@ from entreg.run.folder import RunFolder, SweepFolder
 from entreg.settings import resolved
 
 log = logging.getLogger(__name__)
+
+# what is read of a training's history, from every epoch
+HISTORY = (
+    "epoch", "lr", "train_nll_nats", "validation_nll_nats", "validation_ig_bits_per_fixation", "bias_entropy_nats",
+    "center_bias_weight", "sigma_px",
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ def find(pattern: str | None) -> tuple[list[RunFolder], list[RunFolder]]:
         if not finished:
             raise UserError(f"runs={pattern}: no finished training there ({len(folders)} unfinished)")
     else:
-        sweeps = [SweepFolder(path).trainings() for path in Path("multirun").glob("*")]
+        sweeps = [_trainings(path) for path in Path("multirun").glob("*")]
         sweeps = [sweep for sweep in sweeps if any(folder.is_trained for folder in sweep)]
         folders = max(sweeps, key=_finished_at) if sweeps else SweepFolder(Path("outputs")).trainings()
         finished = [folder for folder in folders if folder.is_trained]
@@ -74,17 +83,29 @@ def find(pattern: str | None) -> tuple[list[RunFolder], list[RunFolder]]:
     return finished, [folder for folder in folders if folder not in finished]
 
 
+def _trainings(path: Path) -> list[RunFolder]:
+    """Of one of the sweeps that lie about; one that cannot be read keeps nobody from the others."""
+    try:
+        return SweepFolder(path).trainings()
+    except DataError as error:
+        log.warning("%s; left out", error)
+        return []
+
+
 def read(folder: RunFolder, composed: Config) -> Run:
     """A finished run. Its own saved config counts; only what was typed for this evaluation replaces parts of it.
 
     composed: this evaluation's config, which holds the typed values. The devices are always this evaluation's.
     """
-    cfg = _structured(folder)
+    cfg = _structured(folder, composed)
     for key in sorted(typed_keys(), key=lambda key: key.count(".")):  # ood=[NAME] before ood.NAME.limit=5
         _replace(cfg, key, composed)
     for key in ("kind", "devices", "threads"):
         OmegaConf.update(cfg, f"hardware.{key}", getattr(composed.hardware, key))
-    return Run(folder, resolved(cfg), checkpoint.read(folder.final))
+    try:
+        return Run(folder, resolved(cfg), _state_of(folder))
+    except OmegaConfBaseException as error:
+        raise _does_not_fit(folder, error) from error
 
 
 def typed_keys() -> list[str]:
@@ -93,26 +114,61 @@ def typed_keys() -> list[str]:
     return [word.split("=", 1)[0].lstrip("+~").rpartition("@")[2] for word in words]
 
 
-def _structured(folder: RunFolder) -> DictConfig:
-    """The saved config under today's schemas; what it lacks has its default, which means what was done before."""
+def _structured(folder: RunFolder, composed: Config) -> DictConfig:
+    """The saved config under today's schemas; what it lacks has its default, which means what was done before.
+
+    A function that it names is never imported: loaders are those of entreg, or what was typed for this evaluation.
+    """
     saved = folder.read_config()
-
-    def schema(tree: Any) -> Data:
-        settings = settings_of_target(tree["_target_"])
-        if settings is None:
-            raise DataError(f"{folder.config}: {tree['_target_']} is no data source of this version of entreg")
-        return settings()
-
+    for key in {"data", "ood"} & {*typed_keys()}:  # replaced as a whole
+        del saved[key]
     try:
-        foreign = {name: schema(tree) for name, tree in saved["ood"].items()}
-        base = OmegaConf.structured(Config(data=schema(saved["data"]), ood=foreign))
-        merged = OmegaConf.merge(base, saved)
-    except DataError:
+        data = _schema(folder, "data", saved["data"]) if "data" in saved else composed.data
+        foreign = {name: _schema(folder, "ood", tree) for name, tree in saved["ood"].items()} if "ood" in saved else {}
+        merged = OmegaConf.merge(OmegaConf.structured(Config(data=data, ood=foreign)), saved)
+    except UserError:
         raise
-    except Exception as error:
-        raise DataError(f"{folder.config} does not fit this version of entreg: {error}") from error
+    except Exception as error:  # a tree of another form makes whatever stumble
+        raise _does_not_fit(folder, error) from error
     assert isinstance(merged, DictConfig)
     return merged
+
+
+def _schema(folder: RunFolder, key: str, tree: Any) -> Data:
+    settings = settings_of_target(tree["_target_"])
+    if settings is None:
+        raise DataError(
+            f"{folder.config}: {tree['_target_']} is no data source of this version of entreg.\n"
+            f"  it is one of your own   type it: {key}=NAME, an option of your conf/"
+        )
+    return settings()
+
+
+def _does_not_fit(folder: RunFolder, error: Exception) -> DataError:
+    return DataError(f"{folder.config} does not fit this version of entreg: {' '.join(str(error).split())}")
+
+
+def _state_of(folder: RunFolder) -> dict[str, Any]:
+    """The final checkpoint. DataError where it holds anything else than what a training leaves there."""
+    state = checkpoint.read(folder.final)
+    wrong = None
+    history, model = state.get("history"), state.get("model")
+    if not isinstance(state.get("fingerprints"), dict):
+        wrong = "it has no fingerprints"
+    elif not isinstance(model, dict) or not all(
+        isinstance(value, Tensor) and bool(value.isfinite().all()) for value in model.values()
+    ):
+        wrong = "its parameters are missing or not finite"
+    elif not isinstance(history, list) or not history or not all(_is_row(row) for row in history):
+        wrong = "its history is missing or has other columns"
+    if wrong is not None:
+        raise DataError(f"{folder.final}: is no final checkpoint of a training: {wrong}")
+    return state
+
+
+def _is_row(row: Any) -> bool:
+    numbers = [row.get(key) for key in HISTORY] if isinstance(row, dict) else [None]
+    return all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers)
 
 
 def _finished_at(folders: list[RunFolder]) -> float:

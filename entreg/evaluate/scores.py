@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from entreg.errors import DataError
 from entreg.evaluate import metrics
 from entreg.evaluate.domain import Domain, Truth
 from entreg.evaluate.runs import Run
@@ -34,7 +35,11 @@ class Judged:
 def judged(run: Run, study: Study) -> Judged:
     """The run with its final model."""
     model = DeepGaze3(study.recipe.channels, run.config.model.sigma_px, run.config.seed)
-    model.load_state_dict(run.state["model"])
+    try:
+        model.load_state_dict(run.state["model"])
+    except (RuntimeError, TypeError, AttributeError) as error:  # names, shapes or types that are not this model's
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{run.folder.final}: its parameters do not fit the model of its config: {reason}") from error
     return Judged(run, study, model.to(study.ranks.device).eval())
 
 

@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from entreg import config
+from entreg import config, tensors
 from entreg.errors import DataError, SettingError
 from entreg.features.grid import downsampled
 
@@ -183,7 +183,7 @@ def _find_weights(weights: str, folder: Path) -> tuple[dict[str, Tensor], str]:
         url = names[weights].url
         for path in (folder / "vgg19_imagenet_features.pth", folder / url.rsplit("/", 1)[1]):
             if path.is_file():
-                return _load(path), str(path)
+                return _load(path, url), str(path)
         log.info("backbone: torchvision downloads %s to %s", url, folder)
         try:
             return torch.hub.load_state_dict_from_url(url, str(folder), map_location="cpu", check_hash=True), url
@@ -202,8 +202,9 @@ def _find_weights(weights: str, folder: Path) -> tuple[dict[str, Tensor], str]:
     return _load(path), str(path)
 
 
-def _load(path: Path) -> dict[str, Tensor]:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise DataError(f"{path}: cannot be read as weights (torch.load with weights_only=True): {error}") from error
+def _load(path: Path, url: str = "") -> dict[str, Tensor]:
+    # torchvision's names end with how the file's digest begins
+    found = tensors.read(path, known_sha256=Path(url).stem.rpartition("-")[2])
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: is no state dict, it holds a {type(found).__name__}")
+    return {str(key): value for key, value in found.items() if isinstance(value, Tensor)}

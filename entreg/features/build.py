@@ -53,10 +53,12 @@ def open_store(images: Images, recipe: Recipe, folder: Path, ranks: Ranks) -> Fe
         if state == MISSING:
             try:
                 _build(images, recipe, final, ranks)
-            except FileNotFoundError as error:
-                # renamed under our hands: a builder that we were not shown has completed it
-                if not final.is_dir():
-                    raise DataError(f"{final}: vanished while it was built: {error}") from error
+            except (FileNotFoundError, DataError) as error:
+                # under our hands: a builder that we were not shown has completed it
+                if ranks.count > 1 or not final.is_dir():
+                    raise error if isinstance(error, DataError) else DataError(
+                        f"{final}: vanished while it was built: {error}"
+                    ) from error
     finally:
         if claim is not None:
             claim.release()
@@ -75,7 +77,10 @@ def _claimed(final: Path, ranks: Ranks) -> tuple[Claim | None, str]:
     told = time.monotonic()
     while not final.is_dir():
         try:
-            return Claim(final.with_name(f"{final.name}.owner")), MISSING
+            claim = Claim(final.with_name(f"{final.name}.owner"))
+            if not final.is_dir():
+                return claim, MISSING
+            claim.release()  # completed between our look and our claim
         except Taken as taken:
             if time.monotonic() - told >= TOLD_EVERY_S:
                 told = time.monotonic()
@@ -135,13 +140,13 @@ def _build(images: Images, recipe: Recipe, final: Path, ranks: Ranks) -> None:
 
 def _complete(partial: Path, final: Path, description: dict[str, object]) -> None:
     """Renames the finished store, unless another process has built the same meanwhile."""
-    files.write_json(partial / "recipe.json", description)
     try:
+        files.write_json(partial / "recipe.json", description)
         os.replace(partial, final)
         log.info("features: %s complete", final)
-    except OSError as error:
+    except (OSError, DataError) as error:
         if not final.is_dir():
-            raise DataError(f"{final}: cannot be written: {error.strerror}; paths.store=FOLDER") from error
+            raise DataError(f"{final}: cannot be written: {error}; paths.store=FOLDER") from error
         log.info("features: %s was completed by another process", final)
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -151,12 +156,13 @@ def _allocate(partial: Path, counts: dict[tuple[int, int], int], images: int, re
     resumed = partial.is_dir()
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(partial).free + sum(file.stat().st_blocks * 512 for file in partial.iterdir())
+        disk = shutil.disk_usage(partial)
+        free = disk.free + sum(file.stat().st_blocks * 512 for file in partial.iterdir())
         log.info(
             "features: %d images, %.2f GB in %s (%.0f GB free)%s", images, needed / 1e9, partial.parent, free / 1e9,
             "; a build that was cut short goes on" if resumed else "",
         )
-        if needed > free:
+        if needed > free and disk.total:  # a file system in memory may not tell
             raise DataError(
                 f"{partial.parent}: the features need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free.\n"
                 "  keep them elsewhere   paths.store=FOLDER\n"

@@ -5,8 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
+from entreg import files
 from entreg.run.folder import RunFolder, SweepFolder
 
 
@@ -64,4 +63,4 @@ def _command(overrides: list[str]) -> str:
 
 
 def _read(path: Path) -> Any:
-    return OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else None
+    return files.read_yaml(path) if path.is_file() else None

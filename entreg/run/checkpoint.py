@@ -1,14 +1,9 @@
-"""Checkpoints: everything that a run needs to go on to the bit-same result; load with torch.load(weights_only=True).
-
-A checkpoint is a zip archive, whose members carry checksums: they are tested before anything is read from it.
-"""
+"""Checkpoints: everything that a run needs to go on to the bit-same result; load with torch.load(weights_only=True)."""
 from __future__ import annotations
 
-import io
 import logging
 import os
 import random
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from entreg import files
+from entreg import tensors
 from entreg.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -24,26 +19,15 @@ log = logging.getLogger(__name__)
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Writes a checkpoint; a kill at any moment leaves the previous one or the new one, whole."""
-    # torch's own writer hides what the system says where a write fails
-    made = io.BytesIO()
-    torch.save(content, made)
-    files.write(path, lambda file: file.write(made.getbuffer()))
+    tensors.write(path, content)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint on the CPU. DataError names a file that cannot be read or is damaged."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"the checksum of {damaged} does not match")
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds a {type(found).__name__}")
-        return found
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path}: cannot be read as a checkpoint ({reason})") from error
+    """A checkpoint on the CPU. DataError names a file that cannot be read, is damaged, or holds something else."""
+    found = tensors.read(path)
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: is no checkpoint, it holds a {type(found).__name__}")
+    return found
 
 
 def newest(paths: Iterable[Path]) -> Path | None:

@@ -4,21 +4,26 @@ No other module spells the name of a file in a run folder.
 """
 from __future__ import annotations
 
+import csv
 import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from entreg import files
 from entreg.config import Config
 from entreg.errors import DataError, SettingError
-from entreg.run import checkpoint, former
+from entreg.run import former
 from entreg.settings import differing
+
+MOST_JOBS = 10_000  # of a sweep
 
 
 class State(Enum):
@@ -112,9 +117,11 @@ class RunFolder:
 
     def last_ig_bits(self) -> float | None:
         """The last validation IG (bit/fixation, Gaussian prior) of a finished training; None where there is none."""
-        if not self.is_trained:
+        if not self.is_trained or not self.metrics.is_file():
             return None
-        return checkpoint.read(self.final)["history"][-1]["validation_ig_bits_per_fixation"]
+        with open(self.metrics, encoding="utf-8", newline="") as file:
+            *_, last = csv.DictReader(file)
+        return float(last["validation_ig_bits_per_fixation"])
 
     def finish(self) -> None:
         """Marks a task as finished that has no last file which says so."""
@@ -123,11 +130,15 @@ class RunFolder:
     def read_config(self) -> dict[str, Any]:
         """The saved config as plain containers, in today's names. DataError where it cannot be read."""
         try:
-            tree = OmegaConf.to_container(OmegaConf.load(self.config))
+            tree = files.read_yaml(self.config)
+            if any("${" in text for text in _strings_in(tree)):
+                raise ValueError("it holds an interpolation (${...}); what a run saves is resolved")
             if not (isinstance(tree, dict) and isinstance(tree.get("task"), dict) and "name" in tree["task"]):
                 raise ValueError("it has no task")
             return former.today({str(key): value for key, value in tree.items()})
-        except Exception as error:  # a damaged file raises whatever the reader stumbles over
+        except DataError:
+            raise
+        except Exception as error:  # whatever is stumbled over in a tree of another form
             raise DataError(f"{self.config}: cannot be read as the config of a run: {error}") from error
 
     def write_typed(self) -> None:
@@ -200,20 +211,36 @@ class SweepFolder:
     def _planned(self) -> list[RunFolder]:
         if not self.multirun.is_file():
             return []
-        jobs = jobs_of(OmegaConf.load(self.multirun))
+        try:
+            saved = files.read_yaml(self.multirun)["hydra"]
+            jobs = jobs_of(saved["sweeper"].get("params") or {}, saved["overrides"]["task"])
+        except Exception as error:  # whatever is stumbled over in a tree of another form, Hydra's parser included
+            raise DataError(f"{self.multirun}: cannot be read as the config of a sweep: {error}") from error
         tasks = [[word for word in job if word.startswith("task=")] for job in jobs]
         return [self.run(number) for number, task in enumerate(tasks) if task[-1:] in ([], ["task=train"])]
 
 
-def jobs_of(config: Any) -> list[list[str]]:
-    """The words of each job of a sweep, as Hydra's sweeper will cut them.
+def _strings_in(tree: Any) -> Iterator[str]:
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, (dict, list)):
+        for one in [*tree, *tree.values()] if isinstance(tree, dict) else tree:
+            yield from _strings_in(one)
 
-    config: composed, or a saved multirun.yaml
+
+def jobs_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str]]:
+    """The words of each job of a sweep, as Hydra's sweeper cuts them. SettingError where it has more than MOST_JOBS.
+
+    params: of the sweeper's config; typed: the words of the command line
     """
-    assert isinstance(config, DictConfig)
-    params = config.hydra.sweeper.get("params") or {}
-    typed = list(config.hydra.overrides.task)
-    overrides = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items()] + typed)
+    overrides = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items()] + list(typed))
+    count = 1
+    for override in overrides:
+        if override.is_sweep_override():
+            # a range of a billion numbers is a short word
+            count *= sum(1 for _ in islice(override.sweep_iterator(), MOST_JOBS + 1))
+            if count > MOST_JOBS:
+                raise SettingError(f"{' '.join(typed)}: these are more than {MOST_JOBS} jobs")
     return [list(job) for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
 
 

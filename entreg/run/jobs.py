@@ -24,7 +24,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from entreg import files
+from entreg import files, tensors
 from entreg.claims import Claim, Taken
 from entreg.config import Config, without_hydra
 from entreg.errors import DataError, SettingError, UserError
@@ -56,6 +56,7 @@ def job(cfg: DictConfig) -> Any:
     hydra_config = HydraConfig.get()
     folder = RunFolder(Path(hydra_config.runtime.output_dir))
     config = _checked(cfg)
+    tensors.trust(config.trust)
     folder.refuse_other_config(config)
     submitted = hydra_config.runtime.choices["hydra/launcher"] != "basic"
     if submitted:
@@ -157,8 +158,8 @@ class Preflight(Callback):
         """A sweep: every job's config is composed and checked."""
         launcher = config.hydra.runtime.choices["hydra/launcher"]
         folder = SweepFolder(Path(config.hydra.sweep.dir).absolute())
-        jobs = jobs_of(config)
         try:
+            jobs = jobs_of(config.hydra.sweeper.get("params") or {}, list(config.hydra.overrides.task))
             self._check(config, launcher, folder, jobs)
         except UserError as error:
             _refuse(str(error))

@@ -12,6 +12,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import torch
 import torch.distributed as dist
 from hydra.errors import CompactHydraException
 
-from entreg import errors
+from entreg import errors, tensors
 from entreg.config import Config
 from entreg.errors import UserError
 from entreg.ranks import Groups, Ranks, Stopped, under_torchrun
@@ -92,11 +93,14 @@ def launch(work: Work, config: Config, folder: RunFolder) -> Any:
     if requeue is not None:
         log.info("stopped on request; handing the signal on, so that the job is requeued")
         requeue(signal.SIGUSR2, None)
+    else:
+        log.warning("stopped on request (USR2); the same command goes on with it")
     return None
 
 
 def _alone(work: Work, config: Config, folder: RunFolder, stop: StopRequest, kind: str) -> Any:
     torch.set_num_threads(threads_of(config.hardware, 1))
+    tensors.trust(config.trust)
     try:
         return work(Ranks(device=_device(kind, 0), stop=stop), config, folder)
     except Stopped:
@@ -110,8 +114,9 @@ def _start_ranks(work: Work, config: Config, folder: RunFolder, kind: str, devic
 
     # threads are read from the environment by the children's libraries when they load
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_of(config.hardware, devices)))
-    for name in ("torch.distributed.elastic", "torch.multiprocessing"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in [*logging.root.manager.loggerDict, "torch.distributed.elastic", "torch.multiprocessing"]:
+        if name.startswith(("torch.distributed.elastic", "torch.multiprocessing")):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     launcher = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
         rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.1,
@@ -123,6 +128,7 @@ def _start_ranks(work: Work, config: Config, folder: RunFolder, kind: str, devic
     # SLURM and Ctrl-C signal every process, and a rank that still loads its libraries has no handler and would die:
     # ranks inherit that these are held back, and let them through when they have one. Nothing is lost.
     held = {signal.SIGUSR2, signal.SIGINT}
+    resource_tracker.ensure_running()  # starting it would let them through again
     signal.pthread_sigmask(signal.SIG_BLOCK, held)
     with tempfile.TemporaryDirectory(prefix="entreg-") as failures:
         try:
@@ -182,6 +188,7 @@ def _join(work: Work, config: Config, folder: RunFolder, stop: StopRequest, kind
         logging.basicConfig(handlers=[logging.NullHandler()], force=True)
     device = _device(kind, local_rank)
     torch.set_num_threads(threads_of(config.hardware, int(os.environ["LOCAL_WORLD_SIZE"])))
+    tensors.trust(config.trust)
     groups = _initialise()
     ranks = Ranks(rank, dist.get_world_size(), device, stop, groups)
     try:

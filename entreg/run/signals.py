@@ -45,7 +45,9 @@ class StopRequest(StopFlag):
         if number == signal.SIGINT == self.number:
             raise KeyboardInterrupt
         if number == signal.SIGTERM and self._ends_after_grace and self.number != number:
-            threading.Timer(GRACE_S, os._exit, (128 + number,)).start()
+            timer = threading.Timer(GRACE_S, os._exit, (128 + number,))
+            timer.daemon = True  # a process that is done does not wait for it
+            timer.start()
         self.number = number
 
 

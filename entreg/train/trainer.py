@@ -321,16 +321,23 @@ class Trainer:
         if path is None:
             return
         state = checkpoint.read(path)
-        changed = [k for k, v in self.fingerprints.items() if state["fingerprints"].get(k, v) != v]
-        if changed:
-            raise DataError(f"{path} was trained on other contents than are there now: {', '.join(changed)} changed")
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        checkpoint.restore_random_state(state["random_state"])
-        self.epoch, self.step = state["epoch"], state["step"]
-        self.sum_nll_nats, self.images_seen = state["sums"]
-        self.history, self.steps = state["history"], state["steps"]
+        try:
+            changed = [k for k, v in self.fingerprints.items() if state["fingerprints"].get(k, v) != v]
+            if changed:
+                what = ", ".join(changed)
+                raise DataError(f"{path} was trained on other contents than are there now: {what} changed")
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scheduler.load_state_dict(state["scheduler"])
+            checkpoint.restore_random_state(state["random_state"])
+            self.epoch, self.step = state["epoch"], state["step"]
+            self.sum_nll_nats, self.images_seen = state["sums"]
+            self.history, self.steps = state["history"], state["steps"]
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{path} holds something else than this training's state ({reason}); remove it to begin anew"
+            ) from error
         log.info("resumed from %s: epoch %d, step %d", path, self.epoch + 1, self.step)
         if self.ranks.is_first and self.history:
             self._write_tables()

@@ -1,7 +1,11 @@
 """Which runs are judged, and what is read of them."""
 from __future__ import annotations
 
+import logging
+import sys
+
 import pytest
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
@@ -12,6 +16,8 @@ from entreg.run import checkpoint
 from entreg.run.folder import RunFolder
 from entreg.settings import resolved
 from tests.evaluate.photos import HISTORY
+
+STATE = {"model": {"weight": torch.zeros(1)}, "history": HISTORY, "fingerprints": {}}
 
 
 def test_runs_that_are_not_even_started_are_known_from_their_sweep(tmp_path):
@@ -67,7 +73,7 @@ def saved(composed, tmp_path):
     def folder(*words: str) -> RunFolder:
         place = RunFolder(tmp_path / "run")
         place.write_config(resolved(composed(*words, "study=s")))
-        checkpoint.write(place.final, {"history": HISTORY})
+        checkpoint.write(place.final, STATE)
         return place
 
     return folder
@@ -125,6 +131,74 @@ def test_a_data_source_that_nobody_knows_is_named_and_not_imported(saved, typed)
     tree.data._target_ = "os.system"
     OmegaConf.save(tree, folder.config)
     with pytest.raises(DataError, match=rf"{folder.config}: os.system is no data source of this version of entreg"):
+        read(folder, typed("task=evaluate"))
+
+
+def test_a_folder_from_elsewhere_runs_none_of_its_code(saved, typed, tmp_path, monkeypatch):
+    """A loader that lies in the folder itself, which is in the search path where someone works in it."""
+    folder = saved()
+    (tmp_path / "run/evil.py").write_text("import pathlib\npathlib.Path('was_here').touch()\ndef load(_): 1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "run"))
+    monkeypatch.chdir(tmp_path)
+    for key in ("data", "ood.synthetic_ood", "task"):
+        tree = OmegaConf.load(folder.config)
+        OmegaConf.update(tree, f"{key}._target_", "evil.load")
+        OmegaConf.save(tree, folder.config)
+        if key == "task":  # it is read and never called
+            assert read(saved(), typed("task=evaluate")).config.task.name == "train"
+        else:
+            with pytest.raises(DataError, match="evil.load is no data source"):
+                read(folder, typed("task=evaluate"))
+        saved()
+    assert not (tmp_path / "was_here").exists() and "evil" not in sys.modules
+
+
+def test_a_source_of_ones_own_may_be_typed(saved, typed):
+    """What a person types is that person's code."""
+    folder = saved()
+    tree = OmegaConf.load(folder.config)
+    tree.data._target_ = "mylab.load"
+    OmegaConf.save(tree, folder.config)
+    with pytest.raises(DataError, match=r"mylab.load is no data source .*\n +it is one of your own +type it: data="):
+        read(folder, typed("task=evaluate"))
+    assert read(folder, typed("task=evaluate", "data=osie")).config.data.name == "osie"
+
+
+def test_a_typed_set_is_taken_away_and_settings_of_one_that_is_not_there_are_refused(saved, typed):
+    folder = saved("data=osie", "ood=[scene50,osie]")
+    assert list(read(folder, typed("task=evaluate", "ood=[scene50,osie]", "~ood.osie")).config.ood) == ["scene50"]
+    with pytest.raises(UserError, match=r"not started with synthetic_ood. Judge them on it: ood=\[synthetic_ood\]"):
+        read(folder, typed("task=evaluate", "ood.synthetic_ood.limit=5"))
+    config = read(folder, typed("task=evaluate", "ood.synthetic_ood.limit=5", "ood=[synthetic_ood]")).config
+    assert config.ood["synthetic_ood"].limit == 5
+
+
+def test_a_sweep_that_cannot_be_read_is_named_and_keeps_nobody_from_the_others(saved, tmp_path, monkeypatch, caplog):
+    folder = saved()
+    (tmp_path / "multirun/good").mkdir(parents=True)
+    folder.path.rename(tmp_path / "multirun/good/0")
+    broken = tmp_path / "multirun/broken/0/.hydra/config.yaml"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("task: {name: ")
+    monkeypatch.chdir(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        finished, _ = find(None)
+    assert [str(found) for found in finished] == ["multirun/good/0"]
+    assert "multirun/broken/0/.hydra/config.yaml: cannot be read as YAML" in caplog.text
+    with pytest.raises(DataError, match="cannot be read as YAML"):
+        find("multirun/broken")
+
+
+@pytest.mark.parametrize("changed, said", [
+    ({"history": []}, "its history is missing"), ({"history": [{"epoch": 1}]}, "its history is missing or has other"),
+    ({"history": [HISTORY[0] | {"lr": float("nan")}]}, "its history"), ({"history": [HISTORY[0] | {"lr": "1"}]}, "its"),
+    ({"model": {}, "fingerprints": None}, "it has no fingerprints"), ({"model": [1]}, "its parameters are missing"),
+    ({"model": {"weight": torch.tensor([float("inf")])}}, "its parameters are missing or not finite"),
+], ids=str)
+def test_a_checkpoint_that_holds_anything_else_is_named(saved, typed, changed, said):
+    folder = saved()
+    checkpoint.write(folder.final, STATE | changed)
+    with pytest.raises(DataError, match=rf"^{folder.final}: is no final checkpoint of a training: {said}"):
         read(folder, typed("task=evaluate"))
 
 

@@ -1,11 +1,14 @@
 """Building a feature store: when it is built, by whom, and that nothing half-written is used where something fails."""
 import errno
+import gc
 import logging
 import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -13,10 +16,12 @@ import pytest
 import torch
 from PIL import Image
 
+from entreg.claims import Claim
 from entreg.errors import DataError
 from entreg.features import build
 from entreg.features.build import open_store
-from entreg.ranks import Ranks
+from entreg.features.recipe import Recipe
+from entreg.ranks import Ranks, StopFlag, Stopped
 from tests.features.pictures import SIZES, TAPS, Pictures, complete, in_process, opened, recipe
 
 
@@ -186,7 +191,7 @@ def test_what_a_killed_build_left_is_verified(tmp_path, images):
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_computed(tmp_path, images, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000, total=10**9))
     made_by = recipe()
     with pytest.raises(DataError, match=r"features: the features need 0.00 GB, 0.00 GB are free(?s:.*)paths.store"):
         opened(tmp_path, images, made_by)
@@ -257,3 +262,124 @@ def test_a_store_where_nothing_may_be_written_is_named(tmp_path, images):
     (tmp_path / "features").write_text("a file where the folder should be")
     with pytest.raises(DataError, match=r"features/\w+.owner: cannot be written: .*paths.store=FOLDER"):
         opened(tmp_path, images)
+
+
+class Flag(StopFlag):
+    received = False
+
+
+def test_a_build_that_is_asked_to_stop_keeps_what_it_has_and_the_next_one_goes_on(tmp_path, images):
+    made_by, ranks = recipe(), Ranks(stop=Flag())
+    row = made_by.row
+
+    def asked_in_the_second(image, device):
+        ranks.stop.received = made_by.seen == 1
+        return row(image, device)
+
+    made_by.row = asked_in_the_second
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with pytest.raises(Stopped):
+            open_store(images, made_by, tmp_path / "features", ranks)
+    finally:
+        torch.set_num_threads(threads)
+    assert made_by.seen == 2 and complete(tmp_path) == []
+    assert not list((tmp_path / "features").glob("*.owner"))
+    rest = recipe()
+    store = opened(tmp_path, images, rest)
+    whole = opened(tmp_path / "elsewhere", images)
+    assert rest.seen == 2 and all(torch.equal(store[i], whole[i]) for i in range(4))
+
+
+def test_who_waits_for_a_builder_may_be_asked_to_stop(tmp_path, images):
+    ranks = Ranks(stop=Flag())
+    place = tmp_path / "features" / build.fingerprint(images, recipe())
+    with Claim(place.with_name(f"{place.name}.owner")):
+        threading.Timer(0.3, setattr, (ranks.stop, "received", True)).start()
+        with pytest.raises(Stopped):
+            open_store(images, recipe(), tmp_path / "features", ranks)
+
+
+def test_where_claims_exclude_nobody_all_end_with_a_good_store(tmp_path, images, monkeypatch):
+    """Lustre with localflock, or two nodes that see each other's files late: both build, one renames first."""
+    monkeypatch.setattr(build, "_claimed", lambda final, ranks: (None, build.MISSING))
+    whole = opened(tmp_path / "elsewhere", images)
+    for turn in range(6):
+        folder = tmp_path / str(turn)
+
+        def build_slowly(pause_s: float, folder=folder) -> None:
+            made_by = recipe()
+            row = made_by.row
+
+            def slow_row(image, device):
+                time.sleep(pause_s)
+                return row(image, device)
+
+            made_by.row = slow_row
+            store = opened(folder, images, made_by)
+            assert all(torch.equal(store[i], whole[i]) for i in range(4))
+
+        processes = [in_process(build_slowly, pause_s) for pause_s in (0.0, 0.01 * turn, 0.05)]
+        for process in processes:
+            process.join(60)
+        assert [process.exitcode for process in processes] == [0, 0, 0]
+        store = opened(folder, images)
+        assert store.recipe.seen == 0 and all(torch.equal(store[i], whole[i]) for i in range(4))
+        assert [path.name for path in (folder / "features").iterdir()] == [store.folder.name]
+
+
+def test_a_store_that_vanishes_while_it_is_built_is_named(tmp_path, images):
+    made_by = recipe()
+
+    def vanish(image, device):
+        shutil.rmtree(tmp_path / "features")
+        return Recipe.row(made_by, image, device)
+
+    made_by.row = vanish
+    with pytest.raises(DataError, match=r"features/\w+: (vanished while|cannot be written)"):
+        opened(tmp_path, images, made_by)
+
+
+@pytest.mark.parametrize("how", ["unsupported", "absent"])
+def test_a_store_is_built_where_space_cannot_be_taken_beforehand(tmp_path, images, monkeypatch, how):
+    def unsupported(*_):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    if how == "absent":
+        monkeypatch.delattr(os, "posix_fallocate")
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", unsupported)
+    store = opened(tmp_path, images)
+    monkeypatch.undo()
+    whole = opened(tmp_path / "elsewhere", images)
+    assert all(torch.equal(store[i], whole[i]) for i in range(4))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("kind", ["ramfs", "tmpfs"])
+def test_a_store_is_built_on_a_file_system_without_fallocate(tmp_path, images, kind):
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    if subprocess.run(("mount", "-t", kind, kind, str(folder))).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        store = opened(folder, images)
+        whole = opened(tmp_path, images)
+        assert all(torch.equal(store[i], whole[i]) for i in range(4))
+        del store
+    finally:
+        gc.collect()
+        subprocess.run(("umount", "-l", str(folder)), check=True)
+
+
+def test_a_store_of_somebody_else_is_read_where_nothing_may_be_written(tmp_path, images, monkeypatch):
+    opened(tmp_path, images)
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("mkdir", "replace", "link", "utime", "unlink"):
+        monkeypatch.setattr(os, name, refuse)
+    made_by = recipe()
+    assert opened(tmp_path, images, made_by)[3].isfinite().all() and made_by.seen == 0

@@ -1,7 +1,5 @@
-import errno
-import os
+import logging
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,34 +16,26 @@ def test_random_state_survives_a_safe_load(tmp_path):
     assert drawn == (random.random(), np.random.rand(), np.random.randn(), torch.rand(1).item())
 
 
-def test_a_write_that_is_cut_short_leaves_the_old_file_whole(tmp_path, monkeypatch):
-    checkpoint.write(tmp_path / "a.pt", {"epoch": 1})
-
-    def cut(_, file):
-        if isinstance(file, Path):
-            file = file.open("wb")
-        file.write(b"half")
-        file.flush()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(torch, "save", cut)
-    with pytest.raises(KeyboardInterrupt):
-        checkpoint.write(tmp_path / "a.pt", {"epoch": 2})
-    assert checkpoint.read(tmp_path / "a.pt") == {"epoch": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
-
-
-def test_a_damaged_checkpoint_is_named(tmp_path):
-    (tmp_path / "a.pt").write_bytes(b"half")
-    with pytest.raises(DataError, match="a.pt"):
+def test_a_checkpoint_that_holds_no_dictionary_is_named(tmp_path):
+    checkpoint.write(tmp_path / "a.pt", [1, 2])
+    with pytest.raises(DataError, match=r"a.pt: is no checkpoint, it holds a list$"):
         checkpoint.read(tmp_path / "a.pt")
 
 
-def test_a_full_disk_is_told_with_the_files_name(tmp_path, monkeypatch):
-    def full(_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match=r"a.pt: cannot be written: No space left on device"):
-        checkpoint.write(tmp_path / "a.pt", {"epoch": 1})
-    assert not list(tmp_path.iterdir())
+def test_the_newest_whole_checkpoint_counts_and_broken_ones_are_named_and_set_aside(tmp_path, caplog):
+    paths = [tmp_path / name for name in ("last.pt", "epoch_010.pt", "epoch_005.pt")]
+    for number, path in enumerate(paths):
+        checkpoint.write(path, {"number": number})
+    for path in paths[:2]:
+        whole = bytearray(path.read_bytes())
+        whole[len(whole) // 2] ^= 255
+        path.write_bytes(whole)
+    broken = paths[1].read_bytes()
+    with caplog.at_level(logging.WARNING):
+        assert checkpoint.newest(paths) == paths[2]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["epoch_005.pt", "epoch_010.pt.broken", "last.pt.broken"]
+    assert (tmp_path / "epoch_010.pt.broken").read_bytes() == broken
+    for name in ("last.pt", "epoch_010.pt"):
+        assert f"{tmp_path / name}: cannot be read" in caplog.text and f"kept as {name}.broken" in caplog.text
+    assert checkpoint.newest([]) is None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from entreg import files
 from entreg.errors import DataError, SettingError
 from entreg.run import checkpoint
 from entreg.run.folder import RunFolder, State, SweepFolder, jobs_of, plain
@@ -23,7 +24,7 @@ def touched(folder: Path, *names: str) -> RunFolder:
 
 def saved(folder: Path, tree: str = "task: {name: train}") -> RunFolder:
     """A run folder whose saved config is this YAML."""
-    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra").mkdir(parents=True, exist_ok=True)
     (folder / ".hydra/config.yaml").write_text(tree)
     return RunFolder(folder)
 
@@ -35,7 +36,7 @@ def sweep(folder: Path, *typed: str, **params: str) -> SweepFolder:
     return SweepFolder(folder)
 
 
-@pytest.mark.parametrize("files, state", [
+@pytest.mark.parametrize("names, state", [
     ([], State.UNFINISHED),
     ([".hydra/config.yaml", "train.log", "metrics.csv", "checkpoints/last.pt", "checkpoints/epoch_005.pt"],
      State.UNFINISHED),
@@ -46,8 +47,8 @@ def sweep(folder: Path, *typed: str, **params: str) -> SweepFolder:
     # an earlier failure does not undo what was finished afterwards
     (["failure.txt", "checkpoints/final.pt"], State.FINISHED),
 ], ids=str)
-def test_the_files_decide_how_far_a_run_has_come(tmp_path, files, state):
-    assert touched(tmp_path, *files).state is state
+def test_the_names_decide_how_far_a_run_has_come(tmp_path, names, state):
+    assert touched(tmp_path, *names).state is state
 
 
 def test_without_a_folder_it_is_not_started(tmp_path):
@@ -71,11 +72,11 @@ def test_the_last_line_of_a_failure_is_said(tmp_path):
 
 def test_the_last_ig_is_the_finished_trainings(tmp_path):
     folder = RunFolder(tmp_path)
-    history = [{"validation_ig_bits_per_fixation": ig} for ig in (0.5, 1.25)]
-    checkpoint.write(folder.last, {"history": history})
+    files.write_csv(folder.metrics, [{"validation_ig_bits_per_fixation": ig} for ig in (0.5, 1 / 3)])
+    checkpoint.write(folder.last, {})
     assert folder.last_ig_bits() is None
-    checkpoint.write(folder.final, {"history": history})
-    assert folder.last_ig_bits() == 1.25
+    checkpoint.write(folder.final, {})
+    assert folder.last_ig_bits() == 1 / 3
 
 
 def test_numbered_checkpoints_stand_in_order():
@@ -130,16 +131,25 @@ def test_a_saved_config_is_read_as_it_was_written(tmp_path, composed):
 ])
 def test_what_is_no_config_of_a_run_is_named(tmp_path, text):
     folder = saved(tmp_path, text)
-    with pytest.raises(DataError, match=rf"^{folder.config}: cannot be read as the config of a run: "):
+    with pytest.raises(DataError, match=rf"^{folder.config}: cannot be read as (YAML|the config of a run): "):
         folder.read_config()
+
+
+@pytest.mark.parametrize("value", ["${oc.env:HOME}", "a${new_study:}b", "${data.root}"])
+def test_nothing_that_a_saved_config_asks_for_is_looked_up(tmp_path, value):
+    for text in (f"task: {{name: train}}\nstudy: '{value}'", f"task: {{name: train}}\n? '{value}'\n: 1",
+                 f"task: {{name: train}}\nruns: [a, ['{value}']]"):
+        folder = saved(tmp_path, text)
+        with pytest.raises(DataError, match=r"it holds an interpolation \("):
+            folder.read_config()
 
 
 def test_a_config_that_is_not_there_or_not_text_is_named(tmp_path):
     folder = RunFolder(tmp_path)
-    with pytest.raises(DataError, match=rf"^{folder.config}: cannot be read as the config of a run: "):
+    with pytest.raises(DataError, match=rf"^{folder.config}: cannot be read as YAML: "):
         folder.read_config()
     saved(tmp_path).config.write_bytes(b"\xff\xfe\x00task")
-    with pytest.raises(DataError, match=rf"^{folder.config}: cannot be read as the config of a run: "):
+    with pytest.raises(DataError, match=rf"^{folder.config}: cannot be read as YAML: "):
         folder.read_config()
 
 
@@ -192,8 +202,25 @@ def test_a_single_run_is_its_own_training(tmp_path):
 
 def test_jobs_are_cut_as_hydras_sweeper_cuts_them(tmp_path):
     runs = sweep(tmp_path, "loss=nll,nll_entropy", "uniform.levels=[0,1]", seed="0,1")
-    jobs = jobs_of(OmegaConf.load(runs.multirun))
+    written = files.read_yaml(runs.multirun)["hydra"]
+    jobs = jobs_of(written["sweeper"]["params"], written["overrides"]["task"])
     # what an experiment sweeps stands before what is typed, and the last word varies fastest
     assert jobs == [
         [f"seed={seed}", f"loss={loss}", "uniform.levels=[0,1]"] for seed in (0, 1) for loss in ("nll", "nll_entropy")
     ]
+
+
+@pytest.mark.parametrize("word", ["seed=range(1000000000)", "seed=range(200)", "x=range(0,1e12)"])
+def test_a_sweep_of_more_jobs_than_anybody_starts_is_refused_at_once(tmp_path, word):
+    with pytest.raises(SettingError, match="more than 10000 jobs"):
+        jobs_of({"data.seed": "range(51)"}, [word])
+    runs = sweep(tmp_path, word, **{"data.seed": "range(51)"})
+    with pytest.raises(DataError, match=rf"^{runs.multirun}: cannot be read as the config of a sweep: "):
+        runs.trainings()
+
+
+@pytest.mark.parametrize("text", ["hydra: {}", "[]", "hydra: {sweeper: {params: null}, overrides: {task: ['a=(']}}"])
+def test_what_is_no_config_of_a_sweep_is_named(tmp_path, text):
+    (tmp_path / "multirun.yaml").write_text(text)
+    with pytest.raises(DataError, match="multirun.yaml: cannot be read as the config of a sweep: "):
+        SweepFolder(tmp_path).trainings()
