@@ -43,11 +43,11 @@ def composed():
 def command(store):
     """command(*words, folder): train.py with these words, run in `folder`; the finished process, output as text."""
 
-    def run(*words: str, folder: Path) -> subprocess.CompletedProcess:
+    def run(*words: str, folder: Path, timeout_s: float = 280) -> subprocess.CompletedProcess:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         return subprocess.run(
             (sys.executable, str(ROOT / "train.py"), *words, f"paths.store={store}"),
-            cwd=folder, env=environment, capture_output=True, text=True, timeout=280,
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s,
         )
 
     return run
