@@ -86,7 +86,9 @@ class Data:
     folds: int = setting(
         10, "number of folds; fold `fold` is the validation part, the rest is trained on", changes="result", at_least=2
     )
-    fold: int = setting(0, "fold that validates", changes="result", at_least=0)
+    fold: int = setting(
+        0, "fold that validates; all of them in one sweep are a cross-validation", changes="replicate", at_least=0
+    )
     geometry: str = setting(
         "stretch", "stretch to the size, or crop: cover it and cut the centre", changes="result",
         one_of=("stretch", "crop"),

@@ -46,7 +46,7 @@ def test_what_the_settings_change():
     config = Config(data=Folder(), ood={"lab": Folder()}, loss=Loss(name="nll"))
     words = {one.key: one.changes for one in settings_of(config)}
     expected = {
-        "loss.lambda_entropy": "result", "data.fold": "result", "data.drop_first": "result",
+        "loss.lambda_entropy": "result", "data.fold": "replicate", "data.drop_first": "result",
         "prior.kde_bandwidth": "result", "hardware.precision": "result",
         "seed": "replicate", "hardware.devices": "replicate", "hardware.threads": "replicate",
         "hardware.kind": "replicate",

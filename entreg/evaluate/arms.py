@@ -1,12 +1,15 @@
-"""How runs form arms: runs that differ by their seed alone belong together, and every arm has its baseline."""
+"""How runs form arms: runs that differ by their seed or fold alone belong together, and every arm has its baseline."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from entreg.config import Config, Loss
+from entreg.errors import UserError
 from entreg.evaluate.runs import Run
+from entreg.run.folder import RunFolder
 from entreg.settings import settings_of
 
 log = logging.getLogger(__name__)
@@ -16,9 +19,9 @@ LAMBDA = "loss.lambda_entropy"
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs whose results are the same but for the noise of training.
+    """Runs whose results are the same but for the noise of training and, in a cross-validation, the fold left out.
 
-    settings: of the keys by which the arms differ
+    runs: by seed, each with its folds in order; settings: of the keys by which the arms differ
     """
 
     name: str
@@ -32,8 +35,13 @@ class Arm:
 
     @property
     def seeds(self) -> list[int]:
-        """The seed of each run."""
-        return [run.config.seed for run in self.runs]
+        """Without repetition: in a cross-validation one training is all of its folds."""
+        return list(dict.fromkeys(run.config.seed for run in self.runs))
+
+    @property
+    def folds(self) -> int:
+        """Runs of one seed: the folds of a cross-validation, else 1."""
+        return len(self.runs) // len(self.seeds)
 
 
 def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
@@ -48,10 +56,10 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
     keys = sorted(key for key in set().union(*settings) if len({repr(s[key]) for s in settings if key in s}) > 1)
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run, own in zip(runs, settings, strict=True):
-        seeds = groups.setdefault(tuple(repr(own.get(key)) for key in keys), [])
-        same = next((other for other in seeds if other.config.seed == run.config.seed), None)
+        replicates = groups.setdefault(tuple(repr(own.get(key)) for key in keys), [])
+        same = next((other for other in replicates if _replicate(other) == _replicate(run)), None)
         if same is None:
-            seeds.append(run)
+            replicates.append(run)
         else:
             log.info("%s is the same run as %s: it counts once", run.folder, same.folder)
     by_group = [result_settings(group[0].config) for group in groups.values()]
@@ -67,8 +75,31 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
                 _suffix(key, value) for key, value in differing.items()
                 if key != "loss.name" and value is not None and value != defaults.get(key)
             )
-        arms.append(Arm(name, tuple(sorted(group, key=lambda run: run.config.seed)), differing))
+        arms.append(Arm(name, tuple(sorted(group, key=_replicate)), differing))
     return sorted(arms, key=lambda arm: (not arm.is_baseline, arm.runs[0].config.loss.lambda_entropy)), keys
+
+
+def refuse_missing_folds(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -> None:
+    """UserError where several folds were trained, but not all of them for each arm and seed.
+
+    unfinished: trainings that are there and cannot be judged
+    """
+    if len({run.config.data.fold for arm in arms for run in arm.runs}) == 1:
+        return
+    lacking = []
+    for arm in arms:
+        for seed in arm.seeds:
+            there = [run.config.data for run in arm.runs if run.config.seed == seed]
+            missing = [k for k in range(there[0].folds) if k not in {data.fold for data in there}]
+            if missing:
+                lacking.append(f"{arm.name}, seed {seed}: data.fold={','.join(map(str, missing))}")
+    if lacking:
+        left = "".join(f"\n  not finished   {folder}" for folder in unfinished)
+        raise UserError(
+            f"A cross-validation needs all of its folds. Missing: {'; '.join(lacking)}{left}\n"
+            "  train them             the same command with study=NAME goes on\n"
+            "  judge one fold alone   runs=FOLDER"
+        )
 
 
 def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
@@ -89,6 +120,10 @@ def result_settings(config: Config) -> dict[str, Any]:
     if not config.loss.regularises:
         found["loss.name"] = "nll"
     return found
+
+
+def _replicate(run: Run) -> tuple[int, int]:
+    return run.config.seed, run.config.data.fold
 
 
 def _suffix(key: str, value: Any) -> str:

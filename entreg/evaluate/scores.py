@@ -95,6 +95,17 @@ def score(
             for rows, densities in zip(tables, sums, strict=True)]
 
 
+def averaged(tables: Sequence[Rows]) -> Rows:
+    """The mean over models of each image's scores."""
+    if len(tables) == 1:
+        return tables[0]
+    return [
+        {key: float(np.mean([row[key] for row in rows])) if isinstance(value, float) else value
+         for key, value in rows[0].items()}
+        for rows in zip(*tables, strict=True)
+    ]
+
+
 def _added(total: LogDensity | None, density: LogDensity) -> LogDensity:
     """The sum of two densities, as logarithms."""
     return density if total is None else replace(total, grid=torch.logaddexp(total.grid, density.grid))

@@ -71,7 +71,7 @@ def findings(
     few = {domain: n < FEWEST_IMAGES for domain, n in domains.items()}
     evidence = {
         arm.name: Evidence(
-            rows[arm.name], maps[arm.name],
+            rows[arm.name], [images], maps[arm.name],
             {domain: [_adapted(rng, table, rank, parts or {}) for table in tables]
              for domain, tables in rows[arm.name].items() if domain != "in_domain" and not few[domain]},
             {f"ood.{name}": [0.5 - 0.1 * rank] * seeds for name in sets},

@@ -91,7 +91,7 @@ def test_interrupted_runs_end_as_undisturbed_ones(undisturbed, submit):
         assert int(sweep.shown(run)["Restarts"]) >= 1
         log = (sweep.folder / f"{run}/train.log").read_text()
         assert "resumed from" in log
-        # a requeue kills at once or after a last SIGTERM, as SLURM pleases: only the other two must have had time to save
+        # a requeue kills at once or after a last SIGTERM, as SLURM pleases: only the others must have had time to save
         if (sweep, run) != (both, 1):
             assert "asked to stop: saved" in log, log
     assert_same_to_the_bit(both.folder / "0", expected / "0")
