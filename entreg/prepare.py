@@ -145,3 +145,6 @@ def _count(config: Config, stages: Stages) -> None:
                     f"  take it all the same    {key}.expected_images={len(dataset.stimuli)} "
                     f"{key}.expected_fixations={len(dataset.fixations)}"
                 )
+            counts = (settings.expected_images, "images"), (settings.expected_fixations, "fixations")
+            known = " and ".join(f"{count} {what}" for count, what in counts if count is not None)
+            log.info("%s: as published: %s", settings.name, known or "not known how many images and fixations")

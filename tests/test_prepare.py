@@ -135,6 +135,8 @@ def test_everything_is_there_afterwards_and_a_training_needs_no_network(run, ser
         f"{server.address}/ALLFIXATIONMAPS.zip (size not known beforehand, no hash published)",
         f"mit1003: {IMAGES} images, {IMAGES * DOTS} fixations",
         f"cat2000: {FOREIGN} images, {FOREIGN * DOTS} fixations",
+        f"mit1003: as published: {IMAGES} images and {IMAGES * DOTS} fixations",
+        f"cat2000: as published: {FOREIGN} images",
         "weights: random, none are needed", f"features: there for {IMAGES + FOREIGN} images",
         "ready: training and evaluation with these settings need no network",
     ):
@@ -291,7 +293,8 @@ def test_weights_come_the_same_way(run, server, tmp_path, monkeypatch):
     state = {f"features.{i}.{what}": tensor for i, (n, m) in {0: (3, 64), 2: (64, 64)}.items()
              for what, tensor in (("weight", torch.randn(m, n, 3, 3)), ("bias", torch.zeros(m)))}
     torch.save(state, content)
-    server.files["/vgg19-dcbb9e9d.pth"], server.break_after = content.getvalue(), [None, None, None, 40 * 1024]
+    server.files["/vgg19-dcbb9e9d.pth"] = content.getvalue()
+    server.break_after = [None, None, None, 3 * download.PART_BYTES]
     known_hash = f"sha256:{hashlib.sha256(content.getvalue()).hexdigest()}"
     monkeypatch.setattr(weights, "published", lambda _: Published(f"{server.address}/vgg19-dcbb9e9d.pth", known_hash))
     said = run("model.backbone.weights=IMAGENET1K_V1")
@@ -299,7 +302,7 @@ def test_weights_come_the_same_way(run, server, tmp_path, monkeypatch):
     assert path.read_bytes() == content.getvalue()
     assert f"weights: IMAGENET1K_V1 are not in {tmp_path}/weights; licence: none stated" in said
     assert f"backbone: VGG-19 weights from {path}" in said
-    assert server.asked[-1][1] == "bytes=32768-"
+    assert server.asked[-1][1] == "bytes=49152-"
     server.asked.clear()
     assert f"weights: there, {path}" in run("model.backbone.weights=IMAGENET1K_V1") and server.asked == []
 

@@ -66,6 +66,10 @@ def test_a_name_that_nobody_knows_is_left_alone():
     }
 
 
-def test_a_config_of_today_stays_as_it_is(composed):
-    tree = plain(resolved(composed()))
+@pytest.mark.parametrize("words", [[], ["data=mit1003", "ood=[cat2000]"]], ids=["embedded", "downloaded"])
+def test_a_config_of_today_stays_as_it_is(composed, words):
+    config = resolved(composed(*words))
+    tree = plain(config)
     assert former.today(tree) == tree
+    settings = OmegaConf.merge(settings_of_target(tree["data"]["_target_"]), tree["data"])
+    assert OmegaConf.to_object(settings) == config.data
