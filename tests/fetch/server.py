@@ -16,7 +16,7 @@ class Server:
 
     statuses: answers of the first requests, in place of the file
     break_after: bytes after which the first answers break off; None: that one does not
-    declared: Content-Length, in place of the true one
+    declared: Content-Length of the first answers, in place of the true one
     asked: (path, Range header) of each request
     stall_s: after every 16 kB; pauses_s: of the first answers, in the middle of the file
     sent: bytes of the file that went out
@@ -30,7 +30,7 @@ class Server:
     chunked: bool = False
     statuses: list[int] = field(default_factory=list)
     break_after: list[int | None] = field(default_factory=list)
-    declared: int | None = None
+    declared: list[int | None] = field(default_factory=list)
     stall_s: float = 0.0
     pauses_s: list[float] = field(default_factory=list)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
@@ -80,7 +80,8 @@ def serving(files: dict[str, bytes]) -> Iterator[Server]:
             if server.chunked:
                 self.send_header("Transfer-Encoding", "chunked")
             else:
-                length = len(content) if server.declared is None else server.declared
+                declared = server.declared.pop(0) if server.declared else None
+                length = len(content) if declared is None else declared
                 self.send_header("Content-Length", str(length))
             for name, value in (("ETag", server.tag), ("Last-Modified", server.modified)):
                 if value:

@@ -2,8 +2,10 @@
 there."""
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -144,8 +146,10 @@ def test_a_file_that_changed_meanwhile_is_not_mixed(server, get, tmp_path, heeds
         get()
     assert (tmp_path / ".set.zip.unfinished/part").stat().st_size == BREAK
     server.files[NAME], server.tag, server.heeds_if_range = CONTENT, '"2"', heeds_if_range
+    server.asked.clear()
     assert_whole_and_alone(get(None))
-    assert server.sent >= BREAK + len(CONTENT)
+    again = [] if heeds_if_range else [(NAME, None)]
+    assert server.asked == [(NAME, "bytes=327680-"), *again]
 
 
 def test_a_file_that_changed_without_a_sign_is_fetched_once_more_as_a_whole(server, get):
@@ -168,18 +172,25 @@ def test_a_file_that_became_shorter_is_started_again(server, get, tmp_path):
 
 
 def test_a_server_that_promises_more_than_it_sends_is_noticed(server, get, tmp_path):
-    server.declared, server.ranges = len(CONTENT) + 1000, False
+    server.declared, server.ranges = [len(CONTENT) + 1000] * 100, False
     with pytest.raises(DataError, match="set.zip cannot be downloaded"):
         get(None)
     assert not (tmp_path / "set.zip").exists()
 
 
 def test_a_server_that_promises_less_than_the_file_is_noticed_by_the_hash(server, get, tmp_path):
-    server.declared = 500_000
+    server.declared = [500_000]
     with pytest.raises(DataError, match="is not the published file"):
         get()
     assert list(tmp_path.iterdir()) == [tmp_path / ".set.zip.unfinished"]
     assert list((tmp_path / ".set.zip.unfinished").iterdir()) == []
+
+
+def test_a_server_that_has_nothing_more_to_send_is_given_up(server, get):
+    server.break_after, server.declared = [BREAK], [None] + [0] * 100
+    with pytest.raises(DataError, match="the server broke off after 327,680 of 1,000,000 bytes"):
+        get()
+    assert len(server.asked) == module.TRIES + 1
 
 
 def test_a_size_that_is_not_the_published_one_is_refused_before_it_comes(server, get):
@@ -270,6 +281,40 @@ def test_a_disk_that_is_too_small_is_named_before_it_is_full(server, get, monkey
     with pytest.raises(DataError, match="set.zip needs 0.00 GB"):
         get()
     assert len(server.asked) == 1
+
+
+def test_a_disk_that_is_full_is_named_and_what_came_is_kept(server, get, tmp_path, monkeypatch):
+    server.break_after, server.statuses = [BREAK], [200, 404]
+    with pytest.raises(DataError, match="404"):
+        get()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "open", full, raising=False)
+        with pytest.raises(DataError, match="set.zip: cannot be written: No space left on device"):
+            get()
+    server.asked.clear()
+    assert_whole_and_alone(get())
+    assert server.asked == [(NAME, "bytes=327680-")]
+
+
+def test_without_a_terminal_the_log_says_how_far_it_is(server, get, monkeypatch, caplog):
+    monkeypatch.setattr(module, "TOLD_EVERY_S", 0.0)
+    server.break_after = [BREAK]
+    with caplog.at_level(logging.INFO):
+        get()
+    lines = [record.getMessage() for record in caplog.records if record.name == module.__name__]
+    assert lines[0] == "set.zip: 1.0 MB" and "set.zip: 1.0 MB, going on at 0.3" in lines
+    assert "set.zip: 0.3 MB of 1.0 MB" in lines and lines[-1] == "set.zip: 1.0 MB of 1.0 MB"
+
+
+def test_only_the_first_rank_says_so(server, get, monkeypatch, caplog):
+    monkeypatch.setenv("RANK", "1")
+    with caplog.at_level(logging.INFO):
+        get()
+    assert not caplog.records
 
 
 def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
