@@ -118,17 +118,17 @@ class Download:
     """An archive that a data set was published in: a zip file, kept below the data set's root."""
 
     address: str = setting(MISSING, "where it can be had", changes="place")
-    holds: str = setting(MISSING, "folder in it that comes to lie below root; what else it holds is left out",
+    holds: str = setting(MISSING, "folder or file in it that comes to lie below root; the rest is left out",
                          changes="place")
     hash: str | None = setting(None, "md5:DIGITS or sha256:DIGITS, as published; null: not published", changes="place")
     size_bytes: int | None = setting(None, "its size; null: not known", changes="place", at_least=1)
 
     def broken_rules(self) -> Iterator[Rule]:
-        """An address on the web with a file name, a folder below root, a hash that can be compared."""
+        """An address on the web with a file name, a place below root, a hash that can be compared."""
         if not re.fullmatch(r"https?://[^/]+/(.*/)?[\w-][\w.-]*(\?.*)?", self.address):
             yield "address", "http:// or https://, ending with a file's name"
         if not re.fullmatch(r"[\w-][\w. -]*(/[\w-][\w. -]*)*", self.holds):
-            yield "holds", "a folder below root, such as trainSet"
+            yield "holds", "a name below root, such as trainSet"
         if self.hash is not None and not re.fullmatch("md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", self.hash):
             yield "hash", "md5: and 32 or sha256: and 64 digits of 0-9a-f"
 

@@ -87,7 +87,7 @@ def _missing(settings: Data) -> list[Download]:
     missing = [one for one in settings.downloads.values() if not Path(settings.root, one.holds).exists()]
     if not missing:
         raise absent
-    addresses = "".join(f"\n  {_published(one)}" for one in missing)
+    addresses = "".join(dict.fromkeys(f"\n  {_published(one)}" for one in missing))  # an archive may hold several
     log.info("%s: not in %s; licence: %s; to be downloaded:%s",
              settings.name, settings.root, settings.licence or "none stated", addresses)
     return missing

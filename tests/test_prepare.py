@@ -307,8 +307,38 @@ def test_weights_come_the_same_way(run, server, tmp_path, monkeypatch):
     assert f"weights: there, {path}" in run("model.backbone.weights=IMAGENET1K_V1") and server.asked == []
 
 
-def test_it_is_a_command(command, words, server, tmp_path):
-    done = command(*words, "study=ready", folder=tmp_path)
+YAML = """# Toy: photos and fixations in one archive.
+defaults: [schema_folder, _self_]
+
+_target_: entreg.data.sources.folder.load
+name: toy
+root: ${{paths.data}}/toy
+expected_images: 4
+licence: CC0
+published_at: {address}
+downloads:
+  photos: {{address: "{address}/toy.zip", holds: stimuli, hash: "{md5}"}}
+  table: {{address: "{address}/toy.zip", holds: fixations.csv, hash: "{md5}"}}
+"""
+
+
+def test_a_further_set_is_one_yaml_and_it_is_a_command(command, server, tmp_path):
+    rng = np.random.Generator(np.random.PCG64(1))
+    table = "image,x,y\n" + "".join(f"{i}.png,{x},20\n" for i in range(4) for x in (10, 30))
+    server.files["/toy.zip"] = zipped(
+        {f"stimuli/{i}.png": picture(rng, "png") for i in range(4)} | {"fixations.csv": table, "README.txt": "unwanted"}
+    )
+    conf = tmp_path / "conf/data"
+    conf.mkdir(parents=True)
+    (conf / "toy.yaml").write_text(YAML.format(address=server.address, md5=md5(server.files["/toy.zip"])))
+    done = command(
+        "--config-dir", str(conf.parent), "task=prepare", "data=toy", "ood=[]", "study=ready", "hardware=cpu",
+        "data.folds=2", "data.long_side_px=64", "data.short_side_px=48", "model.backbone.taps=[conv1_2]",
+        "uniform.images=1", folder=tmp_path,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "ready: training and evaluation with these settings need no network" in done.stdout
-    assert (tmp_path / "outputs/ready/done.txt").is_file()
+    assert done.stdout.count("toy.zip (size not") == 1
+    for part in ("licence: CC0", "toy: 4 images, 8 fixations", "toy: as published: 4 images", "need no network"):
+        assert part in done.stdout
+    assert sorted(path.name for path in (tmp_path / "data/toy").iterdir()) == ["fixations.csv", "stimuli", "toy.zip"]
+    assert server.asked == [("/toy.zip", None)] and (tmp_path / "outputs/ready/done.txt").is_file()

@@ -23,7 +23,7 @@ SKIPPED = ("__MACOSX", ".svn", ".DS_Store", "Thumbs.db")  # what systems put bes
 
 @contextmanager
 def unpacked(archive: Path, wanted: str) -> Iterator[Path]:
-    """The folder `wanted` that a zip archive holds, whole, in a temporary folder beside the archive: to be moved away.
+    """The folder or file `wanted` of a zip archive, whole, in a temporary folder beside the archive: to be moved away.
 
     What else the archive holds is left out, and so is what systems put beside people's files. DataError: it is no zip
     archive or damaged; a name leaves its folder; it holds links or devices, or more than the limits above or than the
@@ -47,7 +47,7 @@ def _unpack(archive: Path, wanted: str, partial: Path) -> None:
             folder = PurePosixPath(wanted).parts
             chosen = [(member, parts) for member, parts in members if parts[: len(folder)] == folder]
             if not chosen:
-                raise DataError(f"{archive} holds no folder {wanted}")
+                raise DataError(f"{archive} holds no {wanted}")
             show = sys.stderr.isatty() and os.environ.get("RANK", "0") == "0"
             for member, parts in tqdm(chosen, f"unpacking {archive.name}", leave=False, disable=not show):
                 name = f"{'/'.join(parts)}: "

@@ -57,6 +57,11 @@ def test_a_folder_within_can_be_wanted(archive):
     assert take(archive(), "set/b") == {"c.mat": b"", "ä ö.jpg": bytes(range(256))}
 
 
+def test_a_file_can_be_wanted(archive):
+    with unpacked(archive(), "set/a.jpeg") as file:
+        assert file.read_bytes() == b"a" * 1000
+
+
 def test_what_systems_put_beside_files_is_left_out(archive):
     junk = ["__MACOSX/set/._a.jpeg", "set/.DS_Store", "set/.svn/entries", "set/b/._c.mat", "set/Thumbs.db"]
     assert len(take(archive(dict.fromkeys(junk, b"junk")))) == len(FILES)
@@ -119,7 +124,7 @@ def test_a_disk_that_is_full_is_named_and_nothing_is_left(archive, monkeypatch):
 
 
 def test_a_folder_that_is_not_there_is_named(archive):
-    with pytest.raises(DataError, match="set.zip holds no folder other"):
+    with pytest.raises(DataError, match="set.zip holds no other"):
         take(archive(), "other")
 
 
