@@ -175,7 +175,7 @@ def test_only_what_is_missing_is_downloaded(run, server, tmp_path):
     shutil.rmtree(tmp_path / "data/MIT1003/ALLFIXATIONMAPS")
     (tmp_path / "data/MIT1003/ALLFIXATIONMAPS.zip").unlink()
     server.asked.clear()
-    run()
+    assert "ALLSTIMULI.zip" not in run()
     assert server.asked == [("/ALLFIXATIONMAPS.zip", None)]
 
 
