@@ -13,7 +13,8 @@ from entreg.config import Config, Data, Download, PublishedData
 from entreg.errors import DataError, SettingError
 from entreg.features import weights
 from entreg.features.backbone import check_taps
-from entreg.fetch.download import Published, download, record
+from entreg.fetch.download import download, record
+from entreg.fetch.published import Published
 from entreg.fetch.unpack import unpacked
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder

@@ -29,7 +29,9 @@ MAY_IMPORT = {
     "run": {"errors", "ranks", "files", "claims", "tensors", "settings", "config"},
     "data": {"errors", "claims", "settings", "config"},
     "prior": {"errors", "ranks", "files", "claims", "config", "data.geometry"},
-    "features": {"errors", "ranks", "numerics", "files", "claims", "fetch.download", "tensors", "config"},
+    "features": {
+        "errors", "ranks", "numerics", "files", "claims", "fetch.download", "fetch.published", "tensors", "config",
+    },
     "model": {"numerics", "features.grid"},
     "study": {"errors", "ranks", "config", "run.hardware", "data", "prior", "features"},
     "prepare": {

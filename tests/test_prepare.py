@@ -18,8 +18,8 @@ from PIL import Image
 
 from entreg.errors import DataError
 from entreg.features import weights
-from entreg.fetch import download
-from entreg.fetch.download import Published
+from entreg.fetch import resume
+from entreg.fetch.published import Published
 from entreg.prepare import prepare
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder
@@ -74,7 +74,7 @@ def archives():
 @pytest.fixture
 def server(archives, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(download, "WAIT_S", 0.0)
+    monkeypatch.setattr(resume, "WAIT_S", 0.0)
     with serving(dict(archives)) as running:
         yield running
 
@@ -294,7 +294,7 @@ def test_weights_come_the_same_way(run, server, tmp_path, monkeypatch):
              for what, tensor in (("weight", torch.randn(m, n, 3, 3)), ("bias", torch.zeros(m)))}
     torch.save(state, content)
     server.files["/vgg19-dcbb9e9d.pth"] = content.getvalue()
-    server.break_after = [None, None, None, 3 * download.PART_BYTES]
+    server.break_after = [None, None, None, 3 * resume.PART_BYTES]
     known_hash = f"sha256:{hashlib.sha256(content.getvalue()).hexdigest()}"
     monkeypatch.setattr(weights, "published", lambda _: Published(f"{server.address}/vgg19-dcbb9e9d.pth", known_hash))
     said = run("model.backbone.weights=IMAGENET1K_V1")

@@ -6,7 +6,8 @@ from pathlib import Path
 import torchvision
 
 from entreg.errors import DataError
-from entreg.fetch.download import Published, download
+from entreg.fetch.download import download
+from entreg.fetch.published import Published
 
 # torchvision's own files, by name: it states the beginning of the hash in the name alone, and no licence of the weights
 FILES = {

@@ -6,7 +6,7 @@ import torchvision
 
 from entreg.errors import DataError
 from entreg.features import weights
-from entreg.fetch.download import Published
+from entreg.fetch.published import Published
 
 
 @pytest.mark.parametrize("name", torchvision.models.VGG19_Weights.__members__)

@@ -1,6 +1,7 @@
 """A web server on the loopback address that behaves as badly as it is told to."""
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 import time
@@ -8,6 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+
+from entreg.fetch.resume import PART_BYTES
+
+NAME = "/set.zip"
+CONTENT = np.random.Generator(np.random.PCG64(0)).bytes(1_000_000)
+OTHER = CONTENT[::-1]
+SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
+BREAK = 20 * PART_BYTES  # 327,680
+
+
+def assert_whole_and_alone(path: Path) -> None:
+    """The file is there, and nothing is left beside it."""
+    assert path.read_bytes() == CONTENT
+    assert [left.name for left in path.parent.iterdir()] == [path.name]
 
 
 @dataclass
