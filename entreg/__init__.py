@@ -14,8 +14,9 @@ study     what a run works on: data, features and priors, ready to be read in ba
 train     the training loop, its losses, schedule and pictures
 evaluate  scores, uncertainty, what a difference is made of, results.json
 report    tables, panels and one page: they print what they are given and decide nothing
+fetch     published files from the network: downloaded, checked, unpacked
 
 Below everything: run (how a job is run, wherever it runs: folder, launch, hardware, checkpoint, jobs), ranks (what a
 process is among others), numerics, files, config, settings, errors. Train and evaluate stand side by side and do not
-know each other.
+know each other. The task prepare gets data and weights and builds features, so that the other two need no network.
 """

@@ -7,6 +7,7 @@ started. Below the task nobody sees a DictConfig.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -112,6 +113,45 @@ class Data:
             yield "fold", f"folds is {self.folds}, and folds count from 0"
         if self.short_side_px > self.long_side_px:
             yield "short_side_px", f"at most long_side_px={self.long_side_px}"
+
+
+@dataclass
+class Download:
+    """An archive that a data set was published in: a zip file, kept below the data set's root."""
+
+    address: str = setting(MISSING, "where it can be had", changes="place")
+    holds: str = setting(MISSING, "folder or file in it that comes to lie below root; the rest is left out",
+                         changes="place")
+    hash: str | None = setting(None, "md5:DIGITS or sha256:DIGITS, as published; null: not published", changes="place")
+    size_bytes: int | None = setting(None, "its size; null: not known", changes="place", at_least=1)
+
+    def broken_rules(self) -> Iterator[Rule]:
+        """An address on the web with a file name, a place below root, a hash that can be compared."""
+        if not re.fullmatch(r"https?://[^/]+/(.*/)?[\w-][\w.-]*(\?.*)?", self.address):
+            yield "address", "http:// or https://, ending with a file's name"
+        if not re.fullmatch(r"[\w-][\w. -]*(/[\w-][\w. -]*)*", self.holds):
+            yield "holds", "a name below root, such as trainSet"
+        if self.hash is not None and not re.fullmatch("md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", self.hash):
+            yield "hash", "md5: and 32 or sha256: and 64 digits of 0-9a-f"
+
+
+@dataclass
+class PublishedData(Data):
+    """A data set that was published: where, under which licence, in which archives and with which counts."""
+
+    published_at: str | None = setting(None, "where the set can be had", changes="place")
+    licence: str | None = setting(None, "licence that is stated for it; null: none is", changes="place")
+    downloads: dict[str, Download] = groups(changes="place")
+    expected_images: int | None = setting(None, "stimuli of the published set", changes="judgement", at_least=1)
+    expected_fixations: int | None = setting(
+        None, "fixations of the published set that are used", changes="judgement", at_least=1
+    )
+
+    def differences(self, images: int, fixations: int) -> list[str]:
+        """What sets a copy with these counts apart from the published set: a line, or none."""
+        counts = (("images", images, self.expected_images), ("fixations", fixations, self.expected_fixations))
+        found = [f"{n} {what} instead of {expected}" for what, n, expected in counts if expected not in (None, n)]
+        return [f"{self.root} is not the published set: {', '.join(found)}"] if found else []
 
 
 @dataclass

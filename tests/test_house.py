@@ -22,15 +22,21 @@ MAY_IMPORT = {
     "numerics": set(),
     "files": {"errors"},
     "claims": {"errors", "files"},
+    "fetch": {"errors", "files", "claims"},
     "tensors": {"errors", "files"},
     "settings": {"errors"},
     "config": {"settings"},
     "run": {"errors", "ranks", "files", "claims", "tensors", "settings", "config"},
     "data": {"errors", "claims", "settings", "config"},
     "prior": {"errors", "ranks", "files", "claims", "config", "data.geometry"},
-    "features": {"errors", "ranks", "numerics", "files", "claims", "tensors", "config"},
+    "features": {
+        "errors", "ranks", "numerics", "files", "claims", "fetch.download", "fetch.published", "tensors", "config",
+    },
     "model": {"numerics", "features.grid"},
     "study": {"errors", "ranks", "config", "run.hardware", "data", "prior", "features"},
+    "prepare": {
+        "errors", "ranks", "claims", "fetch", "config", "run", "features.backbone", "features.weights", "study",
+    },
     "report": {"numerics", "files", "run.folder"},
     "train": {
         "errors", "ranks", "numerics", "files", "config", "run", "features.backbone", "model", "study", "report.panels",

@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from entreg import config, tensors
 from entreg.errors import DataError, SettingError
+from entreg.features import weights
 from entreg.features.grid import downsampled
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,9 @@ def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Vg
             layer.bias.zero_()
         log.warning("backbone: RANDOM WEIGHTS (model.backbone.weights=null). This is a demonstration, not science.")
         return taps
-    state, source = _find_weights(settings.weights, Path(weights_folder))
+    source = weights.fetched(settings.weights, Path(weights_folder))
+    known_hash = weights.published(settings.weights).known_hash if weights.is_name(settings.weights) else None
+    state = _load(source, known_hash)
     keys = sorted({key.rsplit(".", 1)[0] for key in state if key.startswith("features.")}, key=lambda k: int(k[9:]))
     for layer, key in zip(convolutions, keys, strict=False):
         weight, bias = state.get(f"{key}.weight"), state.get(f"{key}.bias")
@@ -177,34 +179,8 @@ def _convolved_by_winograd(layer: Convolution, images: Tensor) -> Tensor:
     return torch.cat(found) if len(found) > 1 else found[0]
 
 
-def _find_weights(weights: str, folder: Path) -> tuple[dict[str, Tensor], str]:
-    names = torchvision.models.VGG19_Weights.__members__
-    if weights in names:
-        url = names[weights].url
-        for path in (folder / "vgg19_imagenet_features.pth", folder / url.rsplit("/", 1)[1]):
-            if path.is_file():
-                return _load(path, url), str(path)
-        log.info("backbone: torchvision downloads %s to %s", url, folder)
-        try:
-            return torch.hub.load_state_dict_from_url(url, str(folder), map_location="cpu", check_hash=True), url
-        except OSError as error:
-            raise DataError(
-                f"VGG-19 weights {weights} are neither in {folder} nor to be downloaded ({error}).\n"
-                "  have them elsewhere   paths.weights=FOLDER or model.backbone.weights=FILE\n"
-                "  just want to look     model.backbone.weights=null (random weights, a demonstration)"
-            ) from error
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise DataError(
-            f"model.backbone.weights={weights} is neither a file (looked at {path.absolute()})\n"
-            f"  nor one of torchvision's names ({', '.join(names)}); null means random weights"
-        )
-    return _load(path), str(path)
-
-
-def _load(path: Path, url: str = "") -> dict[str, Tensor]:
-    # torchvision's names end with how the file's digest begins
-    found = tensors.read(path, known_sha256=Path(url).stem.rpartition("-")[2])
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: is no state dict, it holds a {type(found).__name__}")
-    return {str(key): value for key, value in found.items() if isinstance(value, Tensor)}
+def _load(path: Path, known_hash: str | None) -> dict[str, Tensor]:
+    state = tensors.read(path, known_sha256=(known_hash or "").removeprefix("sha256:"))
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: is no state dict, it holds a {type(state).__name__}")
+    return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}

@@ -18,6 +18,7 @@ from entreg.data.geometry import Geometry, Photos, Resized, resize
 from entreg.data.splits import chosen, split
 from entreg.data.uniform import UniformImages, levels
 from entreg.errors import DataError
+from entreg.features import weights
 from entreg.features.backbone import build
 from entreg.features.build import open_store
 from entreg.features.recipe import Recipe
@@ -107,6 +108,11 @@ class Stages:
     @stage
     def recipe(self, made_by: RecipeSettings) -> Recipe:
         """How features come from images."""
+        def fetch() -> None:
+            if made_by.backbone.weights is not None:
+                weights.fetched(made_by.backbone.weights, Path(made_by.weights_folder))
+
+        self.ranks.first_does(fetch)
         return Recipe(
             build(made_by.backbone, made_by.downsample, made_by.weights_folder), made_by.readout_factor,
             made_by.map_factor, getattr(torch, made_by.dtype), made_by.precision, made_by.convolution,

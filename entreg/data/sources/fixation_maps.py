@@ -17,7 +17,7 @@ import scipy.io
 from omegaconf import MISSING
 from tqdm import tqdm
 
-from entreg.config import Data, Rule
+from entreg.config import PublishedData, Rule
 from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
 from entreg.data.images import read_grey, size_of
 from entreg.errors import DataError
@@ -27,7 +27,7 @@ NO_STIMULI = ("Output", "__MACOSX")  # folders of maps beside CAT2000's stimuli,
 
 
 @dataclass
-class Settings(Data):
+class Settings(PublishedData):
     """Patterns of the stimuli and of their maps, and how a map says which pixels were fixated."""
 
     archive: str | None = setting(
@@ -45,11 +45,6 @@ class Settings(Data):
         at_least=0, at_most=254,
     )
     key: str | None = setting(None, "variable of a .mat that holds the map", changes="result")
-    expected_images: int | None = setting(None, "stimuli of the published set", changes="judgement", at_least=1)
-    expected_fixations: int | None = setting(
-        None, "fixated pixels of the published set", changes="judgement", at_least=1
-    )
-    published_at: str | None = setting(None, "where the set can be had", changes="place")
 
     def require(self) -> None:
         """DataError where a folder of the layout is missing."""
@@ -172,9 +167,10 @@ def _notes(settings: Settings, there: int, used: int, fixated: int) -> Iterator[
 
 def _missing(settings: Settings, what: str) -> DataError:
     where = settings.published_at or "see the top of its file in conf/data/"
+    by_command = "task=prepare downloads it; by hand: " if settings.downloads else ""
     return DataError(
         f"The data set {settings.name} is not at {settings.root}: {what}.\n"
         "  have it elsewhere   data.root=PATH (ood.root=PATH where it is the out-of-domain set)\n"
-        f"  do not have it      unpack it there: {where}\n"
+        f"  do not have it      {by_command}unpack it there: {where}\n"
         "  just want to look   data=synthetic needs none (data@ood=synthetic_ood out of domain)"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from entreg.config import Data
+from entreg.config import PublishedData
 from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
 from entreg.data.images import size_of
 from entreg.errors import DataError
@@ -21,7 +21,7 @@ REQUIRED = ("image", "x", "y")
 
 
 @dataclass
-class Settings(Data):
+class Settings(PublishedData):
     """stimuli/ and fixations.csv (image, x, y, optionally subject and order) in the folder `root`."""
 
     drop_first: bool = setting(
@@ -91,6 +91,7 @@ def load(settings: Settings) -> DataSet:
     empty = len(stimuli) - len(np.unique(fixations.image))
     if empty:
         notes.append(f"{settings.root}: {empty} of {len(stimuli)} images have no fixation")
+    notes += settings.differences(len(stimuli), len(fixations.x))
     return DataSet(settings.name, stimuli, fixations, dropped, tuple(notes))
 
 

@@ -168,7 +168,8 @@ def test_missing_data_say_the_way_out(tmp_path, layout, there, said):
     settings = layout(tmp_path)
     with pytest.raises(DataError) as caught:
         fixation_maps.load(settings)
-    for part in (str(tmp_path), said, "ood.root=PATH", settings.published_at, "data=synthetic needs none"):
+    ways_out = "ood.root=PATH", "task=prepare downloads it", settings.published_at, "data=synthetic needs none"
+    for part in (str(tmp_path), said, *ways_out):
         assert part in str(caught.value)
 
 

@@ -43,6 +43,13 @@ def test_rows_are_sorted_by_image_first_and_outside_ones_dropped(tmp_path):
     assert data.notes == (f"{tmp_path}: 1 of 3 images have no fixation",)
 
 
+def test_a_copy_of_a_published_set_is_held_against_its_counts(tmp_path):
+    write(tmp_path, FULL)
+    assert len(folder.load(settings(tmp_path, expected_images=3, expected_fixations=3)).notes) == 1
+    *_, note = folder.load(settings(tmp_path, expected_images=4, expected_fixations=3)).notes
+    assert note == f"{tmp_path} is not the published set: 3 images instead of 4"
+
+
 def test_first_fixations_can_be_kept(tmp_path):
     data = folder.load(settings(write(tmp_path, FULL), drop_first=False))
     assert len(data.fixations.x) == 5
