@@ -59,7 +59,8 @@ class Settings(Data):
     def require(self) -> None:
         """SettingError where there is no folder to draw into."""
         if self.root is None:
-            raise SettingError(f"{self.name}: no folder to draw the images into: data.root=PATH (or ood.root=PATH)")
+            raise SettingError(f"{self.name}: no folder to draw the images into: data.root=PATH "
+                               f"(ood.{self.name}.root=PATH where it is a foreign set)")
 
     def true_log_density(self, index: int) -> np.ndarray:
         """The log density (H, W) in nats, float64, that the fixations on the index-th image come from."""
