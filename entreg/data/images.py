@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from entreg.errors import DataError
+from entreg.errors import DataError, brief
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MOST_PIXELS = 89_478_485  # a quarter of a gigabyte as RGB; Pillow warns from there on
@@ -75,7 +75,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError:
         raise _too_large(path) from None
     except Exception as error:  # a damaged file raises OSError, SyntaxError, struct.error or whatever else
-        raise _unreadable(path, " ".join(str(error).split())[:200] or type(error).__name__) from error
+        raise _unreadable(path, brief(error)) from error
 
 
 def _refuse(path: Path, image: Image.Image) -> None:

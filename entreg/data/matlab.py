@@ -9,7 +9,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse
 
-from entreg.errors import DataError
+from entreg.errors import DataError, brief
 
 NUMBERS = (
     "double", "single", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "logical", "sparse",
@@ -24,7 +24,7 @@ def size_of(path: Path, name: str) -> tuple[int, int]:
     with _opened(path):
         found = {variable: (shape, kind) for variable, shape, kind in scipy.io.whosmat(path, appendmat=False)}
     if name not in found:
-        others = ", ".join(found) or "none"
+        others = brief(", ".join(found)) if found else "none"
         raise DataError(f"{path} has no variable {name} (it holds {others}); key=NAME tells another")
     shape, kind = found[name]
     if kind not in NUMBERS:
@@ -60,8 +60,7 @@ def _opened(path: Path) -> Iterator[None]:
             f"{path} is of MATLAB's version 7.3 (HDF5), which is not read; save it there anew: save(FILE, '-v7')"
         ) from None
     except Exception as error:  # a damaged file raises whatever scipy's reader stumbles over
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{path} cannot be read as a MATLAB file: {reason}; get it anew") from error
+        raise DataError(f"{path} cannot be read as a MATLAB file: {brief(error)}; get it anew") from error
 
 
 def _wrong(path: Path, name: str, what: str) -> DataError:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from entreg.data.dataset import natural_order
-from entreg.errors import DataError
+from entreg.errors import DataError, brief
 
 REQUIRED, OPTIONAL = ("image", "x", "y"), ("subject", "order")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # how a file in UTF-16 begins
@@ -62,7 +62,8 @@ def read(path: Path) -> Table:
         except UnicodeDecodeError:
             raise DataError(f"{path}{_undecodable(path)}; save it as CSV in UTF-8") from None
         except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: {error}; save it as CSV, without NUL bytes") from error
+            what = f"{brief(error)}; save it as CSV, without NUL bytes"
+            raise DataError(f"{path}, line {reader.line_num}: {what}") from error
 
 
 def _columns(path: Path, header: list[str]) -> dict[str, int]:

@@ -221,7 +221,7 @@ def table(sweep: Sweep) -> str:
     rows = [head]
     for number, overrides in enumerate(sweep.jobs):
         folder = sweep.folder.run(number)
-        ig = folder.last_ig_bits()
+        ig = _last_ig_bits(folder)
         own = [word for word in overrides if not all(word in job for job in sweep.jobs)]
         shown_ig = "" if ig is None else f"{ig:.4f}"
         rows.append((str(number), " ".join(own), folder.state_said, shown_ig, _shown(folder.path)))
@@ -230,6 +230,14 @@ def table(sweep: Sweep) -> str:
     if any(sweep.folder.run(number).is_trained for number in range(len(sweep.jobs))):
         lines.append(f"evaluate with: python train.py task=evaluate 'runs={_shown(sweep.folder.path)}'")
     return "\n".join(["", *lines])
+
+
+def _last_ig_bits(folder: RunFolder) -> float | None:
+    try:
+        return folder.last_ig_bits()
+    except DataError as error:  # the table tells of the others
+        log.warning("%s", error)
+        return None
 
 
 def register_resolvers() -> None:
