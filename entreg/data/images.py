@@ -62,7 +62,7 @@ def suffixes() -> set[str]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     if not path.is_file():  # a pipe would be waited for
-        raise DataError(f"{path} is {'no file' if path.exists() else 'missing'}")
+        raise DataError(f"{path} is {'no file' if path.exists() else 'missing'}; put the image there")
     try:
         with Image.open(path, formats=FORMATS) as image:
             _refuse(path, image)

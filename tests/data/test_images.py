@@ -84,7 +84,7 @@ def test_what_is_no_image_says_the_way_out(tmp_path, read, content, said):
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
 def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, make):
     make(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a.png is no file$"):
+    with pytest.raises(DataError, match=r"a.png is no file; put the image there$"):
         read_rgb(tmp_path / "a.png")
 
 

@@ -63,15 +63,14 @@ def drive(record_property: Callable[[str, Any], None]) -> Callable[..., None]:
     return run
 
 
-def outcome(call: Callable[[], Any], *named: str, also: tuple[type[Exception], ...] = ()) -> str:
+def outcome(call: Callable[[], Any], *named: str) -> str:
     """`read` or `refused`; anything else is a failure.
 
     named: of which the message's first line holds one, such as the file's path or the setting's key
-    also: errors that are as good as a UserError
     """
     try:
         found = call()
-    except (UserError, *also) as error:
+    except UserError as error:
         assert_clear(str(error), named)
         return "refused"
     assert_finite(found)

@@ -134,7 +134,8 @@ def test_a_drawn_set_that_holds_other_arrays(tmp_path: Path, drive: Drive, count
 
     others = st.sampled_from([
         np.zeros(0), np.zeros(24), np.full(24, 10**6), np.full(24, -1), np.full(24, np.nan), np.array(3),
-        np.ones((4, 2)), np.zeros((4, 2), int), np.array(["a"] * 24), np.full(24, 1j), np.arange(24) > 3, *whole.values(),
+        np.ones((4, 2)), np.zeros((4, 2), int), np.array(["a"] * 24), np.full(24, 1j), np.arange(24) > 3,
+        *whole.values(),
     ])
     some = st.dictionaries(st.sampled_from([*whole, "more"]), others, min_size=1, max_size=3)
     losing = st.lists(st.sampled_from([*whole]), max_size=1)

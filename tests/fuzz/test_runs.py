@@ -88,7 +88,7 @@ def judge(composed: Any) -> Callable[[Path], Any]:
     return run
 
 
-@tried(60, 1500)
+@tried(60, 1000)
 def test_a_damaged_folder_is_read_or_refused(
     tmp_path: Path, drive: Drive, composed: Any, judge: Any, count: int
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_damaged_folder_is_read_or_refused(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [150])
+@pytest.mark.parametrize("count", [60])
 def test_a_damaged_folder_is_judged_or_refused(
     tmp_path: Path, drive: Drive, composed: Any, store: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:

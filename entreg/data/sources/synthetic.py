@@ -48,7 +48,7 @@ class Settings(Data):
     bias_y: float = setting(
         0.5, "centre of the observers' spatial bias, share of the height", changes="result", at_least=0, at_most=1
     )
-    bias_sigma: float = setting(0.18, "spread of that bias, share of each side", changes="result", above=0)
+    bias_sigma: float = setting(0.18, "spread of that bias, share of each side", changes="result", at_least=0.001)
     bias_share: float = setting(
         0.35, "share of fixations that follow the bias", changes="result", at_least=0, at_most=1
     )
