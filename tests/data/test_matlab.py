@@ -50,6 +50,14 @@ def test_everything_else_is_one_line_that_names_the_file(path, content, said):
     assert "\n" not in str(caught.value)
 
 
+def test_names_of_other_variables_are_quoted_as_far_as_they_can_be_read(path):
+    scipy.io.savemat(path, {"other": VALUES})
+    path.write_bytes(path.read_bytes().replace(b"other", b"ot\n\xe4r"))
+    with pytest.raises(DataError, match=r"has no variable map \(it holds .{1,8}\); key=NAME") as caught:
+        matlab.read(path, "map")
+    assert str(caught.value).isprintable()
+
+
 def test_a_truncated_file_is_named(path):
     scipy.io.savemat(path, {"map": np.random.default_rng(0).random((20, 30))}, do_compression=True)
     path.write_bytes(path.read_bytes()[:-1000])
