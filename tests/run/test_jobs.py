@@ -181,7 +181,7 @@ def test_wrong_settings_are_refused_before_the_first_job(refused):
         "optim.milestones=[0.2,1.5]": "optim.milestones=[0.2, 1.5] is out of range",
         "task._target_=nowhere.train": "task._target_=nowhere.train cannot be imported: ",
         "task._target_=''": "task._target_= cannot be imported: ",
-        "study=${seed.more}": "study: ",
+        "data.name=${seed.more}": "data.name: ",
     }.items():
         assert said in refused("loss=nll,nll_entropy", word)
 
