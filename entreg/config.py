@@ -20,6 +20,9 @@ from entreg.settings import group, groups, listed, setting, settings_of
 
 Rule = tuple[str, str]  # a field, and why its value does not fit
 
+MOST_SEED = 2**32 - 1  # NumPy's older generator takes no greater one
+MOST_PX = 16_384  # side of an image given to the model; its features would be 10 GB
+
 
 @dataclass
 class Task:
@@ -41,7 +44,9 @@ class Backbone:
         None, "torchvision weights name (IMAGENET1K_V1), a local file, or null: random weights, a demonstration only",
         changes="result", path="unless a name",
     )
-    seed: int = setting(0, "seed of random weights (weights=null), not of the run", changes="result", at_least=0)
+    seed: int = setting(
+        0, "seed of random weights (weights=null), not of the run", changes="result", at_least=0, at_most=MOST_SEED
+    )
     taps: list[str] = setting(
         ["conv5_1", "relu5_1", "relu5_2", "conv5_3", "relu5_4"],
         "layers whose outputs the readout sees (DeepGaze II's)",
@@ -63,7 +68,9 @@ class Model:
     saliency_map_factor: int = setting(
         4, "pixels of the image to a pixel of the blurred map", changes="result", at_least=1
     )
-    sigma_px: float = setting(8.0, "initial blur, pixels of the saliency map", changes="result", above=0)
+    sigma_px: float = setting(
+        8.0, "initial blur, pixels of the saliency map", changes="result", at_least=0.01, at_most=1000
+    )
     center_bias: str = setting(
         "kde", "centre bias that the model receives: from the training fixations, a Gaussian, or none",
         changes="result", one_of=("kde", "gaussian", "uniform"),
@@ -82,10 +89,15 @@ class Data:
     root: str | None = setting(None, "folder of the data set", changes="place", path=True)
     limit: int | None = setting(None, "use only the first so many images (after sample)", changes="result", at_least=2)
     sample: int | None = setting(None, "draw so many images at random", changes="result", at_least=1)
-    sample_seed: int = setting(0, "seed of that draw, independent of the run's seed", changes="result", at_least=0)
-    split_seed: int = setting(42, "seed of the shuffle before the folds are cut", changes="result", at_least=0)
+    sample_seed: int = setting(
+        0, "seed of that draw, independent of the run's seed", changes="result", at_least=0, at_most=MOST_SEED
+    )
+    split_seed: int = setting(
+        42, "seed of the shuffle before the folds are cut", changes="result", at_least=0, at_most=MOST_SEED
+    )
     folds: int = setting(
-        10, "number of folds; fold `fold` is the validation part, the rest is trained on", changes="result", at_least=2
+        10, "number of folds; fold `fold` is the validation part, the rest is trained on", changes="result", at_least=2,
+        at_most=100_000,
     )
     fold: int = setting(
         0, "fold that validates; all of them in one sweep are a cross-validation", changes="replicate", at_least=0
@@ -94,10 +106,15 @@ class Data:
         "stretch", "stretch to the size, or crop: cover it and cut the centre", changes="result",
         one_of=("stretch", "crop"),
     )
-    long_side_px: int = setting(1024, "longer side of the images given to the model", changes="result", at_least=32)
-    short_side_px: int = setting(768, "shorter side of the images given to the model", changes="result", at_least=32)
+    long_side_px: int = setting(
+        1024, "longer side of the images given to the model", changes="result", at_least=32, at_most=MOST_PX
+    )
+    short_side_px: int = setting(
+        768, "shorter side of the images given to the model", changes="result", at_least=32, at_most=MOST_PX
+    )
     sigma_px: float = setting(
-        35.0, "blur of the ground-truth density, pixels (35 px = 1 degree in MIT1003)", changes="judgement", above=0
+        35.0, "blur of the ground-truth density, pixels (35 px = 1 degree in MIT1003)", changes="judgement", above=0,
+        at_most=MOST_PX,
     )
 
     def require(self) -> None:
@@ -260,7 +277,7 @@ class Uniform:
     """Uniform images: what the bias map is predicted from."""
 
     images: int = setting(
-        16, "levels, evenly spaced over normalised intensity 0..1", changes="result", at_least=1
+        16, "levels, evenly spaced over normalised intensity 0..1", changes="result", at_least=1, at_most=100_000
     )
     levels: list[float] | None = setting(None, "these intensities instead", changes="result", at_least=0, at_most=1)
 
@@ -275,14 +292,18 @@ class Prior:
     """Centre priors: baselines of information gain and the centre bias that the model receives."""
 
     gaussian_variance: float = setting(
-        0.22, "x variance, half-width = 1 (Clarke & Tatler 2014; one source says 0.23)", changes="result", above=0
+        0.22, "x variance, half-width = 1 (Clarke & Tatler 2014; one source says 0.23)", changes="result",
+        at_least=0.001,
     )
-    gaussian_nu: float = setting(0.45, "y variance over x variance (Clarke & Tatler 2014)", changes="result", above=0)
+    gaussian_nu: float = setting(
+        0.45, "y variance over x variance (Clarke & Tatler 2014)", changes="result", at_least=0.001
+    )
     kde_bandwidth: float = setting(
-        0.021539, "10^-1.6667673, share of each side (DeepGaze III)", changes="result", above=0, at_most=1
+        0.021539, "10^-1.6667673, share of each side (DeepGaze III)", changes="result", at_least=0.001, at_most=1
     )
     kde_regularisation: float = setting(
-        1.3062e-15, "10^-14.884, weight of a uniform density (DeepGaze III)", changes="result", above=0, at_most=1
+        1.3062e-15, "10^-14.884, weight of a uniform density (DeepGaze III)", changes="result", at_least=1e-30,
+        at_most=1,
     )
 
 
@@ -342,7 +363,10 @@ class Primary:
 class Evaluation:
     """How an evaluation judges."""
 
-    seed: int = setting(0, "of the folds on which models are adapted to a foreign set", changes="judgement", at_least=0)
+    seed: int = setting(
+        0, "of the folds on which models are adapted to a foreign set", changes="judgement", at_least=0,
+        at_most=MOST_SEED,
+    )
     primary: Primary = group(Primary)
     ig_band_bits: list[float] | None = setting(
         None, "band in which the baseline's validation IG is expected: low, high", changes="judgement"
@@ -377,7 +401,9 @@ class Config:
     store: Stored = group(Stored)
     paths: Paths = group(Paths)
     evaluation: Evaluation = group(Evaluation)
-    seed: int = setting(0, "of initial weights and batch order", changes="replicate", at_least=0)
+    seed: int = setting(
+        0, "of initial weights and batch order", changes="replicate", at_least=0, at_most=MOST_SEED
+    )
     study: str = setting(MISSING, "name shared by the runs of a sweep; the same name resumes it", changes="place")
     trust: bool = setting(
         False, "read checkpoints and weights from elsewhere also with a PyTorch that they can make run their code",

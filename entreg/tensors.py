@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from entreg import files
-from entreg.errors import DataError
+from entreg.errors import DataError, brief
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +72,9 @@ def read(path: Path, known_sha256: str = "") -> Any:
                 raise ValueError(f"the checksum of {damaged} does not match")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise DataError(f"{path}: cannot be read as a file of tensors: {reason}") from error
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        reason = f"cannot be read as a file of tensors: {brief(first)}"
+        raise DataError(f"{path}: {reason}; restore it, or make it anew") from error
 
 
 def _refuse_unknown(path: Path, known_sha256: str) -> None:

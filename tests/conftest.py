@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,16 @@ def command(store):
         )
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many inputs the tests in tests/fuzz have generated, and how they ended."""
+    reports = [report for how in ("passed", "failed") for report in terminalreporter.getreports(how)]
+    found = [dict(report.user_properties)["generated"] for report in reports
+             if report.when == "call" and "generated" in dict(report.user_properties)]
+    if found:
+        ended = sum((Counter(one["ended"]) for one in found), Counter())
+        said = ", ".join(f"{count:,} {how}" for how, count in sorted(ended.items()))
+        terminalreporter.write_line(
+            f"generated inputs tried: {ended.total():,} (FUZZ_SEED={found[0]['seed']}): {said}"
+        )

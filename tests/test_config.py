@@ -93,7 +93,7 @@ def test_help_lists_every_setting_with_its_composed_value(command, tmp_path):
     lines = [line.strip() for line in text.splitlines()]
     for one in settings_of(Config(hardware=Hardware(), data=sources()["synthetic"]())):
         assert any(line.startswith((f"{one.key} = ", f"{one.key}: ")) for line in lines), one.key
-    assert any(line.startswith("data.folds = 5:") and line.endswith("(at least 2)") for line in lines)
+    assert any(line.startswith("data.folds = 5:") and line.endswith("(at least 2, at most 100000)") for line in lines)
     assert any(line.startswith("data.fold = 3:") for line in lines)
     assert any(line.startswith("data.drop_first = true:") for line in lines)  # of a source that is not composed
     assert any(line.startswith("ood.synthetic_ood.seed = 2:") for line in lines)

@@ -1,4 +1,16 @@
-"""Image files: sizes from headers, pixels decoded strictly, as they are stored (no EXIF rotation)."""
+"""Image files: sizes from headers, pixels decoded strictly, as they are stored.
+
+What becomes of the kinds of files that there are:
+
+    grey, palette, 1 bit, CMYK    RGB, by Pillow's conversion
+    16 bits                       8: greys rounded, colours by their upper byte; more bits are refused
+    alpha                         left out where every pixel is opaque; else refused: what people saw is not known
+    EXIF orientation              not applied, since fixations do not know it; a turned TIFF is refused, which some
+                                  versions of Pillow turn
+    several pictures, animation   the first one
+    more than MOST_PIXELS         refused: such files are made to fill the memory
+    other formats than FORMATS    refused: Pillow has other programs read some of them
+"""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -6,9 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from entreg.errors import DataError
+from entreg.errors import DataError, brief
+
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+MOST_PIXELS = 89_478_485  # a quarter of a gigabyte as RGB; Pillow warns from there on
+
+ORIENTATION = 0x0112  # tag of TIFF and EXIF; 1: upright
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -18,7 +35,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8. DataError names a file that is missing, truncated, not an image or has more than 16 bits."""
+    """(H, W, 3) uint8. DataError names a file that is missing, damaged, not an image or not of a kind that is read."""
     with _opened(path) as image:
         return np.array(_eight_bit(image).convert("RGB"))
 
@@ -36,26 +53,63 @@ def thumbnail(path: Path) -> np.ndarray:
         return np.asarray(_eight_bit(image).convert("L").resize((17, 16), Image.Resampling.BOX))
 
 
+def suffixes() -> set[str]:
+    """Endings of files that may be images, lower case, with their dot."""
+    Image.init()
+    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
+    if not path.is_file():  # a pipe would be waited for
+        raise DataError(f"{path} is {'no file' if path.exists() else 'missing'}; put the image there")
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
+            _refuse(path, image)
             yield image
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing") from None
-    except MemoryError:
+    except (DataError, MemoryError):
         raise
+    except UnidentifiedImageError:
+        what = f"it is none of {', '.join(FORMATS)}" if path.stat().st_size else "it is empty"
+        raise _unreadable(path, what) from None
+    except Image.DecompressionBombError:
+        raise _too_large(path) from None
     except Exception as error:  # a damaged file raises OSError, SyntaxError, struct.error or whatever else
-        raise DataError(f"{path} cannot be read as an image: {error}") from error
+        raise _unreadable(path, brief(error)) from error
+
+
+def _refuse(path: Path, image: Image.Image) -> None:
+    """DataError where what the header says is nothing that can be shown."""
+    if image.width * image.height > MOST_PIXELS:
+        raise _too_large(path)
+    if min(image.size) < 1:
+        raise _unreadable(path, f"it has {image.width} x {image.height} pixels")
+    if image.format == "TIFF" and image.tag_v2.get(ORIENTATION, 1) != 1:  # type: ignore[attr-defined]
+        raise _unreadable(path, "it is a TIFF that is to be shown turned", "store it upright")
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
+    path = Path(image.filename)  # type: ignore[attr-defined]
     # Pillow opens a 16-bit greyscale PNG as I;16 or (before 11) as I, and converting either to RGB clips it at 255
-    if image.mode != "I" and not image.mode.startswith("I;16"):
-        if image.mode == "F":
-            raise ValueError("its pixels are floating-point numbers; store it with 8 or 16 bits")
+    deep = image.mode == "I" or image.mode.startswith("I;16")
+    if image.mode == "F":
+        raise _unreadable(path, "its pixels are floating-point numbers", "store it with 8 or 16 bits")
+    has_alpha = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
+    if has_alpha and (deep or image.convert("RGBA").getchannel("A").getextrema()[0] != 255):
+        raise _unreadable(path, "some of its pixels are transparent", "store it as it was shown, without alpha")
+    if not deep:
         return image
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError("its pixels have more than 16 bits; store it with 8 or 16 bits")
+        raise _unreadable(path, "its pixels have more than 16 bits", "store it with 8 or 16 bits")
     return Image.fromarray(np.round(values / 257).astype(np.uint8))
+
+
+def _unreadable(
+    path: Path, what: str, way_out: str = "get the file anew, or leave it out of the data set"
+) -> DataError:
+    return DataError(f"{path} cannot be read as an image: {what}; {way_out}")
+
+
+def _too_large(path: Path) -> DataError:
+    return _unreadable(path, f"it has more than {MOST_PIXELS:,} pixels", "store it smaller, with its fixations scaled")

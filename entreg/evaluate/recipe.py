@@ -49,7 +49,7 @@ def settle(runs: Sequence[Run], kind: str, typed: Sequence[str]) -> str:
 def _recorded(run: Run) -> Way | None:
     starts = run.folder.starts()
     made = starts[-1].get("features") if starts else None
-    if not made or not {"backbone_precision", "convolution"} <= made.keys():
+    if not isinstance(made, dict) or not {"backbone_precision", "convolution"} <= made.keys():
         return None
     return made["backbone_precision"].removeprefix("torch."), made["convolution"]
 

@@ -14,9 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
+from entreg import files
 from entreg.config import Config, Data
 from entreg.data.sources import settings_of_target
-from entreg.errors import DataError, UserError
+from entreg.errors import DataError, SettingError, UserError, brief
 from entreg.run import checkpoint
 from entreg.run.folder import RunFolder, SweepFolder
 from entreg.settings import resolved
@@ -103,9 +104,13 @@ def read(folder: RunFolder, composed: Config) -> Run:
     for key in ("kind", "devices", "threads"):
         OmegaConf.update(cfg, f"hardware.{key}", getattr(composed.hardware, key))
     try:
-        return Run(folder, resolved(cfg), _state_of(folder))
+        config = resolved(cfg)
+    except SettingError as error:
+        wrong = "; ".join(map(brief, str(error).splitlines()[:3]))
+        raise DataError(f"{folder.config}: {wrong}; {files.WAY_OUT}") from error
     except OmegaConfBaseException as error:
         raise _does_not_fit(folder, error) from error
+    return Run(folder, config, _state_of(folder))
 
 
 def typed_keys() -> list[str]:
@@ -138,14 +143,14 @@ def _schema(folder: RunFolder, key: str, tree: Any) -> Data:
     settings = settings_of_target(tree["_target_"])
     if settings is None:
         raise DataError(
-            f"{folder.config}: {tree['_target_']} is no data source of this version of entreg.\n"
+            f"{folder.config}: {brief(tree['_target_'])} is no data source of this version of entreg.\n"
             f"  it is one of your own   type it: {key}=NAME, an option of your conf/"
         )
     return settings()
 
 
 def _does_not_fit(folder: RunFolder, error: Exception) -> DataError:
-    return DataError(f"{folder.config} does not fit this version of entreg: {' '.join(str(error).split())}")
+    return DataError(f"{folder.config} does not fit this version of entreg: {brief(error)}; {files.WAY_OUT}")
 
 
 def _state_of(folder: RunFolder) -> dict[str, Any]:
@@ -162,7 +167,7 @@ def _state_of(folder: RunFolder) -> dict[str, Any]:
     elif not isinstance(history, list) or not history or not all(_is_row(row) for row in history):
         wrong = "its history is missing or has other columns"
     if wrong is not None:
-        raise DataError(f"{folder.final}: is no final checkpoint of a training: {wrong}")
+        raise DataError(f"{folder.final}: is no final checkpoint of a training: {wrong}; {files.WAY_OUT}")
     return state
 
 

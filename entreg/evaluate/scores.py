@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from entreg.errors import DataError
+from entreg import files
+from entreg.errors import DataError, brief
 from entreg.evaluate import metrics
 from entreg.evaluate.domain import Domain, Truth
 from entreg.evaluate.runs import Run
@@ -38,8 +39,8 @@ def judged(run: Run, study: Study) -> Judged:
     try:
         model.load_state_dict(run.state["model"])
     except (RuntimeError, TypeError, AttributeError) as error:  # names, shapes or types that are not this model's
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{run.folder.final}: its parameters do not fit the model of its config: {reason}") from error
+        what = f"its parameters do not fit the model of its config: {brief(error)}; {files.WAY_OUT}"
+        raise DataError(f"{run.folder.final}: {what}") from error
     return Judged(run, study, model.to(study.ranks.device).eval())
 
 

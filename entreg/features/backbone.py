@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -146,19 +147,30 @@ def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Vg
     source = weights.fetched(settings.weights, Path(weights_folder))
     known_hash = weights.published(settings.weights).known_hash if weights.is_name(settings.weights) else None
     state = _load(source, known_hash)
-    keys = sorted({key.rsplit(".", 1)[0] for key in state if key.startswith("features.")}, key=lambda k: int(k[9:]))
+    keys = sorted({m[1] for key in state if (m := re.fullmatch(r"(features\.[0-9]{1,4})\.\w+", key))},
+                  key=lambda key: int(key[9:]))
     for layer, key in zip(convolutions, keys, strict=False):
         weight, bias = state.get(f"{key}.weight"), state.get(f"{key}.bias")
-        if weight is None or bias is None or weight.shape != layer.weight.shape or bias.shape != layer.bias.shape:
-            raise DataError(f"{source}: {key} does not fit VGG-19 (a plain state dict with features.* keys is needed)")
+        if weight is None or bias is None or not (_fits(weight, layer.weight) and _fits(bias, layer.bias)):
+            raise DataError(
+                f"{source}: {key} does not fit VGG-19 (finite numbers in a plain state dict with features.* keys are "
+                "needed); model.backbone.weights=FILE names another file"
+            )
         layer.weight.copy_(weight.float())
         layer.bias.copy_(bias.float())
     if len(keys) < len(convolutions):
         raise DataError(
-            f"{source}: {len(keys)} convolutions found, the taps need {len(convolutions)} (features.* keys of VGG-19)"
+            f"{source}: {len(keys)} convolutions found, the taps need {len(convolutions)} (features.* keys of VGG-19); "
+            "model.backbone.weights=FILE names another file"
         )
     log.info("backbone: VGG-19 weights from %s", source)
     return taps
+
+
+def _fits(found: Tensor, wanted: Tensor) -> bool:
+    """Whether these are weights of this shape, finite real numbers in memory."""
+    return (found.shape == wanted.shape and found.layout == torch.strided and found.device.type == "cpu"
+            and found.is_floating_point() and bool(found.isfinite().all()))
 
 
 def _vgg19_layers() -> Iterator[tuple[str, Callable[[], nn.Module]]]:
@@ -182,5 +194,6 @@ def _convolved_by_winograd(layer: Convolution, images: Tensor) -> Tensor:
 def _load(path: Path, known_hash: str | None) -> dict[str, Tensor]:
     state = tensors.read(path, known_sha256=(known_hash or "").removeprefix("sha256:"))
     if not isinstance(state, dict):
-        raise DataError(f"{path}: is no state dict, it holds a {type(state).__name__}")
+        raise DataError(f"{path}: is no state dict, it holds a {type(state).__name__}; "
+                        "model.backbone.weights=FILE names another file")
     return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}

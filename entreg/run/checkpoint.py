@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from entreg import tensors
+from entreg import files, tensors
 from entreg.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def read(path: Path) -> dict[str, Any]:
     """A checkpoint on the CPU. DataError names a file that cannot be read, is damaged, or holds something else."""
     found = tensors.read(path)
     if not isinstance(found, dict):
-        raise DataError(f"{path}: is no checkpoint, it holds a {type(found).__name__}")
+        raise DataError(f"{path}: is no checkpoint, it holds a {type(found).__name__}; {files.WAY_OUT}")
     return found
 
 

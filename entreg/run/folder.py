@@ -19,8 +19,8 @@ from omegaconf import OmegaConf
 
 from entreg import files
 from entreg.config import Config
-from entreg.errors import DataError, SettingError
-from entreg.run import former
+from entreg.errors import DataError, SettingError, brief
+from entreg.run import former, records
 from entreg.settings import differing
 
 MOST_JOBS = 10_000  # of a sweep
@@ -109,19 +109,26 @@ class RunFolder:
     def state_said(self) -> str:
         """The state in words; of a failure with the last line of its message."""
         *_, reason = self.why_failed().splitlines() or [""]
-        return self.state.value + (f": {reason[:80]}" if self.state is State.FAILED and reason else "")
+        return self.state.value + (f": {brief(reason)[:80]}" if self.state is State.FAILED and reason else "")
 
     def why_failed(self) -> str:
         """The message of the failure; empty where there was none."""
-        return self.failure.read_text().strip() if self.failure.is_file() else ""
+        return self.failure.read_text(encoding="utf-8", errors="replace").strip() if self.failure.is_file() else ""
 
     def last_ig_bits(self) -> float | None:
-        """The last validation IG (bit/fixation, Gaussian prior) of a finished training; None where there is none."""
+        """The last validation IG (bit/fixation, Gaussian prior) of a finished training; None where there is none.
+
+        DataError where its table cannot be read.
+        """
         if not self.is_trained or not self.metrics.is_file():
             return None
-        with open(self.metrics, encoding="utf-8", newline="") as file:
-            *_, last = csv.DictReader(file)
-        return float(last["validation_ig_bits_per_fixation"])
+        with open(self.metrics, encoding="utf-8", errors="replace", newline="") as file:
+            try:
+                last = list(csv.DictReader(file))[-1:]
+            except csv.Error as error:
+                raise DataError(f"{self.metrics}: {brief(error)}; {files.WAY_OUT}") from error
+        row = _tested(self.metrics, records.row, last[0] if last else None)
+        return float(row["validation_ig_bits_per_fixation"])
 
     def finish(self) -> None:
         """Marks a task as finished that has no last file which says so."""
@@ -139,7 +146,8 @@ class RunFolder:
         except DataError:
             raise
         except Exception as error:  # whatever is stumbled over in a tree of another form
-            raise DataError(f"{self.config}: cannot be read as the config of a run: {error}") from error
+            reason = f"cannot be read as the config of a run: {brief(error)}"
+            raise DataError(f"{self.config}: {reason}; {files.WAY_OUT}") from error
 
     def write_typed(self) -> None:
         """What was typed, and Hydra's own part of the config. Written by the job itself: its ranks do not know them."""
@@ -174,15 +182,22 @@ class RunFolder:
         """The same; None where the run has none, as those of version 0.1.0. DataError where it cannot be read."""
         if not self.plan.is_file():
             return None
-        return files.read_json(self.plan)
+        return _tested(self.plan, records.plan, files.read_json(self.plan))
 
     def starts(self) -> list[dict[str, Any]]:
-        """Where the run comes from: one entry for each time that it was started, the first one first."""
+        """Where the run comes from: one entry for each time that it was started, the first one first.
+
+        DataError where it cannot be read.
+        """
         if not self.provenance.is_file():
             return []
         content = files.read_json(self.provenance)
         # version 0.1.0 kept the last start alone
-        return content if isinstance(content, list) else [content]
+        return _tested(self.provenance, records.starts, content if isinstance(content, list) else [content])
+
+    def read_typed(self) -> list[str] | None:
+        """The words that the job was started with; None where there are none. DataError where they cannot be read."""
+        return _tested(self.typed, records.words, files.read_yaml(self.typed)) if self.typed.is_file() else None
 
     def add_start(self, provenance: dict[str, Any]) -> None:
         """Adds an entry for this start."""
@@ -201,6 +216,16 @@ class SweepFolder:
         """The folder of one job."""
         return RunFolder(self.path / str(number))
 
+    def read_typed(self) -> list[str] | None:
+        """The words that the sweep was started with; None where it is none. DataError where they cannot be read."""
+        if not self.multirun.is_file():
+            return None
+        saved = files.read_yaml(self.multirun)
+        typed = saved
+        for key in ("hydra", "overrides", "task"):
+            typed = typed.get(key) if isinstance(typed, dict) else None
+        return _tested(self.multirun, records.words, typed)
+
     def trainings(self) -> list[RunFolder]:
         """The sweep's trainings, those not even started included; `path` may also be the folder of a single run."""
         places = [self.path, *sorted(self.path.glob("*"), key=lambda p: (len(p.name), p.name))]
@@ -215,9 +240,18 @@ class SweepFolder:
             saved = files.read_yaml(self.multirun)["hydra"]
             jobs = jobs_of(saved["sweeper"].get("params") or {}, saved["overrides"]["task"])
         except Exception as error:  # whatever is stumbled over in a tree of another form, Hydra's parser included
-            raise DataError(f"{self.multirun}: cannot be read as the config of a sweep: {error}") from error
+            reason = f"cannot be read as the config of a sweep: {brief(error)}"
+            way_out = "restore it, or remove it: its runs are read without it"
+            raise DataError(f"{self.multirun}: {reason}; {way_out}") from error
         tasks = [[word for word in job if word.startswith("task=")] for job in jobs]
         return [self.run(number) for number, task in enumerate(tasks) if task[-1:] in ([], ["task=train"])]
+
+
+def _tested(path: Path, test: records.Test, content: Any) -> Any:
+    why = test(content)
+    if why is not None:
+        raise DataError(f"{path}: {brief(why)}; {files.WAY_OUT}")
+    return content
 
 
 def _strings_in(tree: Any) -> Iterator[str]:

@@ -23,11 +23,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from entreg import files, tensors
 from entreg.claims import Claim, Taken
 from entreg.config import Config, without_hydra
-from entreg.errors import DataError, SettingError, UserError
+from entreg.errors import DataError, SettingError, UserError, brief
 from entreg.run import former
 from entreg.run.folder import RunFolder, SweepFolder, jobs_of
 from entreg.run.launch import RankFailed, new_study
@@ -55,7 +56,7 @@ def job(cfg: DictConfig) -> Any:
     """One job: checks its config, runs its task in its folder, and leaves behind how it ended."""
     hydra_config = HydraConfig.get()
     folder = RunFolder(Path(hydra_config.runtime.output_dir))
-    config = _checked(cfg)
+    config = checked(cfg)
     tensors.trust(config.trust)
     folder.refuse_other_config(config)
     submitted = hydra_config.runtime.choices["hydra/launcher"] != "basic"
@@ -126,10 +127,19 @@ def _goes_on(folder: RunFolder, mode: RunMode | None) -> str:
     return f"the same command with study={folder.path.name} goes on with {folder}"
 
 
-def _checked(cfg: DictConfig) -> Config:
-    """The typed config, refused where a setting is wrong; beside its task a module may have a `check` of its own."""
-    config: Config = resolved(cfg)
-    check = getattr(importlib.import_module(config.task._target_.rpartition(".")[0]), "check", None)
+def checked(cfg: DictConfig) -> Config:
+    """The typed config; beside its task a module may have a `check` of its own. SettingError of a wrong setting."""
+    try:
+        config: Config = resolved(cfg)
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere, a value that is missing
+        raise SettingError(f"{error.full_key or 'the config'}: {brief(error.msg or error)}; give a value") from error
+    target = config.task._target_
+    try:
+        hydra.utils.get_method(target)
+        module = importlib.import_module(target.rpartition(".")[0])
+    except Exception as error:  # whatever importing it runs into
+        raise SettingError(f"task._target_={target} cannot be imported: {brief(error)}; choose task=NAME") from error
+    check = getattr(module, "check", None)
     if check is not None:
         check(config)
     return config
@@ -182,7 +192,7 @@ class Preflight(Callback):
         for number, overrides in enumerate(jobs):
             composed = loader.load_sweep_config(config, overrides)
             try:
-                job_config = _checked(without_hydra(composed))
+                job_config = checked(without_hydra(composed))
                 folder.run(number).refuse_other_config(job_config)
             except SettingError as error:
                 raise SettingError(f"job {number} ({' '.join(overrides)}): {error}") from None
@@ -221,7 +231,7 @@ def table(sweep: Sweep) -> str:
     rows = [head]
     for number, overrides in enumerate(sweep.jobs):
         folder = sweep.folder.run(number)
-        ig = folder.last_ig_bits()
+        ig = _last_ig_bits(folder)
         own = [word for word in overrides if not all(word in job for job in sweep.jobs)]
         shown_ig = "" if ig is None else f"{ig:.4f}"
         rows.append((str(number), " ".join(own), folder.state_said, shown_ig, _shown(folder.path)))
@@ -230,6 +240,14 @@ def table(sweep: Sweep) -> str:
     if any(sweep.folder.run(number).is_trained for number in range(len(sweep.jobs))):
         lines.append(f"evaluate with: python train.py task=evaluate 'runs={_shown(sweep.folder.path)}'")
     return "\n".join(["", *lines])
+
+
+def _last_ig_bits(folder: RunFolder) -> float | None:
+    try:
+        return folder.last_ig_bits()
+    except DataError as error:  # the table tells of the others
+        log.warning("%s", error)
+        return None
 
 
 def register_resolvers() -> None:

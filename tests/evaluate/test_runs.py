@@ -134,6 +134,15 @@ def test_a_data_source_that_nobody_knows_is_named_and_not_imported(saved, typed)
         read(folder, typed("task=evaluate"))
 
 
+def test_a_saved_setting_out_of_range_is_named_with_its_file(saved, typed):
+    folder = saved()
+    tree = OmegaConf.load(folder.config)
+    tree.loss.every = 0
+    OmegaConf.save(tree, folder.config)
+    with pytest.raises(DataError, match=rf"^{folder.config}: loss.every=0 is out of range: .*; restore it, or leave"):
+        read(folder, typed("task=evaluate"))
+
+
 def test_a_folder_from_elsewhere_runs_none_of_its_code(saved, typed, tmp_path, monkeypatch):
     """A loader that lies in the folder itself, which is in the search path where someone works in it."""
     folder = saved()

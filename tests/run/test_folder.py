@@ -79,6 +79,42 @@ def test_the_last_ig_is_the_finished_trainings(tmp_path):
     assert folder.last_ig_bits() == 1 / 3
 
 
+@pytest.mark.parametrize("content", [
+    b"", b"epoch,lr\n1,0.1\n", b"validation_ig_bits_per_fixation\n", b"validation_ig_bits_per_fixation\none\n",
+    b"epoch,validation_ig_bits_per_fixation\n1\n", b"\xff\xfe\x00", b'"' + b"a" * 200_000,
+], ids=["empty", "other columns", "header alone", "text", "short row", "not text", "unclosed quote"])
+def test_a_table_without_a_last_ig_is_named(tmp_path, content):
+    folder = touched(tmp_path, "checkpoints/final.pt")
+    folder.metrics.write_bytes(content)
+    with pytest.raises(DataError, match=rf"^{folder.metrics}: .*; restore it, or leave its run out$"):
+        folder.last_ig_bits()
+
+
+def test_a_failure_that_is_not_text_is_shown_as_far_as_it_is(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.failure.write_bytes(b"it was \x80 too\0 large\n")
+    assert folder.state_said == "failed: it was \ufffd too? large"
+
+
+@pytest.mark.parametrize("name, content, read", [
+    ("overrides.yaml", "loss: nll", lambda folder: folder.read_typed()),
+    ("overrides.yaml", "- 1", lambda folder: folder.read_typed()),
+    ("multirun.yaml", "hydra: {overrides: {task: 7}}", lambda folder: SweepFolder(folder.path).read_typed()),
+    ("multirun.yaml", "7", lambda folder: SweepFolder(folder.path).read_typed()),
+    ("plan.json", "[]", lambda folder: folder.read_plan()),
+    ("plan.json", '{"primary": {"beauty": 1}, "ood": {}}', lambda folder: folder.read_plan()),
+    ("provenance.json", "[7]", lambda folder: folder.starts()),
+    ("provenance.json", '{"features": {"convolution": 7}}', lambda folder: folder.starts()),
+])
+def test_records_of_another_form_are_named(tmp_path, name, content, read):
+    folder = RunFolder(tmp_path)
+    paths = {path.name: path for path in (folder.typed, folder.plan, folder.provenance, SweepFolder(tmp_path).multirun)}
+    paths[name].parent.mkdir(exist_ok=True)
+    paths[name].write_text(content)
+    with pytest.raises(DataError, match=rf"^{paths[name]}: .*; restore it, or leave its run out$"):
+        read(folder)
+
+
 def test_numbered_checkpoints_stand_in_order():
     names = [RunFolder(Path("run")).numbered(epoch).name for epoch in (5, 25, 100)]
     assert names == ["epoch_005.pt", "epoch_025.pt", "epoch_100.pt"] == sorted(names)

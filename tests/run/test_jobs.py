@@ -179,6 +179,9 @@ def test_wrong_settings_are_refused_before_the_first_job(refused):
         "evaluation.primary.domain=ood.elsewhere": "elsewhere is none of the foreign sets (ood=[synthetic_ood])",
         "+evaluation.primary.arm={loss.nam:nll}": "loss.nam: no settings that change a result",
         "optim.milestones=[0.2,1.5]": "optim.milestones=[0.2, 1.5] is out of range",
+        "task._target_=nowhere.train": "task._target_=nowhere.train cannot be imported: ",
+        "task._target_=''": "task._target_= cannot be imported: ",
+        "data.name=${seed.more}": "data.name: ",
     }.items():
         assert said in refused("loss=nll,nll_entropy", word)
 
@@ -205,3 +208,14 @@ def test_a_job_is_told_that_the_code_moved_since_its_submission(tmp_path, caplog
 def test_sweeps_of_one_second_have_folders_of_their_own(start):
     names = {new_study() for _ in range(3)}
     assert len(names) == 3 and len({name.rsplit("-", 1)[0] for name in names}) <= 2
+
+
+def test_a_sweeps_table_tells_of_the_others_where_one_table_is_damaged(tmp_path, caplog):
+    for number, content in enumerate(("validation_ig_bits_per_fixation\n0.25\n", "damaged")):
+        folder = SweepFolder(tmp_path).run(number)
+        folder.final.parent.mkdir(parents=True)
+        folder.final.touch()
+        folder.metrics.write_text(content)
+    first, second = rows(jobs.table(jobs.Sweep(SweepFolder(tmp_path), [["seed=0"], ["seed=1"]])))[1:3]
+    assert "finished  0.2500" in first and "finished" in second
+    assert "1/metrics.csv: its last row holds no information gain" in caplog.text

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +20,12 @@ import numpy as np
 from entreg.claims import make_once
 from entreg.config import Data, Rule
 from entreg.data.dataset import DataSet, Fixations, Stimulus
-from entreg.errors import DataError, SettingError
+from entreg.errors import DataError, SettingError, brief
 from entreg.settings import setting
 
 VERSION = 1  # of what the code below draws: raise it with any change, so that sets drawn earlier are not taken for new
 KINDS = ("disc", "rectangle", "ring")
+KEPT = ("sizes", "objects", "object_image", "image", "x", "y", "subject")  # arrays of a set
 FORMING = ("images", "seed", "observers", "fixations_per_observer", "bias_x", "bias_y", "bias_sigma", "bias_share",
            "object_share", "long_side_px", "short_side_px")
 
@@ -48,7 +48,7 @@ class Settings(Data):
     bias_y: float = setting(
         0.5, "centre of the observers' spatial bias, share of the height", changes="result", at_least=0, at_most=1
     )
-    bias_sigma: float = setting(0.18, "spread of that bias, share of each side", changes="result", above=0)
+    bias_sigma: float = setting(0.18, "spread of that bias, share of each side", changes="result", at_least=0.001)
     bias_share: float = setting(
         0.35, "share of fixations that follow the bias", changes="result", at_least=0, at_most=1
     )
@@ -59,7 +59,8 @@ class Settings(Data):
     def require(self) -> None:
         """SettingError where there is no folder to draw into."""
         if self.root is None:
-            raise SettingError(f"{self.name}: no folder to draw the images into: data.root=PATH (or ood.root=PATH)")
+            raise SettingError(f"{self.name}: no folder to draw the images into: data.root=PATH "
+                               f"(ood.{self.name}.root=PATH where it is a foreign set)")
 
     def true_log_density(self, index: int) -> np.ndarray:
         """The log density (H, W) in nats, float64, that the fixations on the index-th image come from."""
@@ -141,10 +142,24 @@ def _read(folder: Path) -> dict[str, np.ndarray]:
     path = folder / "set.npz"
     try:
         with np.load(path) as drawn:
-            return {name: drawn[name] for name in drawn}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            found = {name: drawn[name] for name in drawn}
+        lengths = {name: len(found[name]) for name in KEPT}
+        images, fixations = lengths["sizes"], lengths["image"]
+        if found["sizes"].shape != (images, 2) or found["objects"].shape != (lengths["object_image"], 4):
+            raise ValueError("its arrays have other shapes")
+        if any(found[name].shape != (fixations,) for name in ("image", "x", "y", "subject")):
+            raise ValueError("its columns differ in length")
+        if any(found[name].dtype.kind not in ("f" if name in ("objects", "x", "y") else "iu") for name in KEPT):
+            raise ValueError("its arrays are of other types")
+        plausible = all(np.isfinite(found[name]).all() and found[name].min() >= 0 for name in KEPT)
+        if not plausible or not found["sizes"].all():
+            raise ValueError("its values are not those of a set")
+        if max(found[name].max() for name in ("image", "object_image")) >= images:
+            raise ValueError("it lacks images")
+        return found
+    except Exception as error:  # a damaged file raises whatever numpy's reader stumbles over
         raise DataError(
-            f"{path}: damaged ({error}); remove the folder {folder}, the next run draws it again"
+            f"{path}: damaged ({brief(error)}); remove the folder {folder}, the next run draws it again"
         ) from error
 
 
