@@ -16,6 +16,6 @@ evaluate  scores, uncertainty, what a difference is made of, results.json
 report    tables, panels and one page: they print what they are given and decide nothing
 
 Below everything: run (how a job is run, wherever it runs: folder, launch, hardware, checkpoint, jobs), ranks (what a
-process is among others), numerics, files, config, settings, errors. Train and evaluate stand side by side and do not
-know each other.
+process is among others), numerics, progress, files, config, settings, errors. Train and evaluate stand side by side
+and do not know each other.
 """

@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "errors": set(),
     "ranks": set(),
     "numerics": set(),
+    "progress": set(),
     "files": {"errors"},
     "claims": {"errors", "files"},
     "tensors": {"errors", "files"},
@@ -28,7 +29,7 @@ MAY_IMPORT = {
     "run": {"errors", "ranks", "files", "claims", "tensors", "settings", "config"},
     "data": {"errors", "claims", "settings", "config"},
     "prior": {"errors", "ranks", "files", "claims", "config", "data.geometry"},
-    "features": {"errors", "ranks", "numerics", "files", "claims", "tensors", "config"},
+    "features": {"errors", "ranks", "numerics", "progress", "files", "claims", "tensors", "config"},
     "model": {"numerics", "features.grid"},
     "study": {"errors", "ranks", "config", "run.hardware", "data", "prior", "features"},
     "report": {"numerics", "files", "run.folder"},
@@ -36,8 +37,8 @@ MAY_IMPORT = {
         "errors", "ranks", "numerics", "files", "config", "run", "features.backbone", "model", "study", "report.panels",
     },
     "evaluate": {
-        "errors", "ranks", "numerics", "files", "settings", "config", "run", "data", "prior", "features", "model",
-        "study", "report",
+        "errors", "ranks", "numerics", "progress", "files", "settings", "config", "run", "data", "prior", "features",
+        "model", "study", "report",
     },
 }
 

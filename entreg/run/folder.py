@@ -4,8 +4,9 @@ No other module spells the name of a file in a run folder.
 """
 from __future__ import annotations
 
-import csv
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import islice
@@ -20,7 +21,7 @@ from omegaconf import OmegaConf
 from entreg import files
 from entreg.config import Config
 from entreg.errors import DataError, SettingError
-from entreg.run import former
+from entreg.run import checkpoint, former
 from entreg.settings import differing
 
 MOST_JOBS = 10_000  # of a sweep
@@ -97,9 +98,9 @@ class RunFolder:
     def state(self) -> State:
         """How far the run has come.
 
-        A training or evaluation is complete with its last file, another task with `done`.
+        A training is complete with its last checkpoint, an evaluation with its page, another task with `done`.
         """
-        if any(path.is_file() for path in (self.done, self.final, self.results)):
+        if any(path.is_file() for path in (self.done, self.final, self.report)):
             return State.FINISHED
         if self.failure.is_file():
             return State.FAILED
@@ -116,12 +117,12 @@ class RunFolder:
         return self.failure.read_text().strip() if self.failure.is_file() else ""
 
     def last_ig_bits(self) -> float | None:
-        """The last validation IG (bit/fixation, Gaussian prior) of a finished training; None where there is none."""
-        if not self.is_trained or not self.metrics.is_file():
-            return None
-        with open(self.metrics, encoding="utf-8", newline="") as file:
-            *_, last = csv.DictReader(file)
-        return float(last["validation_ig_bits_per_fixation"])
+        """The last validation IG (bit/fixation, Gaussian prior) of a finished training; None where there is none.
+
+        DataError where its final checkpoint is damaged.
+        """
+        history = checkpoint.read(self.final).get("history") if self.is_trained else None
+        return float(history[-1]["validation_ig_bits_per_fixation"]) if history else None
 
     def finish(self) -> None:
         """Marks a task as finished that has no last file which says so."""
@@ -168,13 +169,25 @@ class RunFolder:
         """What the study is for and where it will be judged, as said when the run was first started: written once."""
         if not self.plan.is_file():
             foreign = {name: dataclasses.asdict(settings) for name, settings in config.ood.items()}
-            files.write_json(self.plan, {"primary": dataclasses.asdict(config.evaluation.primary), "ood": foreign})
+            plan = {"primary": dataclasses.asdict(config.evaluation.primary), "ood": foreign}
+            files.write_json(self.plan, plan | {"sha256": _digest(plan)})
 
     def read_plan(self) -> dict[str, Any] | None:
-        """The same; None where the run has none, as those of version 0.1.0. DataError where it cannot be read."""
+        """The same; None where the run has none, as those of version 0.1.0.
+
+        DataError where it cannot be read, and where it was changed: what a study was for is not said afterwards.
+        """
         if not self.plan.is_file():
             return None
-        return files.read_json(self.plan)
+        plan = files.read_json(self.plan)
+        # the first ones of version 0.2.0 had no checksum
+        if isinstance(plan, dict) and plan.pop("sha256", _digest(plan)) != _digest(plan):
+            raise DataError(
+                f"{self.plan} was changed after it was written (its checksum does not match).\n"
+                "  bring it back from a copy\n"
+                "  or remove it: then no outcome of this run counts as named beforehand"
+            )
+        return plan
 
     def starts(self) -> list[dict[str, Any]]:
         """Where the run comes from: one entry for each time that it was started, the first one first."""
@@ -218,6 +231,10 @@ class SweepFolder:
             raise DataError(f"{self.multirun}: cannot be read as the config of a sweep: {error}") from error
         tasks = [[word for word in job if word.startswith("task=")] for job in jobs]
         return [self.run(number) for number, task in enumerate(tasks) if task[-1:] in ([], ["task=train"])]
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _strings_in(tree: Any) -> Iterator[str]:

@@ -221,9 +221,12 @@ def table(sweep: Sweep) -> str:
     rows = [head]
     for number, overrides in enumerate(sweep.jobs):
         folder = sweep.folder.run(number)
-        ig = folder.last_ig_bits()
+        try:
+            ig = folder.last_ig_bits()
+            shown_ig = "" if ig is None else f"{ig:.4f}"
+        except UserError:
+            shown_ig = "cannot be read"
         own = [word for word in overrides if not all(word in job for job in sweep.jobs)]
-        shown_ig = "" if ig is None else f"{ig:.4f}"
         rows.append((str(number), " ".join(own), folder.state_said, shown_ig, _shown(folder.path)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -7,6 +7,7 @@ with each part normalised over the pixels. So the information gain that the best
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -165,8 +166,9 @@ def _draw(settings: Settings, folder: Path) -> None:
         if i % 5 == 4:
             height, width = width, height
         scene = _scene(rng, height, width)
-        if not cv2.imwrite(str(folder / _name(i)), _picture(rng, height, width, scene)[..., ::-1]):
-            raise OSError(f"{_name(i)} was not written")
+        # written here: of a full disk OpenCV may not tell
+        _, encoded = cv2.imencode(".png", _picture(rng, height, width, scene)[..., ::-1])
+        (folder / _name(i)).write_bytes(encoded.tobytes())
         extents = np.array([(o.x, o.y, o.half_width, o.half_height) for o in scene])
         x, y = _sample(rng, _density(settings, height, width, extents),
                        settings.observers * settings.fixations_per_observer)
@@ -176,11 +178,13 @@ def _draw(settings: Settings, folder: Path) -> None:
         xs.append(x)
         ys.append(y)
     subject = np.repeat(np.arange(settings.observers), settings.fixations_per_observer)
+    drawn = io.BytesIO()
     np.savez(
-        folder / "set.npz", sizes=np.array(sizes), objects=np.concatenate(objects),
+        drawn, sizes=np.array(sizes), objects=np.concatenate(objects),
         object_image=np.concatenate(object_image), image=np.repeat(np.arange(settings.images), len(subject)),
         x=np.concatenate(xs), y=np.concatenate(ys), subject=np.tile(subject, settings.images),
     )
+    (folder / "set.npz").write_bytes(drawn.getbuffer())
 
 
 def _sample(rng: np.random.Generator, density: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

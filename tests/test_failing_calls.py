@@ -1,0 +1,119 @@
+"""Every call of a study that changes a file fails, the first, the second, ...: the run ends with an error that names
+the file, what was there before is untouched, and the same command goes on to the same bits.
+
+As SQLite is tested (sqlite.org/testing.html, "I/O error testing"), with ENOSPC, EIO and EACCES in turn.
+"""
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults import calls
+from tests.miniature import Miniature, differences
+
+NUMBERS = (errno.ENOSPC, errno.EIO, errno.EACCES)
+EVERY = int(os.environ.get("FAULT_EVERY", "1"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Iterator[Miniature]:
+    with Miniature(tmp_path_factory.mktemp("failing")) as miniature:
+        yield miniature
+
+
+class Tried:
+    """Faults that were tried of a command, and what came of them."""
+
+    def __init__(self, study: Miniature, command: str, trace: Path) -> None:
+        """What was kept of the study is what the command begins with."""
+        self._study, self._command, self._trace = study, command, trace
+        study.bring_back()
+        self.before = study.content()
+        study.run(command, self._fault(0, False))
+        self.expected = study.content()
+        self.calls = [(kind, path) for _, kind, path in calls(trace)]
+        self.ended, self.went_on = Counter[str](), Counter[str]()
+
+    def fail(self, at: int, for_good: bool) -> bool:
+        """The at-th call fails, once or with all later ones of its kind; False where there were not so many."""
+        study = self._study
+        study.bring_back()
+        run = study.start(self._command, self._fault(at, for_good))
+        code, said = run.end(), run.output
+        failed = [(kind, path) for how, kind, path in calls(self._trace) if how == "failed"]
+        if not failed:
+            assert code == 0, said
+            return False
+        where = f"{self._command}: call {at} {'and later ones' if for_good else 'once'}: {failed}\n{said}"
+        assert "Traceback" not in said and "Logging error" not in said, where
+        if code == 0:
+            self.went_on[_named(*failed[0])] += 1
+            assert any(_is_harmless(kind, path) for kind, path in failed), where
+        else:
+            self.ended[failed[0][0]] += 1
+            assert code == 1, where
+            message = said[said.index("Error executing job"):]
+            assert any(name in message for _, path in failed for name in _names(path)), where
+        left = study.content()  # whole, each of them
+        assert all(left.get(path) == content for path, content in self.before.items()), where
+        study.run(self._command, self._fault(0, False))
+        differ = differences(study.content(), self.expected)
+        assert differ == [], f"{where}\ndiffer after all: {differ}"
+        return True
+
+    def _fault(self, at: int, for_good: bool) -> dict[str, Any]:
+        return {"below": str(self._study.folder), "trace": str(self._trace), "at": at,
+                "number": NUMBERS[at % len(NUMBERS)], "for_good": for_good}
+
+
+def _names(path: str) -> Iterator[str]:
+    """How a message may name a file: a temporary one by what it would become, a part of a folder by the folder."""
+    place = Path(path)
+    yield place.name
+    if place.name.endswith(".tmp"):
+        yield place.name[1:-13]
+    yield str(place.parent).removesuffix(".partial")
+
+
+def _named(kind: str, path: str) -> str:
+    *_, name = _names(Path(path).name) if path.endswith(".tmp") else (Path(path).name,)
+    return f"{kind} {name}"
+
+
+def _is_harmless(kind: str, path: str) -> bool:
+    """Without links a file is created otherwise; a log that is not complete and a claim that stays are said."""
+    is_claim = path.endswith((".owner", "owner.json"))
+    return kind == "link" or path.endswith("train.log") or (kind == "unlink" and is_claim)
+
+
+@pytest.fixture
+def tried(study, tmp_path):
+    """tried(command): see `Tried`; what comes before the command is there."""
+    def begin(command: str) -> Tried:
+        study.empty()
+        if command == "evaluate":
+            study.run("train", {"below": str(study.folder), "trace": str(tmp_path / "trace"), "at": 0, "number": 0,
+                                "for_good": False})
+        study.keep()
+        return Tried(study, command, tmp_path / "trace")
+
+    return begin
+
+
+def some(every: int) -> Iterable[int]:
+    return count(1, every)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_whichever_call_fails_nothing_is_lost(tried, command, capsys):
+    one = tried(command)
+    for for_good in (False, True):
+        assert [at for at in some(EVERY) if not one.fail(at, for_good)] != []
