@@ -55,8 +55,8 @@ class Miniature:
 
     def empty(self) -> None:
         """As before the first run."""
-        shutil.rmtree(self.folder)
-        self.folder.mkdir()
+        for path in self.folder.iterdir():
+            shutil.rmtree(path)
 
     def keep(self) -> None:
         """Remembers what there is now."""
@@ -65,8 +65,8 @@ class Miniature:
 
     def bring_back(self) -> None:
         """What was kept is there again, and nothing else."""
-        shutil.rmtree(self.folder)
-        shutil.copytree(self._kept, self.folder)
+        self.empty()
+        shutil.copytree(self._kept, self.folder, dirs_exist_ok=True)
 
     def content(self) -> dict[str, Any]:
         """What there is, by relative path: bytes, or what they mean without times. What tells of a start is left out.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import count
@@ -105,6 +107,42 @@ def tried(study, tmp_path):
         return Tried(study, command, tmp_path / "trace")
 
     return begin
+
+
+@pytest.fixture
+def disk(study):
+    """disk(size): a file system of so many bytes where the study lies; a second call makes it as large as it says."""
+    study.empty()
+    mounted = []
+
+    def sized(size: int) -> bool:
+        again = "remount," if mounted else ""
+        done = subprocess.run(("mount", "-t", "tmpfs", "-o", f"{again}size={size}", "tmpfs", study.folder), check=False)
+        mounted.extend([size] * (done.returncode == 0))
+        return bool(mounted)
+
+    yield sized
+    if mounted:
+        subprocess.run(("umount", "-l", study.folder), check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97])
+def test_a_disk_that_is_full_is_said_in_a_line_and_a_larger_one_gone_on_with(study, disk, share):
+    study.run("train")
+    expected, used = study.content(), sum(path.stat().st_size for path in study.folder.rglob("*"))
+    if not disk(int(share * used)):
+        pytest.skip("this root may not mount a file system")
+    run = study.start("train")
+    assert run.end() == 1, run.output
+    message = run.output[run.output.index("Error executing job"):].splitlines()[1]
+    assert re.search(f"^(cannot draw .* )?{study.folder}.*(No space left on device|are free)", message), run.output
+    assert "Traceback" not in run.output
+    study.content()  # whole, each of them
+    disk(64_000_000)
+    study.run("train")
+    assert differences(study.content(), expected) == []
 
 
 def some(every: int) -> Iterable[int]:
