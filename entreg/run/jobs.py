@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -153,6 +154,7 @@ class Preflight(Callback):
                 f"hydra/launcher={launcher} submits sweeps only, and this is a single run: it would run here. Type\n"
                 f"  python train.py -m {' '.join(sys.argv[1:])}"
             )
+        _refuse_unwritable(Path(config.hydra.run.dir), "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """A sweep: every job's config is composed and checked."""
@@ -165,6 +167,7 @@ class Preflight(Callback):
             _refuse(str(error))
         except Exception:
             _refuse(traceback.format_exc())
+        _refuse_unwritable(folder.path, "hydra.sweep.dir")
         if launcher != "basic":
             folder.submitted_code.parent.mkdir(parents=True, exist_ok=True)
             files.write_text(folder.submitted_code, code_version() + "\n")
@@ -247,6 +250,16 @@ def asked(what: str, *, _root_: DictConfig) -> int | None:
     if whole is None or not gpus or not used or used >= gpus:
         return whole
     return max(1, whole * used // gpus)
+
+
+def _refuse_unwritable(folder: Path, key: str) -> None:
+    """Hydra makes the folder and writes into it before a job is asked, and would answer with a traceback."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(1))
+    except OSError as error:
+        _refuse(f"{folder}: cannot be written: {error.strerror}. Elsewhere: {key}=FOLDER")
 
 
 def _refuse(message: str) -> None:
