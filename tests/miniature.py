@@ -23,6 +23,7 @@ TRAIN = (
     "hardware.threads=1", "paths.store=store", "study=run",
 )
 EVALUATE = ("task=evaluate", "runs=outputs/run", "hardware=cpu", "hardware.threads=1", "study=judged")
+COMMANDS = {"train": TRAIN, "evaluate": EVALUATE}
 TIMES = ("images_per_s", "seconds")
 OF_THIS_START = ("train.log", "provenance.json")  # when, where and how often a run was started
 
@@ -33,7 +34,7 @@ class Miniature:
     def __init__(self, place: Path) -> None:
         self.folder, self.output, self._kept = place / "study", place / "output.txt", place / "kept"
         self.folder.mkdir()
-        self.commands = {"train": Warm(self.folder, *TRAIN), "evaluate": Warm(self.folder, *EVALUATE)}
+        self._started: dict[str, Warm] = {}
 
     def __enter__(self) -> Miniature:
         return self
@@ -41,12 +42,14 @@ class Miniature:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for command in self.commands.values():
+        for command in self._started.values():
             command.__exit__(kind, error, trace)
 
     def start(self, command: str, fault: dict[str, Any] | None = None) -> Run:
         """Begins one of the commands, see `Warm.start`."""
-        return self.commands[command].start(self.output, fault)
+        if command not in self._started:
+            self._started[command] = Warm(self.folder, *COMMANDS[command])
+        return self._started[command].start(self.output, fault)
 
     def run(self, command: str, fault: dict[str, Any] | None = None) -> None:
         """One of the commands, which must get through."""

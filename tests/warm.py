@@ -24,8 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from tests.conftest import ROOT
-
+ROOT = Path(__file__).parents[1]
 PATIENCE_S = 180.0
 
 
