@@ -159,3 +159,16 @@ def test_a_root_that_cannot_be_written_is_an_error(small, tmp_path):
         synthetic.load(elsewhere(small, tmp_path))
     with pytest.raises(SettingError, match="data.root=PATH"):
         synthetic.load(dataclasses.replace(small, root=None))
+
+
+def test_a_damaged_image_is_named_though_its_reader_may_miss_it(small, tmp_path):
+    settings = elsewhere(small, tmp_path)
+    path = synthetic.load(settings).stimuli[1].path
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    damaged[-15] ^= 1  # in the checksum of the pixels, which no pixel depends on
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match=rf"^{path}: missing or damaged; remove the folder {path.parent}, the next run"):
+        synthetic.load(settings)
+    path.write_bytes(whole)
+    assert len(synthetic.load(settings).stimuli) == small.images
