@@ -9,6 +9,7 @@ plain.py        the training step as published: backbone and full resolution eac
 exactness.py    differences from it, in nats and bits
 speed.py        times, each measured by turns with what it is compared to
 growth.py       memory and time against images and epochs
+shared.py       speed beside busy processes
 fresh.py        processes in which nothing was computed before
 study.py        the whole study
 golden.py       golden vectors of the published model, held against the project's: python -m benchmarks.golden FILE.npz

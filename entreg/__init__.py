@@ -17,6 +17,14 @@ report    tables, panels and one page: they print what they are given and decide
 fetch     published files from the network: downloaded, checked, unpacked
 
 Below everything: run (how a job is run, wherever it runs: folder, launch, hardware, checkpoint, jobs), ranks (what a
-process is among others), numerics, files, config, settings, errors. Train and evaluate stand side by side and do not
-know each other. The task prepare gets data and weights and builds features, so that the other two need no network.
+process is among others), numerics, progress, files, config, settings, errors. Train and evaluate stand side by side
+and do not know each other. The task prepare gets data and weights and builds features, so that jobs need no network.
 """
+import os
+
+# Threads that wait for the others of a product spin before they sleep, in GNU's OpenMP (PyTorch's on Linux) so long
+# that on a machine that does other things they hold the cores that those others need: a training falls to a quarter.
+# A fifteenth of that is as fast alone, and beside others nearly as fast as not to spin at all (benchmarks/shared.py).
+# The library reads it when PyTorch is imported, and started ranks inherit it.
+if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
+    os.environ["GOMP_SPINCOUNT"] = "20000"

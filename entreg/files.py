@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -172,3 +173,8 @@ def remove_temporary(folder: Path) -> None:
     """
     for path in folder.rglob(".*.tmp"):
         path.unlink(missing_ok=True)
+
+
+def temporary_of(path: Path) -> list[Path]:
+    """The unfinished writes of one file that there are now."""
+    return list(path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"))

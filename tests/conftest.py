@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from entreg.config import register
 from entreg.data.sources import sources
 from entreg.run.jobs import register_resolvers
+from tests.miniature import Miniature
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -29,6 +31,13 @@ SMALL = (
 def store(tmp_path_factory) -> Path:
     """Feature stores of this test session: built once, read by every run."""
     return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory) -> Iterator[Miniature]:
+    """A whole study of about a second, to be killed and made to fail."""
+    with Miniature(tmp_path_factory.mktemp("miniature")) as miniature:
+        yield miniature
 
 
 @pytest.fixture

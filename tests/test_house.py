@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "errors": set(),
     "ranks": set(),
     "numerics": set(),
+    "progress": set(),
     "files": {"errors"},
     "claims": {"errors", "files"},
     "fetch": {"errors", "files", "claims"},
@@ -30,7 +31,8 @@ MAY_IMPORT = {
     "data": {"errors", "claims", "settings", "config"},
     "prior": {"errors", "ranks", "files", "claims", "config", "data.geometry"},
     "features": {
-        "errors", "ranks", "numerics", "files", "claims", "fetch.download", "fetch.published", "tensors", "config",
+        "errors", "ranks", "numerics", "progress", "files", "claims", "fetch.download", "fetch.published", "tensors",
+        "config",
     },
     "model": {"numerics", "features.grid"},
     "study": {"errors", "ranks", "config", "run.hardware", "data", "prior", "features"},
@@ -42,8 +44,8 @@ MAY_IMPORT = {
         "errors", "ranks", "numerics", "files", "config", "run", "features.backbone", "model", "study", "report.panels",
     },
     "evaluate": {
-        "errors", "ranks", "numerics", "files", "settings", "config", "run", "data", "prior", "features", "model",
-        "study", "report",
+        "errors", "ranks", "numerics", "progress", "files", "settings", "config", "run", "data", "prior", "features",
+        "model", "study", "report",
     },
 }
 

@@ -2,13 +2,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from entreg.errors import UserError
 from entreg.evaluate import differences, results, scores
@@ -25,6 +23,7 @@ from entreg.evaluate.target import FEWEST_IMAGES, Target
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT, in_threads
+from entreg.progress import Progress
 from entreg.report.panels import Prediction
 from entreg.study.part import Part, Size
 from entreg.study.study import Study
@@ -156,11 +155,11 @@ class Judgement:
             domain = self._domain(group[0].run, name)
             step = group[0].run.config.model.saliency_map_factor if name != IN_DOMAIN else None
             models = [(one.model, self._part(one, name)) for one in group]
-            with tqdm(total=len(domain.subset), desc=name, unit="image", disable=not sys.stderr.isatty()) as bar:
+            with Progress(f"judging on {domain.settings.name}", len(domain.subset), "image") as progress:
 
-                def tell(bar: Any = bar) -> None:
+                def tell(progress: Progress = progress) -> None:
                     self._stages.ranks.stop_if_asked()
-                    bar.update()
+                    progress.step()
 
                 scored = scores.score(models, domain, step=step, tell=tell)
             found |= {str(one.run.folder): each for one, each in zip(group, scored, strict=True)}
@@ -175,14 +174,17 @@ class Judgement:
                 if target is not None]
         if not work:
             return
-        show = sys.stderr.isatty()
 
         def adapted_to(model: DeepGaze3, part: Part, target: Target) -> Adapted:
             self._stages.ranks.stop_if_asked()
             return adapt(model, part, target)
 
-        each = in_threads(lambda arguments: adapted_to(*arguments), work)
-        adapted = iter(list(tqdm(each, f"adapting to {name}", len(work), unit="run", disable=not show)))
+        found = []
+        with Progress(f"adapting to {self.domains[name].settings.name}", len(work), "run") as progress:
+            for one in in_threads(lambda arguments: adapted_to(*arguments), work):
+                found.append(one)
+                progress.step()
+        adapted = iter(found)
         for arm in self._arms:
             self._adapted[arm.name][name] = [next(adapted) for _ in arm.runs]
         log.info("adapted %d runs to %s", len(work), self.domains[name].settings.name)

@@ -18,9 +18,9 @@ from entreg import files
 from entreg.config import Config, Data
 from entreg.data.sources import settings_of_target
 from entreg.errors import DataError, SettingError, UserError, brief
-from entreg.run import checkpoint
+from entreg.run import checkpoint, former
 from entreg.run.folder import RunFolder, SweepFolder
-from entreg.settings import resolved
+from entreg.settings import resolved, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -103,14 +103,15 @@ def read(folder: RunFolder, composed: Config) -> Run:
         _replace(cfg, key, composed)
     for key in ("kind", "devices", "threads"):
         OmegaConf.update(cfg, f"hardware.{key}", getattr(composed.hardware, key))
+    state = _state_of(folder)
+    _refuse_changed_config(folder, state)
     try:
-        config = resolved(cfg)
+        return Run(folder, resolved(cfg), state)
     except SettingError as error:
         wrong = "; ".join(map(brief, str(error).splitlines()[:3]))
         raise DataError(f"{folder.config}: {wrong}; {files.WAY_OUT}") from error
     except OmegaConfBaseException as error:
         raise _does_not_fit(folder, error) from error
-    return Run(folder, config, _state_of(folder))
 
 
 def typed_keys() -> list[str]:
@@ -169,6 +170,32 @@ def _state_of(folder: RunFolder) -> dict[str, Any]:
     if wrong is not None:
         raise DataError(f"{folder.final}: is no final checkpoint of a training: {wrong}; {files.WAY_OUT}")
     return state
+
+
+def _refuse_changed_config(folder: RunFolder, state: dict[str, Any]) -> None:
+    """The saved config is a text without a checksum: it is held against the one that the checkpoint keeps.
+
+    Places may have moved since, and what is asked of machines is nothing that a result depends on.
+    """
+    kept = state.get("config")
+    if not isinstance(kept, dict):  # nothing to hold it against
+        return
+    free = {one.key for one in settings_of(Config()) if one.changes in ("place", "machine")}
+    ours, theirs = _leaves(folder.read_config()), _leaves(former.today(kept))
+    changed = sorted(key for key in ours.keys() & theirs.keys() - free
+                     if ours[key] != theirs[key] and key.rpartition(".")[2] != "root")
+    if changed:
+        raise DataError(
+            f"{folder.config} was changed after the training: {', '.join(changed)} is not what {folder.final.name} was "
+            "trained with. Bring it back from a copy"
+        )
+
+
+def _leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: list(tree) if isinstance(tree, tuple) else tree}
+    leaves = (_leaves(one, f"{prefix}.{name}".lstrip(".")) for name, one in tree.items())
+    return {key: leaf for some in leaves for key, leaf in some.items()}
 
 
 def _is_row(row: Any) -> bool:

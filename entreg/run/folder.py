@@ -4,8 +4,9 @@ No other module spells the name of a file in a run folder.
 """
 from __future__ import annotations
 
-import csv
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import islice
@@ -20,7 +21,7 @@ from omegaconf import OmegaConf
 from entreg import files
 from entreg.config import Config
 from entreg.errors import DataError, SettingError, brief
-from entreg.run import former, records
+from entreg.run import checkpoint, former, records
 from entreg.settings import differing
 
 MOST_JOBS = 10_000  # of a sweep
@@ -97,9 +98,9 @@ class RunFolder:
     def state(self) -> State:
         """How far the run has come.
 
-        A training or evaluation is complete with its last file, another task with `done`.
+        A training is complete with its last checkpoint, an evaluation with its page, another task with `done`.
         """
-        if any(path.is_file() for path in (self.done, self.final, self.results)):
+        if any(path.is_file() for path in (self.done, self.final, self.report)):
             return State.FINISHED
         if self.failure.is_file():
             return State.FAILED
@@ -118,16 +119,12 @@ class RunFolder:
     def last_ig_bits(self) -> float | None:
         """The last validation IG (bit/fixation, Gaussian prior) of a finished training; None where there is none.
 
-        DataError where its table cannot be read.
+        DataError where its final checkpoint is damaged.
         """
-        if not self.is_trained or not self.metrics.is_file():
+        if not self.is_trained:
             return None
-        with open(self.metrics, encoding="utf-8", errors="replace", newline="") as file:
-            try:
-                last = list(csv.DictReader(file))[-1:]
-            except csv.Error as error:
-                raise DataError(f"{self.metrics}: {brief(error)}; {files.WAY_OUT}") from error
-        row = _tested(self.metrics, records.row, last[0] if last else None)
+        history = checkpoint.read(self.final).get("history")
+        row = _tested(self.final, records.row, history[-1] if isinstance(history, list) and history else None)
         return float(row["validation_ig_bits_per_fixation"])
 
     def finish(self) -> None:
@@ -176,13 +173,25 @@ class RunFolder:
         """What the study is for and where it will be judged, as said when the run was first started: written once."""
         if not self.plan.is_file():
             foreign = {name: dataclasses.asdict(settings) for name, settings in config.ood.items()}
-            files.write_json(self.plan, {"primary": dataclasses.asdict(config.evaluation.primary), "ood": foreign})
+            plan = {"primary": dataclasses.asdict(config.evaluation.primary), "ood": foreign}
+            files.write_json(self.plan, plan | {"sha256": _digest(plan)})
 
     def read_plan(self) -> dict[str, Any] | None:
-        """The same; None where the run has none, as those of version 0.1.0. DataError where it cannot be read."""
+        """The same; None where the run has none, as those of version 0.1.0.
+
+        DataError where it cannot be read, and where it was changed: what a study was for is not said afterwards.
+        """
         if not self.plan.is_file():
             return None
-        return _tested(self.plan, records.plan, files.read_json(self.plan))
+        plan = files.read_json(self.plan)
+        # the first ones of version 0.2.0 had no checksum
+        if isinstance(plan, dict) and plan.pop("sha256", _digest(plan)) != _digest(plan):
+            raise DataError(
+                f"{self.plan} was changed after it was written (its checksum does not match).\n"
+                "  bring it back from a copy\n"
+                "  or remove it: then no outcome of this run counts as named beforehand"
+            )
+        return _tested(self.plan, records.plan, plan)
 
     def starts(self) -> list[dict[str, Any]]:
         """Where the run comes from: one entry for each time that it was started, the first one first.
@@ -252,6 +261,8 @@ def _tested(path: Path, test: records.Test, content: Any) -> Any:
     if why is not None:
         raise DataError(f"{path}: {brief(why)}; {files.WAY_OUT}")
     return content
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _strings_in(tree: Any) -> Iterator[str]:

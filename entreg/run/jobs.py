@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -163,6 +164,7 @@ class Preflight(Callback):
                 f"hydra/launcher={launcher} submits sweeps only, and this is a single run: it would run here. Type\n"
                 f"  python train.py -m {' '.join(sys.argv[1:])}"
             )
+        _refuse_unwritable(Path(config.hydra.run.dir), "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """A sweep: every job's config is composed and checked."""
@@ -175,6 +177,7 @@ class Preflight(Callback):
             _refuse(str(error))
         except Exception:
             _refuse(traceback.format_exc())
+        _refuse_unwritable(folder.path, "hydra.sweep.dir")
         if launcher != "basic":
             folder.submitted_code.parent.mkdir(parents=True, exist_ok=True)
             files.write_text(folder.submitted_code, code_version() + "\n")
@@ -231,23 +234,18 @@ def table(sweep: Sweep) -> str:
     rows = [head]
     for number, overrides in enumerate(sweep.jobs):
         folder = sweep.folder.run(number)
-        ig = _last_ig_bits(folder)
+        try:
+            ig = folder.last_ig_bits()
+            shown_ig = "" if ig is None else f"{ig:.4f}"
+        except UserError:
+            shown_ig = "cannot be read"
         own = [word for word in overrides if not all(word in job for job in sweep.jobs)]
-        shown_ig = "" if ig is None else f"{ig:.4f}"
         rows.append((str(number), " ".join(own), folder.state_said, shown_ig, _shown(folder.path)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if any(sweep.folder.run(number).is_trained for number in range(len(sweep.jobs))):
         lines.append(f"evaluate with: python train.py task=evaluate 'runs={_shown(sweep.folder.path)}'")
     return "\n".join(["", *lines])
-
-
-def _last_ig_bits(folder: RunFolder) -> float | None:
-    try:
-        return folder.last_ig_bits()
-    except DataError as error:  # the table tells of the others
-        log.warning("%s", error)
-        return None
 
 
 def register_resolvers() -> None:
@@ -262,6 +260,16 @@ def asked(what: str, *, _root_: DictConfig) -> int | None:
     if whole is None or not gpus or not used or used >= gpus:
         return whole
     return max(1, whole * used // gpus)
+
+
+def _refuse_unwritable(folder: Path, key: str) -> None:
+    """Hydra makes the folder and writes into it before a job is asked, and would answer with a traceback."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(1))
+    except OSError as error:
+        _refuse(f"{folder}: cannot be written: {error.strerror}. Elsewhere: {key}=FOLDER")
 
 
 def _refuse(message: str) -> None:

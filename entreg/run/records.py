@@ -51,7 +51,7 @@ def plan(content: Any) -> str | None:
 
 
 def row(content: Any) -> str | None:
-    """A row of metrics.csv."""
+    """A row of a training's history."""
     try:
         float(content["validation_ig_bits_per_fixation"])
     except (KeyError, TypeError, ValueError):

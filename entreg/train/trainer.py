@@ -52,6 +52,7 @@ def train(config: Config, folder: RunFolder) -> float | None:
     """
     if folder.is_trained and checkpoint.newest([folder.final]):
         log.info("finished before: %s", folder.final)
+        folder.last.unlink(missing_ok=True)  # it may have been killed between its last two steps
         return folder.last_ig_bits()
     return launch(run, config, folder)
 

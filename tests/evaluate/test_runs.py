@@ -211,6 +211,23 @@ def test_a_checkpoint_that_holds_anything_else_is_named(saved, typed, changed, s
         read(folder, typed("task=evaluate"))
 
 
+def test_a_saved_config_is_held_against_the_checkpoint_s(saved, typed):
+    """It is a text that has no checksum, and models are built from it."""
+    folder = saved()
+    text = folder.config.read_text()
+    kept = OmegaConf.to_container(OmegaConf.create(text))
+    checkpoint.write(folder.final, STATE | {"config": kept})
+    assert read(folder, typed("task=evaluate")).config.model.sigma_px == 8.0
+    # moved to another place, and read there
+    kept["paths"]["store"], kept["data"]["root"] = "/elsewhere", "/elsewhere/osie"
+    kept["hardware"]["memory_gb"] = 7
+    checkpoint.write(folder.final, STATE | {"config": kept})
+    read(folder, typed("task=evaluate"))
+    folder.config.write_text(text.replace("sigma_px: 8.0", "sigma_px: 9.0"))
+    with pytest.raises(DataError, match=r"config.yaml was changed after the training: model.sigma_px is not"):
+        read(folder, typed("task=evaluate"))
+
+
 def test_typed_keys_are_those_of_the_settings(typed):
     typed("task=evaluate", "+data@ood.lab=folder", "ood.lab.root=a@b", "evaluation.primary.domain=in_domain")
     assert typed_keys() == ["task", "ood.lab", "ood.lab.root", "evaluation.primary.domain"]

@@ -42,7 +42,8 @@ def sweep(folder: Path, *typed: str, **params: str) -> SweepFolder:
      State.UNFINISHED),
     (["failure.txt", "checkpoints/last.pt"], State.FAILED),
     (["checkpoints/final.pt"], State.FINISHED),
-    (["results.json"], State.FINISHED),
+    (["results.json"], State.UNFINISHED),
+    (["results.json", "report.html"], State.FINISHED),
     (["done.txt"], State.FINISHED),
     # an earlier failure does not undo what was finished afterwards
     (["failure.txt", "checkpoints/final.pt"], State.FINISHED),
@@ -72,10 +73,10 @@ def test_the_last_line_of_a_failure_is_said(tmp_path):
 
 def test_the_last_ig_is_the_finished_trainings(tmp_path):
     folder = RunFolder(tmp_path)
-    files.write_csv(folder.metrics, [{"validation_ig_bits_per_fixation": ig} for ig in (0.5, 1 / 3)])
-    checkpoint.write(folder.last, {})
+    state = {"history": [{"validation_ig_bits_per_fixation": ig} for ig in (0.5, 1 / 3)]}
+    checkpoint.write(folder.last, state)
     assert folder.last_ig_bits() is None
-    checkpoint.write(folder.final, {})
+    checkpoint.write(folder.final, state)
     assert folder.last_ig_bits() == 1 / 3
 
 

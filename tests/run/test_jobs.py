@@ -1,6 +1,8 @@
 """Sweeps: what is refused before anything starts, what goes on after a failure, and what the same command resumes."""
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 
@@ -210,12 +212,21 @@ def test_sweeps_of_one_second_have_folders_of_their_own(start):
     assert len(names) == 3 and len({name.rsplit("-", 1)[0] for name in names}) <= 2
 
 
-def test_a_sweeps_table_tells_of_the_others_where_one_table_is_damaged(tmp_path, caplog):
-    for number, content in enumerate(("validation_ig_bits_per_fixation\n0.25\n", "damaged")):
-        folder = SweepFolder(tmp_path).run(number)
-        folder.final.parent.mkdir(parents=True)
-        folder.final.touch()
-        folder.metrics.write_text(content)
-    first, second = rows(jobs.table(jobs.Sweep(SweepFolder(tmp_path), [["seed=0"], ["seed=1"]])))[1:3]
-    assert "finished  0.2500" in first and "finished" in second
-    assert "1/metrics.csv: its last row holds no information gain" in caplog.text
+def test_a_place_that_cannot_be_written_is_said_in_a_line(refused):
+    message = refused("loss=nll,nll_entropy", "hydra.sweep.dir=/dev/null/sweep")
+    assert message == "/dev/null/sweep: cannot be written: Not a directory. Elsewhere: hydra.sweep.dir=FOLDER\n"
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC], ids=errno.errorcode.get)
+def test_so_is_that_of_a_single_run(tmp_path, start, monkeypatch, capsys, number):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    config = GlobalHydra.instance().hydra.compose_config("config", [f"hydra.run.dir={tmp_path}/run"], RunMode.RUN)
+    jobs.Preflight().on_run_start(config)
+    assert list((tmp_path / "run").iterdir()) == []
+    monkeypatch.setattr(jobs.tempfile, "TemporaryFile", fail)
+    with pytest.raises(SystemExit):
+        jobs.Preflight().on_run_start(config)
+    said = f"{tmp_path}/run: cannot be written: {os.strerror(number)}. Elsewhere: hydra.run.dir=FOLDER\n"
+    assert capsys.readouterr().err == said

@@ -176,3 +176,16 @@ def test_a_drawn_set_that_holds_other_arrays_is_named(small, tmp_path, change):
     np.savez(path, **{name: values for name, values in arrays.items() if values is not None})
     with pytest.raises(DataError, match=rf"^{path}: damaged \(.+\); remove the folder {path.parent}, the next"):
         synthetic.load(settings)
+
+
+def test_a_damaged_image_is_named_though_its_reader_may_miss_it(small, tmp_path):
+    settings = elsewhere(small, tmp_path)
+    path = synthetic.load(settings).stimuli[1].path
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    damaged[-15] ^= 1  # in the checksum of the pixels, which no pixel depends on
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match=rf"^{path}: missing or damaged; remove the folder {path.parent}, the next run"):
+        synthetic.load(settings)
+    path.write_bytes(whole)
+    assert len(synthetic.load(settings).stimuli) == small.images
