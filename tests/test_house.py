@@ -30,15 +30,21 @@ MAY_IMPORT = {
     "prior": {"errors", "ranks", "files", "claims", "config", "data.geometry"},
     "features": {"errors", "ranks", "numerics", "files", "claims", "tensors", "config"},
     "model": {"numerics", "features.grid"},
-    "study": {"errors", "ranks", "config", "run.hardware", "data", "prior", "features"},
+    "study": {
+        "errors", "ranks", "settings", "config", "run.checkpoint", "run.folder", "run.hardware", "data", "prior",
+        "features", "model.deepgaze3",
+    },
     "report": {"numerics", "files", "run.folder"},
     "train": {
-        "errors", "ranks", "numerics", "files", "config", "run", "features.backbone", "model", "study", "report.panels",
+        "errors", "ranks", "numerics", "files", "config", "run", "prior", "features.backbone", "model", "study",
+        "report.panels",
     },
     "evaluate": {
         "errors", "ranks", "numerics", "files", "settings", "config", "run", "data", "prior", "features", "model",
         "study", "report",
     },
+    "predict": {"errors", "ranks", "run.folder", "data", "prior", "model", "study"},
+    "": {"predict.trained"},  # entreg itself: what `import entreg` offers
 }
 
 
@@ -47,7 +53,7 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(HOUSE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
 
 
-NAMES = {name_of(path) for path in MODULES} - {""}
+NAMES = {name_of(path) for path in MODULES}
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:

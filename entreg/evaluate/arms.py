@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from entreg.config import Config, Loss
-from entreg.evaluate.runs import Run
 from entreg.settings import settings_of
+from entreg.study.finished import Run
 
 log = logging.getLogger(__name__)
 

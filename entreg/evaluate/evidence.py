@@ -18,7 +18,6 @@ from entreg.evaluate.bias_map import BiasMaps, bias_maps_of
 from entreg.evaluate.domain import Domain
 from entreg.evaluate.metrics import PRIMARY
 from entreg.evaluate.results import FOREIGN, IN_DOMAIN
-from entreg.evaluate.runs import Run
 from entreg.evaluate.scores import Judged, Scored
 from entreg.evaluate.stages import JudgedStages
 from entreg.evaluate.target import FEWEST_IMAGES, Target
@@ -26,6 +25,7 @@ from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT, in_threads
 from entreg.report.panels import Prediction
+from entreg.study.finished import Run
 from entreg.study.part import Part, Size
 from entreg.study.study import Study
 

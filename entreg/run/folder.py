@@ -54,6 +54,7 @@ class RunFolder:
         self.steps = path / "steps.csv"
         self.last = path / "checkpoints/last.pt"
         self.final = path / "checkpoints/final.pt"
+        self.center_bias = path / "center_bias.npz"
         self.loss_curves = path / "figures/loss_curves.png"
         self.bias_map = path / "figures/bias_map.png"
         self.predictions = path / "figures/predictions.png"

@@ -23,6 +23,7 @@ from entreg.features.backbone import check_taps
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
+from entreg.prior import kept
 from entreg.ranks import Ranks, Stopped
 from entreg.report.panels import Prediction
 from entreg.run import checkpoint
@@ -65,6 +66,7 @@ def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
     trainer = Trainer(study, folder)
     if ranks.is_first:
         _record_start(trainer)
+        kept.write(folder.center_bias, study.center_bias)
     trainer.run()
     trainer.finish()
     return trainer.history[-1]["validation_ig_bits_per_fixation"]
