@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import entreg
 from entreg.data.sources import synthetic
@@ -164,6 +165,19 @@ def test_a_loaded_run_predicts_what_training_measured(sweep, store):
     ]
     last = rows(run.metrics)[-1]
     assert np.mean(nll_nats) == pytest.approx(float(last["validation_nll_nats"]), abs=1e-5)
+
+
+def test_photos_of_any_size_are_predicted_on_the_command_line(command, sweep):
+    photos = sweep / "photos"
+    photos.mkdir()
+    Image.effect_noise((90, 61), 80).save(photos / "a.png")
+    (photos / "b.png").write_text("no photo")
+    done = command("task=predict", "run=multirun/arms/1", "images=photos", "hydra.run.dir=predicted", folder=sweep)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"1 of 2 images could not be predicted, the others are done:\n  {photos}/b.png cannot be read" in done.stderr
+    with np.load(sweep / "predicted/log_densities/a.png.npz") as kept:
+        expected = entreg.load(sweep / "multirun/arms/1", device="cpu").log_density(photos / "a.png")
+        np.testing.assert_allclose(kept["log_density"], expected, atol=1e-5)
 
 
 def test_the_oracle_of_synthetic_data_is_its_negative_cross_entropy(sweep, store):

@@ -43,7 +43,10 @@ MAY_IMPORT = {
         "errors", "ranks", "numerics", "files", "settings", "config", "run", "data", "prior", "features", "model",
         "study", "report",
     },
-    "predict": {"errors", "ranks", "run.folder", "data", "prior", "model", "study"},
+    "predict": {
+        "errors", "ranks", "files", "config", "run", "data.images", "prior", "model.log_density", "study",
+        "report.panels",
+    },
     "": {"predict.trained"},  # entreg itself: what `import entreg` offers
 }
 

@@ -1,13 +1,15 @@
 """Image files: sizes from headers, pixels decoded strictly, as they are stored (no EXIF rotation)."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from entreg.data.dataset import natural_order
 from entreg.errors import DataError, SettingError
 
 Picture = str | Path | Image.Image | np.ndarray  # what people hold an image in
@@ -23,6 +25,21 @@ def read_rgb(path: Path) -> np.ndarray:
     """(H, W, 3) uint8. DataError names a file that is missing, truncated, not an image or has more than 16 bits."""
     with _opened(path) as image:
         return np.array(_eight_bit(image).convert("RGB"))
+
+
+def pictures_below(folder: Path, named: Collection[str] = ()) -> dict[str, Path]:
+    """Paths by name, which is the path below `folder`, in natural order: files of a type that Pillow reads, and those
+    that are named."""
+    Image.init()
+    types = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    found = {}
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        for path in (Path(parent, name) for name in files if not name.startswith(".")):
+            name = path.relative_to(folder).as_posix()
+            if path.suffix.lower() in types or name in named:
+                found[name] = path
+    return {name: found[name] for name in sorted(found, key=lambda name: (natural_order(name), name))}
 
 
 def rgb_of(image: Picture) -> np.ndarray:

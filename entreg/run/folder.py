@@ -65,6 +65,9 @@ class RunFolder:
         self.arms = path / "arms.csv"
         self.comparisons = path / "comparisons.csv"
         self.bias_maps = path / "bias_maps.npz"
+        # of a prediction
+        self.predictions_table = path / "predictions.csv"
+        self.log_densities = path / "log_densities.hdf5"
 
     def __str__(self) -> str:
         return str(self.path)
@@ -78,6 +81,14 @@ class RunFolder:
     def numbered(self, epoch: int) -> Path:
         """The checkpoint that is kept of an epoch."""
         return self.path / f"checkpoints/epoch_{epoch:03d}.pt"
+
+    def log_density(self, image: str) -> Path:
+        """The log density predicted for an image, by its path below the folder of images."""
+        return self.path / f"log_densities/{image}.npz"
+
+    def pictures_of(self, image: str) -> tuple[Path, Path]:
+        """The pictures of that density: alone, and over the photo."""
+        return self.path / f"pictures/{image}.density.png", self.path / f"pictures/{image}.over_photo.png"
 
     def unfinished(self) -> list[Path]:
         """The checkpoints there are to go on from, the newest first."""

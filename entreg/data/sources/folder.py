@@ -3,17 +3,15 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from entreg.config import Data
 from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
-from entreg.data.images import size_of
+from entreg.data.images import pictures_below, size_of
 from entreg.errors import DataError
 from entreg.settings import setting
 
@@ -59,7 +57,7 @@ def load(settings: Settings) -> DataSet:
     if not rows:
         raise DataError(f"{table} has no fixations: nothing below its header")
     named = {row[1] for row in rows}
-    paths = _pictures(pictures, named)
+    paths = pictures_below(pictures, named)
     if not paths:
         raise _missing(settings, "no image in stimuli")
     lost = [row for row in rows if row[1] not in paths]
@@ -129,20 +127,6 @@ def _number(text: str, column: str, table: Path, line: int) -> float:
     if not math.isfinite(value):
         raise DataError(f"{table}, line {line}: {column} is {text!r}, not a finite number; leave out such rows")
     return value
-
-
-def _pictures(folder: Path, named: set[str]) -> dict[str, Path]:
-    """Path by name, in natural order: files of a type that Pillow reads, and whatever else the table names."""
-    Image.init()
-    types = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    found = {}
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        for path in (Path(parent, name) for name in files if not name.startswith(".")):
-            name = path.relative_to(folder).as_posix()
-            if path.suffix.lower() in types or name in named:
-                found[name] = path
-    return {name: found[name] for name in sorted(found, key=lambda name: (natural_order(name), name))}
 
 
 def _subjects(names: list[str | None]) -> np.ndarray | None:
