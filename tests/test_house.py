@@ -47,6 +47,7 @@ MAY_IMPORT = {
         "errors", "ranks", "files", "config", "run", "data.images", "prior", "model.log_density", "study",
         "report.panels",
     },
+    "interop": {"errors", "predict"},
     "": {"predict.trained"},  # entreg itself: what `import entreg` offers
 }
 

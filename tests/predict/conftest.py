@@ -60,7 +60,7 @@ def finished(composed, store, stages, made, tmp_path, tmp_path_factory) -> Calla
 def _write(place: RunFolder, study: Study) -> None:
     model = DeepGaze3(study.recipe.channels, 4.0, seed=3)
     with torch.no_grad():  # else what the images show hardly counts beside the centre bias
-        model.fixation_selection_network.conv2.weight.mul_(30)
+        model.fixation_selection_network.conv2.weight.mul_(8)
     place.write_config(study.config)
     kept.write(place.center_bias, study.center_bias)
     features = study.recipe.describe(study.sizes)
