@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "config": {"settings"},
     "run": {"errors", "ranks", "files", "claims", "tensors", "settings", "config"},
-    "data": {"errors", "claims", "settings", "config"},
+    "data": {"errors", "files", "claims", "settings", "config"},
     "prior": {"errors", "ranks", "files", "claims", "config", "data.geometry"},
     "features": {"errors", "ranks", "numerics", "files", "claims", "tensors", "config"},
     "model": {"numerics", "features.grid"},

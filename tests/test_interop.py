@@ -61,7 +61,7 @@ def test_without_pysaliency_it_is_said_what_to_install(monkeypatch):
 
 @pytest.mark.slow
 def test_pysaliency_computes_our_information_gain(composed, finished, tmp_path):  # noqa: F811
-    """At equal geometry, over the Gaussian prior, image by image: to 1e-6 bit. The environment takes a minute to make."""
+    """At equal geometry, over the Gaussian prior, image by image: to 1e-6 bit. Its environment takes a minute."""
     folder = finished("data.fold=2")
     study = Study(finished_run(folder, saved(folder)).config, JudgedStages(Ranks()))
     config, part = study.config, study.validation
