@@ -214,6 +214,16 @@ class Hardware:
 
 
 @dataclass
+class Logger:
+    """Where a training's progress is shown. metrics.csv and steps.csv are written in any case."""
+
+    name: str = setting(
+        "csv", "csv: the tables alone; tensorboard: also there, with settings and pictures", changes="machine",
+        one_of=("csv", "tensorboard"),
+    )
+
+
+@dataclass
 class Uniform:
     """Uniform images: what the bias map is predicted from."""
 
@@ -341,6 +351,7 @@ class Config:
     optim: Optim = group(Optim)
     trainer: Training = group(Training)
     hardware: Hardware = group(Hardware)
+    logger: Logger = group(Logger)
     uniform: Uniform = group(Uniform)
     prior: Prior = group(Prior)
     store: Stored = group(Stored)

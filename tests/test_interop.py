@@ -21,8 +21,8 @@ from entreg.settings import resolved
 from entreg.study.finished import finished as finished_run
 from entreg.study.finished import saved
 from entreg.study.study import Study
+from tests.environments import by_pysaliency
 from tests.predict.conftest import finished, made, one_thread, stages  # noqa: F401
-from tests.pysaliency import environment
 
 
 class Model:
@@ -82,7 +82,7 @@ def test_pysaliency_computes_our_information_gain(composed, finished, tmp_path):
     predicted = RunFolder(tmp_path / "predicted")
     prediction.predict_all(Ranks(), resolved(composed(*words, "prediction.pictures=false")), predicted)
 
-    found = environment.run("judge.py", {
+    found = by_pysaliency("judge.py", {
         "stimuli": [str(images / stimulus.name) for stimulus in part.stimuli], "run": str(folder), "priors": priors,
         "x": part.pooled.x.tolist(), "y": part.pooled.y.tolist(), "n": part.pooled.image.tolist(),
         "hdf5": str(predicted.log_densities),

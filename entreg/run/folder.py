@@ -82,6 +82,11 @@ class RunFolder:
         """The checkpoint that is kept of an epoch."""
         return self.path / f"checkpoints/epoch_{epoch:03d}.pt"
 
+    @property
+    def board(self) -> Path:
+        """What TensorBoard reads."""
+        return self.path / "tensorboard"
+
     def log_density(self, image: str) -> Path:
         """The log density predicted for an image, by its path below the folder of images."""
         return self.path / f"log_densities/{image}.npz"
@@ -213,6 +218,11 @@ class SweepFolder:
         """The folder of one job."""
         return RunFolder(self.path / str(number))
 
+    def begun(self) -> dict[int, list[str]]:
+        """What was typed for each job that has begun, by its number, as the jobs themselves have left it."""
+        numbers = sorted(int(path.name) for path in self.path.glob("[0-9]*") if path.name.isdecimal())
+        return {n: files.read_yaml(self.run(n).typed) for n in numbers if self.run(n).typed.is_file()}
+
     def trainings(self) -> list[RunFolder]:
         """The sweep's trainings, those not even started included; `path` may also be the folder of a single run."""
         places = [self.path, *sorted(self.path.glob("*"), key=lambda p: (len(p.name), p.name))]
@@ -225,6 +235,8 @@ class SweepFolder:
             return []
         try:
             saved = files.read_yaml(self.multirun)["hydra"]
+            if not is_basic(saved["sweeper"]):  # which runs it would still have started nobody knows
+                return []
             jobs = jobs_of(saved["sweeper"].get("params") or {}, saved["overrides"]["task"])
         except Exception as error:  # whatever is stumbled over in a tree of another form, Hydra's parser included
             raise DataError(f"{self.multirun}: cannot be read as the config of a sweep: {error}") from error
@@ -249,11 +261,44 @@ def jobs_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str]]:
     count = 1
     for override in overrides:
         if override.is_sweep_override():
+            if not override.is_discrete_sweep():
+                raise SettingError(
+                    f"{override.input_line}: to choose within an interval takes a sweeper that chooses\n"
+                    "  try these values      KEY=0.1,1,10\n"
+                    "  let Optuna choose     hydra/sweeper=optuna (pip install hydra-optuna-sweeper)"
+                )
             # a range of a billion numbers is a short word
             count *= sum(1 for _ in islice(override.sweep_iterator(), MOST_JOBS + 1))
             if count > MOST_JOBS:
                 raise SettingError(f"{' '.join(typed)}: these are more than {MOST_JOBS} jobs")
     return [list(job) for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
+
+
+def is_basic(sweeper: Mapping[str, Any]) -> bool:
+    """Whether this sweeper's config is of Hydra's own, which starts all combinations of what is typed."""
+    # an old config may not say it
+    return str(sweeper.get("_target_", BasicSweeper.__name__)).endswith(BasicSweeper.__name__)
+
+
+def samples_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str]]:
+    """The words of jobs that a sweeper may start which chooses by itself, such as Optuna's: enough to check each value.
+
+    Of an interval these are the ends; each value stands in one job, beside the first of all others.
+    """
+    choices = []
+    for override in OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items()] + list(typed)):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices.append([str(override.input_line)])
+        elif override.is_discrete_sweep():
+            choices.append([f"{key}={value}" for value in islice(override.sweep_string_iterator(), MOST_JOBS)])
+        else:
+            interval: Any = override.value()
+            choices.append([f"{key}={end}" for end in (interval.start, interval.end)])
+    first = [words[0] for words in choices]
+    return [first] + [
+        [*first[:i], word, *first[i + 1:]] for i, words in enumerate(choices) for word in words[1:]
+    ]
 
 
 def plain(config: Config) -> dict[str, Any]:

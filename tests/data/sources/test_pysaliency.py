@@ -12,7 +12,7 @@ from PIL import Image
 from entreg.data.sources.pysaliency import Settings, load
 from entreg.errors import DataError, SettingError
 from tests.data.sources.pysaliency_set import FILES, GAZES, NAMES, SIZES, copied, draw
-from tests.pysaliency import environment
+from tests.environments import by_pysaliency
 
 NATURAL = ["i2.png", "i10.png", "sub/i1.png"]
 TRAINS, SCANPATHS = "trains.hdf5", "scanpaths.hdf5"
@@ -209,7 +209,7 @@ def test_a_missing_file_is_answered_with_what_to_type(root):
 def test_pysaliency_still_writes_these_files(tmp_path):
     """The files beside this one are what its release 0.2.22 makes of these scanpaths."""
     paths = [str(path.relative_to(tmp_path)) for path in draw(tmp_path)]
-    environment.run("write.py", GAZES | {"stimuli": paths}, tmp_path)
+    by_pysaliency("write.py", GAZES | {"stimuli": paths}, tmp_path)
     for path in FILES.glob("*.hdf5"):
         with h5py.File(path) as kept, h5py.File(tmp_path / path.name) as made:
             keys = []
