@@ -15,7 +15,9 @@ PACKAGES = {
     # its release writes and reads with numpy before 2 alone
     "pysaliency": ("pysaliency==0.2.22", "numpy<2", "h5py", "scipy", "setuptools<81"),
     # where it is installed Hydra loads it with every start
-    "optuna": ("hydra-optuna-sweeper>=1.2",),
+    "optuna": ("hydra-optuna-sweeper>=1.2", "hydra-core<1.4", "omegaconf<2.4"),
+    # Python 3.11 and newer alone
+    "matio": ("mat-io>=1.0",),
 }
 
 
@@ -23,12 +25,13 @@ def python_with(name: str) -> Path:
     """The Python of an environment of PACKAGES; all else in it, PyTorch among it, is what these tests run with."""
     place = ROOT / f".venv-{name}"
     python, ready = place / "bin/python", place / ".ready"
-    if not ready.is_file():
+    packages = "\n".join(PACKAGES[name])
+    if not ready.is_file() or ready.read_text() != packages:
         subprocess.run((sys.executable, "-m", "venv", "--clear", str(place)), check=True)
         subprocess.run((str(python), "-m", "pip", "install", "-q", *PACKAGES[name]), check=True)
         version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
         (place / f"lib/{version}/site-packages/beside.pth").write_text(sysconfig.get_path("purelib") + "\n")
-        ready.touch()
+        ready.write_text(packages)
     return python
 
 
