@@ -273,6 +273,16 @@ class Hardware:
 
 
 @dataclass
+class Logger:
+    """Where a training's progress is shown. metrics.csv and steps.csv are written in any case."""
+
+    name: str = setting(
+        "csv", "csv: the tables alone; tensorboard: also there, with settings and pictures", changes="machine",
+        one_of=("csv", "tensorboard"),
+    )
+
+
+@dataclass
 class Uniform:
     """Uniform images: what the bias map is predicted from."""
 
@@ -385,6 +395,17 @@ class Evaluation:
 
 
 @dataclass
+class Prediction:
+    """What task=predict leaves of each image beside its log density."""
+
+    pictures: bool = setting(True, "the density as a picture, alone and over the photo", changes="judgement")
+    hdf5: bool = setting(
+        False, "all log densities in one HDF5 file, too, as pysaliency and the MIT/Tuebingen benchmark read them",
+        changes="judgement",
+    )
+
+
+@dataclass
 class Config:
     """One job."""
 
@@ -396,6 +417,7 @@ class Config:
     optim: Optim = group(Optim)
     trainer: Training = group(Training)
     hardware: Hardware = group(Hardware)
+    logger: Logger = group(Logger)
     uniform: Uniform = group(Uniform)
     prior: Prior = group(Prior)
     store: Stored = group(Stored)
@@ -412,6 +434,9 @@ class Config:
     runs: str | None = setting(
         None, "runs to evaluate: a folder or a glob; null: the newest sweep", changes="judgement"
     )
+    run: str | None = setting(None, "finished run that predicts, its folder", changes="result", path=True)
+    images: str | None = setting(None, "folder of the images to predict", changes="result", path=True)
+    prediction: Prediction = group(Prediction)
 
     def broken_rules(self) -> Iterator[Rule]:
         """The primary outcome's domain is one of this study; its arm is told by settings that change results."""

@@ -51,12 +51,17 @@ def composed():
 
 @pytest.fixture(scope="session")
 def command(store):
-    """command(*words, folder): train.py with these words, run in `folder`; the finished process, output as text."""
+    """command(*words, folder): train.py with these words, run in `folder`; the finished process, output as text.
 
-    def run(*words: str, folder: Path, timeout_s: float = 280) -> subprocess.CompletedProcess:
+    python: another one than that of the tests
+    """
+
+    def run(
+        *words: str, folder: Path, timeout_s: float = 280, python: Path | str = sys.executable
+    ) -> subprocess.CompletedProcess:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         return subprocess.run(
-            (sys.executable, str(ROOT / "train.py"), *words, f"paths.store={store}"),
+            (str(python), str(ROOT / "train.py"), *words, f"paths.store={store}"),
             cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s,
         )
 

@@ -13,19 +13,24 @@ What becomes of the kinds of files that there are:
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from entreg.errors import DataError, brief
+from entreg.data.dataset import natural_order
+from entreg.data.names import refuse_link_out
+from entreg.errors import DataError, SettingError, brief
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MOST_PIXELS = 89_478_485  # a quarter of a gigabyte as RGB; Pillow warns from there on
 
 ORIENTATION = 0x0112  # tag of TIFF and EXIF; 1: upright
+
+Picture = str | Path | Image.Image | np.ndarray  # what people hold an image in
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -38,6 +43,57 @@ def read_rgb(path: Path) -> np.ndarray:
     """(H, W, 3) uint8. DataError names a file that is missing, damaged, not an image or not of a kind that is read."""
     with _opened(path) as image:
         return np.array(_eight_bit(image).convert("RGB"))
+
+
+def pictures_below(folder: Path, named: Container[str] = ()) -> dict[str, Path]:
+    """Paths by name, which is the path below `folder`, in natural order: files of a type that is read, and those that
+    are named.
+
+    A name is only compared with those that were found. DataError where a link leads elsewhere.
+    """
+    types = suffixes()
+    found = {}
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        for path in (Path(parent, name) for name in files if not name.startswith(".")):
+            name = path.relative_to(folder).as_posix()
+            if path.suffix.lower() in types or name in named:
+                refuse_link_out(path, folder)
+                found[name] = path
+    return {name: found[name] for name in sorted(found, key=lambda name: (natural_order(name), name))}
+
+
+def rgb_of(image: Picture) -> np.ndarray:
+    """(H, W, 3) uint8 of what people hold an image in: a path, a Pillow image, or an array (H, W, 3), RGB, uint8.
+
+    Grey ones and those with an alpha channel are converted; as in a file's, alpha is left out. SettingError for arrays
+    of another form, with what to do; DataError as for `read_rgb`.
+    """
+    if isinstance(image, (str, Path)):
+        return read_rgb(Path(image).expanduser())
+    if isinstance(image, Image.Image):
+        try:
+            return np.array(_eight_bit(image).convert("RGB"))
+        except (ValueError, OSError) as error:  # OSError: a damaged file, which Pillow decodes only now
+            raise DataError(f"the image {getattr(image, 'filename', '')} cannot be read: {error}") from error
+    if not isinstance(image, np.ndarray):
+        raise SettingError(
+            f"an image is a path, a Pillow image or a uint8 array (H, W, 3), not a {type(image).__name__}"
+            + (" (of a tensor: tensor.cpu().numpy())" if hasattr(image, "numpy") else "")
+        )
+    shape = f"an array of shape {image.shape}"
+    if image.ndim == 4:
+        raise SettingError(f"{shape} holds several images: give a list of them (list(array))")
+    if image.ndim == 3 and image.shape[-1] > 4 >= image.shape[0]:
+        raise SettingError(f"{shape} has its channels first: array.transpose(1, 2, 0) brings them to the end")
+    if image.ndim not in (2, 3) or 0 in image.shape or image.ndim == 3 and image.shape[-1] > 4:
+        raise SettingError(f"{shape} is no image: (H, W, 3), RGB, or (H, W), grey")
+    if image.dtype != np.uint8:
+        hint = " (of values in 0..1: (array * 255).round().astype('uint8'))" if image.dtype.kind == "f" else ""
+        raise SettingError(f"an image's values are 0..255 as uint8, not {image.dtype}{hint}")
+    colours = image[..., None] if image.ndim == 2 else image
+    channels = colours.shape[-1]
+    return np.ascontiguousarray(colours[..., :3] if channels >= 3 else colours[..., :1].repeat(3, -1))
 
 
 def read_grey(path: Path) -> np.ndarray:

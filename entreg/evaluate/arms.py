@@ -8,9 +8,9 @@ from typing import Any
 
 from entreg.config import Config, Loss
 from entreg.errors import UserError
-from entreg.evaluate.runs import Run
 from entreg.run.folder import RunFolder
 from entreg.settings import settings_of
+from entreg.study.finished import Run
 
 log = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from entreg import files
 from entreg.config import Config
-from entreg.evaluate import recipe, results
+from entreg.evaluate import results
 from entreg.evaluate.arms import Arm, arms_of, refuse_missing_folds
 from entreg.evaluate.evidence import Judgement
 from entreg.evaluate.plan import plan_of
-from entreg.evaluate.runs import find, read, typed_keys
+from entreg.evaluate.runs import find
 from entreg.evaluate.stages import JudgedStages
 from entreg.ranks import Ranks
 from entreg.report import page, tables
@@ -19,6 +19,8 @@ from entreg.run.folder import RunFolder
 from entreg.run.hardware import compute_deterministically
 from entreg.run.launch import launch
 from entreg.run.provenance import provenance
+from entreg.study import arithmetic
+from entreg.study.finished import read, typed_keys
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
         log.warning("all comparisons are exploratory: %s", plan.why)
     folder.write_config(config)
 
-    features = recipe.settle(runs, ranks.device.type, typed_keys())
+    features = arithmetic.settle(runs, ranks.device.type, typed_keys())
     log.info("features: %s", features)
     judgement = Judgement(arms, JudgedStages(ranks), config.evaluation.seed)
     judgement.judge()

@@ -16,7 +16,6 @@ from entreg.evaluate.bias_map import BiasMaps, bias_maps_of
 from entreg.evaluate.domain import Domain
 from entreg.evaluate.metrics import PRIMARY
 from entreg.evaluate.results import FOREIGN, IN_DOMAIN
-from entreg.evaluate.runs import Run
 from entreg.evaluate.scores import Judged, Rows, Scored
 from entreg.evaluate.stages import JudgedStages
 from entreg.evaluate.target import FEWEST_IMAGES, Target
@@ -25,6 +24,7 @@ from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT, in_threads
 from entreg.progress import Progress
 from entreg.report.panels import Prediction
+from entreg.study.finished import Run
 from entreg.study.part import Part, Size
 from entreg.study.study import Study
 

@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from entreg import files
-from entreg.errors import DataError, brief
 from entreg.evaluate import metrics
 from entreg.evaluate.domain import Domain, Truth
-from entreg.evaluate.runs import Run
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity, cell_of_pixel
 from entreg.prior.center_bias import CenterBias
+from entreg.study.finished import Run, final_model
 from entreg.study.part import Part, Size
 from entreg.study.study import Study
 
@@ -34,14 +32,8 @@ class Judged:
 
 
 def judged(run: Run, study: Study) -> Judged:
-    """The run with its final model."""
-    model = DeepGaze3(study.recipe.channels, run.config.model.sigma_px, run.config.seed)
-    try:
-        model.load_state_dict(run.state["model"])
-    except (RuntimeError, TypeError, AttributeError) as error:  # names, shapes or types that are not this model's
-        what = f"its parameters do not fit the model of its config: {brief(error)}; {files.WAY_OUT}"
-        raise DataError(f"{run.folder.final}: {what}") from error
-    return Judged(run, study, model.to(study.ranks.device).eval())
+    """The run with its final model. DataError where its parameters do not fit."""
+    return Judged(run, study, final_model(run, study.recipe.channels).to(study.ranks.device))
 
 
 @torch.no_grad()

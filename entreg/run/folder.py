@@ -55,6 +55,7 @@ class RunFolder:
         self.steps = path / "steps.csv"
         self.last = path / "checkpoints/last.pt"
         self.final = path / "checkpoints/final.pt"
+        self.center_bias = path / "center_bias.npz"
         self.loss_curves = path / "figures/loss_curves.png"
         self.bias_map = path / "figures/bias_map.png"
         self.predictions = path / "figures/predictions.png"
@@ -65,6 +66,9 @@ class RunFolder:
         self.arms = path / "arms.csv"
         self.comparisons = path / "comparisons.csv"
         self.bias_maps = path / "bias_maps.npz"
+        # of a prediction
+        self.predictions_table = path / "predictions.csv"
+        self.log_densities = path / "log_densities.hdf5"
 
     def __str__(self) -> str:
         return str(self.path)
@@ -78,6 +82,19 @@ class RunFolder:
     def numbered(self, epoch: int) -> Path:
         """The checkpoint that is kept of an epoch."""
         return self.path / f"checkpoints/epoch_{epoch:03d}.pt"
+
+    @property
+    def board(self) -> Path:
+        """What TensorBoard reads."""
+        return self.path / "tensorboard"
+
+    def log_density(self, image: str) -> Path:
+        """The log density predicted for an image, by its path below the folder of images."""
+        return self.path / f"log_densities/{image}.npz"
+
+    def pictures_of(self, image: str) -> tuple[Path, Path]:
+        """The pictures of that density: alone, and over the photo."""
+        return self.path / f"pictures/{image}.density.png", self.path / f"pictures/{image}.over_photo.png"
 
     def unfinished(self) -> list[Path]:
         """The checkpoints there are to go on from, the newest first."""
@@ -235,6 +252,12 @@ class SweepFolder:
             typed = typed.get(key) if isinstance(typed, dict) else None
         return _tested(self.multirun, records.words, typed)
 
+    def begun(self) -> dict[int, list[str]]:
+        """What was typed for each job that has begun, by its number, as the jobs themselves have left it."""
+        numbers = sorted(int(path.name) for path in self.path.glob("[0-9]*") if path.name.isdecimal())
+        typed = {number: self.run(number).read_typed() for number in numbers}
+        return {number: words for number, words in typed.items() if words is not None}
+
     def trainings(self) -> list[RunFolder]:
         """The sweep's trainings, those not even started included; `path` may also be the folder of a single run."""
         places = [self.path, *sorted(self.path.glob("*"), key=lambda p: (len(p.name), p.name))]
@@ -247,6 +270,8 @@ class SweepFolder:
             return []
         try:
             saved = files.read_yaml(self.multirun)["hydra"]
+            if not is_basic(saved["sweeper"]):  # which runs it would still have started nobody knows
+                return []
             jobs = jobs_of(saved["sweeper"].get("params") or {}, saved["overrides"]["task"])
         except Exception as error:  # whatever is stumbled over in a tree of another form, Hydra's parser included
             reason = f"cannot be read as the config of a sweep: {brief(error)}"
@@ -282,11 +307,44 @@ def jobs_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str]]:
     count = 1
     for override in overrides:
         if override.is_sweep_override():
+            if not override.is_discrete_sweep():
+                raise SettingError(
+                    f"{override.input_line}: to choose within an interval takes a sweeper that chooses\n"
+                    "  try these values      KEY=0.1,1,10\n"
+                    "  let Optuna choose     hydra/sweeper=optuna (pip install hydra-optuna-sweeper)"
+                )
             # a range of a billion numbers is a short word
             count *= sum(1 for _ in islice(override.sweep_iterator(), MOST_JOBS + 1))
             if count > MOST_JOBS:
                 raise SettingError(f"{' '.join(typed)}: these are more than {MOST_JOBS} jobs")
     return [list(job) for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
+
+
+def is_basic(sweeper: Mapping[str, Any]) -> bool:
+    """Whether this sweeper's config is of Hydra's own, which starts all combinations of what is typed."""
+    # an old config may not say it
+    return str(sweeper.get("_target_", BasicSweeper.__name__)).endswith(BasicSweeper.__name__)
+
+
+def samples_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str]]:
+    """The words of jobs that a sweeper may start which chooses by itself, such as Optuna's: enough to check each value.
+
+    Of an interval these are the ends; each value stands in one job, beside the first of all others.
+    """
+    choices = []
+    for override in OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items()] + list(typed)):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices.append([str(override.input_line)])
+        elif override.is_discrete_sweep():
+            choices.append([f"{key}={value}" for value in islice(override.sweep_string_iterator(), MOST_JOBS)])
+        else:
+            interval: Any = override.value()
+            choices.append([f"{key}={end}" for end in (interval.start, interval.end)])
+    first = [words[0] for words in choices]
+    return [first] + [
+        [*first[:i], word, *first[i + 1:]] for i, words in enumerate(choices) for word in words[1:]
+    ]
 
 
 def plain(config: Config) -> dict[str, Any]:

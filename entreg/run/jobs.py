@@ -31,7 +31,7 @@ from entreg.claims import Claim, Taken
 from entreg.config import Config, without_hydra
 from entreg.errors import DataError, SettingError, UserError, brief
 from entreg.run import former
-from entreg.run.folder import RunFolder, SweepFolder, jobs_of
+from entreg.run.folder import RunFolder, SweepFolder, is_basic, jobs_of, samples_of
 from entreg.run.launch import RankFailed, new_study
 from entreg.run.provenance import code_version
 from entreg.settings import resolved
@@ -44,10 +44,13 @@ OF_THE_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EP
 
 @dataclass
 class Sweep:
-    """The jobs of the sweep that this process started: where it lies and what was typed for each."""
+    """The sweep that this process started: where it lies and what was typed for each job.
+
+    jobs: None where a sweeper chooses them one after the other
+    """
 
     folder: SweepFolder
-    jobs: list[list[str]]
+    jobs: list[list[str]] | None
 
 
 _started: list[Sweep] = []
@@ -171,8 +174,10 @@ class Preflight(Callback):
         launcher = config.hydra.runtime.choices["hydra/launcher"]
         folder = SweepFolder(Path(config.hydra.sweep.dir).absolute())
         try:
-            jobs = jobs_of(config.hydra.sweeper.get("params") or {}, list(config.hydra.overrides.task))
-            self._check(config, launcher, folder, jobs)
+            sweeper = config.hydra.sweeper
+            params, typed = sweeper.get("params") or {}, list(config.hydra.overrides.task)
+            jobs = jobs_of(params, typed) if is_basic(sweeper) else None
+            self._check(config, launcher, folder, samples_of(params, typed) if jobs is None else jobs, jobs is not None)
         except UserError as error:
             _refuse(str(error))
         except Exception:
@@ -189,14 +194,18 @@ class Preflight(Callback):
             os.environ["SRUN_CPUS_PER_TASK"] = str(config.hydra.launcher.cpus_per_task)
         _started.append(Sweep(folder, jobs))
 
-    def _check(self, config: DictConfig, launcher: str, folder: SweepFolder, jobs: list[list[str]]) -> None:
+    def _check(
+        self, config: DictConfig, launcher: str, folder: SweepFolder, jobs: list[list[str]], numbered: bool
+    ) -> None:
+        """numbered: whether these are the jobs as they will be numbered; else ones like them"""
         loader = GlobalHydra.instance().config_loader()
         base = OmegaConf.to_object(config.hardware)
         for number, overrides in enumerate(jobs):
             composed = loader.load_sweep_config(config, overrides)
             try:
                 job_config = checked(without_hydra(composed))
-                folder.run(number).refuse_other_config(job_config)
+                if numbered:
+                    folder.run(number).refuse_other_config(job_config)
             except SettingError as error:
                 raise SettingError(f"job {number} ({' '.join(overrides)}): {error}") from None
             if launcher == "submitit_slurm" and job_config.hardware != base:
@@ -232,18 +241,19 @@ def table(sweep: Sweep) -> str:
     """Run, overrides that are not every run's, state, validation IG and folder; and the command that evaluates them."""
     head = ("run", "overrides", "state", "validation IG (bit/fix)", "folder")
     rows = [head]
-    for number, overrides in enumerate(sweep.jobs):
+    jobs = sweep.folder.begun() if sweep.jobs is None else dict(enumerate(sweep.jobs))
+    for number, overrides in jobs.items():
         folder = sweep.folder.run(number)
         try:
             ig = folder.last_ig_bits()
             shown_ig = "" if ig is None else f"{ig:.4f}"
         except UserError:
             shown_ig = "cannot be read"
-        own = [word for word in overrides if not all(word in job for job in sweep.jobs)]
+        own = [word for word in overrides if not all(word in job for job in jobs.values())]
         rows.append((str(number), " ".join(own), folder.state_said, shown_ig, _shown(folder.path)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    if any(sweep.folder.run(number).is_trained for number in range(len(sweep.jobs))):
+    if any(sweep.folder.run(number).is_trained for number in jobs):
         lines.append(f"evaluate with: python train.py task=evaluate 'runs={_shown(sweep.folder.path)}'")
     return "\n".join(["", *lines])
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
@@ -23,6 +24,7 @@ from entreg.features.backbone import check_taps
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
+from entreg.prior import kept
 from entreg.ranks import Ranks, Stopped
 from entreg.report.panels import Prediction
 from entreg.run import checkpoint
@@ -32,7 +34,7 @@ from entreg.run.launch import launch
 from entreg.run.provenance import provenance
 from entreg.study.part import Part, Size, UniformPart
 from entreg.study.study import Stages, Study
-from entreg.train import batches, figures
+from entreg.train import batches, board, figures
 from entreg.train.losses import REGULARISERS, fixation_weights, nll_nats
 from entreg.train.schedule import adam
 
@@ -42,6 +44,8 @@ log = logging.getLogger(__name__)
 def check(config: Config) -> None:
     """What can be said of a config before its data are read. SettingError where a training would end with one."""
     check_taps(config.model.backbone.taps)
+    if config.logger.name == "tensorboard":
+        board.check()
 
 
 def train(config: Config, folder: RunFolder) -> float | None:
@@ -66,6 +70,7 @@ def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
     trainer = Trainer(study, folder)
     if ranks.is_first:
         _record_start(trainer)
+        kept.write(folder.center_bias, study.center_bias)
     trainer.run()
     trainer.finish()
     return trainer.history[-1]["validation_ig_bits_per_fixation"]
@@ -122,6 +127,7 @@ class Trainer:
         self.sum_nll_nats, self.images_seen = 0.0, 0  # of this epoch so far; the NLL is weighted by images
         self.history: list[dict[str, Any]] = []  # a row for each epoch
         self.steps: list[dict[str, Any]] = []  # a row for each step
+        self.board: board.Board | None = None
         self.uniform = {size: study.uniform(size) for size in sorted({*self.training.sizes, study.landscape})}
         priors = self.validation.gaussian_log_priors(config.prior)
         self.prior_nats = torch.tensor([p.mean() for p in priors], dtype=torch.float64)
@@ -137,6 +143,9 @@ class Trainer:
     def run(self) -> None:
         """Trains to the last epoch, from last.pt where there is one. Stopped where asked to stop, after saving."""
         self._resume()
+        if self.ranks.is_first and self.config.logger.name == "tensorboard":
+            self.board = board.Board(self.folder.board, OmegaConf.to_yaml(OmegaConf.structured(self.config)))
+            self.board.tell(self.history, self.steps)
         epochs = self.config.trainer.epochs
         while self.epoch < epochs:
             started, images = time.perf_counter(), 0
@@ -168,6 +177,8 @@ class Trainer:
             figures.loss_curves(self.folder.loss_curves, {self.config.loss.name: self.history})
             figures.bias_map(self.folder.bias_map, self.bias_map().full()[0].cpu().numpy())
             figures.predictions(self.folder.predictions, self._examples())
+            if self.board is not None:
+                self.board.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
             self._save(self.folder.final)
             self.folder.last.unlink(missing_ok=True)
         self.ranks.barrier()
@@ -299,6 +310,8 @@ class Trainer:
     def _write_tables(self) -> None:
         files.write_csv(self.folder.metrics, self.history)
         files.write_csv(self.folder.steps, self.steps)
+        if self.board is not None:
+            self.board.tell(self.history, self.steps)
 
     def _save(self, path: Path) -> None:
         if self.ranks.is_first:

@@ -4,10 +4,11 @@ import zlib
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from entreg.data.images import MOST_PIXELS, read_grey, read_rgb, size_of, thumbnail
-from entreg.errors import DataError
+from entreg.data.images import MOST_PIXELS, read_grey, read_rgb, rgb_of, size_of, thumbnail
+from entreg.errors import DataError, SettingError
 
 
 def test_size_is_height_then_width_of_the_stored_pixels_whatever_exif_says(tmp_path):
@@ -179,3 +180,38 @@ def test_sixteen_bit_colours_are_their_upper_byte(tmp_path):
     content = content[:start] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + content[start + 17 :]
     path.write_bytes(content)
     assert read_rgb(path).tolist() == [[[0, 0, 1], [128, 128, 255]]]
+
+
+def test_pictures_in_the_hand_are_as_in_files(tmp_path, rng):
+    rgb = rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    alpha = np.dstack([rgb, rng.integers(0, 256, (6, 5), dtype=np.uint8)])
+    for same in (rgb, alpha, tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(rgb), Image.fromarray(alpha)):
+        assert np.array_equal(rgb_of(same), rgb)
+    grey = rgb[..., 0]
+    for same in (grey, grey[..., None], np.dstack([grey, rgb[..., 1]]), Image.fromarray(grey)):
+        assert np.array_equal(rgb_of(same), np.dstack([grey] * 3))
+    deep = Image.fromarray(np.array([[0, 257, 65535]], dtype=np.uint16))
+    assert rgb_of(deep)[..., 0].tolist() == [[0, 1, 255]]
+
+
+@pytest.mark.parametrize("image, said", [
+    (np.zeros((9, 8, 3)), r"float64 \(of values in 0..1: \(array \* 255\).round\(\).astype\('uint8'\)\)"),
+    (np.zeros((9, 8, 3), np.uint16), "as uint8, not uint16$"), (np.zeros((9, 8), bool), "as uint8, not bool$"),
+    (np.zeros((3, 9, 8), np.uint8), r"channels first: array.transpose\(1, 2, 0\)"),
+    (np.zeros((3, 9, 8), np.float32), "channels first"), (np.zeros((1, 9, 8), np.uint8), "channels first"),
+    (np.zeros((2, 9, 8, 3), np.uint8), "several images: give a list"), (np.zeros(9, np.uint8), "no image"),
+    (np.zeros((0, 8, 3), np.uint8), "no image"), (np.zeros((9, 8, 7), np.uint8), "no image"),
+    (torch.zeros(9, 8, 3), r"not a Tensor \(of a tensor: tensor.cpu\(\).numpy\(\)\)"), (None, "not a NoneType$"),
+], ids=range(12))
+def test_what_is_no_picture_is_refused_with_what_to_do(image, said):
+    with pytest.raises(SettingError, match=said):
+        rgb_of(image)
+
+
+def test_a_damaged_picture_in_the_hand_is_named(tmp_path, rng):
+    path = tmp_path / "cut.png"
+    Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with Image.open(path) as image, pytest.raises(DataError, match=f"{path} cannot be read"):
+        rgb_of(image)

@@ -6,8 +6,8 @@ from pathlib import Path
 from entreg.config import Config, Loss, Training
 from entreg.data.sources import synthetic
 from entreg.evaluate.arms import arms_of, baseline_of, result_settings
-from entreg.evaluate.runs import Run
 from entreg.run.folder import RunFolder
+from entreg.study.finished import Run
 
 
 def run(loss: str, seed: int = 0, epochs: int = 25, **settings) -> Run:

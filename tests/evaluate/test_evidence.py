@@ -15,10 +15,10 @@ from entreg.errors import UserError
 from entreg.evaluate import scores
 from entreg.evaluate.arms import arms_of
 from entreg.evaluate.evidence import Judgement
-from entreg.evaluate.runs import Run
 from entreg.evaluate.stages import JudgedStages
 from entreg.ranks import Ranks
 from entreg.settings import resolved
+from entreg.study.finished import Run
 from tests.evaluate.photos import FIXATIONS, FOREIGN, name_of, trained, words, write_sets
 
 SIZE = (72, 96)

@@ -12,8 +12,8 @@ from entreg.data.sources import synthetic
 from entreg.errors import DataError
 from entreg.evaluate.arms import arms_of
 from entreg.evaluate.plan import Plan, plan_of
-from entreg.evaluate.runs import Run
 from entreg.run.folder import RunFolder
+from entreg.study.finished import Run
 
 
 def foreign(name: str, **settings) -> synthetic.Settings:

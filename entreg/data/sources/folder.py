@@ -1,8 +1,6 @@
 """Everybody's own data: images in stimuli/ and fixations.csv beside it."""
 from __future__ import annotations
 
-import os
-from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +8,8 @@ import numpy as np
 
 from entreg.config import PublishedData
 from entreg.data import table
-from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
-from entreg.data.images import size_of, suffixes
-from entreg.data.names import refuse_link_out
+from entreg.data.dataset import DataSet, Stimulus, sorted_fixations
+from entreg.data.images import pictures_below, size_of
 from entreg.errors import DataError
 from entreg.settings import setting
 
@@ -55,7 +52,7 @@ def load(settings: Settings) -> DataSet:
     rows = table.read(settings.table)
     if not len(rows):
         raise DataError(f"{settings.table} has no fixations: nothing below its header; give a row for each fixation")
-    paths = _pictures(settings.pictures, rows.names)
+    paths = pictures_below(settings.pictures, rows.names)
     if not paths:
         raise _missing(settings, "no image in stimuli")
     lost = {name: line for name, line in rows.names.items() if name not in paths}
@@ -94,23 +91,6 @@ def load(settings: Settings) -> DataSet:
         notes.append(f"{settings.root}: {empty} of {len(stimuli)} images have no fixation")
     notes += settings.differences(len(stimuli), len(fixations.x))
     return DataSet(settings.name, stimuli, fixations, dropped, tuple(notes))
-
-
-def _pictures(folder: Path, named: Container[str]) -> dict[str, Path]:
-    """Path by name, in natural order: files of a type that is read, and whatever else the table names.
-
-    A name from the table is only compared with those that were found. DataError where a link leads elsewhere.
-    """
-    types = suffixes()
-    found = {}
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        for path in (Path(parent, name) for name in files if not name.startswith(".")):
-            name = path.relative_to(folder).as_posix()
-            if path.suffix.lower() in types or name in named:
-                refuse_link_out(path, folder)
-                found[name] = path
-    return {name: found[name] for name in sorted(found, key=lambda name: (natural_order(name), name))}
 
 
 def _missing(settings: Settings, what: str) -> DataError:

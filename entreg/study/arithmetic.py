@@ -1,4 +1,4 @@
-"""How features of judged images are computed: one way for all runs, so that arms do not differ by arithmetic."""
+"""How the features are computed that finished runs read: one way for all, so that arms do not differ by arithmetic."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ import torch
 
 from entreg.config import Hardware
 from entreg.errors import SettingError
-from entreg.evaluate.runs import Run
 from entreg.run.hardware import convolution_of, precision_of
+from entreg.study.finished import Run
 
 Way = tuple[str, str]  # precision of the backbone's products, algorithm of its convolutions
 
