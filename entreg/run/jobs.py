@@ -138,9 +138,10 @@ def checked(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere, a value that is missing
         raise SettingError(f"{error.full_key or 'the config'}: {brief(error.msg or error)}; give a value") from error
     target = config.task._target_
+    place, _, name = target.rpartition(".")
     try:
-        hydra.utils.get_method(target)
-        module = importlib.import_module(target.rpartition(".")[0])
+        module = importlib.import_module(place)
+        getattr(module, name)
     except Exception as error:  # whatever importing it runs into
         raise SettingError(f"task._target_={target} cannot be imported: {brief(error)}; choose task=NAME") from error
     check = getattr(module, "check", None)
@@ -178,7 +179,7 @@ class Preflight(Callback):
             params, typed = sweeper.get("params") or {}, list(config.hydra.overrides.task)
             jobs = jobs_of(params, typed) if is_basic(sweeper) else None
             self._check(config, launcher, folder, samples_of(params, typed) if jobs is None else jobs, jobs is not None)
-        except UserError as error:
+        except (UserError, OmegaConfBaseException) as error:
             _refuse(str(error))
         except Exception:
             _refuse(traceback.format_exc())

@@ -11,7 +11,8 @@ import scipy.io
 from PIL import Image, features
 
 from entreg.config import Data
-from entreg.data.sources import fixation_maps, folder, synthetic
+from entreg.data.sources import fixation_maps, folder, pysaliency, synthetic
+from tests.data.sources.pysaliency_set import copied
 
 HEIGHT, WIDTH = 30, 40
 
@@ -96,9 +97,16 @@ def write_synthetic(place: Path) -> Data:
     return settings
 
 
+def write_pysaliency(place: Path) -> Data:
+    """Photos, and files that pysaliency wrote."""
+    copied(place)
+    return pysaliency.Settings(name="mine", root=str(place), fixations="trains.hdf5")
+
+
 SOURCES = {
     "folder": Source(write_folder, folder.load, ("stimuli/*", "fixations.csv", "fixations.csv"), ("fixations.csv",)),
     "dots": Source(lambda place: write_maps(place, "jpg"), fixation_maps.load, ("stimuli/*/*", "maps/*/*", "maps/*/*")),
     "matlab": Source(lambda place: write_maps(place, "mat"), fixation_maps.load, ("maps/*/*",)),
     "synthetic": Source(write_synthetic, synthetic.load, ("*/set.npz", "*/set.npz", "*/*.png")),
+    "pysaliency": Source(write_pysaliency, pysaliency.load, ("stimuli.hdf5", "trains.hdf5", "trains.hdf5")),
 }

@@ -127,7 +127,7 @@ def used(config: Config) -> list[Any]:
     return found
 
 
-@tried(80, 800)
+@tried(40, 800)
 def test_any_words(drive: Drive, composed: Any, count: int) -> None:
     conf = ROOT / "conf"
 

@@ -13,16 +13,17 @@ import torch
 import yaml
 from hypothesis import strategies as st
 
-from entreg.evaluate import recipe
 from entreg.evaluate.arms import arms_of
 from entreg.evaluate.evaluation import evaluate
 from entreg.evaluate.plan import plan_of
-from entreg.evaluate.runs import HISTORY, find, read
+from entreg.evaluate.runs import find
 from entreg.evaluate.stages import JudgedStages
 from entreg.ranks import Ranks
 from entreg.report import commands, panels
 from entreg.run.folder import RunFolder
 from entreg.settings import resolved
+from entreg.study import arithmetic
+from entreg.study.finished import HISTORY, read
 from tests.evaluate.photos import trained, words, write_set
 from tests.fuzz.driver import outcome, tried
 from tests.fuzz.mutations import TENSORS, VALUES, damaged, damaged_tree
@@ -78,7 +79,7 @@ def judge(composed: Any) -> Callable[[Path], Any]:
         runs = [read(one, config) for one in finished]
         arms, _ = arms_of(runs)
         plan = plan_of(arms, [])
-        recipe.settle(runs, "cpu", [])
+        arithmetic.settle(runs, "cpu", [])
         commands.repeat(finished, finished[0])
         commits = [commands.commit_of(one) for one in finished]
         assert all(isinstance(one, (str, type(None))) for one in commits) and isinstance(plan.domain, str)
@@ -88,7 +89,7 @@ def judge(composed: Any) -> Callable[[Path], Any]:
     return run
 
 
-@tried(60, 1000)
+@tried(40, 1000)
 def test_a_damaged_folder_is_read_or_refused(
     tmp_path: Path, drive: Drive, composed: Any, judge: Any, count: int
 ) -> None:

@@ -34,7 +34,7 @@ def read_whole(source: Source, settings: Any) -> list[Any]:
     return [fixations.x, fixations.y, resized.fixations.x, resized.fixations.y, *images, list(data.dropped.values())]
 
 
-@tried(60, 1000)
+@tried(70, 1000)
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_data_set_with_a_damaged_file(tmp_path: Path, drive: Drive, name: str, count: int) -> None:
     source = SOURCES[name]
@@ -56,7 +56,7 @@ def test_a_data_set_with_a_damaged_file(tmp_path: Path, drive: Drive, name: str,
     drive(count, one, check)
 
 
-@tried(150, 3000)
+@tried(250, 3000)
 def test_a_damaged_image(tmp_path: Path, drive: Drive, count: int) -> None:
     write_pictures(tmp_path / "pictures")
     whole = [path.read_bytes() for path in sorted((tmp_path / "pictures").iterdir())]
@@ -85,7 +85,7 @@ CELLS = st.one_of(
 )
 
 
-@tried(150, 2000)
+@tried(250, 2000)
 def test_a_table_of_anything(tmp_path: Path, drive: Drive, count: int) -> None:
     """Not a valid one damaged, but cells put together, in any encoding."""
     source = SOURCES["folder"]

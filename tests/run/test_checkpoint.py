@@ -19,7 +19,7 @@ def test_random_state_survives_a_safe_load(tmp_path):
 
 def test_a_checkpoint_that_holds_no_dictionary_is_named(tmp_path):
     tensors.write(tmp_path / "a.pt", [1, 2])
-    with pytest.raises(DataError, match=r"a.pt: is no checkpoint, it holds a list$"):
+    with pytest.raises(DataError, match=r"a.pt: is no checkpoint, it holds a list; restore it"):
         checkpoint.read(tmp_path / "a.pt")
 
 

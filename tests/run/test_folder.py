@@ -80,14 +80,12 @@ def test_the_last_ig_is_the_finished_trainings(tmp_path):
     assert folder.last_ig_bits() == 1 / 3
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"epoch,lr\n1,0.1\n", b"validation_ig_bits_per_fixation\n", b"validation_ig_bits_per_fixation\none\n",
-    b"epoch,validation_ig_bits_per_fixation\n1\n", b"\xff\xfe\x00", b'"' + b"a" * 200_000,
-], ids=["empty", "other columns", "header alone", "text", "short row", "not text", "unclosed quote"])
-def test_a_table_without_a_last_ig_is_named(tmp_path, content):
-    folder = touched(tmp_path, "checkpoints/final.pt")
-    folder.metrics.write_bytes(content)
-    with pytest.raises(DataError, match=rf"^{folder.metrics}: .*; restore it, or leave its run out$"):
+@pytest.mark.parametrize("history", [None, [], 3, [{"epoch": 1}], [{"validation_ig_bits_per_fixation": "one"}], [1]],
+                         ids=str)
+def test_a_final_checkpoint_without_a_last_ig_is_named(tmp_path, history):
+    folder = RunFolder(tmp_path)
+    checkpoint.write(folder.final, {"history": history})
+    with pytest.raises(DataError, match=rf"^{folder.final}: its last row holds no .*; restore it, or leave its run out$"):
         folder.last_ig_bits()
 
 
