@@ -35,12 +35,12 @@ MAY_IMPORT = {
         "config",
     },
     "model": {"numerics", "features.grid"},
-    "prepare": {
-        "errors", "ranks", "claims", "fetch", "config", "run", "features.backbone", "features.weights", "study",
-    },
     "study": {
         "errors", "ranks", "files", "settings", "config", "run.checkpoint", "run.folder", "run.former", "run.hardware",
         "data", "prior", "features", "model.deepgaze3",
+    },
+    "prepare": {
+        "errors", "ranks", "claims", "fetch", "config", "run", "features.backbone", "features.weights", "study",
     },
     "report": {"numerics", "files", "run.folder"},
     "train": {

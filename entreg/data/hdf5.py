@@ -10,8 +10,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from entreg.errors import DataError
+from entreg.errors import DataError, brief
 
+WAY_OUT = "get the file anew, or write it anew with pysaliency"
 MOST_VALUES = 500_000_000  # of one data set: a small file can promise any number
 
 
@@ -24,7 +25,7 @@ class Reader:
             try:
                 group = h5py.File(path, "r")
             except OSError as error:
-                raise DataError(f"{path}: cannot be read as HDF5: {' '.join(str(error).split())}") from error
+                raise DataError(f"{path}: cannot be read as HDF5: {brief(error)}; {WAY_OUT}") from error
         self._group = group
 
     def __enter__(self) -> Reader:
@@ -41,7 +42,7 @@ class Reader:
     def wrong(self, key: str, what: str) -> DataError:
         """The error that something is wrong with a key."""
         place = "/".join(part for part in (str(self._group.name).strip("/"), key) if part)
-        return DataError(f"{self.path}: {place}: {' '.join(what.split())}")
+        return DataError(f"{self.path}: {brief(place)}: {brief(what)}; {WAY_OUT}")
 
     def of_kind(self, versions: Mapping[str, Sequence[str]]) -> str:
         """What its attribute `type` says, one of those whose versions are given."""

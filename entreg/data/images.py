@@ -66,8 +66,8 @@ def pictures_below(folder: Path, named: Container[str] = ()) -> dict[str, Path]:
 def rgb_of(image: Picture) -> np.ndarray:
     """(H, W, 3) uint8 of what people hold an image in: a path, a Pillow image, or an array (H, W, 3), RGB, uint8.
 
-    Grey ones and those with an alpha channel are converted; as in a file's, alpha is left out. SettingError for arrays
-    of another form, with what to do; DataError as for `read_rgb`.
+    Grey ones are converted, and so are those with an alpha channel where every pixel is opaque; what else would be seen
+    depends on what lies behind. SettingError for arrays of another form, with what to do; DataError as for `read_rgb`.
     """
     if isinstance(image, (str, Path)):
         return read_rgb(Path(image).expanduser())
@@ -93,6 +93,8 @@ def rgb_of(image: Picture) -> np.ndarray:
         raise SettingError(f"an image's values are 0..255 as uint8, not {image.dtype}{hint}")
     colours = image[..., None] if image.ndim == 2 else image
     channels = colours.shape[-1]
+    if channels in (2, 4) and not (colours[..., -1] == 255).all():
+        raise SettingError(f"{shape} has transparent pixels: put the image onto what people see behind it")
     return np.ascontiguousarray(colours[..., :3] if channels >= 3 else colours[..., :1].repeat(3, -1))
 
 
@@ -145,7 +147,7 @@ def _refuse(path: Path, image: Image.Image) -> None:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    path = Path(image.filename)  # type: ignore[attr-defined]
+    path = Path(getattr(image, "filename", "") or "the picture")  # one in the hand has no file
     # Pillow opens a 16-bit greyscale PNG as I;16 or (before 11) as I, and converting either to RGB clips it at 255
     deep = image.mode == "I" or image.mode.startswith("I;16")
     if image.mode == "F":

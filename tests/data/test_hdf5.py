@@ -46,7 +46,7 @@ def test_whatever_else_is_named_with_its_key(path, key, said):
 
 def test_whole_numbers_pictures_and_groups(path):
     with Reader(path) as file:
-        with pytest.raises(DataError, match=f"^{path}: x: holds values that are no whole numbers$"):
+        with pytest.raises(DataError, match=f"^{path}: x: holds values that are no whole numbers; get the file anew"):
             file.integers("x")
         with pytest.raises(DataError, match=f"^{path}: pictures: is no picture of 8 bits: uint16 of shape"):
             file.picture("pictures")

@@ -185,11 +185,12 @@ def test_sixteen_bit_colours_are_their_upper_byte(tmp_path):
 def test_pictures_in_the_hand_are_as_in_files(tmp_path, rng):
     rgb = rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)
     Image.fromarray(rgb).save(tmp_path / "a.png")
-    alpha = np.dstack([rgb, rng.integers(0, 256, (6, 5), dtype=np.uint8)])
+    opaque = np.full((6, 5), 255, dtype=np.uint8)
+    alpha = np.dstack([rgb, opaque])
     for same in (rgb, alpha, tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(rgb), Image.fromarray(alpha)):
         assert np.array_equal(rgb_of(same), rgb)
     grey = rgb[..., 0]
-    for same in (grey, grey[..., None], np.dstack([grey, rgb[..., 1]]), Image.fromarray(grey)):
+    for same in (grey, grey[..., None], np.dstack([grey, opaque]), Image.fromarray(grey)):
         assert np.array_equal(rgb_of(same), np.dstack([grey] * 3))
     deep = Image.fromarray(np.array([[0, 257, 65535]], dtype=np.uint16))
     assert rgb_of(deep)[..., 0].tolist() == [[0, 1, 255]]
@@ -202,8 +203,9 @@ def test_pictures_in_the_hand_are_as_in_files(tmp_path, rng):
     (np.zeros((3, 9, 8), np.float32), "channels first"), (np.zeros((1, 9, 8), np.uint8), "channels first"),
     (np.zeros((2, 9, 8, 3), np.uint8), "several images: give a list"), (np.zeros(9, np.uint8), "no image"),
     (np.zeros((0, 8, 3), np.uint8), "no image"), (np.zeros((9, 8, 7), np.uint8), "no image"),
+    (np.zeros((9, 8, 4), np.uint8), "transparent pixels: put the image onto"),
     (torch.zeros(9, 8, 3), r"not a Tensor \(of a tensor: tensor.cpu\(\).numpy\(\)\)"), (None, "not a NoneType$"),
-], ids=range(12))
+], ids=range(13))
 def test_what_is_no_picture_is_refused_with_what_to_do(image, said):
     with pytest.raises(SettingError, match=said):
         rgb_of(image)

@@ -96,7 +96,8 @@ def load(settings: Settings) -> DataSet:
 def _stimulus(name: str, path: Path, shape: tuple[int, int]) -> Stimulus:
     height, width = size_of(path)
     if (height, width) != shape:
-        raise DataError(f"{path} has {width} x {height} pixels, its data set says {shape[1]} x {shape[0]}")
+        raise DataError(f"{path} has {width} x {height} pixels, its data set says {shape[1]} x {shape[0]}; "
+                        "put the image there that people saw")
     return Stimulus(name, path, height, width, PurePosixPath(name).parent.name or None)
 
 
