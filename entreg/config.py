@@ -35,7 +35,9 @@ class Task:
 class Backbone:
     """The frozen feature extractor."""
 
-    name: str = setting("vgg19", "architecture", changes="result", one_of=("vgg19",))
+    name: str = setting(
+        "vgg19", "architecture: vgg19, or another of torchvision's classifiers, such as densenet201", changes="result"
+    )
     weights: str | None = setting(
         None, "torchvision weights name (IMAGENET1K_V1), a local file, or null: random weights, a demonstration only",
         changes="result", path="unless a name",
@@ -43,7 +45,7 @@ class Backbone:
     seed: int = setting(0, "seed of random weights (weights=null), not of the run", changes="result", at_least=0)
     taps: list[str] = setting(
         ["conv5_1", "relu5_1", "relu5_2", "conv5_3", "relu5_4"],
-        "layers whose outputs the readout sees (DeepGaze II's)",
+        "layers whose outputs the readout sees (DeepGaze II's); names: python -m entreg.features.classifier NAME",
         changes="result",
     )
 

@@ -67,7 +67,7 @@ def test_a_study_composes_with_a_lambda_sweep(composed):
     ("loss.every=0", "loss.every"),
     ("loss.lambda_entropy=-0.1", "loss.lambda_entropy"), ("trainer.epochs=0", "trainer.epochs"),
     ("data.geometry=bend", "data.geometry"), ("data.fold=5", "data.fold"), ("seed=-1", "seed"),
-    ("model.backbone.name=resnet", "model.backbone.name"), ("uniform.levels=[0.5,1.5]", "uniform.levels"),
+    ("uniform.levels=[0.5,1.5]", "uniform.levels"),
     ("optim.lr=nan", "optim.lr"), ("optim.lr_final=1", "optim.lr_final"),
 ])
 def test_a_value_out_of_range_is_named_in_full(composed, typed, key):

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from entreg import files
 from entreg.config import Config, Loss
 from entreg.errors import DataError, NonFiniteLoss
-from entreg.features.backbone import check_taps
+from entreg.features import backbone
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 
 def check(config: Config) -> None:
     """What can be said of a config before its data are read. SettingError where a training would end with one."""
-    check_taps(config.model.backbone.taps)
+    backbone.check(config.model.backbone)
+    backbone.check_convolution(config.model.backbone, config.hardware)
 
 
 def train(config: Config, folder: RunFolder) -> float | None:
