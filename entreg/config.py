@@ -69,6 +69,16 @@ class Model:
         "kde", "centre bias that the model receives: from the training fixations, a Gaussian, or none",
         changes="result", one_of=("kde", "gaussian", "uniform"),
     )
+    init_from: str | None = setting(
+        None, "file of a published DeepGaze (IIE or III) whose parameters a training starts from; null: random ones",
+        changes="result", path=True,
+    )
+    init_component: int = setting(0, "which of its components", changes="result", at_least=0)
+
+    def broken_rules(self) -> Iterator[Rule]:
+        """A component is one of a file's."""
+        if self.init_component and self.init_from is None:
+            yield "init_component", "model.init_from says of which file"
 
 
 @dataclass
@@ -346,6 +356,13 @@ class Config:
     runs: str | None = setting(
         None, "runs to evaluate: a folder or a glob; null: the newest sweep", changes="judgement"
     )
+    published: str | None = setting(
+        None, "file of a published DeepGaze IIE, whose DenseNet member is judged beside the runs", changes="judgement",
+        path=True,
+    )
+    published_component: int | None = setting(
+        None, "which of its components; null: all of them, as a mixture", changes="judgement", at_least=0
+    )
 
     def broken_rules(self) -> Iterator[Rule]:
         """The primary outcome's domain is one of this study; its arm is told by settings that change results."""
@@ -354,6 +371,8 @@ class Config:
         unknown = [key for key in primary.arm if key not in known]
         if unknown:
             yield "evaluation.primary.arm", f"{', '.join(unknown)}: no settings that change a result"
+        if self.published is not None and self.task.name != "evaluate":
+            yield "published", "it is judged with task=evaluate; a training starts from a file with model.init_from"
         name = primary.domain.removeprefix("ood.")
         if primary.domain.startswith("ood.") and name not in self.ood:
             yield "evaluation.primary.domain", f"{name} is none of the foreign sets (ood=[{','.join(self.ood)}])"

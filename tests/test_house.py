@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "data": {"errors", "claims", "settings", "config"},
     "prior": {"errors", "ranks", "files", "claims", "config", "data.geometry"},
     "features": {"errors", "ranks", "numerics", "files", "claims", "tensors", "config"},
-    "model": {"numerics", "features.grid"},
+    "model": {"errors", "numerics", "files", "tensors", "config", "features.grid"},
     "study": {"errors", "ranks", "config", "run.hardware", "data", "prior", "features"},
     "report": {"numerics", "files", "run.folder"},
     "train": {

@@ -19,21 +19,28 @@ class Arm:
     """Runs whose results are the same but for the noise of training.
 
     settings: of the keys by which the arms differ
+    published: what is said of the published file that the arm is, or whose parameters its trainings started from
     """
 
     name: str
     runs: tuple[Run, ...]
     settings: dict[str, Any]
+    published: dict[str, Any] | None = None
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the entropy of the bias map played no part."""
-        return not self.runs[0].config.loss.regularises
+        """Whether the entropy of the bias map played no part in a training of the study."""
+        return not self.is_fixed and not self.runs[0].config.loss.regularises
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is a published model: there is one, and no other training of it could have been run here."""
+        return self.runs[0].fixed is not None
 
     @property
     def seeds(self) -> list[int]:
-        """The seed of each run."""
-        return [run.config.seed for run in self.runs]
+        """The seed of each run; a published model has none."""
+        return [] if self.is_fixed else [run.config.seed for run in self.runs]
 
 
 def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:

@@ -22,6 +22,7 @@ from entreg.evaluate.statistics import (
 
 BETTER, WORSE, UNDECIDED, NO_VERDICT = "better", "worse", "no clear difference", "no verdict"
 PAIRED, UNPAIRED, ONE_TRAINING = "paired by seed", "unpaired seeds", "one training"
+FIXED = "a fixed model against seeds"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Estimate:
 class Difference(Estimate):
     """A metric's difference to the baseline.
 
-    seeds: paired by seed, unpaired seeds, or one training; n_seeds: of the arm with fewer
+    seeds: paired by seed, unpaired seeds, one training, or a fixed model against seeds; n_seeds: of the arm with fewer,
+        of a fixed model those of its baseline
     seeds_to_halve: how many would halve the interval; None where no number would, or where there is no interval
     p_holm: p corrected for the number of arms; verdict: better, worse, no clear difference, or none
     exploratory: whether it is another comparison than the one that was named before anything was run
@@ -90,12 +92,15 @@ class Pairing:
 def pairing_of(arm: Arm, baseline: Arm) -> Pairing:
     """Seeds that both have are compared pairwise, if there are two at least; else all trainings, unpaired.
 
-    An arm with one training gets no verdict.
+    An arm with one training gets no verdict. A published model is no draw from trainings: only the baseline's seeds are
+    random.
     """
     shared = [seed for seed in arm.seeds if seed in baseline.seeds]
     if len(shared) >= 2:
         return Pairing([arm.seeds.index(s) for s in shared], [baseline.seeds.index(s) for s in shared], PAIRED)
     every = Pairing(list(range(len(arm.runs))), list(range(len(baseline.runs))), UNPAIRED)
+    if arm.is_fixed and len(baseline.runs) >= 2:
+        return dataclasses.replace(every, kind=FIXED)
     return every if min(len(every.ours), len(every.base)) >= 2 else dataclasses.replace(every, kind=ONE_TRAINING)
 
 
@@ -109,10 +114,13 @@ def metrics_in(tables: Sequence[Sequence[Rows]]) -> list[Metric]:
     return [metric for metric in METRICS if all(metric.key in rows[0][0] for rows in tables)]
 
 
-def estimate(sets: Sequence[np.ndarray]) -> Estimate:
-    """Of an arm's own mean over K data sets; sets: for each (n_seeds, n_images)."""
+def estimate(sets: Sequence[np.ndarray], fixed: bool = False) -> Estimate:
+    """Of an arm's own mean over K data sets; sets: for each (n_seeds, n_images).
+
+    fixed: the one model is no draw from trainings, so that images alone are random
+    """
     seeds, images = len(sets[0]), sum(values.shape[1] for values in sets)
-    if seeds == 1 or not _have_images(sets):
+    if seeds == 1 and not fixed or not _have_images(sets):
         return _without_interval(sets, images, seeds)
     return _estimate(crossed(sets), _std(sets), images, seeds)
 
@@ -126,6 +134,7 @@ def difference(
     """
     a, b = [values[pairing.ours] for values in ours], [values[pairing.base] for values in base]
     images, seeds = sum(values.shape[1] for values in a), min(len(pairing.ours), len(pairing.base))
+    seeds = len(pairing.base) if pairing.kind == FIXED else seeds
     means = [x.mean(0, keepdims=True) - y.mean(0, keepdims=True) for x, y in zip(a, b, strict=True)]
     if pairing.kind == ONE_TRAINING or not _have_images(a):
         found = _without_interval(means, images, seeds)

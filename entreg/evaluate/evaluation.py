@@ -1,16 +1,19 @@
 """task=evaluate: judges the runs of a sweep; results.json, tables and report.html go into a folder of its own."""
 from __future__ import annotations
 
+import dataclasses
 import logging
+from pathlib import Path
 
 import numpy as np
 
 from entreg import files
 from entreg.config import Config
 from entreg.evaluate import recipe, results
-from entreg.evaluate.arms import arms_of
+from entreg.evaluate.arms import Arm, arms_of
 from entreg.evaluate.evidence import Judgement
 from entreg.evaluate.plan import plan_of
+from entreg.evaluate.published import arm_of, described
 from entreg.evaluate.runs import find, read, typed_keys
 from entreg.evaluate.stages import JudgedStages
 from entreg.ranks import Ranks
@@ -50,6 +53,9 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
 
     features = recipe.settle(runs, ranks.device.type, typed_keys())
     log.info("features: %s", features)
+    arms = [_with_origin(arm) for arm in arms]
+    if config.published is not None:
+        arms.append(arm_of(Path(config.published), config.published_component, arms[0].runs[0].config))
     judgement = Judgement(arms, JudgedStages(ranks), config.evaluation.seed)
     judgement.judge()
     left_out_runs = [results.LeftOut(str(run), run.state_said, run.why_failed() or None) for run in unfinished]
@@ -66,7 +72,7 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
                        features=features)
     folder.add_start(start)
     files.write_json(folder.results, found)
-    histories = {arm.name: [run.history for run in arm.runs] for arm in arms}
+    histories = {arm.name: [run.history for run in arm.runs] for arm in arms if not arm.is_fixed}
     page.write(folder, page.Content(
         found, per_image, histories, bias_maps, judgement.mean_densities(), judgement.examples(), start
     ))
@@ -74,3 +80,12 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
     print(f"\n{folder}")
     main = found["comparison"].get(results.FOREIGN) or found["comparison"].get(results.IN_DOMAIN)
     return main["ig_difference_bits"]["mean"] if main else None
+
+
+def _with_origin(arm: Arm) -> Arm:
+    """An arm whose trainings started from a published file, with what is said of that."""
+    config = arm.runs[0].config
+    if config.model.init_from is None:
+        return arm
+    said = described(Path(config.model.init_from), "start", config)
+    return dataclasses.replace(arm, published=said | {"sha256": arm.runs[0].state["fingerprints"].get("init_from")})

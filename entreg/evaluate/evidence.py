@@ -17,6 +17,7 @@ from entreg.evaluate.arms import Arm
 from entreg.evaluate.bias_map import BiasMaps, bias_maps_of
 from entreg.evaluate.domain import Domain
 from entreg.evaluate.metrics import PRIMARY
+from entreg.evaluate.published import descends, stimuli
 from entreg.evaluate.results import FOREIGN, IN_DOMAIN
 from entreg.evaluate.runs import Run
 from entreg.evaluate.scores import Judged, Scored
@@ -92,10 +93,10 @@ class Judgement:
     def table(self) -> list[dict[str, Any]]:
         """per_image.csv: arm, seed, domain, then a run's row of the image."""
         return [
-            {"arm": arm.name, "seed": run.config.seed, "domain": domain, "run": str(run.folder)} | row
+            {"arm": arm.name, "seed": seed, "domain": domain, "run": str(run.folder)} | row
             for arm in self._arms
             for domain, scored in self._scored[arm.name].items()
-            for run, one in zip(arm.runs, scored, strict=True)
+            for run, seed, one in zip(arm.runs, _seeds(arm), scored, strict=True)
             for row in one.rows
         ]
 
@@ -139,10 +140,11 @@ class Judgement:
         return Prediction(part.names[i], title, part.read(i), density.full()[0].numpy(), y, x)
 
     def _score(self, name: str) -> None:
-        """Runs with other priors are judged over their own."""
-        groups: dict[int, list[Judged]] = {}
+        """Runs with other priors are judged over their own; those with other maps need other centre biases."""
+        groups: dict[tuple[int, int], list[Judged]] = {}
         for one in self._all():
-            groups.setdefault(id(self._domain(one.run, name)), []).append(one)
+            key = id(self._domain(one.run, name)), one.run.config.model.saliency_map_factor
+            groups.setdefault(key, []).append(one)
         found: dict[str, Scored] = {}
         for group in groups.values():
             domain = self._domain(group[0].run, name)
@@ -162,9 +164,11 @@ class Judgement:
         log.info("judged %d runs on %d images of %s", len(self._runs), len(subset), self.domains[name].settings.name)
 
     def _adapt(self, name: str) -> None:
-        targets = [self._target(one.run, name) for one in self._all()]
-        work = [(one.model, self._part(one, name), target) for one, target in zip(self._all(), targets, strict=True)
-                if target is not None]
+        """A mixture has no three numbers of its own to adapt."""
+        work = [
+            (one.model, self._part(one, name), target) for one in self._all()
+            if isinstance(one.model, DeepGaze3) and (target := self._target(one.run, name)) is not None
+        ]
         if not work:
             return
         show = sys.stderr.isatty()
@@ -176,7 +180,8 @@ class Judgement:
         each = in_threads(lambda arguments: adapted_to(*arguments), work)
         adapted = iter(list(tqdm(each, f"adapting to {name}", len(work), unit="run", disable=not show)))
         for arm in self._arms:
-            self._adapted[arm.name][name] = [next(adapted) for _ in arm.runs]
+            if all(isinstance(one.model, DeepGaze3) for one in self._judged[arm.name]):
+                self._adapted[arm.name][name] = [next(adapted) for _ in arm.runs]
         log.info("adapted %d runs to %s", len(work), self.domains[name].settings.name)
 
     def _all(self) -> list[Judged]:
@@ -204,6 +209,8 @@ class Judgement:
     def _opened(self, run: Run) -> Study:
         """What the run is judged on. UserError where that is not what it was trained on."""
         study = Study(run.config, self._stages)
+        if run.fixed is not None:
+            return study
         trained_on = run.state["fingerprints"]
         changed = [key for key in ("data", "weights") if study.fingerprints[key] != trained_on[key]]
         if changed:
@@ -223,6 +230,8 @@ class Judgement:
             for run in self._runs:
                 settings, which = _images_of(run, name)
                 found[name] |= self._stages.seen(settings, which, run.config.data)
+                if descends(run):
+                    found[name] |= self._stages.seen_elsewhere(settings, which, tuple(stimuli(run.config)))
             settings, which = _images_of(self._runs[0], name)
             if len(found[name]) == len(self._stages.subset(settings, which).names):
                 raise UserError(
@@ -268,6 +277,10 @@ class Judgement:
             settings, which = _images_of(run, name)
             found[name] = settings.name, self._stages.subset(settings, which).names
         return found
+
+
+def _seeds(arm: Arm) -> Sequence[int | None]:
+    return arm.seeds or [None] * len(arm.runs)
 
 
 def _names(run: Run) -> list[str]:

@@ -15,6 +15,7 @@ from entreg.evaluate.domain import Domain, Truth
 from entreg.evaluate.runs import Run
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity, cell_of_pixel
+from entreg.model.mixture import Mixture
 from entreg.prior.center_bias import CenterBias
 from entreg.study.part import Part, Size
 from entreg.study.study import Study
@@ -29,11 +30,13 @@ class Judged:
 
     run: Run
     study: Study
-    model: DeepGaze3
+    model: DeepGaze3 | Mixture
 
 
 def judged(run: Run, study: Study) -> Judged:
-    """The run with its final model."""
+    """The run with its final model, or the published one."""
+    if run.fixed is not None:
+        return Judged(run, study, run.fixed.to(study.ranks.device).eval())
     model = DeepGaze3(study.recipe.channels, run.config.model.sigma_px, run.config.seed)
     try:
         model.load_state_dict(run.state["model"])
@@ -44,13 +47,12 @@ def judged(run: Run, study: Study) -> Judged:
 
 
 @torch.no_grad()
-def predict(model: DeepGaze3, part: Part, i: int, *others: Tensor) -> list[LogDensity]:
+def predict(model: DeepGaze3 | Mixture, part: Part, i: int, *others: Tensor) -> list[LogDensity]:
     """Log densities of image i, on the CPU: with the part's centre bias, then with each of the others (m_y, m_x)."""
     # one image alone is cut up among threads and so rounds differently than one of several
     batch = part.batch([i, i])
-    readout = model.readout(batch.features, batch.grid, part.precision)
     given = [batch.center_bias, *(other.to(batch.center_bias.device).expand(2, -1, -1) for other in others)]
-    densities = [model.finalizer(readout, center_bias, batch.grid) for center_bias in given]
+    densities = model.predictions(batch.features, given, batch.grid, part.precision)
     return [LogDensity(d.grid[:1].cpu(), d.rows.cpu(), d.columns.cpu()) for d in densities]
 
 
@@ -67,7 +69,7 @@ class Scored:
 
 
 def score(
-    models: Sequence[tuple[DeepGaze3, Part]], domain: Domain, *, step: int | None = None,
+    models: Sequence[tuple[DeepGaze3 | Mixture, Part]], domain: Domain, *, step: int | None = None,
     tell: Callable[[], object] = lambda: None,
 ) -> list[Scored]:
     """Every model on every image. What does not depend on the model is computed once for all of them.

@@ -20,6 +20,7 @@ from entreg import files
 from entreg.config import Config, Loss
 from entreg.errors import DataError, NonFiniteLoss
 from entreg.features import backbone
+from entreg.model import published
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
@@ -43,6 +44,7 @@ def check(config: Config) -> None:
     """What can be said of a config before its data are read. SettingError where a training would end with one."""
     backbone.check(config.model.backbone)
     backbone.check_convolution(config.model.backbone, config.hardware)
+    published.check(config.model)
 
 
 def train(config: Config, folder: RunFolder) -> float | None:
@@ -112,11 +114,16 @@ class Trainer:
     def __init__(self, study: TrainableStudy, folder: RunFolder) -> None:
         config = study.config
         self.study, self.config, self.ranks, self.folder = study, config, study.ranks, folder
+        # read before hours of features: it may not fit
+        start = published.start_of(config.model)
         self.training, self.validation = study.training, study.validation
         self.fingerprints = study.fingerprints | {"features": self.training.store.folder.name}
         device = self.ranks.device
         self.precision = precision_of(config.hardware, device.type)
         self.model = DeepGaze3(self.training.store.recipe.channels, config.model.sigma_px, config.seed).to(device)
+        if start is not None:
+            start.start(self.model, config.model, self.training.store.recipe.backbone.state_dict())
+            self.fingerprints |= {"init_from": start.sha256}
         self.optimizer, self.scheduler = adam(self.model.parameters(), config.optim, config.trainer.epochs)
         self.epoch, self.step = 0, 0
         self.sum_nll_nats, self.images_seen = 0.0, 0  # of this epoch so far; the NLL is weighted by images

@@ -52,7 +52,7 @@ def halved_and_normalised(images):
 
 @torch.no_grad()
 @pytest.mark.parametrize("readout_factor, map_factor, taps", [
-    (4, 4, PUBLISHED), (16, 2, PUBLISHED),
+    (4, 4, PUBLISHED), pytest.param(16, 2, PUBLISHED, marks=pytest.mark.slow),
     # of strides 16 and 32
     (4, 4, ["features.denseblock3.denselayer48.conv1", PUBLISHED[0]]),
 ], ids=["published", "iie", "two strides"])

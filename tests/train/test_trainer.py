@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import math
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from entreg.study.study import Stages, Study
 from entreg.train import batches, figures
 from entreg.train.trainer import Trainer
 from tests.conftest import SMALL
+from tests.model import published_files
 
 TIMING = ("images_per_s", "seconds")
 BATCHES = [6, 5, 4]  # images of each step of an epoch, in an order of its own: 11 landscapes and 4 portraits
@@ -308,3 +310,24 @@ def test_any_parameter_that_is_not_finite_is_a_non_finite_loss(trainer_of, name)
         trainer.model.get_parameter(name).fill_(float("nan"))
     with pytest.raises(NonFiniteLoss):
         trainer.run()
+
+
+@pytest.mark.slow
+def test_both_arms_start_from_a_published_component(command, tmp_path):
+    """A step of 1e-12 leaves the parameters where the file has them; its numbers are random."""
+    state = published_files.iie(published_files.densenet())
+    torch.save(state, tmp_path / "deepgaze2e.pth")
+    done = command(
+        "-m", *SMALL, "model=deepgaze2e_densenet201", "model.init_from=deepgaze2e.pth", "model.init_component=2",
+        "model.backbone.weights=deepgaze2e.pth", "trainer.epochs=1", "optim.lr=1e-12", "optim.lr_final=1e-12",
+        "loss=nll,nll_entropy", "study=start", folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    expected = published_files.of_component(state, "models.2.", 2)
+    for number in (0, 1):
+        final = torch.load(tmp_path / f"multirun/start/{number}/checkpoints/final.pt", weights_only=True)
+        assert final["fingerprints"]["init_from"] == hashlib.sha256(
+            (tmp_path / "deepgaze2e.pth").read_bytes()
+        ).hexdigest()
+        for key, value in expected.items():
+            torch.testing.assert_close(final["model"][key], value, rtol=0, atol=1e-9)
