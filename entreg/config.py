@@ -100,14 +100,29 @@ class Data:
     )
     fold: int = setting(0, "fold that validates", changes="result", at_least=0)
     geometry: str = setting(
-        "stretch", "stretch to the size, or crop: cover it and cut the centre", changes="result",
-        one_of=("stretch", "crop"),
+        "stretch", "stretch to the size; crop: cover it and cut the centre; degrees: keep each image's shape and bring "
+        "foreign sets to the training set's pixels for a degree of visual angle (the sides are then the bias maps')",
+        changes="result", one_of=("stretch", "crop", "degrees"),
+    )
+    px_per_degree: float | None = setting(
+        None, "pixels of the stored images to a degree of visual angle, as they were shown; null: not known",
+        changes="result", above=0, came_later=True,
+    )
+    model_px_per_degree: float | None = setting(
+        None, "pixels to a degree that geometry=degrees brings images to, of foreign sets always the training set's; "
+        "null: the training set's own",
+        changes="result", above=0, came_later=True,
     )
     long_side_px: int = setting(1024, "longer side of the images given to the model", changes="result", at_least=32)
     short_side_px: int = setting(768, "shorter side of the images given to the model", changes="result", at_least=32)
     sigma_px: float = setting(
         35.0, "blur of the ground-truth density, pixels (35 px = 1 degree in MIT1003)", changes="judgement", above=0
     )
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Settings that this geometry has no use for, so that they cannot tell one run from another."""
+        return () if self.geometry == "degrees" else ("px_per_degree", "model_px_per_degree")
 
     def require(self) -> None:
         """DataError where the data set is not there. A look at names alone: quick, and before anything is read."""
@@ -122,6 +137,13 @@ class Data:
             yield "fold", f"folds is {self.folds}, and folds count from 0"
         if self.short_side_px > self.long_side_px:
             yield "short_side_px", f"at most long_side_px={self.long_side_px}"
+        if self.geometry == "degrees":
+            if self.px_per_degree is None:
+                yield "px_per_degree", "geometry=degrees needs it: how many pixels were a degree of visual angle?"
+            elif self.model_px_per_degree is None:
+                yield "geometry", "the training set's is another, so there are no pixels for a degree to be brought to"
+        elif self.model_px_per_degree is not None:
+            yield "geometry", "model_px_per_degree is of geometry=degrees alone, where every set keeps its shapes"
 
 
 @dataclass
@@ -381,6 +403,12 @@ class Config:
         # a foreign set goes by the name under which it stands
         for name, settings in self.ood.items():
             settings.name = name
+        if self.data.geometry == "degrees":
+            if self.data.model_px_per_degree is None:
+                self.data.model_px_per_degree = self.data.px_per_degree
+            for settings in (self.data, *self.ood.values()):
+                settings.model_px_per_degree = self.data.model_px_per_degree
+                settings.geometry = "degrees" if settings.geometry == "stretch" else settings.geometry
 
 
 def register(sources: Mapping[str, type[Data]]) -> None:

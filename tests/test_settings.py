@@ -86,3 +86,12 @@ def test_a_setting_that_a_saved_config_lacks_has_its_default(composed):
 def test_rules_that_tie_settings_together_are_named_in_full(composed, typed, key, why):
     with pytest.raises(SettingError, match=rf"^{re.escape(key)}=.* is out of range: {re.escape(why)}"):
         check(composed(typed))
+
+
+def test_what_came_later_and_had_no_use_makes_no_other_run(composed):
+    """Data sets whose pixels for a degree became known are still those that were trained on."""
+    saved = dataclasses.asdict(resolved(composed("data=osie")))
+    del saved["data"]["px_per_degree"]
+    assert differing(saved, resolved(composed("data=osie"))) == []
+    by_degree = resolved(composed("data=osie", "data.geometry=degrees", "ood=[]"))
+    assert differing(saved, by_degree) == ["data.geometry", "data.model_px_per_degree"]

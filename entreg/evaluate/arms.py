@@ -91,7 +91,7 @@ def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
 
 def result_settings(config: Config) -> dict[str, Any]:
     """The settings that change results, by full key; without those of the loss that this run has no use for."""
-    unused = {f"loss.{key}" for key in config.loss.unused}
+    unused = {f"loss.{key}" for key in config.loss.unused} | {f"data.{key}" for key in config.data.unused}
     found = {one.key: one.value for one in settings_of(config) if one.changes == "result" and one.key not in unused}
     if not config.loss.regularises:
         found["loss.name"] = "nll"

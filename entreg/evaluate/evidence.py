@@ -203,7 +203,7 @@ class Judgement:
         return results.JudgedData(
             domain.settings.name, len(domain.subset), int(domain.subset.counts.sum()), domain.kde_images,
             None if gold is None else {"bandwidth": gold.bandwidth, "weights": [float(w) for w in gold.weights]},
-            self.seen[name], why,
+            self.seen[name], why, domain.subset.resized.geometry.in_words(),
         )
 
     def _opened(self, run: Run) -> Study:

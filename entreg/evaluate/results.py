@@ -144,6 +144,7 @@ class JudgedData:
 
     seen: by name, judged images that were left out since they are training images, or nearly, with the training image
     without_ladder: why there is no ladder; None where there is one, and in domain
+    geometry: what becomes of a stored image before a model sees it, in words
     """
 
     name: str
@@ -153,6 +154,7 @@ class JudgedData:
     gold_standard: dict[str, Any] | None
     seen: dict[str, str]
     without_ladder: str | None
+    geometry: str
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,9 @@ class Trainer:
         self.sum_nll_nats, self.images_seen = 0.0, 0  # of this epoch so far; the NLL is weighted by images
         self.history: list[dict[str, Any]] = []  # a row for each epoch
         self.steps: list[dict[str, Any]] = []  # a row for each step
-        self.uniform = {size: study.uniform(size) for size in sorted({*self.training.sizes, study.landscape})}
+        # images of any shape would need uniform ones of each
+        shapes = {study.landscape} if config.data.geometry == "degrees" else {*self.training.sizes, study.landscape}
+        self.uniform = {size: study.uniform(size) for size in sorted(shapes)}
         priors = self.validation.gaussian_log_priors(config.prior)
         self.prior_nats = torch.tensor([p.mean() for p in priors], dtype=torch.float64)
         if config.loss.name == "nll" and config.loss.lambda_entropy != Loss().lambda_entropy:
@@ -231,7 +233,11 @@ class Trainer:
         return stops > 0
 
     def _bias_share(self, size: Size) -> Tensor:
-        """This rank's share of what the loss computes from the bias map, on uniform images of the batch's size."""
+        """This rank's share of what the loss computes from the bias map, on uniform images of the batch's size.
+
+        Where images have any shape it is the landscape size.
+        """
+        size = size if size in self.uniform else self.study.landscape
         loss, uniform = self.config.loss, self.uniform[size]
         members = self.ranks.mine(range(len(uniform)))
         # a rank without images joins a sum over ranks all the same, forwards and backwards: it keeps none of one map

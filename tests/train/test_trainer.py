@@ -312,6 +312,17 @@ def test_any_parameter_that_is_not_finite_is_a_non_finite_loss(trainer_of, name)
         trainer.run()
 
 
+def test_by_degree_the_bias_map_is_of_the_landscape_size_whatever_the_batch(trainer_of):
+    angles = "data.px_per_degree=10", "data.model_px_per_degree=20", "ood.synthetic_ood.px_per_degree=10"
+    words = "data.geometry=degrees", *angles, "loss=nll_entropy", "loss.every=1"
+    trainer = trainer_of(*words, folder="degrees")
+    assert set(trainer.training.sizes) == {(288, 384), (384, 288)} and list(trainer.uniform) == [(144, 192)]
+    before = plain_entropy_nats(trainer, (144, 192)).item()
+    trainer._train_step(batches.in_order(trainer.training.sizes, 6)[-1], 0)
+    assert trainer.steps[-1]["bias_entropy_nats"] == pytest.approx(before, rel=1e-5)
+    assert trainer.bias_map().size == (144, 192)
+
+
 @pytest.mark.slow
 def test_both_arms_start_from_a_published_component(command, tmp_path):
     """A step of 1e-12 leaves the parameters where the file has them; its numbers are random."""
