@@ -95,9 +95,10 @@ def test_the_published_taps_have_2048_channels():
 
 @torch.no_grad()
 @pytest.mark.parametrize("name, taps", [
-    # what follows each of these writes over it in torchvision's own forward pass
-    ("resnet18", ["layer1.0.bn2", "layer3.1.bn1"]), ("densenet121", ["features.norm5", "features.norm0"]),
-    ("googlenet", ["inception3a.branch1.bn"]), ("squeezenet1_1", ["features.3.squeeze"]),
+    # what follows the first of each writes over it in torchvision's own forward pass, and the second needs that
+    ("resnet18", ["layer1.0.bn1", "layer3.1.bn1"]), ("densenet121", ["features.norm0", "features.norm5"]),
+    ("googlenet", ["conv1.bn", "inception3a.branch1.bn"]),
+    ("squeezenet1_1", ["features.3.squeeze", "features.4.squeeze"]),
 ])
 def test_a_tap_is_what_its_layer_puts_out(name, taps):
     backbone = build(Backbone(name=name, taps=taps, seed=3), 2, ".")
