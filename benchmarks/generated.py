@@ -16,7 +16,7 @@ from entreg.config import Backbone, Config, Data, Hardware, Loss
 from entreg.data.dataset import DataSet, Fixations, Stimulus
 from entreg.data.geometry import Geometry, resize
 from entreg.data.images import read_rgb
-from entreg.features.backbone import Vgg19Taps, build
+from entreg.features.backbone import Taps, build
 from entreg.features.recipe import Recipe
 from entreg.features.store import FeatureStore
 from entreg.ranks import Ranks
@@ -79,7 +79,7 @@ def data_set(root: Path, images: int, seed: int) -> None:
                 table.writerow([f"{i:04d}.jpg", "A", order, f"{x:.2f}", f"{y:.2f}"])
 
 
-def backbone() -> Vgg19Taps:
+def backbone() -> Taps:
     """VGG-19 with random weights and the project's default taps, as published: contiguous, direct."""
     return build(Backbone(), 2, ".")
 

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from entreg.features.backbone import Vgg19Taps
+from entreg.features.backbone import Taps
 from entreg.model import reference
 
 
@@ -15,7 +15,7 @@ class PlainStep:
     """Backbone, forward, backward and Adam on a batch, float32 and contiguous unless told otherwise."""
 
     def __init__(
-        self, backbone: Vgg19Taps, parameters: Mapping[str, Tensor], precision: torch.dtype = torch.float32
+        self, backbone: Taps, parameters: Mapping[str, Tensor], precision: torch.dtype = torch.float32
     ) -> None:
         self.backbone, self.precision = backbone, precision
         self.parameters = {name: p.detach().clone().requires_grad_() for name, p in parameters.items()}

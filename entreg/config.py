@@ -39,7 +39,9 @@ class Task:
 class Backbone:
     """The frozen feature extractor."""
 
-    name: str = setting("vgg19", "architecture", changes="result", one_of=("vgg19",))
+    name: str = setting(
+        "vgg19", "architecture: vgg19, or another of torchvision's classifiers, such as densenet201", changes="result"
+    )
     weights: str | None = setting(
         None, "torchvision weights name (IMAGENET1K_V1), a local file, or null: random weights, a demonstration only",
         changes="result", path="unless a name",
@@ -49,7 +51,7 @@ class Backbone:
     )
     taps: list[str] = setting(
         ["conv5_1", "relu5_1", "relu5_2", "conv5_3", "relu5_4"],
-        "layers whose outputs the readout sees (DeepGaze II's)",
+        "layers whose outputs the readout sees (DeepGaze II's); names: python -m entreg.features.classifier NAME",
         changes="result",
     )
 
@@ -75,6 +77,16 @@ class Model:
         "kde", "centre bias that the model receives: from the training fixations, a Gaussian, or none",
         changes="result", one_of=("kde", "gaussian", "uniform"),
     )
+    init_from: str | None = setting(
+        None, "file of a published DeepGaze (IIE or III) whose parameters a training starts from; null: random ones",
+        changes="result", path=True,
+    )
+    init_component: int = setting(0, "which of its components", changes="result", at_least=0)
+
+    def broken_rules(self) -> Iterator[Rule]:
+        """A component is one of a file's."""
+        if self.init_component and self.init_from is None:
+            yield "init_component", "model.init_from says of which file"
 
 
 @dataclass
@@ -103,8 +115,18 @@ class Data:
         0, "fold that validates; all of them in one sweep are a cross-validation", changes="replicate", at_least=0
     )
     geometry: str = setting(
-        "stretch", "stretch to the size, or crop: cover it and cut the centre", changes="result",
-        one_of=("stretch", "crop"),
+        "stretch", "stretch to the size; crop: cover it and cut the centre; degrees: keep each image's shape and bring "
+        "foreign sets to the training set's pixels for a degree of visual angle (the sides are then the bias maps')",
+        changes="result", one_of=("stretch", "crop", "degrees"),
+    )
+    px_per_degree: float | None = setting(
+        None, "pixels of the stored images to a degree of visual angle, as they were shown; null: not known",
+        changes="result", above=0, came_later=True,
+    )
+    model_px_per_degree: float | None = setting(
+        None, "pixels to a degree that geometry=degrees brings images to, of foreign sets always the training set's; "
+        "null: the training set's own",
+        changes="result", above=0, came_later=True,
     )
     long_side_px: int = setting(
         1024, "longer side of the images given to the model", changes="result", at_least=32, at_most=MOST_PX
@@ -116,6 +138,11 @@ class Data:
         35.0, "blur of the ground-truth density, pixels (35 px = 1 degree in MIT1003)", changes="judgement", above=0,
         at_most=MOST_PX,
     )
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Settings that this geometry has no use for, so that they cannot tell one run from another."""
+        return () if self.geometry == "degrees" else ("px_per_degree", "model_px_per_degree")
 
     def require(self) -> None:
         """DataError where the data set is not there. A look at names alone: quick, and before anything is read."""
@@ -130,6 +157,13 @@ class Data:
             yield "fold", f"folds is {self.folds}, and folds count from 0"
         if self.short_side_px > self.long_side_px:
             yield "short_side_px", f"at most long_side_px={self.long_side_px}"
+        if self.geometry == "degrees":
+            if self.px_per_degree is None:
+                yield "px_per_degree", "geometry=degrees needs it: how many pixels were a degree of visual angle?"
+            elif self.model_px_per_degree is None:
+                yield "geometry", "the training set's is another, so there are no pixels for a degree to be brought to"
+        elif self.model_px_per_degree is not None:
+            yield "geometry", "model_px_per_degree is of geometry=degrees alone, where every set keeps its shapes"
 
 
 @dataclass
@@ -437,6 +471,13 @@ class Config:
     run: str | None = setting(None, "finished run that predicts, its folder", changes="result", path=True)
     images: str | None = setting(None, "folder of the images to predict", changes="result", path=True)
     prediction: Prediction = group(Prediction)
+    published: str | None = setting(
+        None, "file of a published DeepGaze IIE, whose DenseNet member is judged beside the runs", changes="judgement",
+        path=True,
+    )
+    published_component: int | None = setting(
+        None, "which of its components; null: all of them, as a mixture", changes="judgement", at_least=0
+    )
 
     def broken_rules(self) -> Iterator[Rule]:
         """The primary outcome's domain is one of this study; its arm is told by settings that change results."""
@@ -445,6 +486,8 @@ class Config:
         unknown = [key for key in primary.arm if key not in known]
         if unknown:
             yield "evaluation.primary.arm", f"{', '.join(unknown)}: no settings that change a result"
+        if self.published is not None and self.task.name != "evaluate":
+            yield "published", "it is judged with task=evaluate; a training starts from a file with model.init_from"
         name = primary.domain.removeprefix("ood.")
         if primary.domain.startswith("ood.") and name not in self.ood:
             yield "evaluation.primary.domain", f"{name} is none of the foreign sets (ood=[{','.join(self.ood)}])"
@@ -453,6 +496,12 @@ class Config:
         # a foreign set goes by the name under which it stands
         for name, settings in self.ood.items():
             settings.name = name
+        if self.data.geometry == "degrees":
+            if self.data.model_px_per_degree is None:
+                self.data.model_px_per_degree = self.data.px_per_degree
+            for settings in (self.data, *self.ood.values()):
+                settings.model_px_per_degree = self.data.model_px_per_degree
+                settings.geometry = "degrees" if settings.geometry == "stretch" else settings.geometry
 
 
 def register(sources: Mapping[str, type[Data]]) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 from entreg.claims import make_once
 from entreg.config import Config, Data, Download, PublishedData
 from entreg.errors import DataError, SettingError
-from entreg.features import weights
-from entreg.features.backbone import check_taps
+from entreg.features import backbone, weights
 from entreg.fetch.download import download, record
 from entreg.fetch.published import Published
 from entreg.fetch.unpack import unpacked
@@ -27,7 +26,8 @@ log = logging.getLogger(__name__)
 
 def check(config: Config) -> None:
     """What can be said of a config before anything is downloaded. SettingError where features could not be built."""
-    check_taps(config.model.backbone.taps)
+    backbone.check(config.model.backbone)
+    backbone.check_convolution(config.model.backbone, config.hardware)
 
 
 def prepare(config: Config, folder: RunFolder) -> None:
@@ -42,7 +42,7 @@ def prepare(config: Config, folder: RunFolder) -> None:
         for one in downloads:
             _get(one, Path(settings.root or ""))
     if wanted is not None:
-        weights.fetched(wanted, Path(config.paths.weights))
+        weights.fetched(config.model.backbone.name, wanted, Path(config.paths.weights))
     try:
         devices_of(config.hardware)
     except SettingError as error:
@@ -96,16 +96,16 @@ def _missing(settings: Data) -> list[Download]:
 
 def _missing_weights(config: Config) -> str | None:
     """The name of the weights that have to be downloaded; says it. DataError where a local file is missing."""
-    wanted, folder = config.model.backbone.weights, Path(config.paths.weights)
+    name, wanted, folder = config.model.backbone.name, config.model.backbone.weights, Path(config.paths.weights)
     if wanted is None:
         log.info("weights: random, none are needed (model.backbone.weights=null)")
         return None
-    path = weights.found(wanted, folder)
+    path = weights.found(name, wanted, folder)
     if path is not None:
         log.info("weights: there, %s", path)
         return None
     log.info("weights: %s are not in %s; licence: none stated; to be downloaded:\n  %s",
-             wanted, folder, weights.published(wanted))
+             wanted, folder, weights.published(name, wanted))
     return wanted
 
 

@@ -67,7 +67,7 @@ def test_a_study_composes_with_a_lambda_sweep(composed):
     ("loss.every=0", "loss.every"),
     ("loss.lambda_entropy=-0.1", "loss.lambda_entropy"), ("trainer.epochs=0", "trainer.epochs"),
     ("data.geometry=bend", "data.geometry"), ("data.fold=5", "data.fold"), ("seed=-1", "seed"),
-    ("model.backbone.name=resnet", "model.backbone.name"), ("uniform.levels=[0.5,1.5]", "uniform.levels"),
+    ("uniform.levels=[0.5,1.5]", "uniform.levels"),
     ("optim.lr=nan", "optim.lr"), ("optim.lr_final=1", "optim.lr_final"),
 ])
 def test_a_value_out_of_range_is_named_in_full(composed, typed, key):
@@ -93,3 +93,27 @@ def test_every_target_exists(composed):
         for option in options(group):
             target = composed(f"{group}={option}")[group]._target_
             assert callable(hydra.utils.get_method(target))
+
+
+def test_by_degree_foreign_sets_come_to_the_training_sets_pixels(composed):
+    c = resolved(composed("data=osie", "ood=[mit1003]", "data.geometry=degrees"))
+    assert (c.data.px_per_degree, c.ood["mit1003"].px_per_degree) == (24, 35)
+    assert c.data.model_px_per_degree == c.ood["mit1003"].model_px_per_degree == 24
+    assert c.ood["mit1003"].geometry == "degrees"
+    c = resolved(composed("data=osie", "ood=[mit1003]", "data.geometry=degrees", "data.model_px_per_degree=35"))
+    assert c.data.model_px_per_degree == c.ood["mit1003"].model_px_per_degree == 35
+    assert resolved(composed("data=osie", "ood=[mit1003]")).ood["mit1003"].model_px_per_degree is None
+
+
+@pytest.mark.parametrize("typed, said", [
+    (("data=osie", "ood=[scene50]", "data.geometry=degrees"), "ood.scene50.px_per_degree=None is out of range: geom"),
+    (("data=synthetic", "ood=[]", "data.geometry=degrees"), "data.px_per_degree=None is out of range: geometry=deg"),
+    (("data=osie", "ood=[mit1003]", "ood.mit1003.geometry=degrees"), "ood.mit1003.geometry=degrees is out of range:"),
+    (("data=osie", "ood=[mit1003]", "data.geometry=degrees", "ood.mit1003.geometry=crop"),
+     "ood.mit1003.geometry=crop is out of range: model_px_per_degree is of geometry=degrees alone"),
+    (("data=osie", "ood=[]", "data.model_px_per_degree=35"), "data.geometry=stretch is out of range: model_px_per_deg"),
+])
+def test_what_is_no_visual_angle_is_refused_with_the_settings_name(composed, typed, said):
+    with pytest.raises(SettingError) as error:
+        check(composed(*typed))
+    assert str(error.value).startswith(said)

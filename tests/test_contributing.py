@@ -78,6 +78,16 @@ def test_a_data_set_is_one_yaml_and_a_line(project, store):
     assert "toy: 8 images, 40 fixations" in done.stdout
 
 
+def test_a_backbone_is_one_yaml(project, store):
+    copy, carry_out = project
+    assert list(carry_out("A backbone")) == ["`conf/model/deepgaze3_squeezenet.yaml`"]
+    done = run(copy, store, "model=deepgaze3_squeezenet", *SMALL, "trainer.epochs=1", "hydra.run.dir=run")
+    assert "RANDOM WEIGHTS (model.backbone.weights=null) of torchvision's squeezenet1_1, seed 0" in done.stdout
+    made, = json.loads((copy / "run/provenance.json").read_text())
+    assert made["features"]["backbone"] == "squeezenet1_1"
+    assert made["features"]["taps"] == ["features.6", "features.12"]
+
+
 def test_a_source_is_a_module_and_a_yaml(project, store):
     copy, carry_out = project
     assert list(carry_out("A source of data sets")) == ["`entreg/data/sources/listed.py`", "`conf/data/listed.yaml`"]

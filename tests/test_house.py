@@ -34,10 +34,10 @@ MAY_IMPORT = {
         "errors", "ranks", "numerics", "progress", "files", "claims", "fetch.download", "fetch.published", "tensors",
         "config",
     },
-    "model": {"numerics", "features.grid"},
+    "model": {"errors", "numerics", "files", "tensors", "config", "features.grid"},
     "study": {
         "errors", "ranks", "files", "settings", "config", "run.checkpoint", "run.folder", "run.former", "run.hardware",
-        "data", "prior", "features", "model.deepgaze3",
+        "data", "prior", "features", "model.deepgaze3", "model.mixture",
     },
     "prepare": {
         "errors", "ranks", "claims", "fetch", "config", "run", "features.backbone", "features.weights", "study",

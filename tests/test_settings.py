@@ -99,3 +99,12 @@ def test_what_would_not_give_finite_numbers_in_finite_time_is_refused(composed, 
     shown = str(value).replace("'", "")
     with pytest.raises(SettingError, match=rf"^{re.escape(key)}=.* is out of range: "):
         resolved(composed(f"{key}={shown}"))
+
+
+def test_what_came_later_and_had_no_use_makes_no_other_run(composed):
+    """Data sets whose pixels for a degree became known are still those that were trained on."""
+    saved = dataclasses.asdict(resolved(composed("data=osie")))
+    del saved["data"]["px_per_degree"]
+    assert differing(saved, resolved(composed("data=osie"))) == []
+    by_degree = resolved(composed("data=osie", "data.geometry=degrees", "ood=[]"))
+    assert differing(saved, by_degree) == ["data.geometry", "data.model_px_per_degree"]

@@ -7,13 +7,76 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
+from entreg.config import Data
 from entreg.data.dataset import DataSet, Fixations
 from entreg.data.images import read_rgb
 from entreg.errors import DataError
+
+
+class Shape(Protocol):
+    """How stored images, and the fixations on them, become what the model sees. A store's fingerprint has its repr."""
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """(H, W) for a stored image."""
+
+    def image(self, rgb: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 from (h, w, 3) uint8."""
+
+    def points(self, x: np.ndarray, y: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """x, y (n,) of a stored image of this size, in pixels of the resized one."""
+
+    def seen(self, height: int, width: int) -> tuple[float, float]:
+        """Shares of a stored image's height and width that are not cut off."""
+
+    def in_words(self) -> str:
+        """What becomes of an image."""
+
+
+def shape_of(settings: Data) -> Shape:
+    """The one that a data set's settings say."""
+    if settings.geometry == "degrees":
+        assert settings.px_per_degree and settings.model_px_per_degree
+        return ByDegree(settings.px_per_degree, settings.model_px_per_degree)
+    return Geometry(settings.geometry, settings.long_side_px, settings.short_side_px)
+
+
+@dataclass(frozen=True)
+class ByDegree:
+    """Every image keeps its shape, and its pixels for a degree of visual angle become those of the training set."""
+
+    px_per_degree: float
+    model_px_per_degree: float
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """(H, W), each rounded to whole pixels."""
+        scale = self.model_px_per_degree / self.px_per_degree
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def image(self, rgb: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 from (h, w, 3) uint8; an image of that size is left alone."""
+        H, W = self.size(*rgb.shape[:2])
+        return np.array(Image.fromarray(rgb).resize((W, H), Image.Resampling.BILINEAR))
+
+    def points(self, x: np.ndarray, y: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """x, y (n,) of a stored image of this size, in pixels of the resized one."""
+        H, W = self.size(height, width)
+        return x * (W / width), y * (H / height)
+
+    def seen(self, height: int, width: int) -> tuple[float, float]:
+        """Everything."""
+        return 1.0, 1.0
+
+    def in_words(self) -> str:
+        """How large a degree is stored, and how large the model sees it."""
+        scaled = "as they are" if self.px_per_degree == self.model_px_per_degree else (
+            f"scaled by {self.model_px_per_degree / self.px_per_degree:.3f} to {self.model_px_per_degree:g}"
+        )
+        return f"not stretched; {self.px_per_degree:g} pixels for a degree of visual angle, {scaled}"
 
 
 @dataclass(frozen=True)
@@ -53,6 +116,11 @@ class Geometry:
         left, top = self._margins(height, width)
         return 1 - 2 * top / height, 1 - 2 * left / width
 
+    def in_words(self) -> str:
+        """The size, and how images come to it."""
+        done = "stretched to" if self.mode == "stretch" else "scaled to cover and cut to"
+        return f"{done} {self.long_side_px}x{self.short_side_px} (portraits {self.short_side_px}x{self.long_side_px})"
+
     def _margins(self, height: int, width: int) -> tuple[float, float]:
         """Stored pixels cut off (at the left and at the right, at the top and at the bottom)."""
         if self.mode == "stretch":
@@ -71,7 +139,7 @@ class Resized:
     """
 
     dataset: DataSet
-    geometry: Geometry
+    geometry: Shape
     sizes: list[tuple[int, int]]
     fixations: Fixations
     n_outside: int
@@ -128,7 +196,7 @@ class Photos:
         return self._resized.read(self._items[i])
 
 
-def resize(dataset: DataSet, geometry: Geometry) -> Resized:
+def resize(dataset: DataSet, geometry: Shape) -> Resized:
     """The data set's sizes and fixations under the geometry; pixels are resized when read."""
     fixations = dataset.fixations
     sizes = [geometry.size(s.height_px, s.width_px) for s in dataset.stimuli]

@@ -22,26 +22,33 @@ class Arm:
     """Runs whose results are the same but for the noise of training and, in a cross-validation, the fold left out.
 
     runs: by seed, each with its folds in order; settings: of the keys by which the arms differ
+    published: what is said of the published file that the arm is, or whose parameters its trainings started from
     """
 
     name: str
     runs: tuple[Run, ...]
     settings: dict[str, Any]
+    published: dict[str, Any] | None = None
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the entropy of the bias map played no part."""
-        return not self.runs[0].config.loss.regularises
+        """Whether the entropy of the bias map played no part in a training of the study."""
+        return not self.is_fixed and not self.runs[0].config.loss.regularises
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is a published model: there is one, and no other training of it could have been run here."""
+        return self.runs[0].fixed is not None
 
     @property
     def seeds(self) -> list[int]:
-        """Without repetition: in a cross-validation one training is all of its folds."""
-        return list(dict.fromkeys(run.config.seed for run in self.runs))
+        """Without repetition: in a cross-validation one training is all of its folds. A published model has none."""
+        return [] if self.is_fixed else list(dict.fromkeys(run.config.seed for run in self.runs))
 
     @property
     def folds(self) -> int:
         """Runs of one seed: the folds of a cross-validation, else 1."""
-        return len(self.runs) // len(self.seeds)
+        return len(self.runs) // max(len(self.seeds), 1)
 
 
 def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
@@ -115,7 +122,7 @@ def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
 
 def result_settings(config: Config) -> dict[str, Any]:
     """The settings that change results, by full key; without those of the loss that this run has no use for."""
-    unused = {f"loss.{key}" for key in config.loss.unused}
+    unused = {f"loss.{key}" for key in config.loss.unused} | {f"data.{key}" for key in config.data.unused}
     found = {one.key: one.value for one in settings_of(config) if one.changes == "result" and one.key not in unused}
     if not config.loss.regularises:
         found["loss.name"] = "nll"

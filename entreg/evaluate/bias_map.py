@@ -8,6 +8,7 @@ import torch
 
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
+from entreg.model.mixture import Mixture
 from entreg.numerics import BITS_PER_NAT
 from entreg.study.part import UniformPart
 
@@ -21,7 +22,7 @@ class BiasMaps:
 
 
 @torch.no_grad()
-def bias_maps_of(model: DeepGaze3, uniform: UniformPart) -> BiasMaps:
+def bias_maps_of(model: DeepGaze3 | Mixture, uniform: UniformPart) -> BiasMaps:
     """What the model predicts for uniform images: mean density (not mean log density) over them."""
     features, center_bias, grid = uniform.inputs(range(len(uniform)))
     flat = torch.full_like(center_bias, -math.log(uniform.size[0] * uniform.size[1]))

@@ -23,6 +23,7 @@ from entreg.evaluate.statistics import (
 
 BETTER, WORSE, UNDECIDED, NO_VERDICT = "better", "worse", "no clear difference", "no verdict"
 PAIRED, UNPAIRED, ONE_TRAINING = "paired by seed", "unpaired seeds", "one training"
+FIXED = "a fixed model against seeds"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Estimate:
 class Difference(Estimate):
     """A metric's difference to the baseline.
 
-    seeds: paired by seed, unpaired seeds, or one training; n_seeds: of the arm with fewer
+    seeds: paired by seed, unpaired seeds, one training, or a fixed model against seeds; n_seeds: of the arm with fewer,
+        of a fixed model those of its baseline
     seeds_to_halve: how many would halve the interval; None where no number would, or where there is no interval
     p_holm: p corrected for the number of arms; verdict: better, worse, no clear difference, or none
     exploratory: whether it is another comparison than the one that was named before anything was run
@@ -144,12 +146,15 @@ class Pairing:
 def pairing_of(arm: Arm, baseline: Arm) -> Pairing:
     """Seeds that both have are compared pairwise, if there are two at least; else all trainings, unpaired.
 
-    An arm with one training gets no verdict.
+    An arm with one training gets no verdict. A published model is no draw from trainings: only the baseline's seeds are
+    random.
     """
     shared = [seed for seed in arm.seeds if seed in baseline.seeds]
     if len(shared) >= 2:
         return Pairing([arm.seeds.index(s) for s in shared], [baseline.seeds.index(s) for s in shared], PAIRED)
-    every = Pairing(list(range(len(arm.seeds))), list(range(len(baseline.seeds))), UNPAIRED)
+    every = Pairing(list(range(len(arm.seeds) or 1)), list(range(len(baseline.seeds))), UNPAIRED)
+    if arm.is_fixed and len(baseline.seeds) >= 2:
+        return dataclasses.replace(every, kind=FIXED)
     return every if min(len(every.ours), len(every.base)) >= 2 else dataclasses.replace(every, kind=ONE_TRAINING)
 
 
@@ -163,10 +168,13 @@ def metrics_in(tables: Sequence[Sequence[Rows]]) -> list[Metric]:
     return [metric for metric in METRICS if all(metric.key in rows[0][0] for rows in tables)]
 
 
-def estimate(values: Values) -> Estimate:
-    """Of an arm's own mean."""
+def estimate(values: Values, fixed: bool = False) -> Estimate:
+    """Of an arm's own mean.
+
+    fixed: the one model is no draw from trainings, so that images alone are random
+    """
     seeds = len(values.sets[0])
-    if seeds == 1 or not values.scatter:
+    if seeds == 1 and not fixed or not values.scatter:
         return _without_interval(values, seeds)
     return _estimate(values.uncertainty(), values, seeds)
 
@@ -177,7 +185,7 @@ def difference(ours: Values, base: Values, pairing: Pairing, better: str | None)
     better: which way is, see `Metric`. The p is not corrected yet.
     """
     a, b = ours.of(pairing.ours), base.of(pairing.base)
-    seeds = min(len(pairing.ours), len(pairing.base))
+    seeds = len(pairing.base) if pairing.kind == FIXED else min(len(pairing.ours), len(pairing.base))
     means = a.averaged().minus(b.averaged())
     if pairing.kind == ONE_TRAINING or not a.scatter:
         found = _without_interval(means, seeds)

@@ -1,16 +1,20 @@
 """task=evaluate: judges the runs of a sweep; results.json, tables and report.html go into a folder of its own."""
 from __future__ import annotations
 
+import dataclasses
 import logging
+from pathlib import Path
 
 import numpy as np
 
 from entreg import files
 from entreg.config import Config
+from entreg.errors import UserError
 from entreg.evaluate import results
 from entreg.evaluate.arms import Arm, arms_of, refuse_missing_folds
 from entreg.evaluate.evidence import Judgement
 from entreg.evaluate.plan import plan_of
+from entreg.evaluate.published import arm_of, described
 from entreg.evaluate.runs import find
 from entreg.evaluate.stages import JudgedStages
 from entreg.ranks import Ranks
@@ -53,6 +57,12 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
 
     features = arithmetic.settle(runs, ranks.device.type, typed_keys())
     log.info("features: %s", features)
+    arms = [_with_origin(arm) for arm in arms]
+    if config.published is not None:
+        if arms[0].folds > 1:
+            raise UserError("published=FILE is one model, and each fold of a cross-validation is judged by others; "
+                            "judge it beside runs of one fold")
+        arms.append(arm_of(Path(config.published), config.published_component, arms[0].runs[0].config))
     judgement = Judgement(arms, JudgedStages(ranks), config.evaluation.seed)
     judgement.judge()
     left_out_runs = [results.LeftOut(str(run), run.state_said, run.why_failed() or None) for run in unfinished]
@@ -69,7 +79,7 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
                        features=features)
     folder.add_start(start)
     files.write_json(folder.results, found)
-    histories = {arm.name: [run.history for run in arm.runs] for arm in arms}
+    histories = {arm.name: [run.history for run in arm.runs] for arm in arms if not arm.is_fixed}
     page.write(folder, page.Content(
         found, per_image, histories, bias_maps, judgement.mean_densities(), judgement.examples(), start
     ))
@@ -82,3 +92,12 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
 def _trainings(arm: Arm) -> str:
     n = len(arm.seeds)
     return f"{n} training{'s' * (n > 1)}{f' of {arm.folds} folds' * (arm.folds > 1)}"
+
+
+def _with_origin(arm: Arm) -> Arm:
+    """An arm whose trainings started from a published file, with what is said of that."""
+    config = arm.runs[0].config
+    if config.model.init_from is None:
+        return arm
+    said = described(Path(config.model.init_from), "start", config)
+    return dataclasses.replace(arm, published=said | {"sha256": arm.runs[0].state["fingerprints"].get("init_from")})

@@ -15,6 +15,7 @@ from entreg.evaluate.arms import Arm
 from entreg.evaluate.bias_map import BiasMaps, bias_maps_of
 from entreg.evaluate.domain import Domain
 from entreg.evaluate.metrics import PRIMARY
+from entreg.evaluate.published import descends, stimuli
 from entreg.evaluate.results import FOREIGN, IN_DOMAIN
 from entreg.evaluate.scores import Judged, Rows, Scored
 from entreg.evaluate.stages import JudgedStages
@@ -94,10 +95,10 @@ class Judgement:
     def table(self) -> list[dict[str, Any]]:
         """per_image.csv: arm, seed, domain, then a run's row of the image."""
         return [
-            {"arm": arm.name, "seed": run.config.seed, "domain": domain, "run": str(run.folder)} | row
+            {"arm": arm.name, "seed": seed, "domain": domain, "run": str(run.folder)} | row
             for arm in self._arms
             for domain, scored in self._scored[arm.name].items()
-            for run, one in zip(arm.runs, scored, strict=True)
+            for run, seed, one in zip(arm.runs, _seeds(arm), scored, strict=True)
             for row in one.rows
         ]
 
@@ -146,10 +147,11 @@ class Judgement:
         return Prediction(part.names[i], title, part.read(i), density.full()[0].numpy(), y, x)
 
     def _score(self, name: str) -> None:
-        """Runs with other priors are judged over their own."""
-        groups: dict[int, list[Judged]] = {}
+        """Runs with other priors are judged over their own; those with other maps need other centre biases."""
+        groups: dict[tuple[int, int], list[Judged]] = {}
         for one in self._all():
-            groups.setdefault(id(self._domain(one.run, name)), []).append(one)
+            key = id(self._domain(one.run, name)), one.run.config.model.saliency_map_factor
+            groups.setdefault(key, []).append(one)
         found: dict[str, Scored] = {}
         for group in groups.values():
             domain = self._domain(group[0].run, name)
@@ -169,9 +171,11 @@ class Judgement:
         log.info("judged %d runs on %d images of %s", len(self._runs), images, self.domains[name].settings.name)
 
     def _adapt(self, name: str) -> None:
-        targets = [self._target(one.run, name) for one in self._all()]
-        work = [(one.model, self._part(one, name), target) for one, target in zip(self._all(), targets, strict=True)
-                if target is not None]
+        """A mixture has no three numbers of its own to adapt."""
+        work = [
+            (one.model, self._part(one, name), target) for one in self._all()
+            if isinstance(one.model, DeepGaze3) and (target := self._target(one.run, name)) is not None
+        ]
         if not work:
             return
 
@@ -186,7 +190,8 @@ class Judgement:
                 progress.step()
         adapted = iter(found)
         for arm in self._arms:
-            self._adapted[arm.name][name] = [next(adapted) for _ in arm.runs]
+            if all(isinstance(one.model, DeepGaze3) for one in self._judged[arm.name]):
+                self._adapted[arm.name][name] = [next(adapted) for _ in arm.runs]
         log.info("adapted %d runs to %s", len(work), self.domains[name].settings.name)
 
     def _all(self) -> list[Judged]:
@@ -222,12 +227,14 @@ class Judgement:
         return results.JudgedData(
             domain.settings.name, sum(map(len, counts)), int(sum(count.sum() for count in counts)), domain.kde_images,
             None if gold is None else {"bandwidth": gold.bandwidth, "weights": [float(w) for w in gold.weights]},
-            self.seen[name], why,
+            self.seen[name], why, domain.subset.resized.geometry.in_words(),
         )
 
     def _opened(self, run: Run) -> Study:
         """What the run is judged on. UserError where that is not what it was trained on."""
         study = Study(run.config, self._stages)
+        if run.fixed is not None:
+            return study
         trained_on = run.state["fingerprints"]
         changed = [key for key in ("data", "weights") if study.fingerprints[key] != trained_on[key]]
         if changed:
@@ -247,6 +254,8 @@ class Judgement:
             for run in self._runs:
                 settings, which = _images_of(run, name)
                 found[name] |= self._stages.seen(settings, which, run.config.data)
+                if descends(run):
+                    found[name] |= self._stages.seen_elsewhere(settings, which, tuple(stimuli(run.config)))
             if len(found[name]) == len({image for run in self._first.values() for image in self._images(run)[name][1]}):
                 raise UserError(
                     f"{name}: the models were trained on all images of {settings.name}, or nearly; it can judge nothing"
@@ -291,6 +300,10 @@ class Judgement:
             settings, which = _images_of(run, name)
             found[name] = settings.name, self._stages.subset(settings, which).names
         return found
+
+
+def _seeds(arm: Arm) -> Sequence[int | None]:
+    return arm.seeds or [None] * len(arm.runs)
 
 
 def _names(run: Run) -> list[str]:

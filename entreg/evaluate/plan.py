@@ -81,7 +81,8 @@ def _why_exploratory(
 
 def _is_planned(name: str, settings: Data, plans: Sequence[Mapping[str, Any]]) -> bool:
     """Whether all runs were started with this foreign set; where it lies may differ."""
-    now = {one.key: one.value for one in settings_of(settings) if one.changes != "place"}
+    unused = settings.unused
+    now = {one.key: one.value for one in settings_of(settings) if one.changes != "place" and one.key not in unused}
     # a setting that came later was at its default
     default = {one.key: one.value for one in settings_of(type(settings)())}
     return all(

@@ -85,6 +85,7 @@ class ArmResults:
     """An arm: what it is, what it is worth in each domain, its own bias, and how its trainings went.
 
     entropies: of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
+    published: of the published file that it is, or that its trainings started from, see `published.described`
     """
 
     spread: ClassVar = ("domains", "entropies",)
@@ -100,6 +101,7 @@ class ArmResults:
     center_bias_weight: float
     sigma_px: float
     stability: list[dict[str, Any]]
+    published: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ class JudgedData:
 
     seen: by name, judged images that were left out since they are training images, or nearly, with the training image
     without_ladder: why there is no ladder; None where there is one, and in domain
+    geometry: what becomes of a stored image before a model sees it, in words
     """
 
     name: str
@@ -151,6 +154,7 @@ class JudgedData:
     gold_standard: dict[str, Any] | None
     seen: dict[str, str]
     without_ladder: str | None
+    geometry: str
 
 
 @dataclass(frozen=True)
@@ -222,7 +226,7 @@ def results(
     """Pure arithmetic on what was scored. arms, keys: see `arms_of`; data: of each domain."""
     by_name = {arm.name: _arm(arm, evidence[arm.name], plan) for arm in arms}
     comparisons = _compared(arms, evidence, plan)
-    regularised = [arm for arm in arms if not arm.is_baseline]
+    regularised = [arm for arm in arms if not arm.is_baseline and not arm.is_fixed]
     baseline = next((arm for arm in arms if arm.is_baseline), None)
     first = plan.arm or next((arm.name for arm in regularised if arm.name in comparisons), None)
     return Results(
@@ -306,15 +310,16 @@ def reading(ig: Difference, ladder: Mapping[str, Difference] | None) -> str | No
 def _arm(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
     landscape = next(iter(evidence.maps[0]))
     per_run = [entropies(by_size[landscape]) for by_size in evidence.maps]
-    last = [run.history[-1] for run in arm.runs]
-    domains = {name: _in_domain(name, evidence) for name in evidence.rows}
+    last = [run.learned() for run in arm.runs]
+    domains = {name: _in_domain(name, evidence, arm.is_fixed) for name in evidence.rows}
     planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in evidence.rows]
     if planned:
-        means = {metric.key: differences.estimate(evidence.values(planned, metric.key))
+        means = {metric.key: differences.estimate(evidence.values(planned, metric.key), arm.is_fixed)
                  for metric in metrics_in([evidence.rows[name] for name in planned])}
         domains[FOREIGN] = ArmInDomain(means, {}, {}, None, None, None)
     return ArmResults(
-        settings=arm.settings, seeds=arm.seeds, runs=[str(run.folder) for run in arm.runs], is_baseline=arm.is_baseline,
+        settings=arm.settings, seeds=arm.seeds,
+        runs=[] if arm.is_fixed else [str(run.folder) for run in arm.runs], is_baseline=arm.is_baseline,
         domains=domains,
         entropies={key: float(np.mean([row[key] for row in per_run])) for key in per_run[0]},
         bias_entropy_nats_by_seed=evidence.by_training([row["bias_entropy_nats"] for row in per_run]).tolist(),
@@ -324,13 +329,16 @@ def _arm(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
         },
         center_bias_weight=float(np.mean([row["center_bias_weight"] for row in last])),
         sigma_px=float(np.mean([row["sigma_px"] for row in last])),
-        stability=[{"seed": run.config.seed, "fold": run.config.data.fold} | run.stability() for run in arm.runs],
+        stability=[] if arm.is_fixed else [
+            {"seed": run.config.seed, "fold": run.config.data.fold} | run.stability() for run in arm.runs
+        ],
+        published=arm.published,
     )
 
 
-def _in_domain(name: str, evidence: Evidence) -> ArmInDomain:
+def _in_domain(name: str, evidence: Evidence, fixed: bool) -> ArmInDomain:
     tables = evidence.rows[name]
-    metrics = {metric.key: differences.estimate(evidence.values([name], metric.key))
+    metrics = {metric.key: differences.estimate(evidence.values([name], metric.key), fixed)
                for metric in metrics_in([tables])}
     own = metrics.get("ig_own_center_bias_bits_per_fixation")
     by_center_bias = None if own is None else {
@@ -409,8 +417,11 @@ def _differences(
             for arm, (_, baseline, pairing) in pairs.items()
         }
         primary = plan.arm if domain in plan.tested and metric.key == plan.metric else None
-        for arm, cell in differences.corrected(cells, metric, primary).items():
-            found[arm][metric.difference_key] = cell
+        # a published model is a question of its own: it does not make the study's arms one more
+        fixed = {name for name, (arm, _, _) in pairs.items() if arm.is_fixed}
+        for family in ({k: v for k, v in cells.items() if k not in fixed}, {k: cells[k] for k in fixed}):
+            for arm, cell in differences.corrected(family, metric, primary).items():
+                found[arm][metric.difference_key] = cell
     return found
 
 

@@ -13,6 +13,7 @@ from entreg.evaluate import metrics
 from entreg.evaluate.domain import Domain, Truth
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity, cell_of_pixel
+from entreg.model.mixture import Mixture
 from entreg.prior.center_bias import CenterBias
 from entreg.study.finished import Run, final_model
 from entreg.study.part import Part, Size
@@ -28,22 +29,22 @@ class Judged:
 
     run: Run
     study: Study
-    model: DeepGaze3
+    model: DeepGaze3 | Mixture
 
 
 def judged(run: Run, study: Study) -> Judged:
-    """The run with its final model. DataError where its parameters do not fit."""
-    return Judged(run, study, final_model(run, study.recipe.channels).to(study.ranks.device))
+    """The run with its final model, or the published one. DataError where its parameters do not fit."""
+    model = run.fixed.eval() if run.fixed is not None else final_model(run, study.recipe.channels)
+    return Judged(run, study, model.to(study.ranks.device))
 
 
 @torch.no_grad()
-def predict(model: DeepGaze3, part: Part, i: int, *others: Tensor) -> list[LogDensity]:
+def predict(model: DeepGaze3 | Mixture, part: Part, i: int, *others: Tensor) -> list[LogDensity]:
     """Log densities of image i, on the CPU: with the part's centre bias, then with each of the others (m_y, m_x)."""
     # one image alone is cut up among threads and so rounds differently than one of several
     batch = part.batch([i, i])
-    readout = model.readout(batch.features, batch.grid, part.precision)
     given = [batch.center_bias, *(other.to(batch.center_bias.device).expand(2, -1, -1) for other in others)]
-    densities = [model.finalizer(readout, center_bias, batch.grid) for center_bias in given]
+    densities = model.predictions(batch.features, given, batch.grid, part.precision)
     return [LogDensity(d.grid[:1].cpu(), d.rows.cpu(), d.columns.cpu()) for d in densities]
 
 
@@ -60,7 +61,7 @@ class Scored:
 
 
 def score(
-    models: Sequence[tuple[DeepGaze3, Part]], domain: Domain, *, step: int | None = None,
+    models: Sequence[tuple[DeepGaze3 | Mixture, Part]], domain: Domain, *, step: int | None = None,
     tell: Callable[[], object] = lambda: None,
 ) -> list[Scored]:
     """Every model on every image. What does not depend on the model is computed once for all of them.

@@ -1,6 +1,7 @@
 """What an evaluation makes once for all of its runs."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,6 +56,21 @@ class JudgedStages(Stages):
         return {name: trained.names[number] for name, number in pairs if number is not None}
 
     @stage
+    def seen_elsewhere(self, settings: Data, which: str, stimuli: tuple[Path, ...]) -> dict[str, str]:
+        """By name the judged images that are MIT1003's, or nearly, on which the published models were trained.
+
+        stimuli: MIT1003's images; none where they are not at hand, and then its name alone tells it
+        """
+        names = self.subset(settings, which).names
+        if settings.name == "mit1003":
+            return dict.fromkeys(names, "MIT1003's own")
+        if not stimuli:
+            return {}
+        numbers = nearly(self._thumbnails(settings, which), _thumbnails(stimuli))
+        return {name: f"MIT1003's {stimuli[number].name}" for name, number in zip(names, numbers, strict=True)
+                if number is not None}
+
+    @stage
     def target(
         self, settings: Data, prior: Prior, left_out: tuple[str, ...], map_factor: int, seed: int
     ) -> Target | None:
@@ -63,6 +79,9 @@ class JudgedStages(Stages):
 
     @stage
     def _thumbnails(self, settings: Data, which: str) -> np.ndarray:
-        with ThreadPoolExecutor() as pool:
-            paths = (stimulus.path for stimulus in self.subset(settings, which).stimuli)
-            return np.array(list(pool.map(thumbnail, paths)))
+        return _thumbnails([stimulus.path for stimulus in self.subset(settings, which).stimuli])
+
+
+def _thumbnails(paths: Sequence[Path]) -> np.ndarray:
+    with ThreadPoolExecutor() as pool:
+        return np.array(list(pool.map(thumbnail, paths)))

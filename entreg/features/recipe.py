@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from entreg.features.backbone import Vgg19Taps
+from entreg.features.backbone import Taps
 from entreg.features.grid import Grid, grid_of, was_mapped_otherwise, was_rounded_otherwise
 from entreg.numerics import normalised
 
@@ -30,16 +30,17 @@ class Images(Protocol):
 class Recipe:
     """How features come from images: backbone, factors, precisions. It fixes what a row looks like.
 
-    dtype: what is stored; precision, convolution: of the backbone's products, see `entreg.run.hardware`
+    dtype: what is stored; precision, convolution: of the backbone's products, see `entreg.run.hardware`; `winograd`
+        is used where the backbone has it
     """
 
     def __init__(
-        self, backbone: Vgg19Taps, readout_factor: int, map_factor: int, dtype: torch.dtype,
+        self, backbone: Taps, readout_factor: int, map_factor: int, dtype: torch.dtype,
         precision: torch.dtype = torch.float32, convolution: str = "direct",
     ) -> None:
-        backbone.lay_out(winograd=convolution == "winograd")
         self.backbone, self.readout_factor, self.map_factor = backbone, readout_factor, map_factor
-        self.dtype, self.precision, self.convolution = dtype, precision, convolution
+        self.dtype, self.precision = dtype, precision
+        self.convolution = backbone.lay_out(winograd=convolution == "winograd")
         self.weights_sha256, self.channels = backbone.fingerprint(), backbone.channels()
         self._grids: dict[tuple[int, int], Grid] = {}
 
@@ -57,7 +58,7 @@ class Recipe:
     def describe(self, sizes: Iterable[tuple[int, int]]) -> dict[str, Any]:
         """What the contents of a store depend on, beside the images, which have these sizes (H, W)."""
         return {
-            "backbone": "vgg19", "weights_sha256": self.weights_sha256, "taps": list(self.backbone.taps),
+            "backbone": self.backbone.name, "weights_sha256": self.weights_sha256, "taps": list(self.backbone.taps),
             "downsample": self.backbone.downsample, "readout_factor": self.readout_factor,
             "dtype": str(self.dtype), "backbone_precision": str(self.precision),
             "convolution": self.convolution, "layout": max(map(self._layout, set(sizes)), default=1),

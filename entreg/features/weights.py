@@ -1,64 +1,94 @@
-"""The backbone's weights: a local file, or torchvision's by name, which are downloaded where they are not there."""
+"""The backbones' weights: a local file, or torchvision's by name, which are downloaded where they are not there."""
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any
 
 import torchvision
+from torch import Tensor
 
+from entreg import files, tensors
 from entreg.errors import DataError
 from entreg.fetch.download import download
 from entreg.fetch.published import Published
 
-# torchvision's own files, by name: it states the beginning of the hash in the name alone, and no licence of the weights
+log = logging.getLogger(__name__)
+
+# hashes and sizes of torchvision's own files: it states the hash's beginning in the name alone, and no licence
 FILES = {
     "vgg19-dcbb9e9d.pth": (
         "sha256:dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44", 574_673_361,
     ),
 }
+# names of further files that hold an architecture's ImageNet weights
+OTHER_FILES = {"vgg19": ("vgg19_imagenet_features.pth",)}
 
 
-def is_name(weights: str) -> bool:
-    """Whether these are weights of torchvision's rather than a file."""
-    return weights in torchvision.models.VGG19_Weights.__members__
+def random(what: str) -> None:
+    """Says loudly that there are none."""
+    log.warning("backbone: RANDOM WEIGHTS (model.backbone.weights=null)%s. This is a demonstration, not science.", what)
 
 
-def published(name: str) -> Published:
-    """Where torchvision's weights of this name are published. DataError: by a torchvision whose file is not known."""
-    address = torchvision.models.VGG19_Weights[name].url
-    file = Published(address).name
-    if file not in FILES:
-        raise DataError(f"model.backbone.weights={name}: the hash of torchvision's {address} is not known here")
-    known_hash, size_bytes = FILES[file]
-    return Published(address, known_hash, size_bytes)
+def known(name: str) -> dict[str, Any]:
+    """Torchvision's weights of an architecture by name; each has a url and the transforms it was trained with."""
+    return dict(torchvision.models.get_model_weights(name).__members__)
 
 
-def found(weights: str, folder: Path) -> Path | None:
+def published(name: str, weights: str) -> Published:
+    """Where torchvision's weights of this name are published."""
+    address = known(name)[weights].url
+    return Published(address, *FILES.get(Published(address).name, (None, None)))
+
+
+def found(name: str, weights: str, folder: Path) -> Path | None:
     """The file of these weights; None where torchvision's are not in `folder`. DataError: the local file is missing."""
-    if is_name(weights):
-        places = (folder / "vgg19_imagenet_features.pth", folder / published(weights).name)
-        return next((path for path in places if path.is_file()), None)
+    names = known(name)
+    if weights in names:
+        places = (*OTHER_FILES.get(name, ()), published(name, weights).name)
+        return next((folder / place for place in places if (folder / place).is_file()), None)
     path = Path(weights).expanduser()
     if not path.is_file():
         raise DataError(
             f"model.backbone.weights={weights} is neither a file (looked at {path.absolute()})\n"
-            f"  nor one of torchvision's names ({', '.join(torchvision.models.VGG19_Weights.__members__)}); "
-            "null means random weights"
+            f"  nor one of torchvision's names ({', '.join(names)}); null means random weights"
         )
     return path
 
 
-def fetched(weights: str, folder: Path) -> Path:
+def fetched(name: str, weights: str, folder: Path) -> Path:
     """The file of these weights, downloaded to `folder` where need be. DataError: they cannot be had."""
-    path = found(weights, folder)
+    path = found(name, weights, folder)
     if path is not None:
         return path
-    path = folder / published(weights).name
+    one = published(name, weights)
+    path = folder / one.name
     try:
-        download(published(weights), path)
+        download(one, path)
+        if not files.sha256(path).startswith(_hash_in(one.name)):
+            path.unlink()
+            raise DataError(f"{one.address} is not what its name says: its hash begins with other digits")
     except DataError as error:
+        title = "VGG-19" if name == "vgg19" else name
         raise DataError(
-            f"VGG-19 weights {weights} are not in {folder}: {error}\n"
+            f"{title} weights {weights} are not in {folder}: {error}\n"
             "  have them elsewhere   paths.weights=FOLDER or model.backbone.weights=FILE\n"
             "  just want to look     model.backbone.weights=null (random weights, a demonstration)"
         ) from error
     return path
+
+
+def read(name: str, weights: str, folder: Path) -> tuple[dict[str, Tensor], Path]:
+    """The state dict of these weights, and its file. DataError where they cannot be had, or the file holds others."""
+    path = fetched(name, weights, folder)
+    is_torchvisions = weights in known(name)
+    state = tensors.read(path, known_sha256=_hash_in(published(name, weights).name) if is_torchvisions else "")
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: is no state dict, it holds a {type(state).__name__}; "
+                        "model.backbone.weights=FILE names another file")
+    return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}, path
+
+
+def _hash_in(name: str) -> str:
+    """Torchvision's names end with how the file's digest begins."""
+    return Path(name).stem.rpartition("-")[2]

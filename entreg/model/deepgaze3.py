@@ -53,6 +53,13 @@ class DeepGaze3(nn.Module):
             return replace(density, grid=density.grid[:1])
         return self.finalizer(self.readout(features, grid, precision), center_bias, grid)
 
+    def predictions(
+        self, features: Tensor | Sequence[Tensor], center_biases: Sequence[Tensor], grid: Grid, precision: torch.dtype
+    ) -> list[LogDensity]:
+        """Log densities of a batch with each of several centre biases, see `forward`; the networks run once."""
+        readout = self.readout(features, grid, precision)
+        return [self.finalizer(readout, center_bias, grid) for center_bias in center_biases]
+
     def readout(
         self, features: Tensor | Sequence[Tensor], grid: Grid, precision: torch.dtype = torch.float32
     ) -> Tensor:

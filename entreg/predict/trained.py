@@ -9,6 +9,7 @@ from typing import overload
 import numpy as np
 import torch
 
+from entreg.data.geometry import shape_of
 from entreg.data.images import Picture, rgb_of
 from entreg.errors import DataError, SettingError, UserError
 from entreg.model.log_density import LogDensity
@@ -18,7 +19,7 @@ from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder, SweepFolder
 from entreg.study import arithmetic
 from entreg.study.finished import Run, final_model, finished, saved
-from entreg.study.study import Stages, fingerprint, geometry_of, recipe_settings
+from entreg.study.study import Stages, fingerprint, recipe_settings
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Trained:
                 "there is no density of a whole image"
             )
         self.arithmetic = arithmetic.settle([run], device.type, typed)
-        self.geometry = geometry_of(config.data)
+        self.geometry = shape_of(config.data)
         self.recipe = Stages(Ranks(device=device)).recipe(recipe_settings(config, device.type))
         expected = run.state["fingerprints"].get("weights")
         if self.recipe.weights_sha256 != expected:

@@ -228,7 +228,7 @@ def _lambdas(results: Mapping[str, Any]) -> list[Picture]:
         return []
     by_label: dict[str, dict[str, dict[float, Any]]] = {}
     for name, arm in results["arms"].items():
-        if arm["is_baseline"]:
+        if arm["is_baseline"] or not arm["seeds"]:
             continue
         others = [f"{k.removeprefix('loss.')} {v}" for k, v in arm["settings"].items() if k not in (key, "loss.name")]
         points = {float(arm["settings"][key]): arm}

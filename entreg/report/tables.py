@@ -63,8 +63,11 @@ def answer(results: Mapping[str, Any]) -> list[str]:
         f"({compared['bias_entropy_increase_percent']:+.2f} %{over_seeds})."
     )
     if len(results["comparisons"]) > 1:
+        apart = ["the primary outcome's"] if primary["arm"] else []
+        fixed = any(not results["arms"][arm]["seeds"] for arm in results["comparisons"])
+        apart += ["a published model's"] if fixed else []
         lines += ["", f"All {len(results['comparisons'])} compared arms by {IG_WORDS}; p is corrected for their number"
-                      + (", but for the primary outcome's" if primary["arm"] else "")
+                      + (f", but for {' and '.join(apart)}" if apart else "")
                       + (". Which lambda is best was not fixed beforehand, so that any choice is exploratory:"
                          if results["lambda_chosen_on_validation"] else ":")]
         for key, by_verdict in overview(results).items():
@@ -187,7 +190,7 @@ def _arms(results: Mapping[str, Any]) -> list[str]:
                 continue
             metrics = ("ig_bits_per_fixation", "ig_kde_bits_per_fixation", "ll_bits_per_fixation")
             rows.append([
-                name, words, str(arm[key][metrics[0]]["n_images"]), str(len(arm["seeds"])),
+                name, words, str(arm[key][metrics[0]]["n_images"]), str(len(arm["seeds"]) or "fixed"),
                 *(_mean(arm[key][metric]) for metric in metrics),
                 f"{arm['bias_entropy_nats']:.4f}", f"{arm['bias_entropy_deficit_nats']:.4f}",
                 f"{arm['center_bias_weight']:.3f}",

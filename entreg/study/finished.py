@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,6 +22,7 @@ from entreg.config import Config, Data
 from entreg.data.sources import settings_of_target
 from entreg.errors import DataError, SettingError, UserError, brief
 from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.mixture import Mixture
 from entreg.run import checkpoint, former
 from entreg.run.folder import RunFolder
 from entreg.settings import resolved, settings_of
@@ -31,21 +33,35 @@ HISTORY = (
     "center_bias_weight", "sigma_px",
 )
 # groups and settings that say what a task does with finished runs, not how they were trained
-OF_TASKS = ("task", "runs", "run", "images", "prediction", "study", "experiment")
+OF_TASKS = ("task", "runs", "run", "images", "prediction", "published", "published_component", "study", "experiment")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training: its folder, its saved config and its final checkpoint."""
+    """A finished training: its folder, its saved config and its final checkpoint.
+
+    fixed: a published model, which nobody trained here: it has no checkpoint, and its folder is its file
+    """
 
     folder: RunFolder
     config: Config
     state: dict[str, Any]
+    fixed: DeepGaze3 | Mixture | None = None
 
     @property
     def history(self) -> list[dict[str, Any]]:
         """The rows of metrics.csv, one for each epoch."""
         return self.state["history"]
+
+    def learned(self) -> dict[str, float]:
+        """The finalizer's numbers at the end; of a mixture their means."""
+        if self.fixed is None:
+            return {key: self.history[-1][key] for key in ("center_bias_weight", "sigma_px")}
+        parameters = dict(self.fixed.named_parameters())
+        return {
+            key: float(torch.stack([value for name, value in parameters.items() if name.endswith(end)]).detach().mean())
+            for key, end in (("center_bias_weight", ".center_bias_weight"), ("sigma_px", ".gauss.sigma"))
+        }
 
     def stability(self) -> dict[str, Any]:
         """Whether training went well: diverged, and how far the last validation loss is from the best."""

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from entreg.config import Backbone, Config, Data, Prior, Uniform
-from entreg.data.geometry import Geometry, Photos, Resized, resize
+from entreg.data.geometry import Photos, Resized, resize, shape_of
 from entreg.data.splits import chosen, split
 from entreg.data.uniform import UniformImages, levels
 from entreg.errors import DataError
@@ -72,11 +72,6 @@ def recipe_settings(config: Config, kind: str) -> RecipeSettings:
     )
 
 
-def geometry_of(settings: Data) -> Geometry:
-    """How images of a data set with these settings are brought to the model's size."""
-    return Geometry(settings.geometry, settings.long_side_px, settings.short_side_px)
-
-
 class Stages:
     """How a study is made. Each stage takes the settings that it depends on; studies that agree in them share it."""
 
@@ -88,7 +83,7 @@ class Stages:
     def data(self, settings: Data) -> Resized:
         """The data set, brought to the size of its settings; what was read is logged."""
         dataset = hydra.utils.get_method(settings._target_)(settings)
-        resized = resize(dataset, geometry_of(settings))
+        resized = resize(dataset, shape_of(settings))
         log.info("%s%s", dataset.summary(), f", {resized.n_outside} outside the crop" if resized.n_outside else "")
         for note in dataset.notes:
             log.warning("%s: %s", dataset.name, note)
@@ -126,7 +121,7 @@ class Stages:
         """How features come from images."""
         def fetch() -> None:
             if made_by.backbone.weights is not None:
-                weights.fetched(made_by.backbone.weights, Path(made_by.weights_folder))
+                weights.fetched(made_by.backbone.name, made_by.backbone.weights, Path(made_by.weights_folder))
 
         self.ranks.first_does(fetch)
         return Recipe(
@@ -218,7 +213,9 @@ class Study:
 
     @cached_property
     def sizes(self) -> list[Size]:
-        """(H, W) that images of the data set have, the landscape first."""
+        """(H, W) at which bias maps are made, the landscape first: those of the images, unless they have any shape."""
+        if self.config.data.geometry == "degrees":
+            return [self.landscape]
         used = {*self._stages.subset(self.config.data, "all").sizes}
         return [self.landscape, *sorted(used - {self.landscape})]
 

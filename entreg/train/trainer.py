@@ -20,7 +20,8 @@ from tqdm import tqdm
 from entreg import files
 from entreg.config import Config, Loss
 from entreg.errors import DataError, NonFiniteLoss
-from entreg.features.backbone import check_taps
+from entreg.features import backbone
+from entreg.model import published
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
@@ -43,7 +44,9 @@ log = logging.getLogger(__name__)
 
 def check(config: Config) -> None:
     """What can be said of a config before its data are read. SettingError where a training would end with one."""
-    check_taps(config.model.backbone.taps)
+    backbone.check(config.model.backbone)
+    backbone.check_convolution(config.model.backbone, config.hardware)
+    published.check(config.model)
     if config.logger.name == "tensorboard":
         board.check()
 
@@ -117,18 +120,25 @@ class Trainer:
     def __init__(self, study: TrainableStudy, folder: RunFolder) -> None:
         config = study.config
         self.study, self.config, self.ranks, self.folder = study, config, study.ranks, folder
+        # read before hours of features: it may not fit
+        start = published.start_of(config.model)
         self.training, self.validation = study.training, study.validation
         self.fingerprints = study.fingerprints | {"features": self.training.store.folder.name}
         device = self.ranks.device
         self.precision = precision_of(config.hardware, device.type)
         self.model = DeepGaze3(self.training.store.recipe.channels, config.model.sigma_px, config.seed).to(device)
+        if start is not None:
+            start.start(self.model, config.model, self.training.store.recipe.backbone.state_dict())
+            self.fingerprints |= {"init_from": start.sha256}
         self.optimizer, self.scheduler = adam(self.model.parameters(), config.optim, config.trainer.epochs)
         self.epoch, self.step = 0, 0
         self.sum_nll_nats, self.images_seen = 0.0, 0  # of this epoch so far; the NLL is weighted by images
         self.history: list[dict[str, Any]] = []  # a row for each epoch
         self.steps: list[dict[str, Any]] = []  # a row for each step
         self.board: board.Board | None = None
-        self.uniform = {size: study.uniform(size) for size in sorted({*self.training.sizes, study.landscape})}
+        # images of any shape would need uniform ones of each
+        shapes = {study.landscape} if config.data.geometry == "degrees" else {*self.training.sizes, study.landscape}
+        self.uniform = {size: study.uniform(size) for size in sorted(shapes)}
         priors = self.validation.gaussian_log_priors(config.prior)
         self.prior_nats = torch.tensor([p.mean() for p in priors], dtype=torch.float64)
         if config.loss.name == "nll" and config.loss.lambda_entropy != Loss().lambda_entropy:
@@ -235,7 +245,11 @@ class Trainer:
         return stops > 0
 
     def _bias_share(self, size: Size) -> Tensor:
-        """This rank's share of what the loss computes from the bias map, on uniform images of the batch's size."""
+        """This rank's share of what the loss computes from the bias map, on uniform images of the batch's size.
+
+        Where images have any shape it is the landscape size.
+        """
+        size = size if size in self.uniform else self.study.landscape
         loss, uniform = self.config.loss, self.uniform[size]
         members = self.ranks.mine(range(len(uniform)))
         # a rank without images joins a sum over ranks all the same, forwards and backwards: it keeps none of one map

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from entreg.config import Data
 from entreg.data.dataset import DataSet, Fixations, Stimulus
-from entreg.data.geometry import Geometry, Photos, resize
+from entreg.data.geometry import ByDegree, Geometry, Photos, resize, shape_of
 from entreg.errors import DataError
 
 STRETCH, CROP = (Geometry(mode, long_side_px=128, short_side_px=96) for mode in ("stretch", "crop"))
+# stored with 24 pixels for a degree, seen with 36
+LARGER = ByDegree(24, 36)
 
 
 def dataset(sizes, image, x, y, subject=None, folder=Path("nowhere")):
@@ -51,7 +54,7 @@ def test_cropped_fixations_keep_the_aspect():
     assert (x.item(), y.item()) == pytest.approx((10, 1))
 
 
-@pytest.mark.parametrize("geometry", [STRETCH, CROP])
+@pytest.mark.parametrize("geometry", [STRETCH, CROP, LARGER, ByDegree(35, 24)], ids=str)
 @pytest.mark.parametrize("height, width", [(60, 100), (300, 260), (200, 200), (100, 301)])
 def test_a_spot_and_the_fixation_on_it_go_to_the_same_place(geometry, height, width):
     """The spot's centre of mass in the resized image is where the fixation goes."""
@@ -66,7 +69,7 @@ def test_a_spot_and_the_fixation_on_it_go_to_the_same_place(geometry, height, wi
     assert mass.sum(1) @ (np.arange(mass.shape[0]) + 0.5) == pytest.approx(y.item(), abs=0.1)
 
 
-@pytest.mark.parametrize("geometry", [STRETCH, CROP])
+@pytest.mark.parametrize("geometry", [STRETCH, CROP, LARGER], ids=str)
 @pytest.mark.parametrize("height, width", [(60, 100), (1023, 767), (97, 98)])
 def test_points_go_there_and_back(rng, geometry, height, width):
     x, y = rng.uniform(0, width, 100), rng.uniform(0, height, 100)
@@ -77,6 +80,24 @@ def test_points_go_there_and_back(rng, geometry, height, width):
     assert (there_y - corners[1][0]) / scale_y == pytest.approx(y)
     if geometry is CROP:
         assert scale_x == pytest.approx(scale_y)
+
+
+def test_by_degree_every_image_keeps_its_shape(rng):
+    assert [LARGER.size(*size) for size in ((600, 800), (101, 33), (1, 5000))] == [(900, 1200), (152, 50), (2, 7500)]
+    x, y = LARGER.points(np.array([400.0]), np.array([150.0]), 600, 800)
+    assert (x.item(), y.item()) == (600.0, 225.0)
+    rgb = rng.integers(0, 256, (37, 53, 3), dtype=np.uint8)
+    assert np.array_equal(ByDegree(24, 24).image(rgb), rgb) and LARGER.seen(37, 53) == (1, 1)
+    assert LARGER.in_words() == "not stretched; 24 pixels for a degree of visual angle, scaled by 1.500 to 36"
+    assert ByDegree(24, 24).in_words() == "not stretched; 24 pixels for a degree of visual angle, as they are"
+
+
+def test_the_settings_say_the_shape():
+    assert shape_of(Data(geometry="crop", long_side_px=128, short_side_px=96)) == CROP
+    assert shape_of(Data(geometry="degrees", px_per_degree=24, model_px_per_degree=36)) == LARGER
+    assert CROP.in_words() == "scaled to cover and cut to 128x96 (portraits 96x128)"
+    # in the fingerprints of all stores that were ever built
+    assert repr(STRETCH) == "Geometry(mode='stretch', long_side_px=128, short_side_px=96)"
 
 
 def test_a_resized_data_set_knows_each_images_fixations():

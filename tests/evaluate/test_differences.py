@@ -1,6 +1,8 @@
 """Arms against their baselines: which trainings are held against which, how sure that is, and what it allows to say."""
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -8,6 +10,7 @@ import scipy.stats
 from entreg.evaluate.arms import Arm, arms_of
 from entreg.evaluate.differences import (
     BETTER,
+    FIXED,
     NO_VERDICT,
     ONE_TRAINING,
     PAIRED,
@@ -29,6 +32,7 @@ from entreg.evaluate.differences import (
 )
 from entreg.evaluate.metrics import METRICS
 from entreg.evaluate.statistics import crossed, crossed_in_folds, crossed_unpaired, over_images
+from entreg.model.deepgaze3 import DeepGaze3
 from tests.evaluate.test_arms import run
 
 OURS = np.array([[1.5, 4.0, 2.5, 7.0], [2.0, 6.5, 1.0, 9.0], [0.5, 5.0, 3.5, 11.0]])
@@ -269,3 +273,34 @@ def test_values_are_seeds_by_images_and_metrics_those_that_all_tables_have():
     without = [[{"image": "a", "auc": 0.5}]]
     assert [metric.key for metric in metrics_in([tables])] == ["nss", "auc"]
     assert [metric.key for metric in metrics_in([tables, without])] == ["auc"]
+
+
+def fixed(baseline_seeds: list[int]) -> tuple[Arm, Arm]:
+    """A published model, and a baseline with these seeds."""
+    (baseline,), _ = arms_of([run("nll", seed) for seed in baseline_seeds])
+    return Arm("published", (dataclasses.replace(run("nll"), fixed=DeepGaze3(1, 1.0, 0)),), {}), baseline
+
+
+def test_against_a_published_model_the_baselines_seeds_alone_are_random():
+    """Against one seed's values as constants this is Student's test over images plus the seeds' part."""
+    arm, baseline = fixed([0, 1, 2])
+    pairing = pairing_of(arm, baseline)
+    assert pairing == Pairing([0], [0, 1, 2], FIXED)
+    assert pairing_of(*fixed([4])).kind == ONE_TRAINING
+    found = difference([OURS[:1]], [BASE], pairing, "higher")
+    expected = crossed_unpaired([OURS[:1]], [BASE])
+    assert found.ci95 == pytest.approx(tuple(float(end) for end in expected.ci95))
+    assert (found.n_seeds, found.n_images, found.seeds) == (3, 4, FIXED)
+    # seeds that do not differ leave the images alone
+    still = difference([OURS[:1]], [np.repeat(BASE[:1], 3, 0)], pairing, "higher")
+    t = scipy.stats.ttest_1samp(OURS[0] - BASE[0], 0)
+    assert (still.p, still.seeds_part) == (pytest.approx(t.pvalue), 0)
+    increase = entropy_increase([11.0], [10.0, 10.5, 10.7], pairing)
+    half = scipy.stats.t.ppf(0.975, 2) * np.std([10.0, 10.5, 10.7], ddof=1) / 3**0.5
+    assert increase.ci95 == pytest.approx((11.0 - 10.4 - half, 11.0 - 10.4 + half))
+
+
+def test_a_published_models_own_mean_varies_with_the_images():
+    found, once = estimate([OURS[:1]], fixed=True), estimate([OURS[:1]])
+    assert found.ci95 == pytest.approx(scipy.stats.t.interval(0.95, 3, OURS[0].mean(), scipy.stats.sem(OURS[0])))
+    assert found.seeds_part == 0 and once.ci95 is None and once.ci95_over_images == pytest.approx(found.ci95)

@@ -27,7 +27,7 @@ def study(composed, store, stages):
 
 def model_of(study, seed):
     state = DeepGaze3(study.recipe.channels, study.config.model.sigma_px, seed).state_dict()
-    return judged(SimpleNamespace(config=study.config, state={"model": state}), study).model
+    return judged(SimpleNamespace(config=study.config, state={"model": state}, fixed=None), study).model
 
 
 def test_other_centre_biases_are_the_models_input(study, stages):

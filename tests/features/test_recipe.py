@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from entreg.config import Backbone, Model
-from entreg.features.backbone import Vgg19Taps, build
+from entreg.features.backbone import build
 from entreg.features.grid import was_rounded_otherwise
 from entreg.features.recipe import Recipe
+from entreg.features.vgg19 import Vgg19Taps
 from tests.features.pictures import CPU, TAPS, recipe
 
 SIZE = (64, 96)

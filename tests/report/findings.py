@@ -84,6 +84,7 @@ def findings(
             {"bandwidth": 0.04, "weights": [0.7, 0.2, 0.1]}, dict(seen or {}) if domain == list(domains)[-1] else {},
             f"{n} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
             if few[domain] and domain != "in_domain" else None,
+            "stretched to 48x36 (portraits 36x48)",
         )
         for domain, n in domains.items()
     }

@@ -181,6 +181,8 @@ def test_wrong_settings_are_refused_before_the_first_job(refused):
         "uniform.levels=[]": "uniform.levels=[] is out of range: give intensities in 0..1",
         "model.backbone.taps=[conv9_1]": "model.backbone.taps=['conv9_1']: ['conv9_1']; VGG-19 has conv1_1, relu1_1",
         "model.backbone.taps=[]": "model.backbone.taps=[]: none given",
+        "model.backbone.name=resnet": "job 0 (loss=nll model.backbone.name=resnet): model.backbone.name=resnet: torch",
+        "model.backbone.name=resnet18": "['conv5_1', 'relu5_1', 'relu5_2', 'conv5_3', 'relu5_4']; resnet18 has",
         "evaluation.primary.domain=ood.elsewhere": "elsewhere is none of the foreign sets (ood=[synthetic_ood])",
         "+evaluation.primary.arm={loss.nam:nll}": "loss.nam: no settings that change a result",
         "optim.milestones=[0.2,1.5]": "optim.milestones=[0.2, 1.5] is out of range",

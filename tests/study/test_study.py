@@ -143,3 +143,16 @@ def test_the_fingerprint_of_the_data_is_of_names_and_fixations(own, tmp_path):
     assert moved != first
     table.write_text(table.read_text().replace("1.png,11,5", "1.png,10,5").replace("4.png", "5.png"))
     assert of_data() not in (first, moved)
+
+
+def test_by_degree_images_keep_their_shapes_and_foreign_ones_the_angle(config_of):
+    """All are stored with 144x192 pixels, a degree with 10 or 40 of them; the model sees it with 20."""
+    angles = "data.px_per_degree=10", "data.model_px_per_degree=20", "ood.synthetic_ood.px_per_degree=40"
+    study = Study(config_of("data.geometry=degrees", *angles), Stages(Ranks()))
+    assert set(study.training.sizes) == {(288, 384), (384, 288)}
+    foreign, stretched = study.foreign("synthetic_ood"), Study(config_of(), Stages(Ranks())).foreign("synthetic_ood")
+    assert set(foreign.sizes) == {(72, 96), (96, 72)} and foreign.read(0).shape == (*foreign.sizes[0], 3)
+    assert foreign.pooled.x == pytest.approx(stretched.pooled.x / 2)
+    assert foreign.center_biases[0].shape in ((18, 24), (24, 18))
+    assert study.training.center_biases[0].shape in ((72, 96), (96, 72))
+    assert study.sizes == [(144, 192)]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import math
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from entreg.study.study import Stages, Study
 from entreg.train import batches, figures
 from entreg.train.trainer import Trainer, train
 from tests.conftest import SMALL
+from tests.model import published_files
 
 TIMING = ("images_per_s", "seconds")
 BATCHES = [6, 5, 4]  # images of each step of an epoch, in an order of its own: 11 landscapes and 4 portraits
@@ -317,3 +319,35 @@ def test_any_parameter_that_is_not_finite_is_a_non_finite_loss(trainer_of, name)
         trainer.model.get_parameter(name).fill_(float("nan"))
     with pytest.raises(NonFiniteLoss):
         trainer.run()
+
+
+def test_by_degree_the_bias_map_is_of_the_landscape_size_whatever_the_batch(trainer_of):
+    angles = "data.px_per_degree=10", "data.model_px_per_degree=20", "ood.synthetic_ood.px_per_degree=10"
+    words = "data.geometry=degrees", *angles, "loss=nll_entropy", "loss.every=1"
+    trainer = trainer_of(*words, folder="degrees")
+    assert set(trainer.training.sizes) == {(288, 384), (384, 288)} and list(trainer.uniform) == [(144, 192)]
+    before = plain_entropy_nats(trainer, (144, 192)).item()
+    trainer._train_step(batches.in_order(trainer.training.sizes, 6)[-1], 0)
+    assert trainer.steps[-1]["bias_entropy_nats"] == pytest.approx(before, rel=1e-5)
+    assert trainer.bias_map().size == (144, 192)
+
+
+@pytest.mark.slow
+def test_both_arms_start_from_a_published_component(command, tmp_path):
+    """A step of 1e-12 leaves the parameters where the file has them; its numbers are random."""
+    state = published_files.iie(published_files.densenet())
+    torch.save(state, tmp_path / "deepgaze2e.pth")
+    done = command(
+        "-m", *SMALL, "model=deepgaze2e_densenet201", "model.init_from=deepgaze2e.pth", "model.init_component=2",
+        "model.backbone.weights=deepgaze2e.pth", "trainer.epochs=1", "optim.lr=1e-12", "optim.lr_final=1e-12",
+        "loss=nll,nll_entropy", "study=start", folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    expected = published_files.of_component(state, "models.2.", 2)
+    for number in (0, 1):
+        final = torch.load(tmp_path / f"multirun/start/{number}/checkpoints/final.pt", weights_only=True)
+        assert final["fingerprints"]["init_from"] == hashlib.sha256(
+            (tmp_path / "deepgaze2e.pth").read_bytes()
+        ).hexdigest()
+        for key, value in expected.items():
+            torch.testing.assert_close(final["model"][key], value, rtol=0, atol=1e-9)

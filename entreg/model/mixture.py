@@ -1,0 +1,42 @@
+"""Several models of which each has one vote: their densities are averaged (as published for DeepGaze III and IIE)."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from entreg.features.grid import Grid
+from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.log_density import LogDensity
+
+
+class Mixture(nn.Module):
+    """Components that read the same features. Arguments are those of `DeepGaze3`."""
+
+    def __init__(self, components: Sequence[DeepGaze3]) -> None:
+        super().__init__()
+        self.components = nn.ModuleList(components)
+
+    def forward(
+        self, features: Tensor | Sequence[Tensor], center_bias: Tensor, grid: Grid,
+        precision: torch.dtype = torch.float32,
+    ) -> LogDensity:
+        """The components' mean density for each image of a batch."""
+        return averaged([component(features, center_bias, grid, precision) for component in self.components])
+
+    def predictions(
+        self, features: Tensor | Sequence[Tensor], center_biases: Sequence[Tensor], grid: Grid, precision: torch.dtype
+    ) -> list[LogDensity]:
+        """One for each of the centre biases."""
+        components: Iterable[Any] = self.components  # a ModuleList does not tell of what
+        each = [one.predictions(features, center_biases, grid, precision) for one in components]
+        return [averaged(densities) for densities in zip(*each, strict=True)]
+
+
+def averaged(densities: Sequence[LogDensity]) -> LogDensity:
+    """The mean of densities on one grid: the logsumexp of their logarithms minus the logarithm of their number."""
+    grids = torch.stack([density.grid for density in densities])
+    return LogDensity(grids.logsumexp(0) - math.log(len(densities)), densities[0].rows, densities[0].columns)
