@@ -52,8 +52,8 @@ MAY_IMPORT = {
         "model", "study", "report",
     },
     "predict": {
-        "errors", "ranks", "files", "config", "run", "data.images", "prior", "model.log_density", "study",
-        "report.panels",
+        "errors", "ranks", "files", "config", "run", "data.geometry", "data.images", "prior", "model.log_density",
+        "study", "report.panels",
     },
     "interop": {"errors", "predict"},
     "": {"predict.trained"},  # entreg itself: what `import entreg` offers

@@ -95,10 +95,11 @@ class Judgement:
     def table(self) -> list[dict[str, Any]]:
         """per_image.csv: arm, seed, domain, then a run's row of the image."""
         return [
-            {"arm": arm.name, "seed": seed, "domain": domain, "run": str(run.folder)} | row
+            {"arm": arm.name, "seed": None if arm.is_fixed else run.config.seed, "domain": domain,
+             "run": str(run.folder)} | row
             for arm in self._arms
             for domain, scored in self._scored[arm.name].items()
-            for run, seed, one in zip(arm.runs, _seeds(arm), scored, strict=True)
+            for run, one in zip(arm.runs, scored, strict=True)
             for row in one.rows
         ]
 
@@ -301,9 +302,6 @@ class Judgement:
             found[name] = settings.name, self._stages.subset(settings, which).names
         return found
 
-
-def _seeds(arm: Arm) -> Sequence[int | None]:
-    return arm.seeds or [None] * len(arm.runs)
 
 
 def _names(run: Run) -> list[str]:

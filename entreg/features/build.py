@@ -135,7 +135,11 @@ def _build(images: Images, recipe: Recipe, final: Path, ranks: Ranks) -> None:
 def _complete(partial: Path, final: Path, description: dict[str, object]) -> None:
     """Renames the finished store, unless another process has built the same meanwhile."""
     try:
-        files.write_json(partial / "recipe.json", description)
+        try:
+            files.write_json(partial / "recipe.json", description)
+        except DataError:
+            # where claims exclude nobody, one that begins takes what we are writing for a killed process's
+            files.write_json(partial / "recipe.json", description)
         os.replace(partial, final)
         log.info("features: %s complete", final)
     except (OSError, DataError) as error:

@@ -287,20 +287,20 @@ def test_against_a_published_model_the_baselines_seeds_alone_are_random():
     pairing = pairing_of(arm, baseline)
     assert pairing == Pairing([0], [0, 1, 2], FIXED)
     assert pairing_of(*fixed([4])).kind == ONE_TRAINING
-    found = difference([OURS[:1]], [BASE], pairing, "higher")
+    found = difference(Values([OURS[:1]]), Values([BASE]), pairing, "higher")
     expected = crossed_unpaired([OURS[:1]], [BASE])
     assert found.ci95 == pytest.approx(tuple(float(end) for end in expected.ci95))
     assert (found.n_seeds, found.n_images, found.seeds) == (3, 4, FIXED)
     # seeds that do not differ leave the images alone
-    still = difference([OURS[:1]], [np.repeat(BASE[:1], 3, 0)], pairing, "higher")
+    still = difference(Values([OURS[:1]]), Values([np.repeat(BASE[:1], 3, 0)]), pairing, "higher")
     t = scipy.stats.ttest_1samp(OURS[0] - BASE[0], 0)
     assert (still.p, still.seeds_part) == (pytest.approx(t.pvalue), 0)
-    increase = entropy_increase([11.0], [10.0, 10.5, 10.7], pairing)
+    increase = entropy_increase(np.array([11.0]), np.array([10.0, 10.5, 10.7]), pairing)
     half = scipy.stats.t.ppf(0.975, 2) * np.std([10.0, 10.5, 10.7], ddof=1) / 3**0.5
     assert increase.ci95 == pytest.approx((11.0 - 10.4 - half, 11.0 - 10.4 + half))
 
 
 def test_a_published_models_own_mean_varies_with_the_images():
-    found, once = estimate([OURS[:1]], fixed=True), estimate([OURS[:1]])
+    found, once = estimate(Values([OURS[:1]]), fixed=True), estimate(Values([OURS[:1]]))
     assert found.ci95 == pytest.approx(scipy.stats.t.interval(0.95, 3, OURS[0].mean(), scipy.stats.sem(OURS[0])))
     assert found.seeds_part == 0 and once.ci95 is None and once.ci95_over_images == pytest.approx(found.ci95)

@@ -69,7 +69,7 @@ def test_an_image_may_come_in_many_forms(trained, photos):
     expected = trained.log_density(path)
     with Image.open(path) as image:
         rgb = np.array(image)
-        alpha = np.dstack([rgb, np.full(rgb.shape[:2], 7, np.uint8)])
+        alpha = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
         forms = str(path), image, rgb, alpha, image.convert("RGBA")
         assert all(np.array_equal(trained.log_density(form), expected) for form in forms)
         grey = trained.log_density(image.convert("L"))
