@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from entreg.features.grid import Grid
 from entreg.model.finalizer import Finalizer
 from entreg.model.log_density import LogDensity
-from entreg.model.readout import FixationSelectionNetwork, Pointwise, SaliencyNetwork
+from entreg.model.readout import FixationSelectionNetwork, Layer, Pointwise, SaliencyNetwork
+from entreg.model.readouts import readouts
 
 
 class DeepGaze3(nn.Module):
@@ -57,6 +58,10 @@ class DeepGaze3(nn.Module):
         self, features: Tensor | Sequence[Tensor], grid: Grid, precision: torch.dtype = torch.float32
     ) -> Tensor:
         """(B, cells, 1): what the networks make of the features, before blur and centre bias."""
-        weights = grid.weights()
-        weights = None if weights is None else weights.to(self.finalizer.center_bias_weight.device)
-        return self.fixation_selection_network(self.saliency_network(features, weights, precision), weights)
+        return readouts([self], features, grid, precision)[0]
+
+    def layers(self) -> list[Layer]:
+        """What the networks compute, see `readouts`; the last layer has no shift."""
+        last = self.fixation_selection_network.conv2.matrix.double()
+        layers = [*self.saliency_network.layers(), *self.fixation_selection_network.layers()]
+        return [*layers, (last, last.new_zeros(0))]
