@@ -1,4 +1,4 @@
-"""How runs form arms: runs that differ by their seed alone belong together, and every arm has its baseline."""
+"""How runs form arms: runs that differ by their seeds alone belong together, and every arm has its baseline."""
 from __future__ import annotations
 
 import logging
@@ -35,6 +35,11 @@ class Arm:
         """The seed of each run."""
         return [run.config.seed for run in self.runs]
 
+    @property
+    def replicates(self) -> list[tuple[int, int]]:
+        """The seed of each run and that of its batch order."""
+        return [_replicate(run) for run in self.runs]
+
 
 def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
     """Arms, baselines first, and the full keys by which they differ (whatever was swept, the seed aside).
@@ -49,7 +54,7 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run, own in zip(runs, settings, strict=True):
         seeds = groups.setdefault(tuple(repr(own.get(key)) for key in keys), [])
-        same = next((other for other in seeds if other.config.seed == run.config.seed), None)
+        same = next((other for other in seeds if _replicate(other) == _replicate(run)), None)
         if same is None:
             seeds.append(run)
         else:
@@ -67,8 +72,12 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
                 _suffix(key, value) for key, value in differing.items()
                 if key != "loss.name" and value is not None and value != defaults.get(key)
             )
-        arms.append(Arm(name, tuple(sorted(group, key=lambda run: run.config.seed)), differing))
+        arms.append(Arm(name, tuple(sorted(group, key=_replicate)), differing))
     return sorted(arms, key=lambda arm: (not arm.is_baseline, arm.runs[0].config.loss.lambda_entropy)), keys
+
+
+def _replicate(run: Run) -> tuple[int, int]:
+    return run.config.seed, run.config.order_seed
 
 
 def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:

@@ -76,7 +76,10 @@ def _record_start(trainer: Trainer) -> None:
     folder.write_config(config)
     if not before:
         folder.write_plan(config)
-    seeds = {"run": config.seed, "split": config.data.split_seed, "sample": config.data.sample_seed}
+    seeds = {
+        "run": config.seed, "order": config.order_seed, "split": config.data.split_seed,
+        "sample": config.data.sample_seed,
+    }
     start = provenance(
         study.ranks.device.type, seeds, fingerprints=trainer.fingerprints,
         features=trainer.training.store.recipe.describe(trainer.training.sizes),
@@ -140,7 +143,7 @@ class Trainer:
         while self.epoch < epochs:
             started, images = time.perf_counter(), 0
             order = batches.shuffled(
-                self.training.sizes, self.config.trainer.batch_size, self.config.seed, self.epoch
+                self.training.sizes, self.config.trainer.batch_size, self.config.order_seed, self.epoch
             )
             done = self.step - self.epoch * len(order)  # every epoch has as many steps
             show = self.ranks.is_first and sys.stderr.isatty()
