@@ -47,12 +47,7 @@ class DeepGaze3(nn.Module):
         center_bias: (B, m_y, m_x) log density in nats at the pixels that `grid` names
         precision: of the widest product; the rest is float32
         """
-        if len(center_bias) == 1:
-            # one image alone is cut up among threads and so rounds differently than one of several
-            twice = features.expand(2, -1, -1) if isinstance(features, Tensor) else [features[0]] * 2
-            density = self(twice, center_bias.expand(2, -1, -1), grid, precision)
-            return replace(density, grid=density.grid[:1])
-        return self.finalizer(self.readout(features, grid, precision), center_bias, grid)
+        return densities([self], features, [center_bias], grid, precision)[0]
 
     def readout(
         self, features: Tensor | Sequence[Tensor], grid: Grid, precision: torch.dtype = torch.float32
@@ -65,3 +60,27 @@ class DeepGaze3(nn.Module):
         last = self.fixation_selection_network.conv2.matrix.double()
         layers = [*self.saliency_network.layers(), *self.fixation_selection_network.layers()]
         return [*layers, (last, last.new_zeros(0))]
+
+
+def densities(
+    models: Sequence[DeepGaze3],
+    features: Tensor | Sequence[Tensor],
+    center_biases: Sequence[Tensor],
+    grid: Grid,
+    precision: torch.dtype,
+) -> list[LogDensity]:
+    """What each of several models predicts for the same images, see `DeepGaze3.forward`.
+
+    center_biases: of each model, its (B, m_y, m_x)
+    """
+    if len(features) == 1:
+        # one image alone is cut up among threads and so rounds differently than one of several
+        twice = features.expand(2, -1, -1) if isinstance(features, Tensor) else [features[0]] * 2
+        found = densities(models, twice, [one.expand(2, -1, -1) for one in center_biases], grid, precision)
+        return [replace(density, grid=density.grid[:1]) for density in found]
+    return [
+        model.finalizer(readout, center_bias, grid)
+        for model, readout, center_bias in zip(
+            models, readouts(models, features, grid, precision).unbind(), center_biases, strict=True
+        )
+    ]

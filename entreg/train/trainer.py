@@ -1,11 +1,9 @@
-"""The training loop, on every rank: each takes its slice of every global batch, and sums are reduced once a step."""
+"""One training: its model, its optimiser, its history, what it leaves in its folder. `company.py` takes its steps."""
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import random
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from entreg import files
 from entreg.config import Config, Loss
@@ -23,7 +20,7 @@ from entreg.features.backbone import check_taps
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
-from entreg.ranks import Ranks, Stopped
+from entreg.ranks import Ranks
 from entreg.report.panels import Prediction
 from entreg.run import checkpoint
 from entreg.run.folder import RunFolder, plain
@@ -32,8 +29,9 @@ from entreg.run.launch import launch
 from entreg.run.provenance import provenance
 from entreg.study.part import Part, Size, UniformPart
 from entreg.study.study import Stages, Study
-from entreg.train import batches, figures
-from entreg.train.losses import REGULARISERS, fixation_weights, nll_nats
+from entreg.train import figures
+from entreg.train.company import Company, Slot
+from entreg.train.losses import REGULARISERS
 from entreg.train.schedule import adam
 
 log = logging.getLogger(__name__)
@@ -118,7 +116,7 @@ class Trainer:
         self.fingerprints = study.fingerprints | {"features": self.training.store.folder.name}
         device = self.ranks.device
         self.precision = precision_of(config.hardware, device.type)
-        self.model = DeepGaze3(self.training.store.recipe.channels, config.model.sigma_px, config.seed).to(device)
+        self.model = self.blank_model()
         self.optimizer, self.scheduler = adam(self.model.parameters(), config.optim, config.trainer.epochs)
         self.epoch, self.step = 0, 0
         self.sum_nll_nats, self.images_seen = 0.0, 0  # of this epoch so far; the NLL is weighted by images
@@ -136,33 +134,15 @@ class Trainer:
                 config.loss.name, self.ranks.count, device.type, self.precision, config.trainer.batch_size, config.seed,
             )
 
+    @property
+    def slot(self) -> Slot:
+        """This training's place in a company."""
+        return Slot(self.model, self.config.loss, self)
+
     def run(self) -> None:
         """Trains to the last epoch, from last.pt where there is one. Stopped where asked to stop, after saving."""
-        self._resume()
-        epochs = self.config.trainer.epochs
-        while self.epoch < epochs:
-            started, images = time.perf_counter(), 0
-            order = batches.shuffled(
-                self.training.sizes, self.config.trainer.batch_size, self.config.order_seed, self.epoch
-            )
-            done = self.step - self.epoch * len(order)  # every epoch has as many steps
-            show = self.ranks.is_first and sys.stderr.isatty()
-            bar = tqdm(order[done:], f"epoch {self.epoch + 1}/{epochs}", unit="step", leave=False, disable=not show)
-            for number, members in enumerate(bar, start=done):
-                if number + 1 < len(order):
-                    self.training.prefetch(self.ranks.mine(order[number + 1]))
-                stop = self._train_step(members, number)
-                images += len(members)
-                if stop:
-                    bar.close()
-                    self._save(self.folder.last)
-                    log.info("asked to stop: saved at epoch %d, step %d", self.epoch + 1, self.step)
-                    raise Stopped
-            rate = images / (time.perf_counter() - started)
-            lr = float(self.scheduler.get_last_lr()[0])
-            self.scheduler.step()
-            self.epoch += 1
-            self._finish_epoch(lr, rate, started)
+        for _ in Company([self.slot]).run():
+            pass
 
     def finish(self) -> None:
         """Draws the figures and writes final.pt, last of all: where it is, the run is complete."""
@@ -170,7 +150,7 @@ class Trainer:
             figures.loss_curves(self.folder.loss_curves, {self.config.loss.name: self.history})
             figures.bias_map(self.folder.bias_map, self.bias_map().full()[0].cpu().numpy())
             figures.predictions(self.folder.predictions, self._examples())
-            self._save(self.folder.final)
+            self.save(self.folder.final)
             self.folder.last.unlink(missing_ok=True)
         self.ranks.barrier()
 
@@ -187,86 +167,39 @@ class Trainer:
             examples.append(Prediction(validation.names[i], f"{ig:.2f} bit/fixation", image, map_nats, y, x))
         return examples
 
-    def _train_step(self, members: list[int], number: int) -> bool:
-        """One optimiser step on a global batch; whether any rank was asked to stop."""
-        training, loss = self.training, self.config.loss
-        device = self.ranks.device
-        self.optimizer.zero_grad(set_to_none=False)
-        sums = torch.zeros(3, device=device)  # nll_nats, bias entropy, stop requests
-        sums[2] = float(self.ranks.is_asked_to_stop)
-        mine = self.ranks.mine(members)
-        own = torch.zeros(0)
-        if mine:
-            weights = fixation_weights(training.counts[members], loss.mean_over)[self.ranks.rank :: self.ranks.count]
-            batch = training.batch(mine)
-            density = self.model(batch.features, batch.center_bias, batch.grid, self.precision)
-            own = nll_nats(density, batch.image, batch.y, batch.x, weights.to(device))
-            own.sum().backward()
-            sums[0] = own.detach().sum()
-        regularises = loss.regularises and self.step % loss.every == 0
-        if regularises:
-            share = self._bias_share(self.training.sizes[members[0]])
-            (loss.weight * share).backward()
-            sums[1] = share.detach()
-        gradients = [_gradient(p) for p in self.model.parameters()]
-        message = self.ranks.sum(torch.cat([sums, *(g.flatten() for g in gradients)]))
-        nll, of_bias_map, stops = message[:3].tolist()
-        if not math.isfinite(nll) or not math.isfinite(of_bias_map):
-            self._stop_on_non_finite(number, mine, own)
-        for gradient, total in zip(gradients, message[3:].split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(total.view_as(gradient))
-        self.optimizer.step()
-        self.sum_nll_nats += nll * len(members)
-        self.images_seen += len(members)
-        self.steps.append({
-            "step": self.step, "epoch": self.epoch + 1, "nll_nats": nll,
-            REGULARISERS[loss.name].column: of_bias_map if regularises else None,
-        })
-        self.step += 1
-        return stops > 0
+    def blank_model(self) -> DeepGaze3:
+        """The model as it was before its first step."""
+        channels = self.training.store.recipe.channels
+        return DeepGaze3(channels, self.config.model.sigma_px, self.config.seed).to(self.ranks.device)
 
-    def _bias_share(self, size: Size) -> Tensor:
-        """This rank's share of what the loss computes from the bias map, on uniform images of the batch's size."""
-        loss, uniform = self.config.loss, self.uniform[size]
-        members = self.ranks.mine(range(len(uniform)))
-        # a rank without images joins a sum over ranks all the same, forwards and backwards: it keeps none of one map
-        density = self._bias_maps(size, members or [0], uniform_center_bias=loss.center_bias == "uniform")
-        density = dataclasses.replace(density, grid=density.grid[: len(members)])
-        return REGULARISERS[loss.name].share(density, len(uniform), loss, self.ranks)
+    def validate(self) -> tuple[float, float]:
+        """Validation NLL (nats) and IG over the Gaussian prior (bit/fixation)."""
+        return Company([self.slot]).validate()[0]
 
-    def _bias_maps(self, size: Size, members: Sequence[int], uniform_center_bias: bool = False) -> LogDensity:
-        features, center_bias, grid = self.uniform[size].inputs(members)
-        if uniform_center_bias:
-            center_bias = torch.full_like(center_bias, -math.log(size[0] * size[1]))
-        return self.model(features, center_bias, grid, self.precision)
-
-    @torch.no_grad()
     def bias_map(self) -> LogDensity:
         """Mean density on the uniform images at the study's landscape size."""
-        size = self.study.landscape
-        return self._bias_maps(size, range(len(self.uniform[size]))).mean()
+        return Company([self.slot]).bias_maps()[0]
 
-    @torch.no_grad()
-    def validate(self) -> tuple[float, float]:
-        """Validation NLL (nats) and IG over the Gaussian prior (bit/fixation): means over images, each read once."""
-        validation = self.validation
-        sums = torch.zeros(2, dtype=torch.float64, device=self.ranks.device)
-        for members in batches.in_order(validation.sizes, self.config.trainer.batch_size):
-            mine = self.ranks.mine(members)
-            if not mine:
-                continue
-            batch = validation.batch(mine)
-            density = self.model(batch.features, batch.center_bias, batch.grid, self.precision)
-            log_p = torch.zeros(len(mine), dtype=torch.float64, device=self.ranks.device)
-            log_p.index_add_(0, batch.image, density.at(batch.image, batch.y, batch.x).double())
-            log_p /= validation.counts[mine].to(log_p)
-            sums[0] -= log_p.sum()
-            sums[1] += ((log_p - self.prior_nats[mine].to(log_p)) * BITS_PER_NAT).sum()
-        nll, ig = (self.ranks.sum(sums) / len(validation)).tolist()
-        return nll, ig
+    def add_step(self, nll_nats: float, of_bias_map: float | None, images: int) -> None:
+        """Takes a step with the gradients that the model has, and notes what was minimised."""
+        self.optimizer.step()
+        self.sum_nll_nats += nll_nats * images
+        self.images_seen += images
+        self.steps.append({
+            "step": self.step, "epoch": self.epoch + 1, "nll_nats": nll_nats,
+            REGULARISERS[self.config.loss.name].column: of_bias_map,
+        })
+        self.step += 1
 
-    def _finish_epoch(self, lr: float, rate: float, started: float) -> None:
-        validation_nll, validation_ig = self.validate()
+    def finish_epoch(self, validation: tuple[float, float], bias_map: LogDensity, rate: float, started: float) -> None:
+        """Ends an epoch whose steps are taken: falls in the learning rate, notes, saves.
+
+        validation: NLL (nats) and IG (bit/fixation); bias_map: the mean one; rate: images/s; started: the epoch
+        """
+        lr = float(self.scheduler.get_last_lr()[0])
+        self.scheduler.step()
+        self.epoch += 1
+        validation_nll, validation_ig = validation
         if not math.isfinite(validation_nll):
             raise NonFiniteLoss(f"validation NLL is {validation_nll} after epoch {self.epoch}; {self._last_good()}")
         finalizer = self.model.finalizer
@@ -276,7 +209,7 @@ class Trainer:
             "train_nll_nats": self.sum_nll_nats / self.images_seen,
             "validation_nll_nats": validation_nll,
             "validation_ig_bits_per_fixation": validation_ig,
-            "bias_entropy_nats": float(self.bias_map().entropy_nats()),
+            "bias_entropy_nats": float(bias_map.entropy_nats()),
             "center_bias_weight": float(finalizer.center_bias_weight.detach()),
             "sigma_px": float(finalizer.gauss.sigma.detach()),
             "images_per_s": rate,
@@ -294,15 +227,16 @@ class Trainer:
             # a kill between any two of these loses nothing: a run goes on from last.pt, which comes after the
             # checkpoint that is kept of the same epoch, and the tables are written again from it
             if self.epoch % self.config.trainer.checkpoint_every == 0:
-                self._save(self.folder.numbered(self.epoch))
-            self._save(self.folder.last)
+                self.save(self.folder.numbered(self.epoch))
+            self.save(self.folder.last)
             self._write_tables()
 
     def _write_tables(self) -> None:
         files.write_csv(self.folder.metrics, self.history)
         files.write_csv(self.folder.steps, self.steps)
 
-    def _save(self, path: Path) -> None:
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint; the first rank does."""
         if self.ranks.is_first:
             checkpoint.write(path, {
                 "model": self.model.state_dict(),
@@ -318,7 +252,8 @@ class Trainer:
                 "fingerprints": self.fingerprints,
             })
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Goes on from the newest checkpoint, where there is one. DataError where it is another training's."""
         # the first rank's finding counts, since it sets damaged files aside
         path, = self.ranks.gather(checkpoint.newest(self.folder.unfinished()) if self.ranks.is_first else None)[:1]
         if path is None:
@@ -345,8 +280,11 @@ class Trainer:
         if self.ranks.is_first and self.history:
             self._write_tables()
 
-    def _stop_on_non_finite(self, number: int, mine: Sequence[int], own: Tensor) -> None:
-        # every rank has seen the same sum, so every rank comes here
+    def refuse_non_finite(self, number: int, mine: Sequence[int], own: Tensor) -> None:
+        """NonFiniteLoss that says where; every rank has seen the same sum, so every rank comes here.
+
+        number: of the batch; mine: this rank's images of it; own: what each of them adds to the NLL
+        """
         values = zip(mine, own.tolist(), strict=True)
         names = [self.training.names[i] for i, value in values if not math.isfinite(value)]
         names = sorted(name for rank in self.ranks.gather(names) for name in rank)
@@ -359,9 +297,3 @@ class Trainer:
     def _last_good(self) -> str:
         path = self.folder.last
         return f"the last good state is in {path}" if path.is_file() else "there is no earlier checkpoint"
-
-
-def _gradient(parameter: torch.nn.Parameter) -> Tensor:
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
