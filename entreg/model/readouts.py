@@ -7,6 +7,7 @@ result is that of the full resolution.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +20,7 @@ from entreg.model.readout import Layer
 from entreg.numerics import in_threads, normalised, product_gradients, products, wake_log1p
 
 IMAGES = 12  # of all models together, that a thread computes at a time: what it works on should stay in the cache
+VECTOR = 32  # float32 numbers that a pointwise function of PyTorch computes at a time
 
 
 class HasLayers(Protocol):
@@ -88,7 +90,7 @@ class _Readouts(torch.autograd.Function):
                 return Chunk(own, inputs, _networks(inputs, weights))
 
         wake_log1p()
-        chunks = _in_chunks(compute, [*_slices(len(features), count, wide)])
+        chunks = _in_chunks(compute, [*_slices(len(features), count, wide, grid.cells)])
         ctx.chunks, ctx.count = chunks if needed else None, count
         found = torch.cat([chunk.found.detach() for chunk in chunks])
         return found.unflatten(0, (-1, count)).transpose(0, 1).contiguous()
@@ -126,12 +128,18 @@ def _copies(x: Tensor, images: int, like: Tensor) -> Tensor:
     return x.detach().to(like.dtype).expand(images, *x.shape).flatten(0, 1).clone()
 
 
-def _slices(images: int, models: int, like: Tensor) -> list[slice]:
+def _slices(images: int, models: int, like: Tensor, cells: int) -> list[slice]:
     """Of a batch: the images that are computed at a time."""
-    length = images if like.is_cuda else max(1, IMAGES // models)
-    # none of one image alone if that can be avoided: it may be rounded otherwise than one of several
-    count = max(1, min(-(-images // length), images // 2 if models == 1 else images))
-    ends = [images * i // count for i in range(count + 1)]
+    if like.is_cuda:
+        return [slice(0, images)]
+    # what is left over of VECTOR numbers is rounded otherwise, so that the bits would depend on where a chunk ends
+    whole = VECTOR // math.gcd(VECTOR, cells)
+    most = min(IMAGES // models, -(-images // torch.get_num_threads()))
+    length = max(1, most // whole) * whole
+    ends = [*range(0, images, length), images]
+    # nor is one image left alone if that can be avoided, since it may be rounded otherwise than one of several
+    if models == 1 and len(ends) > 2 and ends[-1] - ends[-2] == 1:
+        del ends[-2]
     return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
 
 

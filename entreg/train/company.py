@@ -27,6 +27,7 @@ from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
 from entreg.ranks import Stopped
+from entreg.run.logs import about
 from entreg.study.part import Size
 from entreg.train import batches
 from entreg.train.losses import REGULARISERS, fixation_weights, nll_nats
@@ -97,8 +98,9 @@ class Company:
             if stop:
                 bar.close()
                 for trainer in self.working:
-                    trainer.save(trainer.folder.last)
-                    log.info("asked to stop: saved at epoch %d, step %d", trainer.epoch + 1, trainer.step)
+                    with about(trainer.folder):
+                        trainer.save(trainer.folder.last)
+                        log.info("asked to stop: saved at epoch %d, step %d", trainer.epoch + 1, trainer.step)
                 raise Stopped
             if not self.working:
                 return
@@ -206,7 +208,8 @@ class Company:
     def _guarded(self, trainer: Trainer, work: Callable[[], None]) -> None:
         """Work for one training, which leaves where that fails for a reason of its own."""
         try:
-            work()
+            with about(trainer.folder):
+                work()
         except UserError as error:
             if self._leave is None:
                 raise

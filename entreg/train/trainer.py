@@ -57,18 +57,24 @@ def train(config: Config, folder: RunFolder) -> float | None:
 def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
     """One rank's part of a training. Stopped where the run was asked to stop; it has saved."""
     compute_deterministically()
-    for seeded in (random.seed, np.random.seed, torch.manual_seed):
-        seeded(config.seed)
+    seed_everything(config.seed)
     study = Study(config, Stages(ranks))
     trainer = Trainer(study, folder)
     if ranks.is_first:
-        _record_start(trainer)
+        record_start(trainer)
     trainer.run()
     trainer.finish()
     return trainer.history[-1]["validation_ig_bits_per_fixation"]
 
 
-def _record_start(trainer: Trainer) -> None:
+def seed_everything(seed: int) -> None:
+    """The generators of Python, numpy and PyTorch."""
+    for seeded in (random.seed, np.random.seed, torch.manual_seed):
+        seeded(seed)
+
+
+def record_start(trainer: Trainer) -> None:
+    """Writes config, plan and where the run comes from into its folder."""
     study, folder = trainer.study, trainer.folder
     config, before = study.config, folder.starts()
     folder.write_config(config)

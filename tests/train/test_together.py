@@ -1,0 +1,87 @@
+"""Runs of a sweep trained together, from the command line: groups, folders of their own, refusals, kills and ranks."""
+from __future__ import annotations
+
+import csv
+
+import pytest
+import torch
+
+from entreg.settings import resolved
+from entreg.train.together import groups
+from tests.conftest import SMALL
+
+COMMON = (*SMALL, "hardware=cpu", "hardware.threads=1", "trainer.epochs=2", "loss.every=1")
+SWEEP = ("-m", *COMMON, "loss=nll,nll_entropy", "seed=0,1")
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints/final.pt", weights_only=True)["model"]
+
+
+def steps(folder) -> list[float]:
+    with open(folder / "steps.csv") as file:
+        return [float(row["nll_nats"]) for row in csv.DictReader(file)]
+
+
+def assert_near(found, expected) -> None:
+    for name, value in weights(expected).items():
+        torch.testing.assert_close(weights(found)[name], value, rtol=0, atol=1e-5)
+    assert steps(found) == pytest.approx(steps(expected), abs=1e-6)
+
+
+def test_runs_that_read_the_same_images_in_the_same_order_form_a_group(composed):
+    words = [
+        ("seed=0", "loss=nll"), ("seed=1", "loss=nll"), ("seed=0", "loss=nll_entropy", "optim.lr=0.01"),
+        ("seed=0", "trainer.batch_size=4"), ("seed=3", "trainer.order_seed=0", "trainer.epochs=3"),
+        ("seed=0", "model.center_bias=uniform"), ("seed=1", "model.sigma_px=4"), ("seed=0", "hardware.devices=2"),
+    ]
+    configs = [resolved(composed("study=x", "hardware=cpu", *own)) for own in words]
+    assert groups(configs) == [[0, 2, 4], [1, 6], [3], [5], [7]]
+    assert groups(configs, most=2)[:3] == [[0, 2], [4], [1, 6]]
+
+
+@pytest.fixture(scope="module")
+def alone(command, tmp_path_factory):
+    """The sweep, its jobs one after the other."""
+    place = tmp_path_factory.mktemp("alone")
+    done = command(*SWEEP, "study=s", folder=place)
+    assert done.returncode == 0, done.stderr
+    assert "hydra/launcher=together" in done.stdout  # it says that it could be faster
+    return place / "multirun/s"
+
+
+def test_each_run_has_its_folder_and_its_result(command, alone, tmp_path):
+    done = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for number in range(4):
+        own = tmp_path / f"multirun/s/{number}"
+        assert {path.name for path in own.iterdir()} == {path.name for path in (alone / str(number)).iterdir()}
+        assert_near(own, alone / str(number))
+        lines = [line for line in (own / "train.log").read_text().splitlines() if "epoch 2/2" in line]
+        assert len(lines) == 1
+    assert (tmp_path / "multirun/s/2/.hydra/overrides.yaml").read_text().count("loss=nll_entropy") == 1
+    again = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
+    assert again.returncode == 0 and "epoch" not in again.stdout
+
+
+def test_one_that_is_refused_or_broken_is_left_out_and_the_others_go_on(command, alone, tmp_path):
+    first = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    folder = tmp_path / "multirun/s"
+    for number in (0, 2):
+        own = folder / f"{number}/checkpoints"
+        (own / "final.pt").rename(own / "last.pt")
+    state = torch.load(folder / "2/checkpoints/last.pt", weights_only=True)
+    torch.save(state | {"fingerprints": {"data": "of others"}}, folder / "2/checkpoints/last.pt")
+    done = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
+    assert done.returncode == 1 and "trained on other contents" in done.stderr
+    assert "trained on other contents" in (folder / "2/failure.txt").read_text()
+    assert_near(folder / "0", alone / "0")
+
+
+def test_ranks_and_groups_compose(command, alone, tmp_path):
+    done = command(*SWEEP, "study=s", "hydra/launcher=together", "hardware.devices=2", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for number in range(4):
+        assert_near(tmp_path / f"multirun/s/{number}", alone / str(number))
+        assert (tmp_path / f"multirun/s/{number}/train.log").read_text().count("epoch 2/2") == 1
