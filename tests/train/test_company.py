@@ -59,7 +59,8 @@ def assert_same(found: Trainer, expected: Trainer, bits: bool) -> None:
 
 def test_a_runs_result_does_not_depend_on_its_company(trainer_of):
     company = {name: trainer_of(name, "company") for name in MEMBERS}
-    assert finished(Company([one.slot for one in company.values()])) == ["short", "baseline", "strong", "rare", "pooled"]
+    done = finished(Company([one.slot for one in company.values()]))
+    assert done == ["short", "baseline", "strong", "rare", "pooled"]
     for name, one in company.items():
         alone = trainer_of(name, "alone")
         alone.run()
