@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "study": {"errors", "ranks", "config", "run.hardware", "data", "prior", "features"},
     "report": {"numerics", "files", "run.folder"},
     "train": {
-        "errors", "ranks", "numerics", "files", "config", "run", "features.backbone", "model", "study", "report.panels",
+        "errors", "ranks", "numerics", "files", "config", "run", "features.backbone", "features.grid", "model", "study",
+        "report.panels",
     },
     "evaluate": {
         "errors", "ranks", "numerics", "files", "settings", "config", "run", "data", "prior", "features", "model",

@@ -101,7 +101,8 @@ class TogetherSlurm(SlurmLauncher):
 
     def __init__(self, runs_per_job: int | None, **params: Any) -> None:
         super().__init__(**params)
-        self._most, self._groups = runs_per_job, []
+        self._most = runs_per_job
+        self._groups: list[list[Job]] = []
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         assert self.hydra_context is not None and self.config is not None
