@@ -50,14 +50,14 @@ def loops(folder: Path) -> dict:
     from benchmarks import generated
     from entreg.run.folder import RunFolder
     from entreg.run.hardware import compute_deterministically
-    from entreg.train.company import Company
+    from entreg.train.company import Company, Slot
     from entreg.train.trainer import Trainer
 
     compute_deterministically()
     made = generated.study(folder / "store", IMAGES, generated.settings())
 
     def loop(*losses: tuple[str, int, float]):  # type: ignore[no-untyped-def]
-        slots = []
+        slots: list[Slot] = []
         for loss, every, weight in losses:
             config = generated.settings(loss, every)
             config.loss.lambda_entropy = weight
@@ -96,7 +96,7 @@ def measure(earlier: Path, folder: Path) -> dict[str, float]:
         for process in (ours, theirs):
             process.kill()
             process.wait()
-    result = {}
+    result: dict[str, float] = {}
     for i, time in enumerate(("", "_cpu")):
         result |= {f"{name}{time}_ms_per_image": both[i] for name, both in least.items()}
         step, earlier_step = least["step"][i], least["earlier_step"][i]
