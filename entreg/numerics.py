@@ -65,8 +65,23 @@ def product_gradients(features: Tensor | Sequence[Tensor], gradient: Tensor) -> 
         assert isinstance(features, Tensor)
         return torch.bmm(gradient.mT, features.to(gradient))
     return [
-        (_blocks(own).mT @ _blocks(image.to(gradient))).sum(0) for image, own in zip(features, gradient, strict=True)
+        _summed(_blocks(own).mT, _blocks(image.to(gradient))) for image, own in zip(features, gradient, strict=True)
     ]
+
+
+def _summed(left: Tensor, right: Tensor) -> Tensor:
+    """The sum over k of left[k] @ right[k], in sums of 16 products each: (m, n) from (k, m, c) and (k, c, n).
+
+    As PyTorch sums the products where they are all kept, which would no longer fit into the cache.
+    """
+    total = None
+    for start in range(0, len(left), 16):
+        part = left[start] @ right[start]
+        for k in range(start + 1, min(start + 16, len(left))):
+            part.addmm_(left[k], right[k])
+        total = part if total is None else part.add_(total)
+    assert total is not None
+    return total
 
 
 def normalised(features: Tensor, weights: Tensor | None) -> Tensor:
