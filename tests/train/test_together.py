@@ -79,9 +79,13 @@ def test_one_that_is_refused_or_broken_is_left_out_and_the_others_go_on(command,
     assert_near(folder / "0", alone / "0")
 
 
-def test_ranks_and_groups_compose(command, alone, tmp_path):
-    done = command(*SWEEP, "study=s", "hydra/launcher=together", "hardware.devices=2", folder=tmp_path)
+def test_ranks_and_groups_compose(command, tmp_path):
+    ranks = ("hardware.devices=2", "loss=nll_entropy")
+    done = command("-m", *COMMON, *ranks, "loss.lambda_entropy=1,3", "study=s", "hydra/launcher=together",
+                   folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    for number in range(4):
-        assert_near(tmp_path / f"multirun/s/{number}", alone / str(number))
+    alone = command(*COMMON, *ranks, "loss.lambda_entropy=3", "hydra.run.dir=alone", folder=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    assert_near(tmp_path / "multirun/s/1", tmp_path / "alone")
+    for number in (0, 1):
         assert (tmp_path / f"multirun/s/{number}/train.log").read_text().count("epoch 2/2") == 1
