@@ -6,7 +6,7 @@ linters = $(VENV)/.linters
 python = $(VENV)/bin/python
 lowest = .venv-lowest
 
-.PHONY: help train test eval lint test-slow test-slurm test-lowest bench bench-beyond-memory bench-study clean-store
+.PHONY: help train test eval lint test-slow test-slurm test-pysaliency test-lowest bench bench-beyond-memory bench-study clean-store
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-20s%s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ test-slow: $(ready) ## the tests that take minutes
 
 test-slurm: $(ready) ## the tests on a real single-node SLURM (root; Debian: slurmctld slurmd slurm-client munge)
 	$(python) -m pytest -m slurm -n 0
+
+test-pysaliency: $(ready) ## the tests against pysaliency itself, in an environment of its own (a minute to make)
+	$(python) -m pytest -m slow -n 0 tests/test_interop.py tests/data/sources/test_pysaliency.py
 
 test-lowest: pyproject.toml tests/lowest.txt ## the tests with the lowest versions of all packages (Python 3.10 or 3.11)
 	test -x $(lowest)/bin/python || $(PYTHON) -m venv $(lowest)

@@ -10,6 +10,7 @@ exactness.py    differences from it, in nats and bits
 against.py      steps against those of commit f7f6b1e: python -m benchmarks --against FOLDER
 speed.py        times, each measured by turns with what it is compared to
 growth.py       memory and time against images and epochs
+shared.py       speed beside busy processes
 fresh.py        processes in which nothing was computed before
 study.py        the whole study
 golden.py       golden vectors of the published model, held against the project's: python -m benchmarks.golden FILE.npz

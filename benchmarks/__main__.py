@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import against, exactness, fresh, generated, growth, speed, study
+from benchmarks import against, exactness, fresh, generated, growth, shared, speed, study
 from benchmarks.plain import PlainStep
 from entreg import files
 from entreg.features.recipe import Recipe
@@ -30,6 +30,11 @@ TABLE = (
     ("entropy_overhead_every1_percent", "entropy term every batch, % of a step", "<=", 60),
     ("store_build_efficiency", "building the store: share of the backbone's rate", ">=", 0.8),
     ("store_build_efficiency_against_direct_convolution", "  against the backbone's by direct convolution", "", None),
+    ("shared_entreg_alone_of_libgomp", "training: share of its speed where waiting threads spin as ever", ">=", 0.95),
+    ("shared_entreg_kept", "  beside two busy processes: share of its speed alone", ">=", 0.45),
+    ("shared_libgomp_kept", "  the same where waiting threads spin as ever", "", None),
+    ("shared_asleep_kept", "  the same where waiting threads sleep at once", "", None),
+    ("shared_asleep_alone_of_libgomp", "  where they sleep at once, alone: share of where they spin as ever", "", None),
     ("train_rss_gb", "anonymous memory of a training, GB", "<=", 2),
     ("beyond_memory_store_gb", "a store larger than the memory, GB", "", None),
     ("beyond_memory_rss_gb", "  anonymous memory of its training, GB", "<=", 2),
@@ -71,6 +76,8 @@ def quick(folder: Path) -> dict:
     found |= speed.steps(trained, inputs, folder) | speed.entropy(trained, folder)
     print("building the store", flush=True)
     found |= speed.store(generated.Pictures(pictures.paths[:4]), folder / "built")
+    print("beside busy processes", flush=True)
+    found |= shared.measure()
     return found | growth.measure(folder)
 
 

@@ -16,6 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -89,6 +90,7 @@ class Claim:
         self._ended = threading.Event()
         if not files.create(path, json.dumps(asdict(self._owner), indent=2) + "\n"):
             self._take_over()
+        self._remove_left()
         self._beat = threading.Thread(target=self._keep, daemon=True, name=f"heartbeat of {path}")
         self._beat.start()
 
@@ -101,11 +103,17 @@ class Claim:
         self.release()
 
     def release(self) -> None:
-        """Gives the place up; harmless where it is no longer ours."""
+        """Gives the place up; harmless where it is no longer ours.
+
+        A file that cannot be removed is left: it is taken over when this process has ended.
+        """
         self._ended.set()
         owner = _owner_at(self._path)
         if owner is not None and owner.token == self._owner.token:
-            self._path.unlink(missing_ok=True)
+            try:
+                self._path.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("%s: cannot be removed: %s", self._path, error.strerror)
 
     def _take_over(self) -> None:
         owner = _owner_at(self._path)
@@ -118,6 +126,13 @@ class Claim:
         owner = _owner_at(self._path)
         if owner is None or owner.token != self._owner.token:
             raise Taken(self._path, owner)
+
+    def _remove_left(self) -> None:
+        """What processes have left that were killed while they claimed; those of now are younger."""
+        for left in files.temporary_of(self._path):
+            with suppress(FileNotFoundError):
+                if self._path.stat().st_mtime - left.stat().st_mtime > STALE_S:
+                    left.unlink()
 
     def _is_stale(self) -> bool:
         """Whether the heartbeat has stopped, by the file system's clock."""
@@ -153,6 +168,8 @@ def make_once(made: Path, make: Callable[[], None], pause: Callable[[], None] = 
         try:
             with Claim(made.with_name(f"{made.name}.owner")):
                 if not made.exists():
+                    for left in files.temporary_of(made):  # by one that was killed
+                        left.unlink(missing_ok=True)
                     make()
         except Taken as taken:
             if time.monotonic() - told >= TOLD_EVERY_S:

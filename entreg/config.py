@@ -7,6 +7,7 @@ started. Below the task nobody sees a DictConfig.
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ from omegaconf import MISSING, DictConfig, OmegaConf, open_dict, read_write
 from entreg.settings import group, groups, listed, setting, settings_of
 
 Rule = tuple[str, str]  # a field, and why its value does not fit
+
+MOST_SEED = 2**32 - 1  # NumPy's older generator takes no greater one
+MOST_PX = 16_384  # side of an image given to the model; its features would be 10 GB
 
 
 @dataclass
@@ -40,7 +44,9 @@ class Backbone:
         None, "torchvision weights name (IMAGENET1K_V1), a local file, or null: random weights, a demonstration only",
         changes="result", path="unless a name",
     )
-    seed: int = setting(0, "seed of random weights (weights=null), not of the run", changes="result", at_least=0)
+    seed: int = setting(
+        0, "seed of random weights (weights=null), not of the run", changes="result", at_least=0, at_most=MOST_SEED
+    )
     taps: list[str] = setting(
         ["conv5_1", "relu5_1", "relu5_2", "conv5_3", "relu5_4"],
         "layers whose outputs the readout sees (DeepGaze II's)",
@@ -62,7 +68,9 @@ class Model:
     saliency_map_factor: int = setting(
         4, "pixels of the image to a pixel of the blurred map", changes="result", at_least=1
     )
-    sigma_px: float = setting(8.0, "initial blur, pixels of the saliency map", changes="result", above=0)
+    sigma_px: float = setting(
+        8.0, "initial blur, pixels of the saliency map", changes="result", at_least=0.01, at_most=1000
+    )
     center_bias: str = setting(
         "kde", "centre bias that the model receives: from the training fixations, a Gaussian, or none",
         changes="result", one_of=("kde", "gaussian", "uniform"),
@@ -81,20 +89,32 @@ class Data:
     root: str | None = setting(None, "folder of the data set", changes="place", path=True)
     limit: int | None = setting(None, "use only the first so many images (after sample)", changes="result", at_least=2)
     sample: int | None = setting(None, "draw so many images at random", changes="result", at_least=1)
-    sample_seed: int = setting(0, "seed of that draw, independent of the run's seed", changes="result", at_least=0)
-    split_seed: int = setting(42, "seed of the shuffle before the folds are cut", changes="result", at_least=0)
-    folds: int = setting(
-        10, "number of folds; fold `fold` is the validation part, the rest is trained on", changes="result", at_least=2
+    sample_seed: int = setting(
+        0, "seed of that draw, independent of the run's seed", changes="result", at_least=0, at_most=MOST_SEED
     )
-    fold: int = setting(0, "fold that validates", changes="result", at_least=0)
+    split_seed: int = setting(
+        42, "seed of the shuffle before the folds are cut", changes="result", at_least=0, at_most=MOST_SEED
+    )
+    folds: int = setting(
+        10, "number of folds; fold `fold` is the validation part, the rest is trained on", changes="result", at_least=2,
+        at_most=100_000,
+    )
+    fold: int = setting(
+        0, "fold that validates; all of them in one sweep are a cross-validation", changes="replicate", at_least=0
+    )
     geometry: str = setting(
         "stretch", "stretch to the size, or crop: cover it and cut the centre", changes="result",
         one_of=("stretch", "crop"),
     )
-    long_side_px: int = setting(1024, "longer side of the images given to the model", changes="result", at_least=32)
-    short_side_px: int = setting(768, "shorter side of the images given to the model", changes="result", at_least=32)
+    long_side_px: int = setting(
+        1024, "longer side of the images given to the model", changes="result", at_least=32, at_most=MOST_PX
+    )
+    short_side_px: int = setting(
+        768, "shorter side of the images given to the model", changes="result", at_least=32, at_most=MOST_PX
+    )
     sigma_px: float = setting(
-        35.0, "blur of the ground-truth density, pixels (35 px = 1 degree in MIT1003)", changes="judgement", above=0
+        35.0, "blur of the ground-truth density, pixels (35 px = 1 degree in MIT1003)", changes="judgement", above=0,
+        at_most=MOST_PX,
     )
 
     def require(self) -> None:
@@ -110,6 +130,45 @@ class Data:
             yield "fold", f"folds is {self.folds}, and folds count from 0"
         if self.short_side_px > self.long_side_px:
             yield "short_side_px", f"at most long_side_px={self.long_side_px}"
+
+
+@dataclass
+class Download:
+    """An archive that a data set was published in: a zip file, kept below the data set's root."""
+
+    address: str = setting(MISSING, "where it can be had", changes="place")
+    holds: str = setting(MISSING, "folder or file in it that comes to lie below root; the rest is left out",
+                         changes="place")
+    hash: str | None = setting(None, "md5:DIGITS or sha256:DIGITS, as published; null: not published", changes="place")
+    size_bytes: int | None = setting(None, "its size; null: not known", changes="place", at_least=1)
+
+    def broken_rules(self) -> Iterator[Rule]:
+        """An address on the web with a file name, a place below root, a hash that can be compared."""
+        if not re.fullmatch(r"https?://[^/]+/(.*/)?[\w-][\w.-]*(\?.*)?", self.address):
+            yield "address", "http:// or https://, ending with a file's name"
+        if not re.fullmatch(r"[\w-][\w. -]*(/[\w-][\w. -]*)*", self.holds):
+            yield "holds", "a name below root, such as trainSet"
+        if self.hash is not None and not re.fullmatch("md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", self.hash):
+            yield "hash", "md5: and 32 or sha256: and 64 digits of 0-9a-f"
+
+
+@dataclass
+class PublishedData(Data):
+    """A data set that was published: where, under which licence, in which archives and with which counts."""
+
+    published_at: str | None = setting(None, "where the set can be had", changes="place")
+    licence: str | None = setting(None, "licence that is stated for it; null: none is", changes="place")
+    downloads: dict[str, Download] = groups(changes="place")
+    expected_images: int | None = setting(None, "stimuli of the published set", changes="judgement", at_least=1)
+    expected_fixations: int | None = setting(
+        None, "fixations of the published set that are used", changes="judgement", at_least=1
+    )
+
+    def differences(self, images: int, fixations: int) -> list[str]:
+        """What sets a copy with these counts apart from the published set: a line, or none."""
+        counts = (("images", images, self.expected_images), ("fixations", fixations, self.expected_fixations))
+        found = [f"{n} {what} instead of {expected}" for what, n, expected in counts if expected not in (None, n)]
+        return [f"{self.root} is not the published set: {', '.join(found)}"] if found else []
 
 
 @dataclass
@@ -180,7 +239,7 @@ class Training:
     batch_size: int = setting(32, "images of a step, over all devices", changes="result", at_least=1)
     order_seed: int | None = setting(
         None, "seed of the batch order; null: the run's seed. Runs that share it can be trained together",
-        changes="replicate", at_least=0,
+        changes="replicate", at_least=0, at_most=MOST_SEED,
     )
     checkpoint_every: int = setting(5, "epochs between numbered checkpoints", changes="machine", at_least=1)
 
@@ -218,11 +277,21 @@ class Hardware:
 
 
 @dataclass
+class Logger:
+    """Where a training's progress is shown. metrics.csv and steps.csv are written in any case."""
+
+    name: str = setting(
+        "csv", "csv: the tables alone; tensorboard: also there, with settings and pictures", changes="machine",
+        one_of=("csv", "tensorboard"),
+    )
+
+
+@dataclass
 class Uniform:
     """Uniform images: what the bias map is predicted from."""
 
     images: int = setting(
-        16, "levels, evenly spaced over normalised intensity 0..1", changes="result", at_least=1
+        16, "levels, evenly spaced over normalised intensity 0..1", changes="result", at_least=1, at_most=100_000
     )
     levels: list[float] | None = setting(None, "these intensities instead", changes="result", at_least=0, at_most=1)
 
@@ -237,14 +306,18 @@ class Prior:
     """Centre priors: baselines of information gain and the centre bias that the model receives."""
 
     gaussian_variance: float = setting(
-        0.22, "x variance, half-width = 1 (Clarke & Tatler 2014; one source says 0.23)", changes="result", above=0
+        0.22, "x variance, half-width = 1 (Clarke & Tatler 2014; one source says 0.23)", changes="result",
+        at_least=0.001,
     )
-    gaussian_nu: float = setting(0.45, "y variance over x variance (Clarke & Tatler 2014)", changes="result", above=0)
+    gaussian_nu: float = setting(
+        0.45, "y variance over x variance (Clarke & Tatler 2014)", changes="result", at_least=0.001
+    )
     kde_bandwidth: float = setting(
-        0.021539, "10^-1.6667673, share of each side (DeepGaze III)", changes="result", above=0, at_most=1
+        0.021539, "10^-1.6667673, share of each side (DeepGaze III)", changes="result", at_least=0.001, at_most=1
     )
     kde_regularisation: float = setting(
-        1.3062e-15, "10^-14.884, weight of a uniform density (DeepGaze III)", changes="result", above=0, at_most=1
+        1.3062e-15, "10^-14.884, weight of a uniform density (DeepGaze III)", changes="result", at_least=1e-30,
+        at_most=1,
     )
 
 
@@ -304,7 +377,10 @@ class Primary:
 class Evaluation:
     """How an evaluation judges."""
 
-    seed: int = setting(0, "of the folds on which models are adapted to a foreign set", changes="judgement", at_least=0)
+    seed: int = setting(
+        0, "of the folds on which models are adapted to a foreign set", changes="judgement", at_least=0,
+        at_most=MOST_SEED,
+    )
     primary: Primary = group(Primary)
     ig_band_bits: list[float] | None = setting(
         None, "band in which the baseline's validation IG is expected: low, high", changes="judgement"
@@ -323,6 +399,17 @@ class Evaluation:
 
 
 @dataclass
+class Prediction:
+    """What task=predict leaves of each image beside its log density."""
+
+    pictures: bool = setting(True, "the density as a picture, alone and over the photo", changes="judgement")
+    hdf5: bool = setting(
+        False, "all log densities in one HDF5 file, too, as pysaliency and the MIT/Tuebingen benchmark read them",
+        changes="judgement",
+    )
+
+
+@dataclass
 class Config:
     """One job."""
 
@@ -334,13 +421,15 @@ class Config:
     optim: Optim = group(Optim)
     trainer: Training = group(Training)
     hardware: Hardware = group(Hardware)
+    logger: Logger = group(Logger)
     uniform: Uniform = group(Uniform)
     prior: Prior = group(Prior)
     store: Stored = group(Stored)
     paths: Paths = group(Paths)
     evaluation: Evaluation = group(Evaluation)
     seed: int = setting(
-        0, "of initial weights and, where trainer.order_seed is null, of batch order", changes="replicate", at_least=0
+        0, "of initial weights and, where trainer.order_seed is null, of batch order", changes="replicate", at_least=0,
+        at_most=MOST_SEED,
     )
     study: str = setting(MISSING, "name shared by the runs of a sweep; the same name resumes it", changes="place")
     trust: bool = setting(
@@ -350,6 +439,9 @@ class Config:
     runs: str | None = setting(
         None, "runs to evaluate: a folder or a glob; null: the newest sweep", changes="judgement"
     )
+    run: str | None = setting(None, "finished run that predicts, its folder", changes="result", path=True)
+    images: str | None = setting(None, "folder of the images to predict", changes="result", path=True)
+    prediction: Prediction = group(Prediction)
 
     def broken_rules(self) -> Iterator[Rule]:
         """The primary outcome's domain is one of this study; its arm is told by settings that change results."""

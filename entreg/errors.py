@@ -16,3 +16,10 @@ class DataError(UserError):
 
 class NonFiniteLoss(UserError):
     """Training stopped since the loss was not finite."""
+
+
+def brief(what: object) -> str:
+    """One line of at most 200 printable characters: of an error, or of what a file holds, to be quoted in a message."""
+    words = " ".join(str(what).split()) or type(what).__name__
+    shown = "".join(character if character.isprintable() else "?" for character in words)
+    return shown if len(shown) <= 200 else f"{shown[:199]}…"

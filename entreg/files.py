@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -16,12 +17,14 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from entreg.errors import DataError
+from entreg.errors import DataError, brief
 
 # what file systems answer that cannot take space beforehand (NFS before 4.2, CephFS, older Lustre, ramfs)
 NOT_SUPPORTED = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 
 MOST_YAML = 1_000_000  # characters of a saved file
+
+WAY_OUT = "restore it, or leave its run out"  # where a file of a run cannot be read
 
 
 def write(path: Path, save: Callable[[BinaryIO], Any]) -> None:
@@ -102,9 +105,11 @@ def read_yaml(path: Path) -> Any:
         if len(text) > MOST_YAML:
             raise ValueError(f"it is longer than {MOST_YAML} characters")
         return yaml.load(text, _PlainLoader)
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+        raise DataError(f"{path}: cannot be read as YAML: {line}{brief(error.problem)}; {WAY_OUT}") from error
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be read as YAML: {reason}") from error
+        raise DataError(f"{path}: cannot be read as YAML: {brief(error)}; {WAY_OUT}") from error
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -128,7 +133,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON: {error}") from error
+        raise DataError(f"{path}: cannot be read as JSON: {brief(error)}; {WAY_OUT}") from error
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -168,3 +173,8 @@ def remove_temporary(folder: Path) -> None:
     """
     for path in folder.rglob(".*.tmp"):
         path.unlink(missing_ok=True)
+
+
+def temporary_of(path: Path) -> list[Path]:
+    """The unfinished writes of one file that there are now."""
+    return list(path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"))

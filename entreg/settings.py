@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -180,7 +181,7 @@ def _groups_in(node: Any, item: dataclasses.Field[Any]) -> Iterator[tuple[str, A
 def _is_allowed(value: Any, limits: Mapping[str, Any]) -> bool:
     if "one_of" in limits:
         return value in limits["one_of"]
-    if isinstance(value, float) and value != value:
+    if isinstance(value, float) and not math.isfinite(value):
         return False
     return not ("at_least" in limits and value < limits["at_least"]
                 or "at_most" in limits and value > limits["at_most"]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from entreg import files
-from entreg.errors import DataError
+from entreg.errors import DataError, UserError, brief
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def write(path: Path, content: Any) -> None:
 
 
 def read(path: Path, known_sha256: str = "") -> Any:
-    """What the file holds, on the CPU. DataError where it is damaged, or of a source that must be trusted.
+    """What the file holds, on the CPU. DataError where it is damaged, UserError where its source must be trusted.
 
     Files since PyTorch 1.6 are zip archives, whose checksums are tested first.
     known_sha256: with which the file's digest begins where its source is known
@@ -72,8 +72,9 @@ def read(path: Path, known_sha256: str = "") -> Any:
                 raise ValueError(f"the checksum of {damaged} does not match")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise DataError(f"{path}: cannot be read as a file of tensors: {reason}") from error
+        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        reason = f"cannot be read as a file of tensors: {brief(first)}"
+        raise DataError(f"{path}: {reason}; restore it, or make it anew") from error
 
 
 def _refuse_unknown(path: Path, known_sha256: str) -> None:
@@ -84,7 +85,7 @@ def _refuse_unknown(path: Path, known_sha256: str) -> None:
         return
     if OWN.is_file() and digest in OWN.read_text(encoding="ascii").split():
         return
-    raise DataError(
+    raise UserError(
         f"{path} comes from elsewhere, and PyTorch {torch.__version__} can be made to run code that a file holds "
         f"({', '.join(advisories())}).\n"
         f"  safe with any file            PyTorch {SAFE} or later\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from entreg.config import register
 from entreg.data.sources import sources
 from entreg.run.jobs import register_resolvers
+from tests.miniature import Miniature
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -30,6 +33,13 @@ def store(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("store")
 
 
+@pytest.fixture(scope="session")
+def study(tmp_path_factory) -> Iterator[Miniature]:
+    """A whole study of about a second, to be killed and made to fail."""
+    with Miniature(tmp_path_factory.mktemp("miniature")) as miniature:
+        yield miniature
+
+
 @pytest.fixture
 def composed():
     """composed(*overrides): the DictConfig that these words on the command line give."""
@@ -41,13 +51,31 @@ def composed():
 
 @pytest.fixture(scope="session")
 def command(store):
-    """command(*words, folder): train.py with these words, run in `folder`; the finished process, output as text."""
+    """command(*words, folder): train.py with these words, run in `folder`; the finished process, output as text.
 
-    def run(*words: str, folder: Path) -> subprocess.CompletedProcess:
+    python: another one than that of the tests
+    """
+
+    def run(
+        *words: str, folder: Path, timeout_s: float = 280, python: Path | str = sys.executable
+    ) -> subprocess.CompletedProcess:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         return subprocess.run(
-            (sys.executable, str(ROOT / "train.py"), *words, f"paths.store={store}"),
-            cwd=folder, env=environment, capture_output=True, text=True, timeout=280,
+            (str(python), str(ROOT / "train.py"), *words, f"paths.store={store}"),
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s,
         )
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many inputs the tests in tests/fuzz have generated, and how they ended."""
+    reports = [report for how in ("passed", "failed") for report in terminalreporter.getreports(how)]
+    found = [dict(report.user_properties)["generated"] for report in reports
+             if report.when == "call" and "generated" in dict(report.user_properties)]
+    if found:
+        ended = sum((Counter(one["ended"]) for one in found), Counter())
+        said = ", ".join(f"{count:,} {how}" for how, count in sorted(ended.items()))
+        terminalreporter.write_line(
+            f"generated inputs tried: {ended.total():,} (FUZZ_SEED={found[0]['seed']}): {said}"
+        )

@@ -155,6 +155,29 @@ def test_of_several_processes_one_makes_and_the_others_wait(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
+def test_what_killed_processes_left_goes(tmp_path):
+    """Of what is made at once, since nobody else makes it; of claims when it is old: others may just be trying."""
+    made, names = tmp_path / "made", (".made.0123abcd.tmp", ".made.owner.0123abcd.tmp", ".made.owner.4567cdef.tmp")
+    kept = [tmp_path / name for name in (".made.owner.4567cdef.tmp", ".other.0123abcd.tmp", "made.tmp")]
+    for path in {*(tmp_path / name for name in names), *kept}:
+        path.touch()
+    os.utime(tmp_path / names[1], (time.time() - claims.STALE_S - 60,) * 2)
+    make_once(made, made.touch)
+    assert sorted(tmp_path.iterdir()) == sorted([made, *kept])
+
+
+def test_a_claim_that_cannot_be_removed_is_said_and_left(place, monkeypatch, caplog):
+    """What it was for is done: a run must not fail of it in the end."""
+    def fail(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    claim = Claim(place)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", fail)
+        claim.release()
+    assert f"{place}: cannot be removed: Operation not permitted" in caplog.text and place.is_file()
+
+
 def test_what_is_there_is_not_made_and_who_waits_may_give_up(tmp_path):
     made = tmp_path / "made"
 

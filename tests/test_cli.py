@@ -9,8 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import entreg
 from entreg.data.sources import synthetic
+from entreg.ranks import Ranks
+from entreg.run.folder import RunFolder
+from entreg.study.finished import finished, saved
+from entreg.study.study import Stages, Study
 from tests.conftest import SMALL
 from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console
 
@@ -46,6 +52,7 @@ def test_a_run_folder_holds_what_is_needed_to_trust_it(sweep):
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     assert names >= {
         ".hydra/config.yaml", "train.log", "metrics.csv", "steps.csv", "provenance.json", "checkpoints/final.pt",
+        "center_bias.npz",
         "checkpoints/epoch_001.pt", "checkpoints/epoch_002.pt", "figures/loss_curves.png", "figures/bias_map.png",
         "figures/predictions.png",
     }
@@ -127,7 +134,7 @@ def test_runs_judged_on_other_images_are_refused_before_any_is_judged(command, s
     words = "task=evaluate", "runs=multirun/arms", "hydra.run.dir=few", "ood.synthetic_ood.limit=3"
     done = command(*words, folder=sweep)
     assert done.returncode == 0, done.stdout + done.stderr  # typed settings hold for all runs
-    others = (*SMALL, "trainer.epochs=1", "data.fold=1", "hydra.run.dir=multirun/arms/2")
+    others = (*SMALL, "trainer.epochs=1", "data.split_seed=1", "hydra.run.dir=multirun/arms/2")
     done = command("loss=nll", *others, folder=sweep)
     assert done.returncode == 0, done.stdout + done.stderr
     done = command("task=evaluate", "runs=multirun/arms", "hydra.run.dir=mixed", folder=sweep)
@@ -145,6 +152,32 @@ def test_evaluation_repeats_what_training_measured(sweep):
             float(last["validation_ig_bits_per_fixation"]), abs=1e-5
         )
         assert found["bias_entropy_nats"] == pytest.approx(float(last["bias_entropy_nats"]), abs=1e-5)
+
+
+def test_a_loaded_run_predicts_what_training_measured(sweep, store):
+    """Its mean NLL at the fixations on the validation images, which have the size that it was trained at."""
+    run = RunFolder(sweep / "multirun/arms/1")
+    study = Study(finished(run, saved(run)).config, Stages(Ranks()))
+    trained = entreg.load(run.path, device="cpu")
+    nll_nats = [
+        -trained.log_density(stimulus.path)[y, x].mean()
+        for stimulus, (y, x) in zip(study.validation.stimuli, study.validation.fixations, strict=True)
+    ]
+    last = rows(run.metrics)[-1]
+    assert np.mean(nll_nats) == pytest.approx(float(last["validation_nll_nats"]), abs=1e-5)
+
+
+def test_photos_of_any_size_are_predicted_on_the_command_line(command, sweep):
+    photos = sweep / "photos"
+    photos.mkdir()
+    Image.effect_noise((90, 61), 80).save(photos / "a.png")
+    (photos / "b.png").write_text("no photo")
+    done = command("task=predict", "run=multirun/arms/1", "images=photos", "hydra.run.dir=predicted", folder=sweep)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"1 of 2 images could not be predicted, the others are done:\n  {photos}/b.png cannot be read" in done.stderr
+    with np.load(sweep / "predicted/log_densities/a.png.npz") as kept:
+        expected = entreg.load(sweep / "multirun/arms/1", device="cpu").log_density(photos / "a.png")
+        np.testing.assert_allclose(kept["log_density"], expected, atol=1e-5)
 
 
 def test_the_oracle_of_synthetic_data_is_its_negative_cross_entropy(sweep, store):

@@ -11,7 +11,7 @@ from entreg.errors import SettingError
 from entreg.settings import check, resolved
 from tests.conftest import ROOT
 
-GROUPS = ("task", "model", "data", "loss", "optim", "hardware", "experiment")
+GROUPS = ("task", "model", "data", "loss", "optim", "hardware", "logger", "experiment")
 
 
 def options(group: str) -> list[str]:

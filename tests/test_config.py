@@ -4,7 +4,19 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf
 
-from entreg.config import Config, Data, Evaluation, Hardware, Loss, Optim, Primary, Uniform, without_hydra
+from entreg.config import (
+    Config,
+    Data,
+    Download,
+    Evaluation,
+    Hardware,
+    Loss,
+    Optim,
+    Primary,
+    PublishedData,
+    Uniform,
+    without_hydra,
+)
 from entreg.data.sources import sources
 from entreg.settings import settings_of
 
@@ -26,6 +38,31 @@ def test_the_entropy_is_rewarded_and_lambda_zero_is_the_baseline(loss, weight):
 ])
 def test_rules_name_the_setting_that_breaks_them(group, names):
     assert [name for name, _ in group.broken_rules()] == names
+
+
+def archive(**wrong):
+    return Download(**{"address": "http://a.org/set.zip", "holds": "set"} | wrong)
+
+
+@pytest.mark.parametrize("download, names", [
+    (archive(), []), (archive(address="https://a.org:80/b/c?id=1", holds="a b/c.d", hash=f"md5:{'0a' * 16}"), []),
+    (archive(address="ftp://a.org/set.zip"), ["address"]), (archive(address="http://a.org/"), ["address"]),
+    (archive(address="http://a.org/.."), ["address"]), (archive(address="file:///set.zip"), ["address"]),
+    (archive(holds="../set"), ["holds"]), (archive(holds="/set"), ["holds"]), (archive(holds="a/../../b"), ["holds"]),
+    (archive(holds=""), ["holds"]), (archive(hash="0a" * 16), ["hash"]),
+    (archive(hash=f"sha256:{'0a' * 16}"), ["hash"]),
+])
+def test_what_is_downloaded_has_an_address_a_place_below_root_and_a_hash_that_can_be_compared(download, names):
+    assert [name for name, _ in download.broken_rules()] == names
+
+
+@pytest.mark.parametrize("images, fixations, said", [
+    (3, 40, []), (2, 40, ["there is not the published set: 2 images instead of 3"]),
+    (2, 41, ["there is not the published set: 2 images instead of 3, 41 fixations instead of 40"]),
+])
+def test_other_counts_than_the_published_ones_are_said(images, fixations, said):
+    assert PublishedData(root="there", expected_images=3, expected_fixations=40).differences(images, fixations) == said
+    assert PublishedData().differences(images, fixations) == []
 
 
 @pytest.mark.parametrize("metric, prior, key", [
@@ -56,7 +93,7 @@ def test_help_lists_every_setting_with_its_composed_value(command, tmp_path):
     lines = [line.strip() for line in text.splitlines()]
     for one in settings_of(Config(hardware=Hardware(), data=sources()["synthetic"]())):
         assert any(line.startswith((f"{one.key} = ", f"{one.key}: ")) for line in lines), one.key
-    assert any(line.startswith("data.folds = 5:") and line.endswith("(at least 2)") for line in lines)
+    assert any(line.startswith("data.folds = 5:") and line.endswith("(at least 2, at most 100000)") for line in lines)
     assert any(line.startswith("data.fold = 3:") for line in lines)
     assert any(line.startswith("data.drop_first = true:") for line in lines)  # of a source that is not composed
     assert any(line.startswith("ood.synthetic_ood.seed = 2:") for line in lines)

@@ -34,3 +34,9 @@ def test_hydra_prints_the_message_alone_and_exits_with_1(kind, capsys, monkeypat
 def test_a_rank_can_hand_them_to_its_parent(kind):
     copy = pickle.loads(pickle.dumps(kind("loss is NaN")))
     assert type(copy) is kind and str(copy) == "loss is NaN"
+
+
+def test_what_a_file_holds_is_quoted_in_one_printable_line():
+    assert errors.brief("two\n  lines\tand \0") == "two lines and ?"
+    assert errors.brief(ValueError()) == "ValueError"
+    assert errors.brief("\u202e" + "A" * 300) == "?" + "A" * 198 + "…"

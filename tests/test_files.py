@@ -128,3 +128,9 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
         ".hidden", "a.tmp", "below/last.pt",
     ]
+
+
+def test_what_is_wrong_in_a_yaml_has_its_line(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: 1\nb: [1\nc: 2\n")
+    with pytest.raises(DataError, match=r"a.yaml: cannot be read as YAML: line 3: .*; restore it, or leave"):
+        files.read_yaml(tmp_path / "a.yaml")

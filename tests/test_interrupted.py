@@ -136,12 +136,15 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_second_process_is_refused(star
     assert_same_to_the_bit(tmp_path / "outputs/mine", undisturbed)
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGUSR2, 0)])
+@pytest.mark.parametrize("number, code", [
+    (signal.SIGUSR2, 0), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    pytest.param(signal.SIGTERM, -signal.SIGTERM, marks=pytest.mark.slow),
+])
 def test_a_store_build_is_left_at_once_and_gone_on_with(start, tmp_path, number, code):
     """Until now only a training heard: a job that was still building ended in a time-out, and was not requeued."""
-    words = (*SMALL[:1], "data.images=60", "trainer.epochs=1", "hardware=cpu", "study=mine", "paths.store=store")
+    words = ("data.images=24", "data.folds=4", "trainer.epochs=1", "hardware=cpu", "study=mine", "paths.store=store")
     first = start(*words)
-    first.wait_for(r"features: 60 images")
+    first.wait_for(r"features: 24 images")
     first.signal_all(number)
     started = time.monotonic()
     assert first.end() == code, first.output

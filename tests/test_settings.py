@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import typing
 
@@ -46,7 +47,7 @@ def test_what_the_settings_change():
     config = Config(data=Folder(), ood={"lab": Folder()}, loss=Loss(name="nll"))
     words = {one.key: one.changes for one in settings_of(config)}
     expected = {
-        "loss.lambda_entropy": "result", "data.fold": "result", "data.drop_first": "result",
+        "loss.lambda_entropy": "result", "data.fold": "replicate", "data.drop_first": "result",
         "prior.kde_bandwidth": "result", "hardware.precision": "result",
         "seed": "replicate", "hardware.devices": "replicate", "hardware.threads": "replicate",
         "hardware.kind": "replicate",
@@ -86,3 +87,15 @@ def test_a_setting_that_a_saved_config_lacks_has_its_default(composed):
 def test_rules_that_tie_settings_together_are_named_in_full(composed, typed, key, why):
     with pytest.raises(SettingError, match=rf"^{re.escape(key)}=.* is out of range: {re.escape(why)}"):
         check(composed(typed))
+
+
+@pytest.mark.parametrize("key, value", [
+    ("loss.lambda_entropy", math.inf), ("optim.lr", math.inf), ("optim.lr", math.nan), ("uniform.levels", [math.nan]),
+    ("model.sigma_px", 1e-30), ("model.sigma_px", 1e9), ("prior.kde_bandwidth", 1e-6), ("prior.gaussian_nu", 1e-9),
+    ("seed", 2**32), ("data.split_seed", 2**32), ("data.sample_seed", 2**32), ("evaluation.seed", 2**32),
+    ("model.backbone.seed", 2**64), ("data.folds", 10**9), ("data.long_side_px", 10**6), ("uniform.images", 10**9),
+])
+def test_what_would_not_give_finite_numbers_in_finite_time_is_refused(composed, key, value):
+    shown = str(value).replace("'", "")
+    with pytest.raises(SettingError, match=rf"^{re.escape(key)}=.* is out of range: "):
+        resolved(composed(f"{key}={shown}"))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from entreg import tensors
-from entreg.errors import DataError
+from entreg.errors import DataError, UserError
 
 CONTENT = {"weight": torch.arange(6.0).view(2, 3), "history": [{"epoch": 1, "lr": 0.1}]}
 
@@ -63,7 +63,7 @@ def test_where_pytorch_is_safe_any_file_is_read(foreign, of_version):
 ])
 def test_elsewhere_a_foreign_file_is_read_only_where_it_is_trusted(foreign, of_version, caplog, version, named):
     of_version(version)
-    with pytest.raises(DataError, match=rf"foreign.pt comes from elsewhere, and PyTorch {version} .*{named}"):
+    with pytest.raises(UserError, match=rf"foreign.pt comes from elsewhere, and PyTorch {version} .*{named}"):
         tensors.read(foreign)
     with caplog.at_level(logging.WARNING):
         tensors.trust(True)
@@ -78,7 +78,7 @@ def test_there_ones_own_files_and_those_of_a_known_digest_are_read(foreign, tmp_
     assert torch.equal(tensors.read(tmp_path / "own.pt")["weight"], CONTENT["weight"])
     digest = tensors.files.sha256(foreign)
     assert torch.equal(tensors.read(foreign, known_sha256=digest[:8])["weight"], CONTENT["weight"])
-    with pytest.raises(DataError, match="comes from elsewhere"):
+    with pytest.raises(UserError, match="comes from elsewhere"):
         tensors.read(foreign, known_sha256="00000000")
 
 

@@ -69,7 +69,8 @@ class DataSet:
 
 def natural_order(name: str) -> list[int | str]:
     """Sort key that orders i2 before i10, as pysaliency orders MIT1003."""
-    return [int(part) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)]
+    # Python reads numbers of at most 4300 digits
+    return [int(part[:4000]) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)]
 
 
 def sorted_fixations(

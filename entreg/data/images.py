@@ -1,14 +1,36 @@
-"""Image files: sizes from headers, pixels decoded strictly, as they are stored (no EXIF rotation)."""
+"""Image files: sizes from headers, pixels decoded strictly, as they are stored.
+
+What becomes of the kinds of files that there are:
+
+    grey, palette, 1 bit, CMYK    RGB, by Pillow's conversion
+    16 bits                       8: greys rounded, colours by their upper byte; more bits are refused
+    alpha                         left out where every pixel is opaque; else refused: what people saw is not known
+    EXIF orientation              not applied, since fixations do not know it; a turned TIFF is refused, which some
+                                  versions of Pillow turn
+    several pictures, animation   the first one
+    more than MOST_PIXELS         refused: such files are made to fill the memory
+    other formats than FORMATS    refused: Pillow has other programs read some of them
+"""
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from entreg.errors import DataError
+from entreg.data.dataset import natural_order
+from entreg.data.names import refuse_link_out
+from entreg.errors import DataError, SettingError, brief
+
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+MOST_PIXELS = 89_478_485  # a quarter of a gigabyte as RGB; Pillow warns from there on
+
+ORIENTATION = 0x0112  # tag of TIFF and EXIF; 1: upright
+
+Picture = str | Path | Image.Image | np.ndarray  # what people hold an image in
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -18,9 +40,62 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8. DataError names a file that is missing, truncated, not an image or has more than 16 bits."""
+    """(H, W, 3) uint8. DataError names a file that is missing, damaged, not an image or not of a kind that is read."""
     with _opened(path) as image:
         return np.array(_eight_bit(image).convert("RGB"))
+
+
+def pictures_below(folder: Path, named: Container[str] = ()) -> dict[str, Path]:
+    """Paths by name, which is the path below `folder`, in natural order: files of a type that is read, and those that
+    are named.
+
+    A name is only compared with those that were found. DataError where a link leads elsewhere.
+    """
+    types = suffixes()
+    found = {}
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        for path in (Path(parent, name) for name in files if not name.startswith(".")):
+            name = path.relative_to(folder).as_posix()
+            if path.suffix.lower() in types or name in named:
+                refuse_link_out(path, folder)
+                found[name] = path
+    return {name: found[name] for name in sorted(found, key=lambda name: (natural_order(name), name))}
+
+
+def rgb_of(image: Picture) -> np.ndarray:
+    """(H, W, 3) uint8 of what people hold an image in: a path, a Pillow image, or an array (H, W, 3), RGB, uint8.
+
+    Grey ones are converted, and so are those with an alpha channel where every pixel is opaque; what else would be seen
+    depends on what lies behind. SettingError for arrays of another form, with what to do; DataError as for `read_rgb`.
+    """
+    if isinstance(image, (str, Path)):
+        return read_rgb(Path(image).expanduser())
+    if isinstance(image, Image.Image):
+        try:
+            return np.array(_eight_bit(image).convert("RGB"))
+        except (ValueError, OSError) as error:  # OSError: a damaged file, which Pillow decodes only now
+            raise DataError(f"the image {getattr(image, 'filename', '')} cannot be read: {error}") from error
+    if not isinstance(image, np.ndarray):
+        raise SettingError(
+            f"an image is a path, a Pillow image or a uint8 array (H, W, 3), not a {type(image).__name__}"
+            + (" (of a tensor: tensor.cpu().numpy())" if hasattr(image, "numpy") else "")
+        )
+    shape = f"an array of shape {image.shape}"
+    if image.ndim == 4:
+        raise SettingError(f"{shape} holds several images: give a list of them (list(array))")
+    if image.ndim == 3 and image.shape[-1] > 4 >= image.shape[0]:
+        raise SettingError(f"{shape} has its channels first: array.transpose(1, 2, 0) brings them to the end")
+    if image.ndim not in (2, 3) or 0 in image.shape or image.ndim == 3 and image.shape[-1] > 4:
+        raise SettingError(f"{shape} is no image: (H, W, 3), RGB, or (H, W), grey")
+    if image.dtype != np.uint8:
+        hint = " (of values in 0..1: (array * 255).round().astype('uint8'))" if image.dtype.kind == "f" else ""
+        raise SettingError(f"an image's values are 0..255 as uint8, not {image.dtype}{hint}")
+    colours = image[..., None] if image.ndim == 2 else image
+    channels = colours.shape[-1]
+    if channels in (2, 4) and not (colours[..., -1] == 255).all():
+        raise SettingError(f"{shape} has transparent pixels: put the image onto what people see behind it")
+    return np.ascontiguousarray(colours[..., :3] if channels >= 3 else colours[..., :1].repeat(3, -1))
 
 
 def read_grey(path: Path) -> np.ndarray:
@@ -36,26 +111,63 @@ def thumbnail(path: Path) -> np.ndarray:
         return np.asarray(_eight_bit(image).convert("L").resize((17, 16), Image.Resampling.BOX))
 
 
+def suffixes() -> set[str]:
+    """Endings of files that may be images, lower case, with their dot."""
+    Image.init()
+    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
+    if not path.is_file():  # a pipe would be waited for
+        raise DataError(f"{path} is {'no file' if path.exists() else 'missing'}; put the image there")
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
+            _refuse(path, image)
             yield image
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing") from None
-    except MemoryError:
+    except (DataError, MemoryError):
         raise
+    except UnidentifiedImageError:
+        what = f"it is none of {', '.join(FORMATS)}" if path.stat().st_size else "it is empty"
+        raise _unreadable(path, what) from None
+    except Image.DecompressionBombError:
+        raise _too_large(path) from None
     except Exception as error:  # a damaged file raises OSError, SyntaxError, struct.error or whatever else
-        raise DataError(f"{path} cannot be read as an image: {error}") from error
+        raise _unreadable(path, brief(error)) from error
+
+
+def _refuse(path: Path, image: Image.Image) -> None:
+    """DataError where what the header says is nothing that can be shown."""
+    if image.width * image.height > MOST_PIXELS:
+        raise _too_large(path)
+    if min(image.size) < 1:
+        raise _unreadable(path, f"it has {image.width} x {image.height} pixels")
+    if image.format == "TIFF" and image.tag_v2.get(ORIENTATION, 1) != 1:  # type: ignore[attr-defined]
+        raise _unreadable(path, "it is a TIFF that is to be shown turned", "store it upright")
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
+    path = Path(getattr(image, "filename", "") or "the picture")  # one in the hand has no file
     # Pillow opens a 16-bit greyscale PNG as I;16 or (before 11) as I, and converting either to RGB clips it at 255
-    if image.mode != "I" and not image.mode.startswith("I;16"):
-        if image.mode == "F":
-            raise ValueError("its pixels are floating-point numbers; store it with 8 or 16 bits")
+    deep = image.mode == "I" or image.mode.startswith("I;16")
+    if image.mode == "F":
+        raise _unreadable(path, "its pixels are floating-point numbers", "store it with 8 or 16 bits")
+    has_alpha = "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "La", "RGBa")
+    if has_alpha and (deep or image.convert("RGBA").getchannel("A").getextrema()[0] != 255):
+        raise _unreadable(path, "some of its pixels are transparent", "store it as it was shown, without alpha")
+    if not deep:
         return image
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError("its pixels have more than 16 bits; store it with 8 or 16 bits")
+        raise _unreadable(path, "its pixels have more than 16 bits", "store it with 8 or 16 bits")
     return Image.fromarray(np.round(values / 257).astype(np.uint8))
+
+
+def _unreadable(
+    path: Path, what: str, way_out: str = "get the file anew, or leave it out of the data set"
+) -> DataError:
+    return DataError(f"{path} cannot be read as an image: {what}; {way_out}")
+
+
+def _too_large(path: Path) -> DataError:
+    return _unreadable(path, f"it has more than {MOST_PIXELS:,} pixels", "store it smaller, with its fixations scaled")

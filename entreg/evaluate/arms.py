@@ -1,13 +1,16 @@
-"""How runs form arms: runs that differ by their seeds alone belong together, and every arm has its baseline."""
+"""How runs form arms: runs that differ by their seeds or fold alone belong together; every arm has its baseline."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from entreg.config import Config, Loss
-from entreg.evaluate.runs import Run
+from entreg.errors import UserError
+from entreg.run.folder import RunFolder
 from entreg.settings import settings_of
+from entreg.study.finished import Run
 
 log = logging.getLogger(__name__)
 
@@ -16,9 +19,9 @@ LAMBDA = "loss.lambda_entropy"
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs whose results are the same but for the noise of training.
+    """Runs whose results are the same but for the noise of training and, in a cross-validation, the fold left out.
 
-    settings: of the keys by which the arms differ
+    runs: by seed and order seed, each with its folds in order; settings: of the keys by which the arms differ
     """
 
     name: str
@@ -32,13 +35,18 @@ class Arm:
 
     @property
     def seeds(self) -> list[int]:
-        """The seed of each run."""
-        return [run.config.seed for run in self.runs]
+        """The seed of each training: in a cross-validation one training is all of its folds."""
+        return [seed for seed, _ in self.replicates]
+
+    @property
+    def folds(self) -> int:
+        """Runs of one training: the folds of a cross-validation, else 1."""
+        return len(self.runs) // len(self.replicates)
 
     @property
     def replicates(self) -> list[tuple[int, int]]:
-        """The seed of each run and that of its batch order."""
-        return [_replicate(run) for run in self.runs]
+        """The seed of each training and that of its batch order, without repetition."""
+        return list(dict.fromkeys(_replicate(run) for run in self.runs))
 
 
 def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
@@ -53,18 +61,18 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
     keys = sorted(key for key in set().union(*settings) if len({repr(s[key]) for s in settings if key in s}) > 1)
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run, own in zip(runs, settings, strict=True):
-        seeds = groups.setdefault(tuple(repr(own.get(key)) for key in keys), [])
-        same = next((other for other in seeds if _replicate(other) == _replicate(run)), None)
+        group = groups.setdefault(tuple(repr(own.get(key)) for key in keys), [])
+        same = next((other for other in group if _place(other) == _place(run)), None)
         if same is None:
-            seeds.append(run)
+            group.append(run)
         else:
             log.info("%s is the same run as %s: it counts once", run.folder, same.folder)
-    by_group = [result_settings(group[0].config) for group in groups.values()]
+    by_group = [result_settings(members[0].config) for members in groups.values()]
     losses = [own["loss.name"] for own in by_group]
     usual = Config(data=type(runs[0].config.data)(), loss=Loss(name="nll_entropy"))
     defaults = {one.key: one.value for one in settings_of(usual) if one.key != LAMBDA}
     arms = []
-    for group, own in zip(groups.values(), by_group, strict=True):
+    for members, own in zip(groups.values(), by_group, strict=True):
         differing = {key: own.get(key) for key in keys}
         name = own["loss.name"]
         if losses.count(name) > 1:
@@ -72,12 +80,32 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
                 _suffix(key, value) for key, value in differing.items()
                 if key != "loss.name" and value is not None and value != defaults.get(key)
             )
-        arms.append(Arm(name, tuple(sorted(group, key=_replicate)), differing))
+        arms.append(Arm(name, tuple(sorted(members, key=_place)), differing))
     return sorted(arms, key=lambda arm: (not arm.is_baseline, arm.runs[0].config.loss.lambda_entropy)), keys
 
 
-def _replicate(run: Run) -> tuple[int, int]:
-    return run.config.seed, run.config.order_seed
+def refuse_missing_folds(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -> None:
+    """UserError where several folds were trained, but not all of them for each arm and seed.
+
+    unfinished: trainings that are there and cannot be judged
+    """
+    if len({run.config.data.fold for arm in arms for run in arm.runs}) == 1:
+        return
+    lacking = []
+    for arm in arms:
+        for seed, order in arm.replicates:
+            there = [run.config.data for run in arm.runs if _replicate(run) == (seed, order)]
+            missing = [k for k in range(there[0].folds) if k not in {data.fold for data in there}]
+            if missing:
+                of = f"seed {seed}" if order == seed else f"seed {seed}, order seed {order}"
+                lacking.append(f"{arm.name}, {of}: data.fold={','.join(map(str, missing))}")
+    if lacking:
+        left = "".join(f"\n  not finished   {folder}" for folder in unfinished)
+        raise UserError(
+            f"A cross-validation needs all of its folds. Missing: {'; '.join(lacking)}{left}\n"
+            "  train them             the same command with study=NAME goes on\n"
+            "  judge one fold alone   runs=FOLDER"
+        )
 
 
 def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
@@ -98,6 +126,14 @@ def result_settings(config: Config) -> dict[str, Any]:
     if not config.loss.regularises:
         found["loss.name"] = "nll"
     return found
+
+
+def _replicate(run: Run) -> tuple[int, int]:
+    return run.config.seed, run.config.order_seed
+
+
+def _place(run: Run) -> tuple[tuple[int, int], int]:
+    return _replicate(run), run.config.data.fold
 
 
 def _suffix(key: str, value: Any) -> str:

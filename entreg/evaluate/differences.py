@@ -14,6 +14,7 @@ from entreg.evaluate.statistics import (
     LEVEL,
     Uncertainty,
     crossed,
+    crossed_in_folds,
     crossed_unpaired,
     holm,
     over_seeds,
@@ -79,6 +80,59 @@ class Entropy:
 
 
 @dataclass(frozen=True)
+class Values:
+    """A metric of an arm's trainings.
+
+    sets: for each data set, or for each fold of a cross-validation, (n_seeds, n_images)
+    in_folds: whether they are folds, each judged by models of its own, so that all images count alike; the mean over
+        data sets gives each set the same weight
+    """
+
+    sets: list[np.ndarray]
+    in_folds: bool = False
+
+    @property
+    def images(self) -> int:
+        """Of all sets together."""
+        return sum(values.shape[1] for values in self.sets)
+
+    @property
+    def mean(self) -> float:
+        """Over seeds, images and sets."""
+        means = [values.mean() for values in self.sets]
+        return float(np.average(means, weights=[v.shape[1] for v in self.sets] if self.in_folds else None))
+
+    @property
+    def std(self) -> float | None:
+        """Over the images of one data set, of the values averaged over seeds."""
+        if len(self.sets) > 1 and not self.in_folds:
+            return None
+        averaged = np.concatenate([values.mean(0) for values in self.sets])
+        return float(averaged.std(ddof=1)) if len(averaged) > 1 else None
+
+    @property
+    def scatter(self) -> bool:
+        """Whether there are two images at least in each set: one does not scatter."""
+        return all(values.shape[1] > 1 for values in self.sets)
+
+    def of(self, trainings: list[int]) -> Values:
+        """Some of the trainings only."""
+        return Values([values[trainings] for values in self.sets], self.in_folds)
+
+    def averaged(self) -> Values:
+        """Over the trainings, as those of one."""
+        return Values([values.mean(0, keepdims=True) for values in self.sets], self.in_folds)
+
+    def minus(self, other: Values) -> Values:
+        """The differences, training by training."""
+        return Values([a - b for a, b in zip(self.sets, other.sets, strict=True)], self.in_folds)
+
+    def uncertainty(self) -> Uncertainty:
+        """Of the mean."""
+        return crossed_in_folds(self.sets) if self.in_folds else crossed(self.sets)
+
+
+@dataclass(frozen=True)
 class Pairing:
     """Which trainings of an arm and its baseline are compared, and how.
 
@@ -118,40 +172,40 @@ def metrics_in(tables: Sequence[Sequence[Rows]]) -> list[Metric]:
     return [metric for metric in METRICS if all(metric.key in rows[0][0] for rows in tables)]
 
 
-def estimate(sets: Sequence[np.ndarray]) -> Estimate:
-    """Of an arm's own mean over K data sets; sets: for each (n_seeds, n_images)."""
-    seeds, images = len(sets[0]), sum(values.shape[1] for values in sets)
-    if seeds == 1 or not _have_images(sets):
-        return _without_interval(sets, images, seeds)
-    return _estimate(crossed(sets), _std(sets), images, seeds)
+def estimate(values: Values) -> Estimate:
+    """Of an arm's own mean."""
+    seeds = len(values.sets[0])
+    if seeds == 1 or not values.scatter:
+        return _without_interval(values, seeds)
+    return _estimate(values.uncertainty(), values, seeds)
 
 
-def difference(
-    ours: Sequence[np.ndarray], base: Sequence[np.ndarray], pairing: Pairing, better: str | None
-) -> Difference:
-    """Of ours minus base, mean over K data sets; each (n_seeds, n_images), the same images in both.
+def difference(ours: Values, base: Values, pairing: Pairing, better: str | None) -> Difference:
+    """Of ours minus base, the same images in both.
 
     better: which way is, see `Metric`. The p is not corrected yet.
     """
-    a, b = [values[pairing.ours] for values in ours], [values[pairing.base] for values in base]
-    images, seeds = sum(values.shape[1] for values in a), min(len(pairing.ours), len(pairing.base))
-    means = [x.mean(0, keepdims=True) - y.mean(0, keepdims=True) for x, y in zip(a, b, strict=True)]
-    if pairing.kind == ONE_TRAINING or not _have_images(a):
-        found = _without_interval(means, images, seeds)
+    a, b = ours.of(pairing.ours), base.of(pairing.base)
+    seeds = min(len(pairing.ours), len(pairing.base))
+    means = a.averaged().minus(b.averaged())
+    if pairing.kind == ONE_TRAINING or not a.scatter:
+        found = _without_interval(means, seeds)
         return Difference(**vars(found), seeds=pairing.kind, seeds_to_halve=None, p_holm=None, verdict=NO_VERDICT,
                           exploratory=True)
-    paired = pairing.kind.startswith(PAIRED)
-    sure = crossed([x - y for x, y in zip(a, b, strict=True)]) if paired else crossed_unpaired(a, b)
-    found = _estimate(sure, _std(means), images, seeds)
-    halved = seeds_to_halve(sure, seeds, images)
+    if pairing.kind.startswith(PAIRED):
+        sure = a.minus(b).uncertainty()
+    else:
+        sure = crossed_in_folds(a.sets, b.sets, paired=False) if a.in_folds else crossed_unpaired(a.sets, b.sets)
+    found = _estimate(sure, means, seeds)
+    halved = seeds_to_halve(sure, seeds, a.images, len(a.sets) if a.in_folds else 1)
     assert found.p is not None
     return Difference(**vars(found), seeds=pairing.kind, seeds_to_halve=halved, p_holm=found.p,
                       verdict=verdict(found, found.p, better, pairing.kind), exploratory=True)
 
 
-def entropy_increase(ours: Sequence[float], base: Sequence[float], pairing: Pairing) -> Entropy:
+def entropy_increase(ours: np.ndarray, base: np.ndarray, pairing: Pairing) -> Entropy:
     """ours, base: bias entropy of each training, nats."""
-    a, b = np.array(ours)[pairing.ours], np.array(base)[pairing.base]
+    a, b = ours[pairing.ours], base[pairing.base]
     nats = float(a.mean() - b.mean())
     interval = None
     if pairing.kind != ONE_TRAINING:
@@ -190,26 +244,15 @@ def corrected(cells: Mapping[str, Difference], metric: Metric, primary: str | No
     }
 
 
-def _have_images(sets: Sequence[np.ndarray]) -> bool:
-    """Whether there are two images at least in each set: one does not scatter."""
-    return all(values.shape[1] > 1 for values in sets)
+def _without_interval(values: Values, seeds: int) -> Estimate:
+    interval = _ends(values.averaged().uncertainty().ci95) if values.scatter else None
+    return Estimate(values.mean, values.std, None, None, None, None, None, values.images, seeds, interval)
 
 
-def _without_interval(sets: Sequence[np.ndarray], images: int, seeds: int) -> Estimate:
-    mean = float(np.mean([values.mean() for values in sets]))
-    averaged = [values.mean(0, keepdims=True) for values in sets]
-    interval = _ends(crossed(averaged).ci95) if _have_images(sets) else None
-    return Estimate(mean, _std(sets), None, None, None, None, None, images, seeds, interval)
-
-
-def _std(sets: Sequence[np.ndarray]) -> float | None:
-    return float(sets[0].mean(0).std(ddof=1)) if len(sets) == 1 and sets[0].shape[1] > 1 else None
-
-
-def _estimate(sure: Uncertainty, std: float | None, images: int, seeds: int) -> Estimate:
+def _estimate(sure: Uncertainty, values: Values, seeds: int) -> Estimate:
     return Estimate(
-        float(sure.mean), std, _ends(sure.ci95), float(sure.p), float(sure.df), float(sure.images_variance) ** 0.5,
-        float(sure.seeds_variance) ** 0.5, images, seeds, None,
+        float(sure.mean), values.std, _ends(sure.ci95), float(sure.p), float(sure.df),
+        float(sure.images_variance) ** 0.5, float(sure.seeds_variance) ** 0.5, values.images, seeds, None,
     )
 
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from entreg import files
 from entreg.config import Config
-from entreg.evaluate import recipe, results
-from entreg.evaluate.arms import arms_of
+from entreg.evaluate import results
+from entreg.evaluate.arms import Arm, arms_of, refuse_missing_folds
 from entreg.evaluate.evidence import Judgement
 from entreg.evaluate.plan import plan_of
-from entreg.evaluate.runs import find, read, typed_keys
+from entreg.evaluate.runs import find
 from entreg.evaluate.stages import JudgedStages
 from entreg.ranks import Ranks
 from entreg.report import page, tables
@@ -19,6 +19,8 @@ from entreg.run.folder import RunFolder
 from entreg.run.hardware import compute_deterministically
 from entreg.run.launch import launch
 from entreg.run.provenance import provenance
+from entreg.study import arithmetic
+from entreg.study.finished import read, typed_keys
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +41,9 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
         log.warning("left out, not finished: %s (%s)", left_out, left_out.state_said)
     runs = [read(place, config) for place in folders]
     arms, keys = arms_of(runs)
+    refuse_missing_folds(arms, unfinished)
     log.info("%d runs, grouped by %s into %d arms: %s", len(runs), ", ".join(keys) or "nothing", len(arms),
-             ", ".join(f"{arm.name} ({len(arm.runs)} training{'s' * (len(arm.runs) > 1)})" for arm in arms))
+             ", ".join(f"{arm.name} ({_trainings(arm)})" for arm in arms))
     if all(not arm.is_baseline for arm in arms):
         log.warning("no baseline (loss=nll or lambda 0) among the runs: nothing is compared")
     plan = plan_of(arms, typed_keys())
@@ -48,7 +51,7 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
         log.warning("all comparisons are exploratory: %s", plan.why)
     folder.write_config(config)
 
-    features = recipe.settle(runs, ranks.device.type, typed_keys())
+    features = arithmetic.settle(runs, ranks.device.type, typed_keys())
     log.info("features: %s", features)
     judgement = Judgement(arms, JudgedStages(ranks), config.evaluation.seed)
     judgement.judge()
@@ -74,3 +77,8 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
     print(f"\n{folder}")
     main = found["comparison"].get(results.FOREIGN) or found["comparison"].get(results.IN_DOMAIN)
     return main["ig_difference_bits"]["mean"] if main else None
+
+
+def _trainings(arm: Arm) -> str:
+    n = len(arm.seeds)
+    return f"{n} training{'s' * (n > 1)}{f' of {arm.folds} folds' * (arm.folds > 1)}"

@@ -2,13 +2,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from entreg.errors import UserError
 from entreg.evaluate import differences, results, scores
@@ -18,14 +16,15 @@ from entreg.evaluate.bias_map import BiasMaps, bias_maps_of
 from entreg.evaluate.domain import Domain
 from entreg.evaluate.metrics import PRIMARY
 from entreg.evaluate.results import FOREIGN, IN_DOMAIN
-from entreg.evaluate.runs import Run
-from entreg.evaluate.scores import Judged, Scored
+from entreg.evaluate.scores import Judged, Rows, Scored
 from entreg.evaluate.stages import JudgedStages
 from entreg.evaluate.target import FEWEST_IMAGES, Target
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT, in_threads
+from entreg.progress import Progress
 from entreg.report.panels import Prediction
+from entreg.study.finished import Run
 from entreg.study.part import Part, Size
 from entreg.study.study import Study
 
@@ -35,13 +34,15 @@ log = logging.getLogger(__name__)
 class Judgement:
     """Everything that is found of the runs of some arms.
 
-    domains: of the first run, by `in_domain` or `ood.NAME`; every other run's hold the same images
+    domains: of the first run, by `in_domain` or `ood.NAME`; every other run's hold the same images, but for `in_domain`
+        in a cross-validation, where each fold has its own
     seen: by domain, the judged images that were trained on, which are left out for all arms alike
     """
 
     def __init__(self, arms: Sequence[Arm], stages: JudgedStages, seed: int) -> None:
         self._arms, self._stages, self._seed = arms, stages, seed
         self._runs = [run for arm in arms for run in arm.runs]
+        self._first = {run.config.data.fold: run for run in reversed(self._runs)}  # of each fold
         # opened before any is judged: what cannot be compared is said at once
         self._studies = {run.folder: self._opened(run) for run in self._runs}
         self._refuse_other_images()
@@ -70,7 +71,8 @@ class Judgement:
         """By arm, what results are made of."""
         return {
             arm.name: results.Evidence(
-                {name: [one.rows for one in scored] for name, scored in self._scored[arm.name].items()},
+                {name: self._tables(arm, name) for name in self.domains},
+                [len(one.rows) for one in self._scored[arm.name][IN_DOMAIN][:arm.folds]],
                 self._maps[arm.name], self._adapted[arm.name],
                 {name: [self._kl_bits(name, one) for one in scored] for name, scored in self._scored[arm.name].items()
                  if name != IN_DOMAIN},
@@ -80,7 +82,7 @@ class Judgement:
 
     def data(self) -> dict[str, results.JudgedData]:
         """Of each domain, what was judged on."""
-        return {name: self._data(name, domain) for name, domain in self.domains.items()}
+        return {name: self._data(name) for name in self.domains}
 
     def fingerprints(self) -> dict[str, str]:
         """Of all that was read; several where runs differ."""
@@ -119,10 +121,15 @@ class Judgement:
         return found
 
     def examples(self) -> dict[str, list[tuple[str, dict[str, Prediction]]]]:
-        """By domain the best, median and worst image by the baseline's IG: what every arm (first training) predicts."""
+        """By domain the best, median and worst image by the baseline's IG: what every arm (first training) predicts.
+
+        In a cross-validation those of the first fold, in domain.
+        """
         found: dict[str, list[tuple[str, dict[str, Prediction]]]] = {}
         for name in self.domains:
-            ig = differences.values_of([one.rows for one in self._scored[self._arms[0].name][name]], PRIMARY).mean(0)
+            first = self._arms[0]
+            scored = self._scored[first.name][name][::first.folds if name == IN_DOMAIN else 1]
+            ig = differences.values_of([one.rows for one in scored], PRIMARY).mean(0)
             order = np.argsort(-ig, kind="stable")
             for label, i in (("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])):
                 predictions = {arm.name: self._prediction(arm.name, name, int(i)) for arm in self._arms}
@@ -148,18 +155,18 @@ class Judgement:
             domain = self._domain(group[0].run, name)
             step = group[0].run.config.model.saliency_map_factor if name != IN_DOMAIN else None
             models = [(one.model, self._part(one, name)) for one in group]
-            with tqdm(total=len(domain.subset), desc=name, unit="image", disable=not sys.stderr.isatty()) as bar:
+            with Progress(f"judging on {domain.settings.name}", len(domain.subset), "image") as progress:
 
-                def tell(bar: Any = bar) -> None:
+                def tell(progress: Progress = progress) -> None:
                     self._stages.ranks.stop_if_asked()
-                    bar.update()
+                    progress.step()
 
                 scored = scores.score(models, domain, step=step, tell=tell)
             found |= {str(one.run.folder): each for one, each in zip(group, scored, strict=True)}
         for arm in self._arms:
             self._scored[arm.name][name] = [found[str(run.folder)] for run in arm.runs]
-        subset = self.domains[name].subset
-        log.info("judged %d runs on %d images of %s", len(self._runs), len(subset), self.domains[name].settings.name)
+        images = sum(len(domain.subset) for domain in self._all_of(name))
+        log.info("judged %d runs on %d images of %s", len(self._runs), images, self.domains[name].settings.name)
 
     def _adapt(self, name: str) -> None:
         targets = [self._target(one.run, name) for one in self._all()]
@@ -167,14 +174,17 @@ class Judgement:
                 if target is not None]
         if not work:
             return
-        show = sys.stderr.isatty()
 
         def adapted_to(model: DeepGaze3, part: Part, target: Target) -> Adapted:
             self._stages.ranks.stop_if_asked()
             return adapt(model, part, target)
 
-        each = in_threads(lambda arguments: adapted_to(*arguments), work)
-        adapted = iter(list(tqdm(each, f"adapting to {name}", len(work), unit="run", disable=not show)))
+        found = []
+        with Progress(f"adapting to {self.domains[name].settings.name}", len(work), "run") as progress:
+            for one in in_threads(lambda arguments: adapted_to(*arguments), work):
+                found.append(one)
+                progress.step()
+        adapted = iter(found)
         for arm in self._arms:
             self._adapted[arm.name][name] = [next(adapted) for _ in arm.runs]
         log.info("adapted %d runs to %s", len(work), self.domains[name].settings.name)
@@ -190,13 +200,27 @@ class Judgement:
         mean = scored.mean_density[size].full()[0].double().numpy()
         return float((np.exp(truth) * (truth - mean)).sum() * BITS_PER_NAT)
 
-    def _data(self, name: str, domain: Domain) -> results.JudgedData:
-        gold = domain.gold
+    def _tables(self, arm: Arm, name: str) -> list[Rows]:
+        """One for each training: of a cross-validation's folds the held-out images, or the mean on a foreign set."""
+        tables = [one.rows for one in self._scored[arm.name][name]]
+        trainings = [tables[i:i + arm.folds] for i in range(0, len(tables), arm.folds)]
+        if name == IN_DOMAIN:
+            return [[row for table in folds for row in table] for folds in trainings]
+        return [scores.averaged(folds) for folds in trainings]
+
+    def _all_of(self, name: str) -> list[Domain]:
+        """The domains of this name, of which a cross-validation has one in each fold, in domain."""
+        domains = (self._domain(run, name) for run in self._first.values())
+        return list({id(domain): domain for domain in domains}.values())
+
+    def _data(self, name: str) -> results.JudgedData:
+        domain, gold = self.domains[name], self.domains[name].gold
+        counts = [one.subset.counts for one in self._all_of(name)]
         why = None
         if name != IN_DOMAIN and self._target(self._runs[0], name) is None:
             why = f"{len(domain.subset)} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
         return results.JudgedData(
-            domain.settings.name, len(domain.subset), int(domain.subset.counts.sum()), domain.kde_images,
+            domain.settings.name, sum(map(len, counts)), int(sum(count.sum() for count in counts)), domain.kde_images,
             None if gold is None else {"bandwidth": gold.bandwidth, "weights": [float(w) for w in gold.weights]},
             self.seen[name], why,
         )
@@ -223,8 +247,7 @@ class Judgement:
             for run in self._runs:
                 settings, which = _images_of(run, name)
                 found[name] |= self._stages.seen(settings, which, run.config.data)
-            settings, which = _images_of(self._runs[0], name)
-            if len(found[name]) == len(self._stages.subset(settings, which).names):
+            if len(found[name]) == len({image for run in self._first.values() for image in self._images(run)[name][1]}):
                 raise UserError(
                     f"{name}: the models were trained on all images of {settings.name}, or nearly; it can judge nothing"
                 )
@@ -251,13 +274,13 @@ class Judgement:
 
     def _refuse_other_images(self) -> None:
         """All runs are judged on the same images, or not at all."""
-        first = self._images(self._runs[0])
-        for run in self._runs[1:]:
-            images = self._images(run)
-            if images != first:
+        for run in self._runs:
+            first = self._first[run.config.data.fold]
+            images, others = self._images(run), self._images(first)
+            if images != others:
                 raise UserError(
-                    f"{run.folder} is judged on other images than {self._runs[0].folder}, so they cannot be compared:\n"
-                    f"  {_said(images)}; there: {_said(first)}\n"
+                    f"{run.folder} is judged on other images than {first.folder}, so they cannot be compared:\n"
+                    f"  {_said(images)}; there: {_said(others)}\n"
                     "  evaluate them apart                 runs=FOLDER\n"
                     "  judge both on the same foreign sets ood=[NAME,...]"
                 )

@@ -18,7 +18,7 @@ from entreg.evaluate import differences
 from entreg.evaluate.adaptation import ADAPTED, SUBSETS, Adapted, Subset
 from entreg.evaluate.arms import LAMBDA, Arm, baseline_of
 from entreg.evaluate.bias_map import BiasMaps, entropies
-from entreg.evaluate.differences import BETTER, Difference, Estimate, Pairing, metrics_in, pairing_of, values_of
+from entreg.evaluate.differences import BETTER, Difference, Estimate, Pairing, Values, metrics_in, pairing_of, values_of
 from entreg.evaluate.ladder import PARTS, REST, parts
 from entreg.evaluate.metrics import METRICS, PRIMARY
 from entreg.evaluate.plan import Plan
@@ -187,17 +187,32 @@ class Results:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was found of an arm's trainings.
+    """What was found of an arm's trainings, each of which is one run, or all folds of a cross-validation.
 
-    rows: by domain, a table for each training; maps: for each training the bias maps by (H, W), the landscape size
-        first
-    adapted: by domain, for each training; kl_bits: by domain, for each training, see `ArmInDomain`
+    rows: by domain, a table for each training: in domain each image's held-out scores, fold by fold; out of domain
+        averaged over folds
+    fold_images: how many images of the in-domain tables belong to each fold
+    maps: for each run, by seed and then by fold, the bias maps by (H, W), the landscape size first
+    adapted, kl_bits: by domain, for each run; see `ArmInDomain`
     """
 
     rows: Mapping[str, Sequence[Rows]]
+    fold_images: Sequence[int]
     maps: Sequence[Mapping[Size, BiasMaps]]
     adapted: Mapping[str, Sequence[Adapted]]
     kl_bits: Mapping[str, Sequence[float]]
+
+    def values(self, domains: Sequence[str], key: str) -> Values:
+        """A metric in a domain, or in several whose mean is asked for."""
+        sets = [values_of(self.rows[name], key) for name in domains]
+        if len(self.fold_images) > 1 and list(domains) == [IN_DOMAIN]:
+            return Values(np.split(sets[0], np.cumsum(self.fold_images)[:-1], axis=1), in_folds=True)
+        return Values(sets)
+
+    def by_training(self, values: Sequence[Any]) -> np.ndarray:
+        """(n_runs, ...) averaged over each training's folds: (n_seeds, ...)."""
+        array = np.asarray(values, dtype=np.float64)
+        return array.reshape(-1, len(self.fold_images), *array.shape[1:]).mean(1)
 
 
 def results(
@@ -290,32 +305,33 @@ def reading(ig: Difference, ladder: Mapping[str, Difference] | None) -> str | No
 
 def _arm(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
     landscape = next(iter(evidence.maps[0]))
-    per_seed = [entropies(by_size[landscape]) for by_size in evidence.maps]
+    per_run = [entropies(by_size[landscape]) for by_size in evidence.maps]
     last = [run.history[-1] for run in arm.runs]
     domains = {name: _in_domain(name, evidence) for name in evidence.rows}
-    planned = [evidence.rows[f"{FOREIGN}.{name}"] for name in plan.planned if f"{FOREIGN}.{name}" in evidence.rows]
+    planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in evidence.rows]
     if planned:
-        means = {metric.key: differences.estimate([values_of(rows, metric.key) for rows in planned])
-                 for metric in metrics_in(planned)}
+        means = {metric.key: differences.estimate(evidence.values(planned, metric.key))
+                 for metric in metrics_in([evidence.rows[name] for name in planned])}
         domains[FOREIGN] = ArmInDomain(means, {}, {}, None, None, None)
     return ArmResults(
         settings=arm.settings, seeds=arm.seeds, runs=[str(run.folder) for run in arm.runs], is_baseline=arm.is_baseline,
         domains=domains,
-        entropies={key: float(np.mean([row[key] for row in per_seed])) for key in per_seed[0]},
-        bias_entropy_nats_by_seed=[row["bias_entropy_nats"] for row in per_seed],
+        entropies={key: float(np.mean([row[key] for row in per_run])) for key in per_run[0]},
+        bias_entropy_nats_by_seed=evidence.by_training([row["bias_entropy_nats"] for row in per_run]).tolist(),
         bias_entropy_nats_by_size={
             f"{size[1]}x{size[0]}": float(np.mean([entropies(one[size])["bias_entropy_nats"] for one in evidence.maps]))
             for size in evidence.maps[0]
         },
         center_bias_weight=float(np.mean([row["center_bias_weight"] for row in last])),
         sigma_px=float(np.mean([row["sigma_px"] for row in last])),
-        stability=[{"seed": run.config.seed} | run.stability() for run in arm.runs],
+        stability=[{"seed": run.config.seed, "fold": run.config.data.fold} | run.stability() for run in arm.runs],
     )
 
 
 def _in_domain(name: str, evidence: Evidence) -> ArmInDomain:
     tables = evidence.rows[name]
-    metrics = {metric.key: differences.estimate([values_of(tables, metric.key)]) for metric in metrics_in([tables])}
+    metrics = {metric.key: differences.estimate(evidence.values([name], metric.key))
+               for metric in metrics_in([tables])}
     own = metrics.get("ig_own_center_bias_bits_per_fixation")
     by_center_bias = None if own is None else {
         "training": metrics[PRIMARY], "own": own, "uniform": metrics["ig_uniform_center_bias_bits_per_fixation"],
@@ -387,8 +403,8 @@ def _differences(
             continue
         cells = {
             arm: differences.difference(
-                [values_of(evidence[arm].rows[name], metric.key) for name in names],
-                [values_of(evidence[baseline.name].rows[name], metric.key) for name in names], pairing, metric.better,
+                evidence[arm].values(names, metric.key), evidence[baseline.name].values(names, metric.key), pairing,
+                metric.better,
             )
             for arm, (_, baseline, pairing) in pairs.items()
         }
@@ -402,17 +418,19 @@ def _parts(ours: Evidence, base: Evidence, names: list[str], pairing: Pairing) -
     """The parts of the IG difference; None where a set has no ladder."""
     if any(name not in ours.adapted or name not in base.adapted for name in names):
         return None
-    shares = [[parts(_values(evidence.adapted[name])) for name in names] for evidence in (ours, base)]
+    shares = [[parts(_adapted(evidence, name)) for name in names] for evidence in (ours, base)]
     found = {}
     for part in (*PARTS, "scale_and_spread"):
         members = ("scale", "spread") if part == "scale_and_spread" else (part,)
-        a, b = ([sum((share[m] for m in members), np.zeros(1)) for share in one] for one in shares)
+        a, b = (Values([sum((share[m] for m in members), np.zeros(1)) for share in one]) for one in shares)
         found[part] = differences.difference(a, b, pairing, "higher")
     return found
 
 
-def _values(adapted: Sequence[Adapted]) -> dict[Subset, np.ndarray]:
-    return {subset: np.stack([one.ig_bits[subset] for one in adapted]) for subset in SUBSETS}
+def _adapted(evidence: Evidence, name: str) -> dict[Subset, np.ndarray]:
+    """By adapted numbers, (n_seeds, n_images) IG."""
+    runs = evidence.adapted[name]
+    return {subset: evidence.by_training([one.ig_bits[subset] for one in runs]) for subset in SUBSETS}
 
 
 def _lower(cells: Mapping[str, Difference]) -> list[str]:
@@ -424,7 +442,8 @@ def _entropy(ours: Evidence, base: Evidence, pairing: Pairing) -> dict[str, Any]
     found: dict[str, Any] = {}
     for kind in ("", "_without_center_bias"):
         key = f"bias_entropy{kind}"
-        a, b = ([entropies(next(iter(maps.values())))[f"{key}_nats"] for maps in one.maps] for one in (ours, base))
+        a, b = (one.by_training([entropies(next(iter(maps.values())))[f"{key}_nats"] for maps in one.maps])
+                for one in (ours, base))
         increase = differences.entropy_increase(a, b, pairing)
         found |= {
             f"{key}_increase_nats": increase.increase_nats, f"{key}_increase_percent": increase.increase_percent,

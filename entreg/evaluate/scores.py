@@ -9,16 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from entreg.errors import DataError
 from entreg.evaluate import metrics
 from entreg.evaluate.domain import Domain, Truth
-from entreg.evaluate.runs import Run
 from entreg.features.grid import Grid
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity, cell_of_pixel
 from entreg.model.readouts import VECTOR, readouts
 from entreg.numerics import in_threads
 from entreg.prior.center_bias import CenterBias
+from entreg.study.finished import Run, final_model
 from entreg.study.part import Batch, Part, Size
 from entreg.study.study import Study
 
@@ -36,14 +35,8 @@ class Judged:
 
 
 def judged(run: Run, study: Study) -> Judged:
-    """The run with its final model."""
-    model = DeepGaze3(study.recipe.channels, run.config.model.sigma_px, run.config.seed)
-    try:
-        model.load_state_dict(run.state["model"])
-    except (RuntimeError, TypeError, AttributeError) as error:  # names, shapes or types that are not this model's
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{run.folder.final}: its parameters do not fit the model of its config: {reason}") from error
-    return Judged(run, study, model.to(study.ranks.device).eval())
+    """The run with its final model. DataError where its parameters do not fit."""
+    return Judged(run, study, final_model(run, study.recipe.channels).to(study.ranks.device))
 
 
 @torch.no_grad()
@@ -124,6 +117,17 @@ def score(
         tell()
     return [Scored(rows, {size: _normalised(one) for size, one in densities.items()})
             for rows, densities in zip(tables, sums, strict=True)]
+
+
+def averaged(tables: Sequence[Rows]) -> Rows:
+    """The mean over models of each image's scores."""
+    if len(tables) == 1:
+        return tables[0]
+    return [
+        {key: float(np.mean([row[key] for row in rows])) if isinstance(value, float) else value
+         for key, value in rows[0].items()}
+        for rows in zip(*tables, strict=True)
+    ]
 
 
 def _added(total: LogDensity | None, density: LogDensity) -> LogDensity:

@@ -69,10 +69,7 @@ def crossed(sets: Sequence[np.ndarray]) -> Uncertainty:
     The data sets are fixed, images and seeds random. The seeds are the same models on every set, so their part is the
     variance over seeds of a seed's average over the sets. With one set this is the two-way formula at the top.
     """
-    seeds = sets[0].shape[-2]
-    averages = sum(values.mean(-1) for values in sets) / len(sets)
-    images, rest = _images_and_rest(sets)
-    return _combined(np.asarray(averages).mean(-1), images, [_over_seeds(averages)], rest if seeds > 1 else [])
+    return _combined(*_paired(sets))
 
 
 def crossed_unpaired(ours: Sequence[np.ndarray], base: Sequence[np.ndarray]) -> Uncertainty:
@@ -81,15 +78,28 @@ def crossed_unpaired(ours: Sequence[np.ndarray], base: Sequence[np.ndarray]) -> 
     The variance of the seed-averaged differences over images, which holds both arms' rest, plus for each arm its seeds'
     part without the rest.
     """
-    share = len(ours) ** 2
-    differences = [a.mean(-2) - b.mean(-2) for a, b in zip(ours, base, strict=True)]
-    mean = sum(d.mean(-1) for d in differences) / len(differences)
-    images = [Term(d.var(-1, ddof=1) / d.shape[-1] / share, d.shape[-1] - 1) for d in differences]
-    seeds, rest = [], []
-    for arm in (ours, base):
-        seeds.append(_over_seeds(sum(values.mean(-1) for values in arm) / len(arm)))
-        rest += _images_and_rest(arm)[1]
-    return _combined(np.asarray(mean), images, seeds, rest)
+    return _combined(*_unpaired(ours, base))
+
+
+def crossed_in_folds(
+    ours: Sequence[np.ndarray], base: Sequence[np.ndarray] | None = None, paired: bool = True
+) -> Uncertainty:
+    """Of the mean over all images of a cross-validation, each judged by models that did not learn from it.
+
+    ours: for each fold (..., n_seeds, n_images), folds weighted by their images; base: another arm's, subtracted. A
+    fold's models are trained for it alone, so that seeds are nested in folds and their parts add up.
+    """
+    total = sum(values.shape[-1] for values in ours)
+    mean: Any = 0.0
+    parts: tuple[list[Term], ...] = ([], [], [])
+    for number, values in enumerate(ours):
+        of_fold = [values] if base is None or not paired else [values - base[number]]
+        share = values.shape[-1] / total
+        found = _paired(of_fold) if base is None or paired else _unpaired(of_fold, [base[number]])
+        mean = mean + share * found[0]
+        for part, terms in zip(parts, found[1:], strict=True):
+            part += [Term(term.variance * share**2, term.df) for term in terms]
+    return _combined(np.asarray(mean), *parts)
 
 
 def over_images(values: np.ndarray) -> Uncertainty:
@@ -106,18 +116,18 @@ def over_seeds(ours: np.ndarray, base: np.ndarray | None = None, paired: bool = 
     return _combined(np.asarray(ours.mean(-1) - base.mean(-1)), [], [_over_seeds(ours), _over_seeds(base)], [])
 
 
-def seeds_to_halve(now: Uncertainty, seeds: int, images: int) -> int | None:
+def seeds_to_halve(now: Uncertainty, seeds: int, images: int, folds: int = 1) -> int | None:
     """How many seeds would halve the interval, all else as estimated; None where no number would.
 
-    seeds: of each arm now; images: judged, over all sets. Images' part stays, that of the seeds falls with their
-        number.
+    seeds: of each arm now; images: judged, over all sets; folds: with models of their own. Images' part stays, that
+        of the seeds falls with their number.
     """
     a, s = float(now.images_variance), float(now.seeds_variance) * seeds
     if a + s == 0:
         return seeds + 1
     n = np.arange(seeds + 1, MOST_SEEDS + 1)
     variance = a + s / n
-    df = variance**2 / (a**2 / max(images - 1, 1) + (s / n) ** 2 / (n - 1))
+    df = variance**2 / (a**2 / max(images - 1, 1) + (s / n) ** 2 / (folds * (n - 1)))
     enough = scipy.stats.t.ppf(1 - LEVEL / 2, df) * variance**0.5 <= float(now.half_width) / 2
     return int(n[enough.argmax()]) if enough.any() else None
 
@@ -132,6 +142,28 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
     return adjusted.tolist()
+
+
+def _paired(sets: Sequence[np.ndarray]) -> tuple[np.ndarray, list[Term], list[Term], list[Term]]:
+    """Mean, and its terms over images, over seeds and of the rest; see `crossed`."""
+    averages = np.asarray(sum(values.mean(-1) for values in sets) / len(sets))
+    images, rest = _images_and_rest(sets)
+    return averages.mean(-1), images, [_over_seeds(averages)], rest
+
+
+def _unpaired(
+    ours: Sequence[np.ndarray], base: Sequence[np.ndarray]
+) -> tuple[np.ndarray, list[Term], list[Term], list[Term]]:
+    """The same of the difference between two arms; see `crossed_unpaired`."""
+    share = len(ours) ** 2
+    differences = [a.mean(-2) - b.mean(-2) for a, b in zip(ours, base, strict=True)]
+    mean = np.asarray(sum(d.mean(-1) for d in differences) / len(differences))
+    images = [Term(d.var(-1, ddof=1) / d.shape[-1] / share, d.shape[-1] - 1) for d in differences]
+    seeds, rest = [], []
+    for arm in (ours, base):
+        seeds.append(_over_seeds(sum(values.mean(-1) for values in arm) / len(arm)))
+        rest += _images_and_rest(arm)[1]
+    return mean, images, seeds, rest
 
 
 def _images_and_rest(sets: Sequence[np.ndarray]) -> tuple[list[Term], list[Term]]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from entreg import config, tensors
 from entreg.errors import DataError, SettingError
+from entreg.features import weights
 from entreg.features.grid import downsampled
 
 log = logging.getLogger(__name__)
@@ -143,20 +144,33 @@ def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Vg
             layer.bias.zero_()
         log.warning("backbone: RANDOM WEIGHTS (model.backbone.weights=null). This is a demonstration, not science.")
         return taps
-    state, source = _find_weights(settings.weights, Path(weights_folder))
-    keys = sorted({key.rsplit(".", 1)[0] for key in state if key.startswith("features.")}, key=lambda k: int(k[9:]))
+    source = weights.fetched(settings.weights, Path(weights_folder))
+    known_hash = weights.published(settings.weights).known_hash if weights.is_name(settings.weights) else None
+    state = _load(source, known_hash)
+    keys = sorted({m[1] for key in state if (m := re.fullmatch(r"(features\.[0-9]{1,4})\.\w+", key))},
+                  key=lambda key: int(key[9:]))
     for layer, key in zip(convolutions, keys, strict=False):
         weight, bias = state.get(f"{key}.weight"), state.get(f"{key}.bias")
-        if weight is None or bias is None or weight.shape != layer.weight.shape or bias.shape != layer.bias.shape:
-            raise DataError(f"{source}: {key} does not fit VGG-19 (a plain state dict with features.* keys is needed)")
+        if weight is None or bias is None or not (_fits(weight, layer.weight) and _fits(bias, layer.bias)):
+            raise DataError(
+                f"{source}: {key} does not fit VGG-19 (finite numbers in a plain state dict with features.* keys are "
+                "needed); model.backbone.weights=FILE names another file"
+            )
         layer.weight.copy_(weight.float())
         layer.bias.copy_(bias.float())
     if len(keys) < len(convolutions):
         raise DataError(
-            f"{source}: {len(keys)} convolutions found, the taps need {len(convolutions)} (features.* keys of VGG-19)"
+            f"{source}: {len(keys)} convolutions found, the taps need {len(convolutions)} (features.* keys of VGG-19); "
+            "model.backbone.weights=FILE names another file"
         )
     log.info("backbone: VGG-19 weights from %s", source)
     return taps
+
+
+def _fits(found: Tensor, wanted: Tensor) -> bool:
+    """Whether these are weights of this shape, finite real numbers in memory."""
+    return (found.shape == wanted.shape and found.layout == torch.strided and found.device.type == "cpu"
+            and found.is_floating_point() and bool(found.isfinite().all()))
 
 
 def _vgg19_layers() -> Iterator[tuple[str, Callable[[], nn.Module]]]:
@@ -177,34 +191,9 @@ def _convolved_by_winograd(layer: Convolution, images: Tensor) -> Tensor:
     return torch.cat(found) if len(found) > 1 else found[0]
 
 
-def _find_weights(weights: str, folder: Path) -> tuple[dict[str, Tensor], str]:
-    names = torchvision.models.VGG19_Weights.__members__
-    if weights in names:
-        url = names[weights].url
-        for path in (folder / "vgg19_imagenet_features.pth", folder / url.rsplit("/", 1)[1]):
-            if path.is_file():
-                return _load(path, url), str(path)
-        log.info("backbone: torchvision downloads %s to %s", url, folder)
-        try:
-            return torch.hub.load_state_dict_from_url(url, str(folder), map_location="cpu", check_hash=True), url
-        except OSError as error:
-            raise DataError(
-                f"VGG-19 weights {weights} are neither in {folder} nor to be downloaded ({error}).\n"
-                "  have them elsewhere   paths.weights=FOLDER or model.backbone.weights=FILE\n"
-                "  just want to look     model.backbone.weights=null (random weights, a demonstration)"
-            ) from error
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise DataError(
-            f"model.backbone.weights={weights} is neither a file (looked at {path.absolute()})\n"
-            f"  nor one of torchvision's names ({', '.join(names)}); null means random weights"
-        )
-    return _load(path), str(path)
-
-
-def _load(path: Path, url: str = "") -> dict[str, Tensor]:
-    # torchvision's names end with how the file's digest begins
-    found = tensors.read(path, known_sha256=Path(url).stem.rpartition("-")[2])
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: is no state dict, it holds a {type(found).__name__}")
-    return {str(key): value for key, value in found.items() if isinstance(value, Tensor)}
+def _load(path: Path, known_hash: str | None) -> dict[str, Tensor]:
+    state = tensors.read(path, known_sha256=(known_hash or "").removeprefix("sha256:"))
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: is no state dict, it holds a {type(state).__name__}; "
+                        "model.backbone.weights=FILE names another file")
+    return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}

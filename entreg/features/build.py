@@ -11,14 +11,12 @@ import json
 import logging
 import os
 import shutil
-import sys
 import time
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from entreg import files
 from entreg.claims import Claim, Taken
@@ -26,11 +24,12 @@ from entreg.errors import DataError
 from entreg.features.recipe import Images, Recipe
 from entreg.features.store import CHECKSUMS, FeatureStore, file_name, places
 from entreg.numerics import in_threads
+from entreg.progress import Progress
 from entreg.ranks import Ranks, Stopped
 
 log = logging.getLogger(__name__)
 
-TOLD_EVERY_S = 60  # where no progress bar is shown, as in a job's log
+TOLD_EVERY_S = 60.0  # of who waits for another builder
 THERE, MISSING, STOPPED = "there", "missing", "stopped"
 
 
@@ -117,14 +116,9 @@ def _build(images: Images, recipe: Recipe, final: Path, ranks: Ranks) -> None:
     try:
         # shared out first: what is done changes as soon as one rank begins
         mine = [i for i in ranks.mine(range(len(place))) if not _is_done(rows, place[i], checksums[i], recipe)]
-        show = ranks.is_first and sys.stderr.isatty()
-        started = told = time.monotonic()
-        for done, _ in enumerate(tqdm(in_threads(add, mine), "features", len(mine), unit="image", disable=not show), 1):
-            now = time.monotonic()
-            if ranks.is_first and not show and now - told >= TOLD_EVERY_S:
-                told, rate = now, done / (now - started)
-                log.info("features: %d of %d images, %.2f images/s, %.0f minutes left",
-                         done, len(mine), rate, (len(mine) - done) / rate / 60)
+        with Progress("features", len(mine), "image", told=ranks.is_first) as progress:
+            for _ in in_threads(add, mine):
+                progress.step()
         _flush((*rows.values(), table), partial)
     finally:
         for handle in (*rows.values(), table):
@@ -156,6 +150,7 @@ def _allocate(partial: Path, counts: dict[tuple[int, int], int], images: int, re
     resumed = partial.is_dir()
     try:
         partial.mkdir(parents=True, exist_ok=True)
+        files.remove_temporary(partial)
         disk = shutil.disk_usage(partial)
         free = disk.free + sum(file.stat().st_blocks * 512 for file in partial.iterdir())
         log.info(

@@ -53,6 +53,17 @@ class LogDensity:
         """(B, H, W): the log density of every pixel."""
         return self.grid.repeat_interleave(self.rows, -2).repeat_interleave(self.columns, -1)
 
+    def at_size(self, height: int, width: int) -> LogDensity:
+        """Of an image of another size: each of its pixels takes the density at its centre's place, then normalised.
+
+        float64, so that the exponentials of however many pixels sum to 1.
+        """
+        rows, columns = (
+            torch.bincount(cell_of_pixel(counts)[_places(int(counts.sum()), length)], minlength=len(counts))
+            for counts, length in ((self.rows, height), (self.columns, width))
+        )
+        return LogDensity.normalised(self.grid.double(), rows, columns)
+
     def mean(self) -> LogDensity:
         """The batch's mean density (densities are averaged, not log densities), as a batch of one."""
         log_mean = self.grid.logsumexp(0, keepdim=True) - math.log(len(self.grid))
@@ -65,3 +76,8 @@ class LogDensity:
 def cell_of_pixel(counts: Tensor) -> Tensor:
     """(H,) index of the cell that each pixel row (or column) lies in, from the cells' counts (h,)."""
     return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+
+
+def _places(length: int, new_length: int) -> Tensor:
+    """(new_length,): of `length` pixels the one that the centre of each of `new_length` lies in, in whole numbers."""
+    return (2 * torch.arange(new_length) + 1) * length // (2 * new_length)

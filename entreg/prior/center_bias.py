@@ -20,7 +20,7 @@ from torch import Tensor
 from entreg import files
 from entreg.claims import make_once
 from entreg.config import Prior
-from entreg.errors import DataError
+from entreg.errors import DataError, brief
 from entreg.prior.gaussian import gaussian_log_prior
 from entreg.prior.kde import FixationKde
 from entreg.ranks import Ranks
@@ -108,4 +108,4 @@ def _read(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
             raise ValueError("its checksum does not match")
         return maps
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: damaged ({error}); remove it, the next run builds it again") from error
+        raise DataError(f"{path}: damaged ({brief(error)}); remove it, the next run builds it again") from error

@@ -43,6 +43,13 @@ class FixationKde:
         self.bandwidth = bandwidth
         self.regularisation = regularisation
 
+    @property
+    def fixations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """y, x and image (n,), as they were given but sorted by image."""
+        numbers = [np.full(own.shape[1], number) for number, own in self._fixations.items()]
+        y, x = np.concatenate(list(self._fixations.values()), axis=1) if numbers else np.zeros((2, 0))
+        return y, x, np.concatenate(numbers) if numbers else np.zeros(0, dtype=np.int64)
+
     def log_density(self, height: int, width: int, step: int = 1, leave_out: int | None = None) -> np.ndarray:
         """(H//step, W//step) in nats: the log density of pixels 0, step, 2*step, ... of each side of an H*W image.
 

@@ -2,16 +2,13 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
-from typing import Any
 
-from entreg import files
 from entreg.run.folder import RunFolder, SweepFolder
 
 
 def command_of(folder: RunFolder) -> str | None:
     """The command of one job; None where its folder is gone or was not started from the command line."""
-    typed = _read(folder.typed)
+    typed = folder.read_typed()
     return None if typed is None else _command(typed)
 
 
@@ -29,11 +26,11 @@ def repeat(runs: list[RunFolder], evaluation: RunFolder) -> list[str]:
 def commit_of(folder: RunFolder) -> str | None:
     """The git commit that a run was trained with, marked where the tree held changes that no commit holds."""
     starts = folder.starts()
-    if not starts or not starts[-1]["git_commit"]:
+    if not starts or not starts[-1].get("git_commit"):
         return None
     commits = dict.fromkeys(
-        start["git_commit"][:10] + ("" if start["git_clean"] else " with uncommitted changes")
-        for start in starts if start["git_commit"]
+        start["git_commit"][:10] + ("" if start.get("git_clean") else " with uncommitted changes")
+        for start in starts if start.get("git_commit")
     )
     return ", then ".join(commits)
 
@@ -51,8 +48,8 @@ def _sweep_commands(folders: list[RunFolder]) -> list[str]:
     """The commands of the sweeps that the jobs belong to, each once; of a job without a sweep its own."""
     found = []
     for folder in folders:
-        sweep = _read(SweepFolder(folder.path.parent).multirun)
-        command = _command(["-m", *sweep["hydra"]["overrides"]["task"]]) if sweep else command_of(folder)
+        sweep = SweepFolder(folder.path.parent).read_typed()
+        command = command_of(folder) if sweep is None else _command(["-m", *sweep])
         if command is not None and command not in found:
             found.append(command)
     return found
@@ -60,7 +57,3 @@ def _sweep_commands(folders: list[RunFolder]) -> list[str]:
 
 def _command(overrides: list[str]) -> str:
     return shlex.join(["python", "train.py", *overrides])
-
-
-def _read(path: Path) -> Any:
-    return files.read_yaml(path) if path.is_file() else None

@@ -156,6 +156,15 @@ def density_panel(example: Prediction, scale: tuple[float, float]) -> Figure:
     return figure
 
 
+def over_photo_panel(example: Prediction, scale: tuple[float, float]) -> Figure:
+    """The same over the image."""
+    figure, axes, bar = _map_panel(example)
+    axes.imshow(example.image)
+    figure.colorbar(draw_density(axes, example, scale, alpha=0.6), cax=bar, label="bit over uniform")
+    bar.set_axis_on()
+    return figure
+
+
 def scale_of(examples: Sequence[Prediction]) -> tuple[float, float]:
     """Ends of a common colour scale (bit over uniform), clipped where nobody would tell the difference."""
     maps = [example.bits_over_uniform for example in examples]
@@ -187,10 +196,12 @@ def draw_image(axes: Any, example: Prediction) -> None:
     _draw_fixations(axes, example)
 
 
-def draw_density(axes: Any, example: Prediction, scale: tuple[float, float] | None = None) -> Any:
-    """The predicted density with the fixations, in bit over uniform; what a colour bar needs."""
+def draw_density(
+    axes: Any, example: Prediction, scale: tuple[float, float] | None = None, alpha: float | None = None
+) -> Any:
+    """The predicted density with the fixations, in bit over uniform; what a colour bar needs. alpha: its opacity."""
     low, high = scale or scale_of([example])
-    shown = axes.imshow(example.bits_over_uniform, cmap=MAP_COLOURS, vmin=low, vmax=high)
+    shown = axes.imshow(example.bits_over_uniform, cmap=MAP_COLOURS, vmin=low, vmax=high, alpha=alpha)
     _draw_fixations(axes, example)
     return shown
 

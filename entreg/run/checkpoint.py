@@ -11,22 +11,32 @@ from typing import Any
 import numpy as np
 import torch
 
-from entreg import tensors
-from entreg.errors import DataError
+from entreg import files, tensors
+from entreg.errors import DataError, UserError
 
 log = logging.getLogger(__name__)
+
+FORMAT = 1  # of what a checkpoint holds: to be raised when an earlier version would read it wrongly
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Writes a checkpoint; a kill at any moment leaves the previous one or the new one, whole."""
-    tensors.write(path, content)
+    tensors.write(path, {"format": FORMAT, **content})
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint on the CPU. DataError names a file that cannot be read, is damaged, or holds something else."""
+    """A checkpoint on the CPU. DataError names a file that cannot be read, is damaged, or holds something else.
+
+    UserError for one that is whole but not for us: of a later version, or from elsewhere where that is not safe.
+    """
     found = tensors.read(path)
     if not isinstance(found, dict):
-        raise DataError(f"{path}: is no checkpoint, it holds a {type(found).__name__}")
+        raise DataError(f"{path}: is no checkpoint, it holds a {type(found).__name__}; {files.WAY_OUT}")
+    if found.get("format", 1) != FORMAT:
+        raise UserError(
+            f"{path} was written by another version of entreg (format {found['format']}, this one reads {FORMAT}); "
+            "go on with that version"
+        )
     return found
 
 

@@ -4,8 +4,9 @@ No other module spells the name of a file in a run folder.
 """
 from __future__ import annotations
 
-import csv
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import islice
@@ -19,8 +20,8 @@ from omegaconf import OmegaConf
 
 from entreg import files
 from entreg.config import Config
-from entreg.errors import DataError, SettingError
-from entreg.run import former
+from entreg.errors import DataError, SettingError, brief
+from entreg.run import checkpoint, former, records
 from entreg.settings import differing
 
 MOST_JOBS = 10_000  # of a sweep
@@ -54,6 +55,7 @@ class RunFolder:
         self.steps = path / "steps.csv"
         self.last = path / "checkpoints/last.pt"
         self.final = path / "checkpoints/final.pt"
+        self.center_bias = path / "center_bias.npz"
         self.loss_curves = path / "figures/loss_curves.png"
         self.bias_map = path / "figures/bias_map.png"
         self.predictions = path / "figures/predictions.png"
@@ -64,6 +66,9 @@ class RunFolder:
         self.arms = path / "arms.csv"
         self.comparisons = path / "comparisons.csv"
         self.bias_maps = path / "bias_maps.npz"
+        # of a prediction
+        self.predictions_table = path / "predictions.csv"
+        self.log_densities = path / "log_densities.hdf5"
 
     def __str__(self) -> str:
         return str(self.path)
@@ -77,6 +82,19 @@ class RunFolder:
     def numbered(self, epoch: int) -> Path:
         """The checkpoint that is kept of an epoch."""
         return self.path / f"checkpoints/epoch_{epoch:03d}.pt"
+
+    @property
+    def board(self) -> Path:
+        """What TensorBoard reads."""
+        return self.path / "tensorboard"
+
+    def log_density(self, image: str) -> Path:
+        """The log density predicted for an image, by its path below the folder of images."""
+        return self.path / f"log_densities/{image}.npz"
+
+    def pictures_of(self, image: str) -> tuple[Path, Path]:
+        """The pictures of that density: alone, and over the photo."""
+        return self.path / f"pictures/{image}.density.png", self.path / f"pictures/{image}.over_photo.png"
 
     def unfinished(self) -> list[Path]:
         """The checkpoints there are to go on from, the newest first."""
@@ -97,9 +115,9 @@ class RunFolder:
     def state(self) -> State:
         """How far the run has come.
 
-        A training or evaluation is complete with its last file, another task with `done`.
+        A training is complete with its last checkpoint, an evaluation with its page, another task with `done`.
         """
-        if any(path.is_file() for path in (self.done, self.final, self.results)):
+        if any(path.is_file() for path in (self.done, self.final, self.report)):
             return State.FINISHED
         if self.failure.is_file():
             return State.FAILED
@@ -109,19 +127,22 @@ class RunFolder:
     def state_said(self) -> str:
         """The state in words; of a failure with the last line of its message."""
         *_, reason = self.why_failed().splitlines() or [""]
-        return self.state.value + (f": {reason[:80]}" if self.state is State.FAILED and reason else "")
+        return self.state.value + (f": {brief(reason)[:80]}" if self.state is State.FAILED and reason else "")
 
     def why_failed(self) -> str:
         """The message of the failure; empty where there was none."""
-        return self.failure.read_text().strip() if self.failure.is_file() else ""
+        return self.failure.read_text(encoding="utf-8", errors="replace").strip() if self.failure.is_file() else ""
 
     def last_ig_bits(self) -> float | None:
-        """The last validation IG (bit/fixation, Gaussian prior) of a finished training; None where there is none."""
-        if not self.is_trained or not self.metrics.is_file():
+        """The last validation IG (bit/fixation, Gaussian prior) of a finished training; None where there is none.
+
+        DataError where its final checkpoint is damaged.
+        """
+        if not self.is_trained:
             return None
-        with open(self.metrics, encoding="utf-8", newline="") as file:
-            *_, last = csv.DictReader(file)
-        return float(last["validation_ig_bits_per_fixation"])
+        history = checkpoint.read(self.final).get("history")
+        row = _tested(self.final, records.row, history[-1] if isinstance(history, list) and history else None)
+        return float(row["validation_ig_bits_per_fixation"])
 
     def finish(self) -> None:
         """Marks a task as finished that has no last file which says so."""
@@ -139,7 +160,8 @@ class RunFolder:
         except DataError:
             raise
         except Exception as error:  # whatever is stumbled over in a tree of another form
-            raise DataError(f"{self.config}: cannot be read as the config of a run: {error}") from error
+            reason = f"cannot be read as the config of a run: {brief(error)}"
+            raise DataError(f"{self.config}: {reason}; {files.WAY_OUT}") from error
 
     def write_typed(self) -> None:
         """What was typed, and Hydra's own part of the config. Written by the job itself: its ranks do not know them."""
@@ -168,21 +190,40 @@ class RunFolder:
         """What the study is for and where it will be judged, as said when the run was first started: written once."""
         if not self.plan.is_file():
             foreign = {name: dataclasses.asdict(settings) for name, settings in config.ood.items()}
-            files.write_json(self.plan, {"primary": dataclasses.asdict(config.evaluation.primary), "ood": foreign})
+            plan = {"primary": dataclasses.asdict(config.evaluation.primary), "ood": foreign}
+            files.write_json(self.plan, plan | {"sha256": _digest(plan)})
 
     def read_plan(self) -> dict[str, Any] | None:
-        """The same; None where the run has none, as those of version 0.1.0. DataError where it cannot be read."""
+        """The same; None where the run has none, as those of version 0.1.0.
+
+        DataError where it cannot be read, and where it was changed: what a study was for is not said afterwards.
+        """
         if not self.plan.is_file():
             return None
-        return files.read_json(self.plan)
+        plan = files.read_json(self.plan)
+        # the first ones of version 0.2.0 had no checksum
+        if isinstance(plan, dict) and plan.pop("sha256", _digest(plan)) != _digest(plan):
+            raise DataError(
+                f"{self.plan} was changed after it was written (its checksum does not match).\n"
+                "  bring it back from a copy\n"
+                "  or remove it: then no outcome of this run counts as named beforehand"
+            )
+        return _tested(self.plan, records.plan, plan)
 
     def starts(self) -> list[dict[str, Any]]:
-        """Where the run comes from: one entry for each time that it was started, the first one first."""
+        """Where the run comes from: one entry for each time that it was started, the first one first.
+
+        DataError where it cannot be read.
+        """
         if not self.provenance.is_file():
             return []
         content = files.read_json(self.provenance)
         # version 0.1.0 kept the last start alone
-        return content if isinstance(content, list) else [content]
+        return _tested(self.provenance, records.starts, content if isinstance(content, list) else [content])
+
+    def read_typed(self) -> list[str] | None:
+        """The words that the job was started with; None where there are none. DataError where they cannot be read."""
+        return _tested(self.typed, records.words, files.read_yaml(self.typed)) if self.typed.is_file() else None
 
     def add_start(self, provenance: dict[str, Any]) -> None:
         """Adds an entry for this start."""
@@ -201,6 +242,22 @@ class SweepFolder:
         """The folder of one job."""
         return RunFolder(self.path / str(number))
 
+    def read_typed(self) -> list[str] | None:
+        """The words that the sweep was started with; None where it is none. DataError where they cannot be read."""
+        if not self.multirun.is_file():
+            return None
+        saved = files.read_yaml(self.multirun)
+        typed = saved
+        for key in ("hydra", "overrides", "task"):
+            typed = typed.get(key) if isinstance(typed, dict) else None
+        return _tested(self.multirun, records.words, typed)
+
+    def begun(self) -> dict[int, list[str]]:
+        """What was typed for each job that has begun, by its number, as the jobs themselves have left it."""
+        numbers = sorted(int(path.name) for path in self.path.glob("[0-9]*") if path.name.isdecimal())
+        typed = {number: self.run(number).read_typed() for number in numbers}
+        return {number: words for number, words in typed.items() if words is not None}
+
     def trainings(self) -> list[RunFolder]:
         """The sweep's trainings, those not even started included; `path` may also be the folder of a single run."""
         places = [self.path, *sorted(self.path.glob("*"), key=lambda p: (len(p.name), p.name))]
@@ -213,11 +270,24 @@ class SweepFolder:
             return []
         try:
             saved = files.read_yaml(self.multirun)["hydra"]
+            if not is_basic(saved["sweeper"]):  # which runs it would still have started nobody knows
+                return []
             jobs = jobs_of(saved["sweeper"].get("params") or {}, saved["overrides"]["task"])
         except Exception as error:  # whatever is stumbled over in a tree of another form, Hydra's parser included
-            raise DataError(f"{self.multirun}: cannot be read as the config of a sweep: {error}") from error
+            reason = f"cannot be read as the config of a sweep: {brief(error)}"
+            way_out = "restore it, or remove it: its runs are read without it"
+            raise DataError(f"{self.multirun}: {reason}; {way_out}") from error
         tasks = [[word for word in job if word.startswith("task=")] for job in jobs]
         return [self.run(number) for number, task in enumerate(tasks) if task[-1:] in ([], ["task=train"])]
+
+
+def _tested(path: Path, test: records.Test, content: Any) -> Any:
+    why = test(content)
+    if why is not None:
+        raise DataError(f"{path}: {brief(why)}; {files.WAY_OUT}")
+    return content
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _strings_in(tree: Any) -> Iterator[str]:
@@ -237,11 +307,44 @@ def jobs_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str]]:
     count = 1
     for override in overrides:
         if override.is_sweep_override():
+            if not override.is_discrete_sweep():
+                raise SettingError(
+                    f"{override.input_line}: to choose within an interval takes a sweeper that chooses\n"
+                    "  try these values      KEY=0.1,1,10\n"
+                    "  let Optuna choose     hydra/sweeper=optuna (pip install hydra-optuna-sweeper)"
+                )
             # a range of a billion numbers is a short word
             count *= sum(1 for _ in islice(override.sweep_iterator(), MOST_JOBS + 1))
             if count > MOST_JOBS:
                 raise SettingError(f"{' '.join(typed)}: these are more than {MOST_JOBS} jobs")
     return [list(job) for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
+
+
+def is_basic(sweeper: Mapping[str, Any]) -> bool:
+    """Whether this sweeper's config is of Hydra's own, which starts all combinations of what is typed."""
+    # an old config may not say it
+    return str(sweeper.get("_target_", BasicSweeper.__name__)).endswith(BasicSweeper.__name__)
+
+
+def samples_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str]]:
+    """The words of jobs that a sweeper may start which chooses by itself, such as Optuna's: enough to check each value.
+
+    Of an interval these are the ends; each value stands in one job, beside the first of all others.
+    """
+    choices = []
+    for override in OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items()] + list(typed)):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices.append([str(override.input_line)])
+        elif override.is_discrete_sweep():
+            choices.append([f"{key}={value}" for value in islice(override.sweep_string_iterator(), MOST_JOBS)])
+        else:
+            interval: Any = override.value()
+            choices.append([f"{key}={end}" for end in (interval.start, interval.end)])
+    first = [words[0] for words in choices]
+    return [first] + [
+        [*first[:i], word, *first[i + 1:]] for i, words in enumerate(choices) for word in words[1:]
+    ]
 
 
 def plain(config: Config) -> dict[str, Any]:

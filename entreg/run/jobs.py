@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,13 +25,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from entreg import files, tensors
 from entreg.claims import Claim, Taken
 from entreg.config import Config, without_hydra
-from entreg.errors import DataError, SettingError, UserError
+from entreg.errors import DataError, SettingError, UserError, brief
 from entreg.run import former
-from entreg.run.folder import RunFolder, SweepFolder, jobs_of
+from entreg.run.folder import RunFolder, SweepFolder, is_basic, jobs_of, samples_of
 from entreg.run.launch import RankFailed, new_study
 from entreg.run.provenance import code_version
 from entreg.settings import resolved
@@ -50,10 +52,13 @@ OF_THE_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EP
 
 @dataclass
 class Sweep:
-    """The jobs of the sweep that this process started: where it lies and what was typed for each."""
+    """The sweep that this process started: where it lies and what was typed for each job.
+
+    jobs: None where a sweeper chooses them one after the other
+    """
 
     folder: SweepFolder
-    jobs: list[list[str]]
+    jobs: list[list[str]] | None
 
 
 _started: list[Sweep] = []
@@ -63,7 +68,7 @@ def job(cfg: DictConfig) -> Any:
     """One job: checks its config, runs its task in its folder, and leaves behind how it ended."""
     hydra_config = HydraConfig.get()
     folder = RunFolder(Path(hydra_config.runtime.output_dir))
-    config = _checked(cfg)
+    config = checked(cfg)
     tensors.trust(config.trust)
     folder.refuse_other_config(config)
     submitted = is_submitted()
@@ -106,7 +111,7 @@ def jobs_together(cfgs: Sequence[DictConfig], train: Together) -> list[Any]:
         for cfg in cfgs:
             HydraConfig.instance().set_config(cfg)
             folder = RunFolder(Path(cfg.hydra.runtime.output_dir))
-            runs.append((_checked(without_hydra(cfg)), folder))
+            runs.append((checked(without_hydra(cfg)), folder))
             try:
                 folder.refuse_other_config(runs[-1][0])
                 claims.enter_context(_alone_in(folder))
@@ -190,10 +195,20 @@ def _goes_on(folder: RunFolder, mode: RunMode | None) -> str:
     return f"the same command with study={folder.path.name} goes on with {folder}"
 
 
-def _checked(cfg: DictConfig) -> Config:
-    """The typed config, refused where a setting is wrong; beside its task a module may have a `check` of its own."""
-    config: Config = resolved(cfg)
-    check = getattr(importlib.import_module(config.task._target_.rpartition(".")[0]), "check", None)
+def checked(cfg: DictConfig) -> Config:
+    """The typed config; beside its task a module may have a `check` of its own. SettingError of a wrong setting."""
+    try:
+        config: Config = resolved(cfg)
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere, a value that is missing
+        raise SettingError(f"{error.full_key or 'the config'}: {brief(error.msg or error)}; give a value") from error
+    target = config.task._target_
+    place, _, name = target.rpartition(".")
+    try:
+        module = importlib.import_module(place)
+        getattr(module, name)
+    except Exception as error:  # whatever importing it runs into
+        raise SettingError(f"task._target_={target} cannot be imported: {brief(error)}; choose task=NAME") from error
+    check = getattr(module, "check", None)
     if check is not None:
         check(config)
     return config
@@ -217,18 +232,22 @@ class Preflight(Callback):
                 f"hydra/launcher={launcher} is for sweeps only, and this is a single run: it would run here. Type\n"
                 f"  python train.py -m {' '.join(sys.argv[1:])}"
             )
+        _refuse_unwritable(Path(config.hydra.run.dir), "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """A sweep: every job's config is composed and checked."""
         launcher = config.hydra.runtime.choices["hydra/launcher"]
         folder = SweepFolder(Path(config.hydra.sweep.dir).absolute())
         try:
-            jobs = jobs_of(config.hydra.sweeper.get("params") or {}, list(config.hydra.overrides.task))
-            self._check(config, launcher, folder, jobs)
-        except UserError as error:
+            sweeper = config.hydra.sweeper
+            params, typed = sweeper.get("params") or {}, list(config.hydra.overrides.task)
+            jobs = jobs_of(params, typed) if is_basic(sweeper) else None
+            self._check(config, launcher, folder, samples_of(params, typed) if jobs is None else jobs, jobs is not None)
+        except (UserError, OmegaConfBaseException) as error:
             _refuse(str(error))
         except Exception:
             _refuse(traceback.format_exc())
+        _refuse_unwritable(folder.path, "hydra.sweep.dir")
         if launcher not in HERE:
             folder.submitted_code.parent.mkdir(parents=True, exist_ok=True)
             files.write_text(folder.submitted_code, code_version() + "\n")
@@ -238,18 +257,22 @@ class Preflight(Callback):
                 del os.environ[name]
             # since SLURM 22.05 srun does not inherit sbatch's --cpus-per-task
             os.environ["SRUN_CPUS_PER_TASK"] = str(config.hydra.launcher.cpus_per_task)
-        if launcher == "basic" and len(jobs) > 1 and config.task.name == "train":
+        if launcher == "basic" and jobs is not None and len(jobs) > 1 and config.task.name == "train":
             print("one run after the other; hydra/launcher=together trains those that read the same batches at once")
         _started.append(Sweep(folder, jobs))
 
-    def _check(self, config: DictConfig, launcher: str, folder: SweepFolder, jobs: list[list[str]]) -> None:
+    def _check(
+        self, config: DictConfig, launcher: str, folder: SweepFolder, jobs: list[list[str]], numbered: bool
+    ) -> None:
+        """numbered: whether these are the jobs as they will be numbered; else ones like them"""
         loader = GlobalHydra.instance().config_loader()
         base = OmegaConf.to_object(config.hardware)
         for number, overrides in enumerate(jobs):
             composed = loader.load_sweep_config(config, overrides)
             try:
-                job_config = _checked(without_hydra(composed))
-                folder.run(number).refuse_other_config(job_config)
+                job_config = checked(without_hydra(composed))
+                if numbered:
+                    folder.run(number).refuse_other_config(job_config)
             except SettingError as error:
                 raise SettingError(f"job {number} ({' '.join(overrides)}): {error}") from None
             if launcher in (TOGETHER, TOGETHER_SLURM) and job_config.task.name != "train":
@@ -287,15 +310,19 @@ def table(sweep: Sweep) -> str:
     """Run, overrides that are not every run's, state, validation IG and folder; and the command that evaluates them."""
     head = ("run", "overrides", "state", "validation IG (bit/fix)", "folder")
     rows = [head]
-    for number, overrides in enumerate(sweep.jobs):
+    jobs = sweep.folder.begun() if sweep.jobs is None else dict(enumerate(sweep.jobs))
+    for number, overrides in jobs.items():
         folder = sweep.folder.run(number)
-        ig = folder.last_ig_bits()
-        own = [word for word in overrides if not all(word in job for job in sweep.jobs)]
-        shown_ig = "" if ig is None else f"{ig:.4f}"
+        try:
+            ig = folder.last_ig_bits()
+            shown_ig = "" if ig is None else f"{ig:.4f}"
+        except UserError:
+            shown_ig = "cannot be read"
+        own = [word for word in overrides if not all(word in job for job in jobs.values())]
         rows.append((str(number), " ".join(own), folder.state_said, shown_ig, _shown(folder.path)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    if any(sweep.folder.run(number).is_trained for number in range(len(sweep.jobs))):
+    if any(sweep.folder.run(number).is_trained for number in jobs):
         lines.append(f"evaluate with: python train.py task=evaluate 'runs={_shown(sweep.folder.path)}'")
     return "\n".join(["", *lines])
 
@@ -312,6 +339,16 @@ def asked(what: str, *, _root_: DictConfig) -> int | None:
     if whole is None or not gpus or not used or used >= gpus:
         return whole
     return max(1, whole * used // gpus)
+
+
+def _refuse_unwritable(folder: Path, key: str) -> None:
+    """Hydra makes the folder and writes into it before a job is asked, and would answer with a traceback."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(1))
+    except OSError as error:
+        _refuse(f"{folder}: cannot be written: {error.strerror}. Elsewhere: {key}=FOLDER")
 
 
 def _refuse(message: str) -> None:

@@ -26,6 +26,7 @@ from entreg.errors import UserError
 from entreg.ranks import Groups, Ranks, Stopped, under_torchrun
 from entreg.run.folder import RunFolder
 from entreg.run.hardware import devices_of, threads_of
+from entreg.run.logfile import LogFile
 from entreg.run.signals import StopRequest, end_with_parent
 
 log = logging.getLogger(__name__)
@@ -178,7 +179,7 @@ def _rank(work: Work, config: Config, folder: RunFolder, kind: str, failures: Pa
 
 def _log_to(folder: RunFolder) -> None:
     """Sends the log to stdout and to the run's log file, as Hydra does for a process of its own."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout), logging.FileHandler(folder.log)]
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout), LogFile(str(folder.log))]
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, handlers=handlers, force=True)
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from entreg.run.folder import RunFolder
+from entreg.run.logfile import LogFile
 
 _about: ContextVar[RunFolder | None] = ContextVar("about", default=None)
 
@@ -34,7 +35,7 @@ def logs_of(folders: Sequence[RunFolder], form: str) -> Iterator[None]:
     own: list[logging.Handler] = []
     for folder in folders:
         folder.path.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(folder.log, delay=True)
+        file = LogFile(str(folder.log))
         file.setFormatter(logging.Formatter(form))
         file.addFilter(_About(folder))
         own.append(file)

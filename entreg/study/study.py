@@ -18,6 +18,7 @@ from entreg.data.geometry import Geometry, Photos, Resized, resize
 from entreg.data.splits import chosen, split
 from entreg.data.uniform import UniformImages, levels
 from entreg.errors import DataError
+from entreg.features import weights
 from entreg.features.backbone import build
 from entreg.features.build import open_store
 from entreg.features.recipe import Recipe
@@ -60,6 +61,22 @@ class RecipeSettings:
     convolution: str
 
 
+def recipe_settings(config: Config, kind: str) -> RecipeSettings:
+    """The settings that features depend on, on a device of this kind (cpu or cuda)."""
+    precision = precision_of(config.hardware, kind)
+    convolution = convolution_of(config.hardware, kind, precision, getattr(torch, config.store.dtype))
+    model = config.model
+    return RecipeSettings(
+        model.backbone, model.downsample, model.readout_factor, model.saliency_map_factor, config.paths.weights,
+        config.store.dtype, precision, convolution,
+    )
+
+
+def geometry_of(settings: Data) -> Geometry:
+    """How images of a data set with these settings are brought to the model's size."""
+    return Geometry(settings.geometry, settings.long_side_px, settings.short_side_px)
+
+
 class Stages:
     """How a study is made. Each stage takes the settings that it depends on; studies that agree in them share it."""
 
@@ -71,7 +88,7 @@ class Stages:
     def data(self, settings: Data) -> Resized:
         """The data set, brought to the size of its settings; what was read is logged."""
         dataset = hydra.utils.get_method(settings._target_)(settings)
-        resized = resize(dataset, Geometry(settings.geometry, settings.long_side_px, settings.short_side_px))
+        resized = resize(dataset, geometry_of(settings))
         log.info("%s%s", dataset.summary(), f", {resized.n_outside} outside the crop" if resized.n_outside else "")
         for note in dataset.notes:
             log.warning("%s: %s", dataset.name, note)
@@ -107,6 +124,11 @@ class Stages:
     @stage
     def recipe(self, made_by: RecipeSettings) -> Recipe:
         """How features come from images."""
+        def fetch() -> None:
+            if made_by.backbone.weights is not None:
+                weights.fetched(made_by.backbone.weights, Path(made_by.weights_folder))
+
+        self.ranks.first_does(fetch)
         return Recipe(
             build(made_by.backbone, made_by.downsample, made_by.weights_folder), made_by.readout_factor,
             made_by.map_factor, getattr(torch, made_by.dtype), made_by.precision, made_by.convolution,
@@ -183,6 +205,12 @@ class Study:
         """The data set that is trained and validated on."""
         return self._stages.data(self.config.data)
 
+    @cached_property
+    def center_bias(self) -> CenterBias:
+        """The centre bias that the model receives for new images."""
+        kind, made_with, prior, _ = self._with
+        return self._stages.center_bias(self.config.data, kind, made_with.map_factor, prior)
+
     @property
     def landscape(self) -> Size:
         """The (H, W) in which bias maps are reported."""
@@ -229,14 +257,7 @@ class Study:
 
     @cached_property
     def _made_by(self) -> RecipeSettings:
-        config, kind = self.config, self.ranks.device.type
-        precision = precision_of(config.hardware, kind)
-        convolution = convolution_of(config.hardware, kind, precision, getattr(torch, config.store.dtype))
-        model = config.model
-        return RecipeSettings(
-            model.backbone, model.downsample, model.readout_factor, model.saliency_map_factor, config.paths.weights,
-            config.store.dtype, precision, convolution,
-        )
+        return recipe_settings(self.config, self.ranks.device.type)
 
     @property
     def _with(self) -> tuple[str, RecipeSettings, Prior, str]:

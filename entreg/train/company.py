@@ -72,7 +72,7 @@ class Company:
         Stopped where asked to stop, after all have saved.
         """
         for trainer in self.working:
-            self._guarded(trainer, trainer.resume)
+            self._guarded(trainer, trainer.begin)
         while True:
             for slot in self.slots:
                 done = slot.trainer

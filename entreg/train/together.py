@@ -18,7 +18,7 @@ from entreg.run.launch import LOG_FORMAT, launch
 from entreg.run.logs import about, logs_of
 from entreg.study.study import Stages, Study
 from entreg.train.company import Company, Slot
-from entreg.train.trainer import Trainer, record_start, seed_everything
+from entreg.train.trainer import Trainer, finished_before, record_start, seed_everything
 
 log = logging.getLogger(__name__)
 
@@ -53,20 +53,32 @@ def train_together(runs: Sequence[Run], refused: Sequence[bool]) -> list[float |
     refused: which of the runs keep their place in the company alone. None for those, and for all where they stopped to
     be requeued.
     """
-    working = [number for number, no in enumerate(refused) if not no]
-    if all(runs[number][1].is_trained for number in working):
-        return [runs[number][1].last_ig_bits() if number in working else None for number in range(len(runs))]
-    config, folder = runs[working[0]]
-    found = launch(partial(_train, list(runs), list(refused)), config, folder)
+    before: dict[int, float | UserError | None] = {}  # what is known of runs that are not trained now
+    for number, (_, folder) in enumerate(runs):
+        try:
+            if not refused[number] and finished_before(folder):
+                before[number] = folder.last_ig_bits()
+        except UserError as error:
+            log.error("%s is left out: %s", folder, error)
+            files.write_text(folder.failure, str(error))
+            before[number] = error
+    left = [number for number in range(len(runs)) if not refused[number] and number not in before]
+    if not left:
+        return [before.get(number) for number in range(len(runs))]
+    found = launch(partial(_train, list(runs), left), *runs[left[0]])
     if found is None:
         return [None] * len(runs)
-    return [_error(*one) if isinstance(one, tuple) else one for one in found]
+    found = [_error(*one) if isinstance(one, tuple) else one for one in found]
+    return [before.get(number, one) for number, one in enumerate(found)]
 
 
 def _train(
-    runs: list[Run], refused: list[bool], ranks: Ranks, config: Config, folder: RunFolder
+    runs: list[Run], left: list[int], ranks: Ranks, config: Config, folder: RunFolder
 ) -> list[float | tuple[str, str] | None]:
-    """One rank's part. Of each run its IG, or its error's name and message: an exception of ours need not travel."""
+    """One rank's part. Of each run its IG, or its error's name and message: an exception of ours need not travel.
+
+    left: numbers of the runs that are to be trained; the others keep their places alone
+    """
     compute_deterministically()
     stages = Stages(ranks)
     found: list[float | tuple[str, str] | None] = [None] * len(runs)
@@ -79,15 +91,12 @@ def _train(
                 log.error("%s left the others: %s", own, error)
             files.write_text(own.failure, str(error))
 
-    folders = [own for (_, own), no in zip(runs, refused, strict=True) if not no]
-    with logs_of(folders, LOG_FORMAT) if ranks.is_first else nullcontext():
+    with logs_of([runs[number][1] for number in left], LOG_FORMAT) if ranks.is_first else nullcontext():
         slots = []
         channels = Study(config, stages).recipe.channels
-        for (own_config, own), no in zip(runs, refused, strict=True):
+        for number, (own_config, own) in enumerate(runs):
             with about(own):
-                slots.append(_slot(own_config, own, no, stages, channels, leave))
-            if own.is_trained and not no:
-                found[numbers[own]] = own.last_ig_bits()
+                slots.append(_slot(own_config, own, number in left, stages, channels, leave))
         if not any(slot.trainer for slot in slots):
             return found
         log.info("%d runs are trained together: %s", len(runs), ", ".join(own.path.name for _, own in runs))
@@ -101,19 +110,20 @@ def _train(
 
 
 def _slot(
-    config: Config, folder: RunFolder, refused: bool, stages: Stages, channels: int,
+    config: Config, folder: RunFolder, is_left: bool, stages: Stages, channels: int,
     leave: Callable[[RunFolder, UserError], None],
 ) -> Slot:
     """The run's place; a blank model where it is not trained now."""
-    if not refused and not folder.is_trained:
+    if is_left:
         seed_everything(config.seed)
         try:
-            trainer = Trainer(Study(config, stages), folder)
+            study = Study(config, stages)
+            trainer = Trainer(study, folder)
         except UserError as error:
             leave(folder, error)
         else:
             if stages.ranks.is_first:
-                record_start(trainer)
+                record_start(trainer, study)
             return trainer.slot
     blank = DeepGaze3(channels, config.model.sigma_px, config.seed).to(stages.ranks.device)
     return Slot(blank, config.loss, None)

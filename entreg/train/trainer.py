@@ -11,15 +11,17 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from entreg import files
 from entreg.config import Config, Loss
-from entreg.errors import DataError, NonFiniteLoss
+from entreg.errors import DataError, NonFiniteLoss, UserError
 from entreg.features.backbone import check_taps
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
+from entreg.prior import kept
 from entreg.ranks import Ranks
 from entreg.report.panels import Prediction
 from entreg.run import checkpoint
@@ -29,7 +31,7 @@ from entreg.run.launch import launch
 from entreg.run.provenance import provenance
 from entreg.study.part import Part, Size, UniformPart
 from entreg.study.study import Stages, Study
-from entreg.train import figures
+from entreg.train import board, figures
 from entreg.train.company import Company, Slot
 from entreg.train.losses import REGULARISERS
 from entreg.train.schedule import adam
@@ -40,6 +42,8 @@ log = logging.getLogger(__name__)
 def check(config: Config) -> None:
     """What can be said of a config before its data are read. SettingError where a training would end with one."""
     check_taps(config.model.backbone.taps)
+    if config.logger.name == "tensorboard":
+        board.check()
 
 
 def train(config: Config, folder: RunFolder) -> float | None:
@@ -48,10 +52,16 @@ def train(config: Config, folder: RunFolder) -> float | None:
     A finished run returns at once; an unfinished one goes on from its last checkpoint.
     None where it stopped to be requeued.
     """
-    if folder.is_trained and checkpoint.newest([folder.final]):
-        log.info("finished before: %s", folder.final)
-        return folder.last_ig_bits()
-    return launch(run, config, folder)
+    return folder.last_ig_bits() if finished_before(folder) else launch(run, config, folder)
+
+
+def finished_before(folder: RunFolder) -> bool:
+    """Whether the run has finished. A final checkpoint that is damaged is set aside."""
+    if not (folder.is_trained and checkpoint.newest([folder.final])):
+        return False
+    log.info("finished before: %s", folder.final)
+    folder.last.unlink(missing_ok=True)  # it may have been killed between its last two steps
+    return True
 
 
 def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
@@ -61,7 +71,7 @@ def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
     study = Study(config, Stages(ranks))
     trainer = Trainer(study, folder)
     if ranks.is_first:
-        record_start(trainer)
+        record_start(trainer, study)
     trainer.run()
     trainer.finish()
     return trainer.history[-1]["validation_ig_bits_per_fixation"]
@@ -73,10 +83,10 @@ def seed_everything(seed: int) -> None:
         seeded(seed)
 
 
-def record_start(trainer: Trainer) -> None:
-    """Writes config, plan and where the run comes from into its folder."""
-    study, folder = trainer.study, trainer.folder
-    config, before = study.config, folder.starts()
+def record_start(trainer: Trainer, study: Study) -> None:
+    """Writes config, plan, centre bias and where the run comes from into its folder."""
+    config, folder = study.config, trainer.folder
+    before = folder.starts()
     folder.write_config(config)
     if not before:
         folder.write_plan(config)
@@ -92,6 +102,7 @@ def record_start(trainer: Trainer) -> None:
         then, now = before[-1]["code"], start["code"]
         log.warning("the code changed since this run was last started: then %s, now %s", then, now)
     folder.add_start(start)
+    kept.write(folder.center_bias, study.center_bias)
 
 
 class TrainableStudy(Protocol):
@@ -128,6 +139,7 @@ class Trainer:
         self.sum_nll_nats, self.images_seen = 0.0, 0  # of this epoch so far; the NLL is weighted by images
         self.history: list[dict[str, Any]] = []  # a row for each epoch
         self.steps: list[dict[str, Any]] = []  # a row for each step
+        self.board: board.Board | None = None
         self.uniform = {size: study.uniform(size) for size in sorted({*self.training.sizes, study.landscape})}
         priors = self.validation.gaussian_log_priors(config.prior)
         self.prior_nats = torch.tensor([p.mean() for p in priors], dtype=torch.float64)
@@ -156,6 +168,8 @@ class Trainer:
             figures.loss_curves(self.folder.loss_curves, {self.config.loss.name: self.history})
             figures.bias_map(self.folder.bias_map, self.bias_map().full()[0].cpu().numpy())
             figures.predictions(self.folder.predictions, self._examples())
+            if self.board is not None:
+                self.board.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
             self.save(self.folder.final)
             self.folder.last.unlink(missing_ok=True)
         self.ranks.barrier()
@@ -240,6 +254,8 @@ class Trainer:
     def _write_tables(self) -> None:
         files.write_csv(self.folder.metrics, self.history)
         files.write_csv(self.folder.steps, self.steps)
+        if self.board is not None:
+            self.board.tell(self.history, self.steps)
 
     def save(self, path: Path) -> None:
         """Writes a checkpoint; the first rank does."""
@@ -258,10 +274,22 @@ class Trainer:
                 "fingerprints": self.fingerprints,
             })
 
-    def resume(self) -> None:
+    def begin(self) -> None:
+        """Goes on from the newest checkpoint, where there is one; from here on the board is told, where there is one.
+
+        DataError where the checkpoint is another training's.
+        """
+        self._resume()
+        if self.ranks.is_first and self.config.logger.name == "tensorboard":
+            self.board = board.Board(self.folder.board, OmegaConf.to_yaml(OmegaConf.structured(self.config)))
+            self.board.tell(self.history, self.steps)
+
+    def _resume(self) -> None:
         """Goes on from the newest checkpoint, where there is one. DataError where it is another training's."""
-        # the first rank's finding counts, since it sets damaged files aside
-        path, = self.ranks.gather(checkpoint.newest(self.folder.unfinished()) if self.ranks.is_first else None)[:1]
+        # the first rank's finding counts, since it sets damaged files aside; what it refuses all of them refuse
+        path, error = self.ranks.gather(self._newest() if self.ranks.is_first else (None, None))[0]
+        if error is not None:
+            raise error
         if path is None:
             return
         state = checkpoint.read(path)
@@ -299,6 +327,12 @@ class Trainer:
             f"the loss is not finite in epoch {self.epoch + 1}, batch {number + 1} (step {self.step}): {where}; "
             + self._last_good()
         )
+
+    def _newest(self) -> tuple[Path | None, UserError | None]:
+        try:
+            return checkpoint.newest(self.folder.unfinished()), None
+        except UserError as error:
+            return None, error
 
     def _last_good(self) -> str:
         path = self.folder.last

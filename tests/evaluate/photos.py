@@ -11,10 +11,10 @@ from PIL import Image
 from benchmarks.generated import gazes, picture
 from entreg.config import Config, Data
 from entreg.data.splits import split
-from entreg.evaluate.runs import Run
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.run import checkpoint
 from entreg.run.folder import RunFolder
+from entreg.study.finished import Run
 from entreg.study.study import Stages, Study
 
 SIZE, PORTRAIT = (384, 512), (512, 384)

@@ -17,6 +17,7 @@ from entreg.evaluate.differences import (
     Difference,
     Estimate,
     Pairing,
+    Values,
     corrected,
     difference,
     entropy_increase,
@@ -27,7 +28,7 @@ from entreg.evaluate.differences import (
     verdict,
 )
 from entreg.evaluate.metrics import METRICS
-from entreg.evaluate.statistics import crossed, crossed_unpaired, over_images
+from entreg.evaluate.statistics import crossed, crossed_in_folds, crossed_unpaired, over_images
 from tests.evaluate.test_arms import run
 
 OURS = np.array([[1.5, 4.0, 2.5, 7.0], [2.0, 6.5, 1.0, 9.0], [0.5, 5.0, 3.5, 11.0]])
@@ -70,8 +71,8 @@ def test_where_trainings_of_an_arm_share_a_batch_order_nothing_is_called_better_
             one.config.trainer.order_seed = 7
     pairing = pairing_of(*arms)
     assert pairing == Pairing([0, 1, 2], [0, 1, 2], "paired by seed, one batch order")
-    clear = difference([OURS + 100], [BASE], ALL, "higher")
-    shared = difference([OURS + 100], [BASE], pairing, "higher")
+    clear = difference(Values([OURS + 100]), Values([BASE]), ALL, "higher")
+    shared = difference(Values([OURS + 100]), Values([BASE]), pairing, "higher")
     assert clear.verdict == BETTER and shared.verdict == NO_VERDICT and shared.ci95 == clear.ci95
     assert corrected({"arm": shared}, METRICS[0], None)["arm"].verdict == NO_VERDICT
     # shared within a seed alone, as where a sweep's arms are trained together: every training of an arm has its own
@@ -82,7 +83,7 @@ def test_where_trainings_of_an_arm_share_a_batch_order_nothing_is_called_better_
 
 
 def test_paired_seeds_are_held_against_each_other():
-    found, sure = difference([OURS], [BASE], ALL, "higher"), crossed([OURS - BASE])
+    found, sure = difference(Values([OURS]), Values([BASE]), ALL, "higher"), crossed([OURS - BASE])
     assert found.mean == pytest.approx((OURS - BASE).mean())
     assert found.ci95 == pytest.approx([float(end) for end in sure.ci95])
     assert (found.p, found.df) == pytest.approx((float(sure.p), float(sure.df)))
@@ -94,37 +95,62 @@ def test_paired_seeds_are_held_against_each_other():
 
 def test_seeds_at_other_places_are_paired_by_what_they_are():
     shuffled = Pairing([2, 0, 1], [0, 1, 2], PAIRED)
-    assert difference([OURS[[1, 2, 0]]], [BASE], shuffled, "higher") == difference([OURS], [BASE], ALL, "higher")
+    found = difference(Values([OURS[[1, 2, 0]]]), Values([BASE]), shuffled, "higher")
+    assert found == difference(Values([OURS]), Values([BASE]), ALL, "higher")
 
 
 def test_a_seed_that_one_arm_lacks_is_in_no_number():
     two = Pairing([0, 2], [0, 1], PAIRED)
-    found = difference([OURS], [BASE[[0, 2]]], two, "higher")
-    assert found == difference([OURS[[0, 2]]], [BASE[[0, 2]]], Pairing([0, 1], [0, 1], PAIRED), "higher")
+    found = difference(Values([OURS]), Values([BASE[[0, 2]]]), two, "higher")
+    both_have = Pairing([0, 1], [0, 1], PAIRED)
+    assert found == difference(Values([OURS[[0, 2]]]), Values([BASE[[0, 2]]]), both_have, "higher")
     assert found.n_seeds == 2
 
 
 def test_other_seeds_are_held_against_each_other_arm_by_arm():
-    found = difference([OURS], [BASE[:2]], Pairing([0, 1, 2], [0, 1], UNPAIRED), "higher")
+    found = difference(Values([OURS]), Values([BASE[:2]]), Pairing([0, 1, 2], [0, 1], UNPAIRED), "higher")
     sure = crossed_unpaired([OURS], [BASE[:2]])
     assert found.mean == pytest.approx(OURS.mean() - BASE[:2].mean())
     assert found.ci95 == pytest.approx([float(end) for end in sure.ci95])
     assert found.p == pytest.approx(float(sure.p)) and found.n_seeds == 2 and found.seeds == UNPAIRED
     # trainings that share nothing scatter more than the differences of pairs that rise and fall together
-    assert found.seeds_part > difference([OURS[:2]], [BASE[:2]], Pairing([0, 1], [0, 1], PAIRED), "higher").seeds_part
+    paired = difference(Values([OURS[:2]]), Values([BASE[:2]]), Pairing([0, 1], [0, 1], PAIRED), "higher")
+    assert found.seeds_part > paired.seeds_part
 
 
 def test_sets_count_alike_however_many_images_they_have():
     many, few = OURS - BASE, OURS[:, :2] - BASE[:, :2] + 3
-    found = difference([OURS, OURS[:, :2] + 3], [BASE, BASE[:, :2]], ALL, "higher")
+    found = difference(Values([OURS, OURS[:, :2] + 3]), Values([BASE, BASE[:, :2]]), ALL, "higher")
     sure = crossed([many, few])
     assert found.mean == pytest.approx((many.mean() + few.mean()) / 2)
     assert found.ci95 == pytest.approx([float(end) for end in sure.ci95]) and found.p == pytest.approx(float(sure.p))
     assert found.n_images == 6 and found.std is None
 
 
+def folds_of(values: np.ndarray) -> Values:
+    return Values([values[:, :2], values[:, 2:], values[:, :3] * 2], in_folds=True)
+
+
+def test_folds_count_by_their_images_and_have_seeds_of_their_own():
+    ours, base = folds_of(OURS), folds_of(BASE)
+    found = difference(ours, base, ALL, "higher")
+    gaps = [a - b for a, b in zip(ours.sets, base.sets, strict=True)]
+    sure = crossed_in_folds(gaps)
+    every = np.concatenate(gaps, axis=1)
+    assert found.mean == pytest.approx(every.mean()) and found.n_images == 7 and found.n_seeds == 3
+    assert found.ci95 == pytest.approx([float(end) for end in sure.ci95]) and found.p == pytest.approx(float(sure.p))
+    assert found.std == pytest.approx(np.std(every.mean(0), ddof=1))
+    apart = difference(ours, base, APART, "higher")
+    unpaired = crossed_in_folds(ours.sets, base.sets, paired=False)
+    assert apart.mean == pytest.approx(every.mean()) and apart.p == pytest.approx(float(unpaired.p))
+    # one training of all folds cannot tell the arms apart either
+    alone = difference(ours.of([0]), base.of([0]), Pairing([0], [0], ONE_TRAINING), "higher")
+    assert alone.verdict == NO_VERDICT and alone.mean == pytest.approx(every[0].mean())
+    assert alone.ci95_over_images == pytest.approx([float(e) for e in crossed_in_folds([g[:1] for g in gaps]).ci95])
+
+
 def test_one_training_each_gets_an_interval_over_images_and_no_verdict():
-    found = difference([OURS[:1]], [BASE[:1] - 100], Pairing([0], [0], ONE_TRAINING), "higher")
+    found = difference(Values([OURS[:1]]), Values([BASE[:1] - 100]), Pairing([0], [0], ONE_TRAINING), "higher")
     gap = OURS[0] - BASE[0] + 100
     half = scipy.stats.t.ppf(0.975, 3) * np.std(gap, ddof=1) / 2
     assert found.ci95_over_images == pytest.approx((gap.mean() - half, gap.mean() + half))
@@ -135,7 +161,7 @@ def test_one_training_each_gets_an_interval_over_images_and_no_verdict():
 
 def test_sets_count_alike_without_an_interval_over_seeds_too():
     alone = Pairing([0], [0], ONE_TRAINING)
-    found = difference([OURS[:1], OURS[:1, :2] + 3], [BASE[:1], BASE[:1, :2]], alone, "higher")
+    found = difference(Values([OURS[:1], OURS[:1, :2] + 3]), Values([BASE[:1], BASE[:1, :2]]), alone, "higher")
     many, few = OURS[0] - BASE[0], OURS[0, :2] - BASE[0, :2] + 3
     assert found.mean == pytest.approx((many.mean() + few.mean()) / 2) and found.n_images == 6
     sure = crossed([many[None], few[None]])
@@ -143,7 +169,7 @@ def test_sets_count_alike_without_an_interval_over_seeds_too():
 
 
 def test_one_training_against_several_is_held_against_their_mean():
-    found = difference([OURS[:1]], [BASE], Pairing([0], [0, 1, 2], ONE_TRAINING), "higher")
+    found = difference(Values([OURS[:1]]), Values([BASE]), Pairing([0], [0, 1, 2], ONE_TRAINING), "higher")
     sure = over_images(OURS[0] - BASE.mean(0))
     assert found.mean == pytest.approx(float(sure.mean)) and found.n_seeds == 1
     assert found.ci95_over_images == pytest.approx([float(end) for end in sure.ci95])
@@ -151,17 +177,17 @@ def test_one_training_against_several_is_held_against_their_mean():
 
 @pytest.mark.parametrize("pairing", [ALL, APART])
 def test_one_image_scatters_around_nothing(pairing):
-    found = difference([OURS[:, :1]], [BASE[:, :1]], pairing, "higher")
+    found = difference(Values([OURS[:, :1]]), Values([BASE[:, :1]]), pairing, "higher")
     assert found.mean == pytest.approx((OURS[:, 0] - BASE[:, 0]).mean()) and found.verdict == NO_VERDICT
     assert (found.std, found.ci95, found.ci95_over_images, found.p, found.n_images) == (None, None, None, None, 1)
     # nor is there an interval of a mean over several sets, one of which has a single image
-    assert difference([OURS, OURS[:, :1]], [BASE, BASE[:, :1]], pairing, "higher").ci95 is None
+    assert difference(Values([OURS, OURS[:, :1]]), Values([BASE, BASE[:, :1]]), pairing, "higher").ci95 is None
 
 
 def test_seeds_to_halve_are_those_of_the_two_way_analysis():
     """Seeds alone scatter: nothing but their number counts, and t(n-1) falls with it, too."""
     seeds = np.array([0.0, 1.0, 2.0])[:, None]
-    found = difference([np.zeros((3, 5)) + seeds], [np.zeros((3, 5))], ALL, "higher")
+    found = difference(Values([np.zeros((3, 5)) + seeds]), Values([np.zeros((3, 5))]), ALL, "higher")
 
     def half(n: int) -> float:
         return scipy.stats.t.ppf(0.975, n - 1) * 1.0 / n**0.5
@@ -169,18 +195,18 @@ def test_seeds_to_halve_are_those_of_the_two_way_analysis():
     assert (found.ci95[1] - found.ci95[0]) / 2 == pytest.approx(half(3))
     assert found.seeds_to_halve == next(n for n in range(4, 50) if half(n) <= half(3) / 2)
     # images alone scatter
-    found = difference([np.zeros((3, 5)) + np.arange(5.0)], [np.zeros((3, 5))], ALL, "higher")
+    found = difference(Values([np.zeros((3, 5)) + np.arange(5.0)]), Values([np.zeros((3, 5))]), ALL, "higher")
     assert found.seeds_to_halve is None and found.seeds_part == 0
 
 
 def test_the_mean_of_an_arm_has_the_two_way_interval():
-    found, sure = estimate([OURS]), crossed([OURS])
+    found, sure = estimate(Values([OURS])), crossed([OURS])
     assert found.mean == OURS.mean() and found.ci95 == pytest.approx([float(end) for end in sure.ci95])
     assert (found.n_images, found.n_seeds) == (4, 3)
-    alone = estimate([OURS[:1]])
+    alone = estimate(Values([OURS[:1]]))
     mean, half = OURS[0].mean(), scipy.stats.t.ppf(0.975, 3) * np.std(OURS[0], ddof=1) / 2
     assert alone.ci95 is None and alone.ci95_over_images == pytest.approx((mean - half, mean + half))
-    assert estimate([OURS[:1, :1]]) == Estimate(1.5, None, None, None, None, None, None, 1, 1, None)
+    assert estimate(Values([OURS[:1, :1]])) == Estimate(1.5, None, None, None, None, None, None, 1, 1, None)
 
 
 @pytest.mark.parametrize("ci95, p_holm, better, expected", [
@@ -223,7 +249,7 @@ def test_a_lower_kl_is_better():
 
 
 def test_what_has_no_p_is_not_among_those_that_are_corrected():
-    alone = difference([OURS[:1]], [BASE[:1]], Pairing([0], [0], ONE_TRAINING), "higher")
+    alone = difference(Values([OURS[:1]]), Values([BASE[:1]]), Pairing([0], [0], ONE_TRAINING), "higher")
     found = corrected({"alone": alone, "a": a_difference(0.02, 0.04)}, KEYS["nss"], None)
     assert found["alone"] == alone and found["a"].p_holm == 0.04
 

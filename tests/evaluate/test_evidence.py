@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from pathlib import Path
 
@@ -9,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from entreg import progress
 from entreg.errors import UserError
 from entreg.evaluate import scores
 from entreg.evaluate.arms import arms_of
 from entreg.evaluate.evidence import Judgement
-from entreg.evaluate.runs import Run
 from entreg.evaluate.stages import JudgedStages
 from entreg.ranks import Ranks
 from entreg.settings import resolved
+from entreg.study.finished import Run
 from tests.evaluate.photos import FIXATIONS, FOREIGN, name_of, trained, words, write_sets
 
 SIZE = (72, 96)
@@ -105,6 +107,18 @@ def test_what_was_left_out_is_said(run_of, stages, place, caplog):
     _, training, _ = place
     pairs = f"103.jpg (as {name_of(training[0])}), 110.jpg (as {name_of(training[7])})"
     assert f"ood.foreign: left out, since the models were trained on them or nearly: {pairs}" in caplog.text
+
+
+def test_in_a_log_judging_says_how_far_it_is(run_of, judgement_of, left, caplog, monkeypatch):
+    monkeypatch.setattr(progress, "TOLD_EVERY_S", 0)
+    with caplog.at_level(logging.INFO):
+        judgement_of(run_of(77))
+    told = [record.getMessage().split(",")[0] for record in caplog.records if record.name == "entreg.progress"]
+    judged = [line for line in told if line.startswith("judging on ")]
+    assert len(judged) == sum(map(len, left.values()))
+    count = len(left["ood.foreign"])
+    assert judged[-1] == f"judging on foreign: {count} of {count} images"
+    assert "adapting to foreign: 1 of 1 runs" in told
 
 
 def test_every_run_has_a_row_for_every_image(judgement, left):

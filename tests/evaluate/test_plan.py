@@ -12,8 +12,8 @@ from entreg.data.sources import synthetic
 from entreg.errors import DataError
 from entreg.evaluate.arms import arms_of
 from entreg.evaluate.plan import Plan, plan_of
-from entreg.evaluate.runs import Run
 from entreg.run.folder import RunFolder
+from entreg.study.finished import Run
 
 
 def foreign(name: str, **settings) -> synthetic.Settings:
@@ -222,6 +222,7 @@ def test_settings_that_both_arms_share_tell_arms_of_one_description_apart_no_fur
     told = replace(Primary(), arm=Primary().arm | {"model.sigma_px": 5.0})
     for run in study.runs:
         content = json.loads(run.folder.plan.read_text())
+        del content["sha256"]  # as the first plans were
         run.folder.plan.write_text(json.dumps(content | {"primary": vars(told)}))
     assert study.plan().arm == names[1] and "5" in names[1]
 
@@ -239,6 +240,16 @@ def test_a_plan_is_written_once(study):
     }
     run.folder.write_plan(config(ENTROPY, 0, ("c",), Primary(domain="in_domain")))
     assert run.folder.plan.read_bytes() == first
+
+
+def test_a_plan_that_was_changed_is_named(study):
+    run = study.trained(ENTROPY)
+    text = run.folder.plan.read_text()
+    run.folder.plan.write_text(text.replace('"domain": "ood"', '"domain": "in_domain"'))
+    with pytest.raises(DataError, match=r"plan.json was changed after it was written"):
+        run.folder.read_plan()
+    run.folder.plan.write_text(text)
+    assert run.folder.read_plan() is not None
 
 
 def test_a_run_without_a_plan_says_so(tmp_path):

@@ -15,9 +15,9 @@ from entreg.evaluate.adaptation import SUBSETS
 from entreg.evaluate.differences import BETTER, NO_VERDICT, PAIRED, UNDECIDED, WORSE, Difference
 from entreg.evaluate.ladder import PARTS
 from entreg.evaluate.results import FORMAT, NOT_SHOWN, Category, band, by_category, explained, plain, reading
-from entreg.evaluate.runs import Run
 from entreg.evaluate.statistics import crossed
 from entreg.run.folder import RunFolder
+from entreg.study.finished import Run
 from tests.evaluate.test_arms import run
 from tests.report.findings import BROUGHT, findings
 

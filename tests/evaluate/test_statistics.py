@@ -10,6 +10,7 @@ import scipy.stats
 from entreg.evaluate.statistics import (
     Uncertainty,
     crossed,
+    crossed_in_folds,
     crossed_unpaired,
     holm,
     over_images,
@@ -150,6 +151,28 @@ def test_one_set_is_the_mean_of_one_set_and_of_itself_twice_only_for_seeds():
     assert crossed([values]).variance == pytest.approx(crossed([values, values]).variance)
 
 
+def test_folds_are_weighted_by_their_images_and_their_parts_add_up():
+    rng = np.random.default_rng(3)
+    folds = [rng.standard_normal((4, images)) + rng.standard_normal((4, 1)) for images in (6, 9, 3)]
+    found = crossed_in_folds(folds)
+    weights = np.array([6, 9, 3]) / 18
+    assert float(found.mean) == pytest.approx(np.concatenate(folds, axis=1).mean())
+    variance, scatter = 0.0, 0.0
+    for weight, values in zip(weights, folds, strict=True):
+        seeds, images = values.shape
+        of_images, of_seeds, rest = (ms / (seeds * images) for ms in mean_squares(values))
+        variance += weight**2 * (of_images + of_seeds - rest)
+        scatter += weight**4 * (of_images**2 / (images - 1) + of_seeds**2 / (seeds - 1)
+                                + rest**2 / ((images - 1) * (seeds - 1)))
+    assert float(found.variance) == pytest.approx(variance)
+    assert float(found.df) == pytest.approx(variance**2 / scatter)
+    # one fold is no cross-validation, and another arm of zeros changes nothing
+    assert float(crossed_in_folds(folds[:1]).p) == pytest.approx(float(crossed(folds[:1]).p))
+    zeros = [np.zeros_like(values) for values in folds]
+    assert float(crossed_in_folds(folds, zeros).variance) == pytest.approx(variance)
+    assert float(crossed_in_folds(folds, zeros, paired=False).mean) == pytest.approx(float(found.mean))
+
+
 def test_over_images_and_over_seeds_are_students():
     values = np.array([0.3, 0.1, 0.4, 0.1, 0.5])
     expected = scipy.stats.ttest_1samp(values, 0)
@@ -227,6 +250,25 @@ def test_intervals_between_unpaired_arms_hold_it_too():
     found = {share: coverage(lambda rng, n, s=share: draw(rng, n, s), lambda arms: crossed_unpaired(arms[:1], arms[1:]))
              for share in (0.1, 1, 10)}
     assert all(92 <= percent <= 97.5 for percent in found.values()), found
+
+
+@pytest.mark.parametrize("seeds, lowest, highest", [(3, 92, 97.5), (5, 92, 97)])
+@pytest.mark.parametrize("paired", [True, False])
+def test_intervals_of_cross_validations_hold_it_too(paired, seeds, lowest, highest):
+    """Ten folds of ten images, each with models of its own, whose noise is nested in them."""
+    def draw(rng, n, share):
+        image = [rng.exponential(size=(n, 1, 10)) for _ in range(10)]  # both arms are judged on the same images
+        arms = []
+        for _ in range(2):
+            noise = [rng.standard_normal((n, seeds, 1)) * np.sqrt(share * seeds / 10) for _ in range(10)]
+            effect = [rng.standard_normal((n, 1, 10)) for _ in range(10)]
+            arms.append([a + b + c + 0.5 * rng.standard_normal((n, seeds, 10))
+                         for a, b, c in zip(image, noise, effect, strict=True)])
+        return arms
+
+    found = {share: coverage(lambda rng, n, s=share: draw(rng, n, s), lambda arms: crossed_in_folds(*arms, paired))
+             for share in (0.1, 1, 10)}
+    assert all(lowest <= percent <= highest for percent in found.values()), found
 
 
 def test_three_seeds_against_three_other_seeds_of_one_arm_are_hardly_ever_called_different():

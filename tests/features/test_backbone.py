@@ -134,6 +134,25 @@ def test_weights_of_another_shape_name_file_and_layer(features, tmp_path, name):
         build(Backbone(weights=str(path), taps=TAPS), 2, ".")
 
 
+@pytest.mark.parametrize("wrong", [
+    torch.full((64,), float("nan")), torch.zeros(64, dtype=torch.complex64), torch.zeros(64, device="meta"),
+    torch.zeros(64).to_sparse(), torch.zeros(64, dtype=torch.int64),
+], ids=["NaN", "complex", "nowhere", "sparse", "whole numbers"])
+def test_weights_that_are_no_finite_numbers_name_file_and_layer(features, tmp_path, wrong):
+    path = tmp_path / "other.pth"
+    torch.save({"features.0.weight": features[0].weight.detach(), "features.0.bias": wrong}, path)
+    with pytest.raises(DataError, match=r"other.pth: (features.0 does not fit .*weights=FILE names|cannot be read)"):
+        build(Backbone(weights=str(path), taps=["conv1_1"]), 2, ".")
+
+
+def test_what_else_a_file_of_weights_holds_is_passed_over(features, tmp_path):
+    path = tmp_path / "more.pth"
+    state = {f"features.0.{key}": getattr(features[0], key).detach() for key in ("weight", "bias")}
+    torch.save(state | {"features.norm.weight": torch.zeros(1), "features.": torch.zeros(1)}, path)
+    found = build(Backbone(weights=str(path), taps=["conv1_1"]), 2, ".")
+    assert torch.equal(found.layers[0].bias, features[0].bias)
+
+
 def test_weights_with_too_few_layers_name_the_file(features, tmp_path):
     state = {f"features.{key}": tensor for key, tensor in features.state_dict().items() if not key.startswith("34.")}
     path = tmp_path / "vgg16.pth"

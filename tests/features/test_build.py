@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from entreg import progress
 from entreg.claims import Claim
 from entreg.errors import DataError
 from entreg.features import build
@@ -148,7 +149,7 @@ def test_rows_do_not_depend_on_the_number_of_threads(tmp_path, images, convoluti
 
 
 def test_progress_is_logged_where_there_is_no_terminal(tmp_path, images, caplog, monkeypatch):
-    monkeypatch.setattr(build, "TOLD_EVERY_S", 0)
+    monkeypatch.setattr(progress, "TOLD_EVERY_S", 0)
     with caplog.at_level(logging.INFO):
         opened(tmp_path, images)
     told = [record.getMessage() for record in caplog.records if "images/s" in record.getMessage()]

@@ -71,3 +71,15 @@ def test_all_mass_in_one_pixel_has_no_entropy():
     ones = torch.ones(5, dtype=torch.long)
     found = LogDensity.normalised(z, ones[:4], ones)
     assert found.entropy_nats().item() == 0
+
+
+@pytest.mark.parametrize("rows, columns", [REGULAR, RAGGED], ids=["regular", "ragged"])
+@pytest.mark.parametrize("height, width", [(48, 64), (15, 11), (31, 5), (2, 3), (100, 77)])
+def test_at_another_size_each_pixel_takes_the_density_at_its_centres_place(rows, columns, height, width):
+    full = density(rows, columns).full().double().numpy()
+    y, x = ((np.arange(new) + 0.5) * old / new for new, old in ((height, full.shape[1]), (width, full.shape[2])))
+    expected = full[:, np.floor(y).astype(int)[:, None], np.floor(x).astype(int)]
+    expected -= np.log(np.exp(expected).sum((1, 2), keepdims=True))
+    found = density(rows, columns).at_size(height, width)
+    assert found.size == (height, width)
+    np.testing.assert_allclose(found.full(), expected, atol=1e-12)

@@ -16,12 +16,12 @@ from entreg.evaluate.arms import Arm
 from entreg.evaluate.bias_map import BiasMaps
 from entreg.evaluate.plan import Plan
 from entreg.evaluate.results import Evidence, JudgedData, LeftOut, plain, results
-from entreg.evaluate.runs import Run
 from entreg.evaluate.target import FEWEST_IMAGES
 from entreg.model.log_density import LogDensity
 from entreg.report.page import Content
 from entreg.report.panels import Prediction
 from entreg.run.folder import RunFolder
+from entreg.study.finished import Run
 
 METRICS = {  # a typical value of each
     "ig_bits_per_fixation": 1.2, "ig_kde_bits_per_fixation": 0.8, "ll_bits_per_fixation": 1.5, "kl_bits": 9.0,
@@ -71,7 +71,7 @@ def findings(
     few = {domain: n < FEWEST_IMAGES for domain, n in domains.items()}
     evidence = {
         arm.name: Evidence(
-            rows[arm.name], maps[arm.name],
+            rows[arm.name], [images], maps[arm.name],
             {domain: [_adapted(rng, table, rank, parts or {}) for table in tables]
              for domain, tables in rows[arm.name].items() if domain != "in_domain" and not few[domain]},
             {f"ood.{name}": [0.5 - 0.1 * rank] * seeds for name in sets},

@@ -9,10 +9,10 @@ from entreg.report.literature import MIT1003_FOLD, PUBLISHED, comparable
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row.model)
+@pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row.model}, {row.data}")
 def test_every_row_has_a_source_and_says_how_it_differs(row):
-    assert re.fullmatch(r"https://(arxiv\.org/abs/\d{4}\.\d{5}|doi\.org/10\.\d+/.+)", row.link)
-    assert re.search(r" \d{4}$", row.source) and row.differs.endswith(".") and len(row.differs) > 40
+    assert re.fullmatch(r"https://(arxiv\.org/abs/\d{4}\.\d{5}|github\.com/matthias-k/DeepGaze/.+README\.md)", row.link)
+    assert re.search(r" \(?\d{4}\)?$", row.source) and row.differs.endswith(".") and len(row.differs) > 40
     assert row.prior and any((row.ig, row.auc, row.nss))
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from entreg.errors import DataError
+from entreg import tensors
+from entreg.errors import DataError, UserError
 from entreg.run import checkpoint
 
 
@@ -17,8 +18,8 @@ def test_random_state_survives_a_safe_load(tmp_path):
 
 
 def test_a_checkpoint_that_holds_no_dictionary_is_named(tmp_path):
-    checkpoint.write(tmp_path / "a.pt", [1, 2])
-    with pytest.raises(DataError, match=r"a.pt: is no checkpoint, it holds a list$"):
+    tensors.write(tmp_path / "a.pt", [1, 2])
+    with pytest.raises(DataError, match=r"a.pt: is no checkpoint, it holds a list; restore it"):
         checkpoint.read(tmp_path / "a.pt")
 
 
@@ -39,3 +40,30 @@ def test_the_newest_whole_checkpoint_counts_and_broken_ones_are_named_and_set_as
     for name in ("last.pt", "epoch_010.pt"):
         assert f"{tmp_path / name}: cannot be read" in caplog.text and f"kept as {name}.broken" in caplog.text
     assert checkpoint.newest([]) is None
+
+
+@pytest.mark.parametrize("content, said", [
+    ({"format": 2}, r"last.pt was written by another version of entreg \(format 2, this one reads 1\)"),
+])
+def test_a_checkpoint_that_is_whole_but_not_ours_is_left_where_it_is(tmp_path, content, said):
+    path = tmp_path / "last.pt"
+    tensors.write(path, content)
+    with pytest.raises(UserError, match=said):
+        checkpoint.newest([path])
+    assert path.is_file()
+
+
+def test_a_checkpoint_from_elsewhere_is_left_where_it_is(tmp_path, monkeypatch):
+    """With a PyTorch that it could make run code it is refused, and trust=true reads it later."""
+    path = tmp_path / "last.pt"
+    checkpoint.write(path, {"number": 1})
+    monkeypatch.setattr(tensors, "advisories", lambda: ["CVE-2025-32434"])
+    monkeypatch.setattr(tensors, "OWN", tmp_path / "own_files.txt")
+    with pytest.raises(UserError, match="trust=true"):
+        checkpoint.newest([path])
+    assert path.is_file()
+
+
+def test_a_checkpoint_of_before_there_were_formats_is_read(tmp_path):
+    tensors.write(tmp_path / "a.pt", {"number": 1})
+    assert checkpoint.read(tmp_path / "a.pt") == {"number": 1}

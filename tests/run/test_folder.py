@@ -42,7 +42,8 @@ def sweep(folder: Path, *typed: str, **params: str) -> SweepFolder:
      State.UNFINISHED),
     (["failure.txt", "checkpoints/last.pt"], State.FAILED),
     (["checkpoints/final.pt"], State.FINISHED),
-    (["results.json"], State.FINISHED),
+    (["results.json"], State.UNFINISHED),
+    (["results.json", "report.html"], State.FINISHED),
     (["done.txt"], State.FINISHED),
     # an earlier failure does not undo what was finished afterwards
     (["failure.txt", "checkpoints/final.pt"], State.FINISHED),
@@ -72,11 +73,45 @@ def test_the_last_line_of_a_failure_is_said(tmp_path):
 
 def test_the_last_ig_is_the_finished_trainings(tmp_path):
     folder = RunFolder(tmp_path)
-    files.write_csv(folder.metrics, [{"validation_ig_bits_per_fixation": ig} for ig in (0.5, 1 / 3)])
-    checkpoint.write(folder.last, {})
+    state = {"history": [{"validation_ig_bits_per_fixation": ig} for ig in (0.5, 1 / 3)]}
+    checkpoint.write(folder.last, state)
     assert folder.last_ig_bits() is None
-    checkpoint.write(folder.final, {})
+    checkpoint.write(folder.final, state)
     assert folder.last_ig_bits() == 1 / 3
+
+
+@pytest.mark.parametrize("history", [None, [], 3, [{"epoch": 1}], [{"validation_ig_bits_per_fixation": "one"}], [1]],
+                         ids=str)
+def test_a_final_checkpoint_without_a_last_ig_is_named(tmp_path, history):
+    folder = RunFolder(tmp_path)
+    checkpoint.write(folder.final, {"history": history})
+    with pytest.raises(DataError, match=rf"^{folder.final}: its last row holds no .*; restore it, or leave its"):
+        folder.last_ig_bits()
+
+
+def test_a_failure_that_is_not_text_is_shown_as_far_as_it_is(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.failure.write_bytes(b"it was \x80 too\0 large\n")
+    assert folder.state_said == "failed: it was \ufffd too? large"
+
+
+@pytest.mark.parametrize("name, content, read", [
+    ("overrides.yaml", "loss: nll", lambda folder: folder.read_typed()),
+    ("overrides.yaml", "- 1", lambda folder: folder.read_typed()),
+    ("multirun.yaml", "hydra: {overrides: {task: 7}}", lambda folder: SweepFolder(folder.path).read_typed()),
+    ("multirun.yaml", "7", lambda folder: SweepFolder(folder.path).read_typed()),
+    ("plan.json", "[]", lambda folder: folder.read_plan()),
+    ("plan.json", '{"primary": {"beauty": 1}, "ood": {}}', lambda folder: folder.read_plan()),
+    ("provenance.json", "[7]", lambda folder: folder.starts()),
+    ("provenance.json", '{"features": {"convolution": 7}}', lambda folder: folder.starts()),
+])
+def test_records_of_another_form_are_named(tmp_path, name, content, read):
+    folder = RunFolder(tmp_path)
+    paths = {path.name: path for path in (folder.typed, folder.plan, folder.provenance, SweepFolder(tmp_path).multirun)}
+    paths[name].parent.mkdir(exist_ok=True)
+    paths[name].write_text(content)
+    with pytest.raises(DataError, match=rf"^{paths[name]}: .*; restore it, or leave its run out$"):
+        read(folder)
 
 
 def test_numbered_checkpoints_stand_in_order():

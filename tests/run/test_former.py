@@ -37,7 +37,7 @@ def test_a_saved_data_set_has_the_settings_that_are_composed_today(composed, sav
     settings = OmegaConf.to_object(OmegaConf.merge(settings_of_target(tree["_target_"]), tree))
     expected = resolved(composed(f"data={saved['name']}", "paths.data=/study/data")).data
     assert expected.published_at is not None
-    assert settings == dataclasses.replace(expected, published_at=None)
+    assert settings == dataclasses.replace(expected, published_at=None, downloads={})
 
 
 def test_what_was_saved_wins_over_what_the_old_name_implied():
@@ -66,6 +66,10 @@ def test_a_name_that_nobody_knows_is_left_alone():
     }
 
 
-def test_a_config_of_today_stays_as_it_is(composed):
-    tree = plain(resolved(composed()))
+@pytest.mark.parametrize("words", [[], ["data=mit1003", "ood=[cat2000]"]], ids=["embedded", "downloaded"])
+def test_a_config_of_today_stays_as_it_is(composed, words):
+    config = resolved(composed(*words))
+    tree = plain(config)
     assert former.today(tree) == tree
+    settings = OmegaConf.merge(settings_of_target(tree["data"]["_target_"]), tree["data"])
+    assert OmegaConf.to_object(settings) == config.data

@@ -1,11 +1,15 @@
 """Sweeps: what is refused before anything starts, what goes on after a failure, and what the same command resumes."""
 from __future__ import annotations
 
+import csv
+import errno
+import os
 import re
 import shutil
 
 import pytest
 import torch
+import yaml
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
@@ -13,11 +17,12 @@ from hydra.types import RunMode
 from entreg.config import register
 from entreg.data.sources import sources
 from entreg.run import jobs
-from entreg.run.folder import SweepFolder
+from entreg.run.folder import SweepFolder, samples_of
 from entreg.run.jobs import register_resolvers
 from entreg.run.launch import new_study
 from entreg.run.provenance import code_version
 from tests.conftest import ROOT, SMALL
+from tests.environments import python_with
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # see jobs.summary
 
@@ -179,8 +184,12 @@ def test_wrong_settings_are_refused_before_the_first_job(refused):
         "evaluation.primary.domain=ood.elsewhere": "elsewhere is none of the foreign sets (ood=[synthetic_ood])",
         "+evaluation.primary.arm={loss.nam:nll}": "loss.nam: no settings that change a result",
         "optim.milestones=[0.2,1.5]": "optim.milestones=[0.2, 1.5] is out of range",
+        "task._target_=nowhere.train": "task._target_=nowhere.train cannot be imported: ",
+        "task._target_=''": "task._target_= cannot be imported: ",
+        "data.name=${seed.more}": "Error trying to access seed.more",
     }.items():
-        assert said in refused("loss=nll,nll_entropy", word)
+        message = refused("loss=nll,nll_entropy", word)
+        assert said in message and not message.startswith("Traceback")
 
 
 @pytest.mark.slow
@@ -205,3 +214,74 @@ def test_a_job_is_told_that_the_code_moved_since_its_submission(tmp_path, caplog
 def test_sweeps_of_one_second_have_folders_of_their_own(start):
     names = {new_study() for _ in range(3)}
     assert len(names) == 3 and len({name.rsplit("-", 1)[0] for name in names}) <= 2
+
+
+def test_a_place_that_cannot_be_written_is_said_in_a_line(refused):
+    message = refused("loss=nll,nll_entropy", "hydra.sweep.dir=/dev/null/sweep")
+    assert message == "/dev/null/sweep: cannot be written: Not a directory. Elsewhere: hydra.sweep.dir=FOLDER\n"
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC], ids=errno.errorcode.get)
+def test_so_is_that_of_a_single_run(tmp_path, start, monkeypatch, capsys, number):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    config = GlobalHydra.instance().hydra.compose_config("config", [f"hydra.run.dir={tmp_path}/run"], RunMode.RUN)
+    jobs.Preflight().on_run_start(config)
+    assert list((tmp_path / "run").iterdir()) == []
+    monkeypatch.setattr(jobs.tempfile, "TemporaryFile", fail)
+    with pytest.raises(SystemExit):
+        jobs.Preflight().on_run_start(config)
+    said = f"{tmp_path}/run: cannot be written: {os.strerror(number)}. Elsewhere: hydra.run.dir=FOLDER\n"
+    assert capsys.readouterr().err == said
+
+
+OTHER = "hydra.sweeper._target_=optuna.Sweeper"
+
+
+def test_what_a_sweeper_chooses_by_itself_is_checked_at_the_ends_of_its_intervals(start, refused):
+    sweep, = start(OTHER, "loss=nll_entropy", "loss.lambda_entropy=tag(log,interval(0.1,10))", "seed=0,1")
+    assert sweep.jobs is None
+    jobs._started.clear()
+    message = refused(OTHER, "loss=nll_entropy", "loss.lambda_entropy=interval(-1,10)")
+    assert "job 0 (" in message and "loss.lambda_entropy=-1.0 is out of range" in message
+    assert "optim.lr=-1.0 is out of range" in refused(OTHER, "optim.lr=0.1,-1.0")
+    message = refused("loss=nll_entropy", "loss.lambda_entropy=interval(0.1,10)")
+    assert message.startswith("loss.lambda_entropy=interval(0.1,10): to choose within an interval takes a sweeper")
+
+
+def test_samples_hold_each_value_once_beside_the_first_of_all_others():
+    params = {"loss.lambda_entropy": "interval(1,2)", "seed": "range(3)"}
+    assert samples_of(params, ["loss=nll,nll_entropy", "study=a"]) == [
+        ["loss.lambda_entropy=1.0", "seed=0", "loss=nll", "study=a"],
+        ["loss.lambda_entropy=2.0", "seed=0", "loss=nll", "study=a"],
+        ["loss.lambda_entropy=1.0", "seed=1", "loss=nll", "study=a"],
+        ["loss.lambda_entropy=1.0", "seed=2", "loss=nll", "study=a"],
+        ["loss.lambda_entropy=1.0", "seed=0", "loss=nll_entropy", "study=a"],
+    ]
+
+
+@pytest.mark.slow
+def test_optuna_maximises_the_validation_ig_over_lambda(command, tmp_path):
+    """Three trials, by Hydra's Optuna sweeper itself, in an environment of its own."""
+    sweeper = [f"hydra.sweeper.{word}" for word in ("direction=maximize", "n_trials=3", "n_jobs=1", "sampler.seed=1")]
+    done = command(
+        "-m", "hydra/sweeper=optuna", *sweeper, *WORDS, "loss=nll_entropy", "loss.every=1", "trainer.epochs=1",
+        "loss.lambda_entropy=tag(log,interval(0.1,10))", "study=opt", folder=tmp_path, python=python_with("optuna"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "multirun/opt"
+    found = yaml.safe_load((folder / "optimization_results.yaml").read_text())
+    lambdas, igs = [], []
+    for number in range(3):
+        config = yaml.safe_load((folder / f"{number}/.hydra/config.yaml").read_text())
+        lambdas.append(config["loss"]["lambda_entropy"])
+        with open(folder / f"{number}/metrics.csv") as file:
+            igs.append(float(list(csv.DictReader(file))[-1]["validation_ig_bits_per_fixation"]))
+    assert len({*lambdas}) == 3 and all(0.1 <= value <= 10 for value in lambdas)
+    assert found["best_value"] == pytest.approx(max(igs), abs=1e-12)
+    assert found["best_params"] == {"loss.lambda_entropy": pytest.approx(lambdas[igs.index(max(igs))])}
+    table = rows(done.stdout)
+    assert [line.split()[0] for line in table[1:4]] == ["0", "1", "2"] and "runs=multirun/opt" in table[4]
+    assert f"{igs[1]:.4f}" in table[2] and f"loss.lambda_entropy={lambdas[1]}" in table[2]
+    assert [one.path.name for one in SweepFolder(folder).trainings()] == ["0", "1", "2"]

@@ -35,9 +35,9 @@ class Sweep:
     folder: Path
     environment: dict[str, str]
 
-    def finished(self) -> tuple[int, str]:
+    def finished(self, timeout_s: float = 300) -> tuple[int, str]:
         """Waits; exit code and output."""
-        output, _ = self.client.communicate(timeout=300)
+        output, _ = self.client.communicate(timeout=timeout_s)
         return self.client.returncode, output
 
     def job(self, run: int) -> str:

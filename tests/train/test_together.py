@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
 import torch
 
+from entreg.run.folder import RunFolder
 from entreg.settings import resolved
-from entreg.train.together import groups
+from entreg.train.together import groups, train_together
 from tests.conftest import SMALL
 
 COMMON = (*SMALL, "hardware=cpu", "hardware.threads=1", "trainer.epochs=2", "loss.every=1")
@@ -40,6 +42,30 @@ def test_runs_that_read_the_same_images_in_the_same_order_form_a_group(composed)
     assert groups(configs, most=2)[:3] == [[0, 2], [4], [1, 6]]
 
 
+def test_each_keeps_what_a_run_alone_keeps_and_one_that_is_damaged_is_trained_again(
+    command, composed, store, tmp_path, caplog
+):
+    first = command("-m", *COMMON, "loss=nll,nll_entropy", "study=s", "hydra/launcher=together", folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    damaged, finished = (tmp_path / f"multirun/s/{number}" for number in (0, 1))
+    for own in (damaged, finished):
+        with np.load(own / "center_bias.npz") as kept:
+            assert kept.files
+        assert not (own / "checkpoints/last.pt").exists()
+    before = weights(damaged)
+    final = damaged / "checkpoints/final.pt"
+    final.write_bytes(final.read_bytes()[:1000])
+    # one that was killed between its last two steps
+    (finished / "checkpoints/last.pt").write_bytes((finished / "checkpoints/final.pt").read_bytes())
+    runs = [(resolved(composed(*COMMON, f"loss={loss}", "study=s", f"paths.store={store}")), RunFolder(own))
+            for loss, own in (("nll", damaged), ("nll_entropy", finished))]
+    with caplog.at_level("INFO"):
+        assert train_together(runs, [False, False]) == [own.last_ig_bits() for _, own in runs]
+    assert final.with_name("final.pt.broken").exists() and f"finished before: {finished}" in caplog.text
+    assert all(torch.equal(value, before[name]) for name, value in weights(damaged).items())
+    assert not (finished / "checkpoints/last.pt").exists()
+
+
 @pytest.fixture(scope="module")
 def alone(command, tmp_path_factory):
     """The sweep, its jobs one after the other."""
@@ -50,6 +76,7 @@ def alone(command, tmp_path_factory):
     return place / "multirun/s"
 
 
+@pytest.mark.slow
 def test_each_run_has_its_folder_and_its_result(command, alone, tmp_path):
     done = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -64,6 +91,7 @@ def test_each_run_has_its_folder_and_its_result(command, alone, tmp_path):
     assert again.returncode == 0 and "epoch 1/2" not in again.stdout
 
 
+@pytest.mark.slow
 def test_one_that_is_refused_or_broken_is_left_out_and_the_others_go_on(command, alone, tmp_path):
     first = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
     assert first.returncode == 0, first.stderr
@@ -79,6 +107,7 @@ def test_one_that_is_refused_or_broken_is_left_out_and_the_others_go_on(command,
     assert_near(folder / "0", alone / "0")
 
 
+@pytest.mark.slow
 def test_ranks_and_groups_compose(command, tmp_path):
     ranks = ("hardware.devices=2", "loss=nll_entropy")
     done = command("-m", *COMMON, *ranks, "loss.lambda_entropy=1,3", "study=s", "hydra/launcher=together",

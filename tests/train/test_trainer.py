@@ -20,7 +20,7 @@ from entreg.settings import resolved
 from entreg.study.study import Stages, Study
 from entreg.train import batches, figures
 from entreg.train.company import Company
-from entreg.train.trainer import Trainer
+from entreg.train.trainer import Trainer, train
 from tests.conftest import SMALL
 
 TIMING = ("images_per_s", "seconds")
@@ -286,6 +286,15 @@ def test_the_final_checkpoint_comes_after_all_else(trainer_of, monkeypatch):
     assert folder.is_trained and not folder.last.exists() and folder.numbered(1).is_file()
     assert folder.last_ig_bits() == trainer.history[-1]["validation_ig_bits_per_fixation"]
     assert all(path.is_file() for path in (folder.loss_curves, folder.bias_map, folder.predictions, folder.metrics))
+
+
+def test_a_training_that_was_killed_at_its_very_end_is_finished(tmp_path, trainer_of):
+    """Its last checkpoint goes after the final one has come."""
+    folder, row = RunFolder(tmp_path / "run"), {"validation_ig_bits_per_fixation": 0.25}
+    for path in (folder.final, folder.last):
+        checkpoint.write(path, {"history": [row]})
+    assert train(trainer_of("trainer.epochs=1").config, folder) == 0.25
+    assert folder.final.is_file() and not folder.last.exists()
 
 
 def test_a_bias_map_that_is_not_finite_is_named_with_the_last_good_state(trainer_of):

@@ -13,13 +13,14 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import scipy.io
 from omegaconf import MISSING
 from tqdm import tqdm
 
-from entreg.config import Data, Rule
+from entreg.config import PublishedData, Rule
+from entreg.data import matlab
 from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
 from entreg.data.images import read_grey, size_of
+from entreg.data.names import refuse_link_out, why_it_leads_out
 from entreg.errors import DataError
 from entreg.settings import setting
 
@@ -27,7 +28,7 @@ NO_STIMULI = ("Output", "__MACOSX")  # folders of maps beside CAT2000's stimuli,
 
 
 @dataclass
-class Settings(Data):
+class Settings(PublishedData):
     """Patterns of the stimuli and of their maps, and how a map says which pixels were fixated."""
 
     archive: str | None = setting(
@@ -45,11 +46,6 @@ class Settings(Data):
         at_least=0, at_most=254,
     )
     key: str | None = setting(None, "variable of a .mat that holds the map", changes="result")
-    expected_images: int | None = setting(None, "stimuli of the published set", changes="judgement", at_least=1)
-    expected_fixations: int | None = setting(
-        None, "fixated pixels of the published set", changes="judgement", at_least=1
-    )
-    published_at: str | None = setting(None, "where the set can be had", changes="place")
 
     def require(self) -> None:
         """DataError where a folder of the layout is missing."""
@@ -59,8 +55,12 @@ class Settings(Data):
                 raise _missing(self, f"no folder {f'{self.archive}/{place} or ' if self.archive else ''}{place} there")
 
     def broken_rules(self) -> Iterator[Rule]:
-        """A .mat needs the name of its variable."""
+        """A .mat needs the name of its variable; patterns stay below the data set's folder."""
         yield from super().broken_rules()
+        for name in ("archive", "stimuli", "maps"):
+            why = None if getattr(self, name) is None else why_it_leads_out(getattr(self, name))
+            if why is not None:
+                yield name, why
         if self.maps_are == "mat" and self.key is None:
             yield "key", "a .mat holds several variables, so its name must be given"
 
@@ -75,7 +75,9 @@ def load(settings: Settings) -> DataSet:
     """The stimuli in natural order of their names, and their fixated pixels, at the pixels' centres.
 
     Stimuli without a map are left out, and a copy that does not have the published counts is used, both with a note.
-    DataError: a folder is missing or holds none of the files, a file cannot be read, a map has not its stimulus's size.
+    A .mat is one of MATLAB's versions 4 to 7 and holds real, finite numbers, full or sparse.
+    DataError: a folder is missing or holds none of the files, a file cannot be read, a map has not its stimulus's size,
+    a link leads out of the folder.
     """
     settings.require()
     paths = _stimuli(settings)
@@ -83,6 +85,9 @@ def load(settings: Settings) -> DataSet:
         raise _missing(settings, f"nothing like {settings.stimuli}")
     pairs = [(name, path, _map_of(settings, path)) for name, path in paths.items()]
     pairs = [(name, path, points) for name, path, points in pairs if points.is_file()]
+    for _, path, points in pairs:
+        refuse_link_out(path, settings.base / _fixed_part(settings.stimuli))
+        refuse_link_out(points, settings.base / _fixed_part(settings.maps))
     if not pairs:
         raise _missing(settings, f"none of the stimuli's maps ({settings.maps})")
 
@@ -132,28 +137,19 @@ def _fixed_part(pattern: str) -> str:
 
 def _read(settings: Settings, name: str, picture: Path, points: Path) -> tuple[Stimulus, np.ndarray, np.ndarray]:
     height, width = size_of(picture)
+    found = size_of(points) if settings.maps_are == "image" else matlab.size_of(points, settings.key or "")
+    if found != (height, width):
+        raise DataError(
+            f"{points} has {found[1]} x {found[0]} pixels, its stimulus {picture} {width} x {height}: "
+            "one of them is not the published file; get both anew"
+        )
     if settings.maps_are == "image":
         fixated = read_grey(points) > settings.threshold
     else:
-        fixated = _variable(points, settings.key)
-    if fixated.shape != (height, width):
-        size = " x ".join(map(str, fixated.shape[::-1]))
-        raise DataError(
-            f"{points} has {size} pixels, its stimulus {picture} {width} x {height}: "
-            "one of them is not the published file"
-        )
+        fixated = matlab.read(points, settings.key or "") != 0
     rows, columns = np.nonzero(fixated)
     category = picture.parent.name if "/" in name else None
     return Stimulus(name, picture, height, width, category), columns + 0.5, rows + 0.5
-
-
-def _variable(path: Path, key: str | None) -> np.ndarray:
-    try:
-        return scipy.io.loadmat(path, variable_names=[key])[key]
-    except KeyError:
-        raise DataError(f"{path} has no variable {key}") from None
-    except Exception as error:  # a damaged file raises whatever scipy's reader stumbles over
-        raise DataError(f"{path} cannot be read as a MATLAB file: {error}") from error
 
 
 def _notes(settings: Settings, there: int, used: int, fixated: int) -> Iterator[str]:
@@ -172,9 +168,10 @@ def _notes(settings: Settings, there: int, used: int, fixated: int) -> Iterator[
 
 def _missing(settings: Settings, what: str) -> DataError:
     where = settings.published_at or "see the top of its file in conf/data/"
+    by_command = "task=prepare downloads it; by hand: " if settings.downloads else ""
     return DataError(
         f"The data set {settings.name} is not at {settings.root}: {what}.\n"
-        "  have it elsewhere   data.root=PATH (ood.root=PATH where it is the out-of-domain set)\n"
-        f"  do not have it      unpack it there: {where}\n"
-        "  just want to look   data=synthetic needs none (data@ood=synthetic_ood out of domain)"
+        f"  have it elsewhere   data.root=PATH (ood.{settings.name}.root=PATH where it is a foreign set)\n"
+        f"  do not have it      {by_command}unpack it there: {where}\n"
+        "  just want to look   data=synthetic needs none (ood=[synthetic_ood] as the foreign set)"
     )

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 from PIL import Image
 
 from entreg.data.sources import fixation_maps
@@ -143,6 +144,7 @@ def test_a_map_of_another_size_is_refused(tmp_path, rng):
 
 @pytest.mark.parametrize("content, said", [
     (None, "001.mat cannot be read as a MATLAB file"),
+    ({"fixLocs": np.ones((HEIGHT, WIDTH, 2))}, "001.mat: its variable fixLocs has 3 dimensions"),
     ({"other": np.ones((HEIGHT, WIDTH))}, "001.mat has no variable fixLocs"),
     ({"fixLocs": np.ones((10, 20))}, "001.mat has 20 x 10 pixels, its stimulus .*001.jpg 192 x 108"),
 ])
@@ -168,7 +170,8 @@ def test_missing_data_say_the_way_out(tmp_path, layout, there, said):
     settings = layout(tmp_path)
     with pytest.raises(DataError) as caught:
         fixation_maps.load(settings)
-    for part in (str(tmp_path), said, "ood.root=PATH", settings.published_at, "data=synthetic needs none"):
+    where = f"ood.{settings.name}.root=PATH", "task=prepare downloads it", settings.published_at
+    for part in (str(tmp_path), said, *where, "data=synthetic needs none"):
         assert part in str(caught.value)
 
 
@@ -186,3 +189,41 @@ def test_no_root_is_missing_data(tmp_path, monkeypatch):
         fixation_maps.load(option("mit1003", root=None))
 
 
+
+
+def test_a_sparse_map_is_read(tmp_path, rng):
+    pixels = write_cat2000(tmp_path, rng)
+    path = tmp_path / "FIXATIONLOCS/Action/001.mat"
+    scipy.io.savemat(path, {"fixLocs": scipy.sparse.csc_matrix(scipy.io.loadmat(path)["fixLocs"].astype(float))})
+    assert_fixated_pixels_are(fixation_maps.load(cat2000(tmp_path)), pixels)
+
+
+def test_a_map_without_any_fixation_is_an_image_without_fixations(tmp_path, rng):
+    write_cat2000(tmp_path, rng)
+    scipy.io.savemat(tmp_path / "FIXATIONLOCS/Action/001.mat", {"fixLocs": np.zeros((HEIGHT, WIDTH))})
+    data = fixation_maps.load(cat2000(tmp_path))
+    assert len(data.stimuli) == 3 and sorted(set(data.fixations.image)) == [1, 2]
+
+
+@pytest.mark.parametrize("key", ["stimuli", "maps", "archive"])
+@pytest.mark.parametrize("value", ["../*.png", "/etc/*.png", "C:/*.png", "a/../../*.png", "", "a\0b"])
+def test_patterns_stay_below_the_data_sets_folder(tmp_path, key, value):
+    (name, why), = option("cat2000", root=str(tmp_path), **{key: value}).broken_rules()
+    assert name == key and "below the folder of the data set" in why
+
+
+@pytest.mark.parametrize("place", ["Stimuli/Action/003.jpg", "FIXATIONLOCS/Action/002.mat"])
+def test_links_to_files_elsewhere_are_refused_and_a_whole_folder_may_be_one(tmp_path, rng, place):
+    write_cat2000(tmp_path / "real", rng)
+    (tmp_path / "copy").mkdir()
+    for name in ("Stimuli", "FIXATIONLOCS"):
+        (tmp_path / "copy" / name).symlink_to(tmp_path / "real" / name)
+    assert len(fixation_maps.load(cat2000(tmp_path / "copy")).stimuli) == 3
+    path, secret = tmp_path / "real" / place, tmp_path / "secret"
+    (tmp_path / "real" / "Stimuli/Action/002.jpg").replace(secret) if place.startswith("S") else path.replace(secret)
+    path.unlink(missing_ok=True)
+    path.symlink_to(secret)
+    if place.startswith("S"):
+        (tmp_path / "real/FIXATIONLOCS/Action/003.mat").write_bytes(b"")
+    with pytest.raises(DataError, match=rf"{path.name} is a link that leads out of .*, to {secret}; put the"):
+        fixation_maps.load(cat2000(tmp_path / "copy"))

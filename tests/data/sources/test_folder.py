@@ -43,6 +43,13 @@ def test_rows_are_sorted_by_image_first_and_outside_ones_dropped(tmp_path):
     assert data.notes == (f"{tmp_path}: 1 of 3 images have no fixation",)
 
 
+def test_a_copy_of_a_published_set_is_held_against_its_counts(tmp_path):
+    write(tmp_path, FULL)
+    assert len(folder.load(settings(tmp_path, expected_images=3, expected_fixations=3)).notes) == 1
+    *_, note = folder.load(settings(tmp_path, expected_images=4, expected_fixations=3)).notes
+    assert note == f"{tmp_path} is not the published set: 3 images instead of 4"
+
+
 def test_first_fixations_can_be_kept(tmp_path):
     data = folder.load(settings(write(tmp_path, FULL), drop_first=False))
     assert len(data.fixations.x) == 5
@@ -68,13 +75,13 @@ def test_orders_that_count_from_one_are_noted(tmp_path):
 
 
 def test_nested_names_and_any_type_of_image(tmp_path):
-    root = write(tmp_path, "image,x,y\nin door/1.bmp,1,1\nplain,2,2\n", images=("in door/1.bmp", "2.webp", "3.tiff"))
+    root = write(tmp_path, "image,x,y\nin door/1.bmp,1,1\nplain,2,2\n", images=("in door/1.bmp", "2.ppm", "3.tiff"))
     Image.new("RGB", (8, 8)).save(root / "stimuli" / "plain", format="PNG")
     (root / "stimuli" / "notes.txt").write_text("not an image")
     (root / "stimuli" / ".hidden.png").write_text("not an image")
     (root / "stimuli" / "__MACOSX").mkdir()
     (root / "stimuli" / "__MACOSX" / "1.png").write_text("not an image")
-    assert [s.name for s in folder.load(settings(root)).stimuli] == ["2.webp", "3.tiff", "in door/1.bmp", "plain"]
+    assert [s.name for s in folder.load(settings(root)).stimuli] == ["2.ppm", "3.tiff", "in door/1.bmp", "plain"]
 
 
 @pytest.mark.parametrize("table, said", [
@@ -103,7 +110,7 @@ def test_wrong_tables_are_refused_with_their_line(tmp_path, table, said):
 def test_a_table_that_is_not_text_is_refused(tmp_path):
     write(tmp_path, "")
     (tmp_path / "fixations.csv").write_bytes(b"image,x,y\na.png,1,1\n\xff\xfe,1,1\n")
-    with pytest.raises(DataError, match="not a CSV file in UTF-8"):
+    with pytest.raises(DataError, match="line 3: byte 0xff is not UTF-8; save it as CSV in UTF-8"):
         folder.load(settings(tmp_path))
 
 
@@ -118,12 +125,49 @@ def test_missing_data_say_the_way_out(tmp_path):
     for said in ("no folder stimuli there", "no fixations.csv there"):
         with pytest.raises(DataError) as caught:
             folder.load(settings(tmp_path))
-        for part in (str(tmp_path), said, "data.root=PATH", "ood.root=PATH", "data=synthetic needs none"):
+        for part in (str(tmp_path), said, "data.root=PATH", "ood.mine.root=PATH", "data=synthetic needs none"):
             assert part in str(caught.value)
         (tmp_path / "stimuli").mkdir(exist_ok=True)
     (tmp_path / "fixations.csv").write_text("image,x,y\na.png,1,1\n")
     with pytest.raises(DataError, match="no image in stimuli"):
         folder.load(settings(tmp_path))
+
+
+@pytest.mark.parametrize("name", [
+    "../secret.png", "/etc/passwd", "C:\\\\secret.png", "..\\\\secret.png", "a.png\0.jpg", "", ".",
+])
+def test_names_of_the_table_never_leave_the_folder(tmp_path, name):
+    root = write(tmp_path / "set", f"image,x,y\n{name},1,1\n")
+    for place in (tmp_path, root):
+        Image.new("RGB", (8, 8)).save(place / "secret.png")
+    with pytest.raises(DataError, match=r"fixations.csv, line 2: (no image|line contains NUL)"):
+        folder.load(settings(root))
+
+
+def test_links_to_files_elsewhere_are_refused_and_the_whole_folder_may_be_one(tmp_path):
+    root = write(tmp_path / "set", "image,x,y\na.png,1,1\n")
+    (root / "stimuli").rename(tmp_path / "photos")
+    (root / "stimuli").symlink_to(tmp_path / "photos")
+    assert len(folder.load(settings(root)).stimuli) == 3
+    Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
+    (tmp_path / "photos/c.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(DataError, match=rf"c.png is a link that leads out of {root}/stimuli, to {tmp_path}/secret.png"):
+        folder.load(settings(root))
+
+
+def test_rows_that_repeat_a_place_of_a_trial_count_and_are_noted(tmp_path):
+    data = folder.load(settings(write(tmp_path, FULL + "a.png,S10,1,1,2,\n")))
+    assert data.fixations.x.tolist() == [39.9, 1, 1, 3.25]
+    assert "1 rows have the image, subject and order of another row; all count" in data.notes[0]
+
+
+def test_files_of_formats_that_are_not_read_are_no_stimuli_unless_they_are_named(tmp_path):
+    root = write(tmp_path, "image,x,y\na.png,1,1\n")
+    (root / "stimuli/figure.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n")
+    assert len(folder.load(settings(root)).stimuli) == 3
+    (root / "fixations.csv").write_text("image,x,y\nfigure.eps,1,1\n")
+    with pytest.raises(DataError, match="figure.eps cannot be read as an image: it is none of BMP"):
+        folder.load(settings(root))
 
 
 def test_osie_is_read_whole_and_fast(shared):

@@ -159,3 +159,33 @@ def test_a_root_that_cannot_be_written_is_an_error(small, tmp_path):
         synthetic.load(elsewhere(small, tmp_path))
     with pytest.raises(SettingError, match="data.root=PATH"):
         synthetic.load(dataclasses.replace(small, root=None))
+
+
+@pytest.mark.parametrize("change", [
+    {"sizes": None}, {"sizes": np.zeros((10, 2), int)}, {"sizes": np.ones((10, 3), int)}, {"x": np.zeros(3)},
+    {"x": np.full(900, np.nan)}, {"image": np.full(900, 99)}, {"image": np.zeros(900)}, {"objects": np.array(3.0)},
+    {"subject": np.array(["a"] * 900)},
+], ids=["no sizes", "no pixels", "three sides", "short", "NaN", "other image", "no index", "no rows", "names"])
+def test_a_drawn_set_that_holds_other_arrays_is_named(small, tmp_path, change):
+    settings = elsewhere(small, tmp_path)
+    synthetic.load(settings)
+    path, = tmp_path.rglob("set.npz")
+    with np.load(path) as drawn:
+        arrays = dict(drawn) | change
+    assert len(arrays["image"]) == 900 or "image" in change
+    np.savez(path, **{name: values for name, values in arrays.items() if values is not None})
+    with pytest.raises(DataError, match=rf"^{path}: damaged \(.+\); remove the folder {path.parent}, the next"):
+        synthetic.load(settings)
+
+
+def test_a_damaged_image_is_named_though_its_reader_may_miss_it(small, tmp_path):
+    settings = elsewhere(small, tmp_path)
+    path = synthetic.load(settings).stimuli[1].path
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    damaged[-15] ^= 1  # in the checksum of the pixels, which no pixel depends on
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match=rf"^{path}: missing or damaged; remove the folder {path.parent}, the next run"):
+        synthetic.load(settings)
+    path.write_bytes(whole)
+    assert len(synthetic.load(settings).stimuli) == small.images

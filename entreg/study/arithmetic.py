@@ -1,4 +1,4 @@
-"""How features of judged images are computed: one way for all runs, so that arms do not differ by arithmetic."""
+"""How the features are computed that finished runs read: one way for all, so that arms do not differ by arithmetic."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ import torch
 
 from entreg.config import Hardware
 from entreg.errors import SettingError
-from entreg.evaluate.runs import Run
 from entreg.run.hardware import convolution_of, precision_of
+from entreg.study.finished import Run
 
 Way = tuple[str, str]  # precision of the backbone's products, algorithm of its convolutions
 
@@ -49,7 +49,7 @@ def settle(runs: Sequence[Run], kind: str, typed: Sequence[str]) -> str:
 def _recorded(run: Run) -> Way | None:
     starts = run.folder.starts()
     made = starts[-1].get("features") if starts else None
-    if not made or not {"backbone_precision", "convolution"} <= made.keys():
+    if not isinstance(made, dict) or not {"backbone_precision", "convolution"} <= made.keys():
         return None
     return made["backbone_precision"].removeprefix("torch."), made["convolution"]
 

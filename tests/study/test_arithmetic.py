@@ -4,10 +4,10 @@ from __future__ import annotations
 import pytest
 
 from entreg.config import Config, Data, Hardware, Loss
-from entreg.evaluate import recipe
-from entreg.evaluate.recipe import settle
-from entreg.evaluate.runs import Run
 from entreg.run.folder import RunFolder
+from entreg.study import arithmetic
+from entreg.study.arithmetic import settle
+from entreg.study.finished import Run
 
 HERE = "bfloat16", "direct"  # what this machine would choose
 THERE = "float32", "winograd"
@@ -16,15 +16,15 @@ THERE = "float32", "winograd"
 @pytest.fixture(autouse=True)
 def of_this_machine(monkeypatch):
     def precision_of(hardware, kind):
-        return getattr(recipe.torch, HERE[0] if hardware.precision == "auto" else hardware.precision)
+        return getattr(arithmetic.torch, HERE[0] if hardware.precision == "auto" else hardware.precision)
 
     def convolution_of(hardware, kind, precision, stored):
         if hardware.convolution == "winograd" and kind == "cuda":
-            raise recipe.SettingError("not on a GPU")
+            raise arithmetic.SettingError("not on a GPU")
         return HERE[1] if hardware.convolution == "auto" else hardware.convolution
 
-    monkeypatch.setattr(recipe, "precision_of", precision_of)
-    monkeypatch.setattr(recipe, "convolution_of", convolution_of)
+    monkeypatch.setattr(arithmetic, "precision_of", precision_of)
+    monkeypatch.setattr(arithmetic, "convolution_of", convolution_of)
 
 
 @pytest.fixture

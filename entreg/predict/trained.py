@@ -1,0 +1,150 @@
+"""A finished training that says where people look in any image, at the image's own size."""
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import torch
+
+from entreg.data.images import Picture, rgb_of
+from entreg.errors import DataError, SettingError, UserError
+from entreg.model.log_density import LogDensity
+from entreg.prior import kept
+from entreg.prior.center_bias import CenterBias
+from entreg.ranks import Ranks
+from entreg.run.folder import RunFolder, SweepFolder
+from entreg.study import arithmetic
+from entreg.study.finished import Run, final_model, finished, saved
+from entreg.study.study import Stages, fingerprint, geometry_of, recipe_settings
+
+log = logging.getLogger(__name__)
+
+
+class Trained:
+    """A finished training with all that it needs to predict. `load` makes one from a run's folder."""
+
+    def __init__(self, run: Run, device: torch.device, typed: Sequence[str] = ()) -> None:
+        """run: its config says where the weights are; typed: keys of settings that somebody chose for this prediction.
+
+        UserError: the run was trained on crops, its backbone's weights are missing or others, or it has not kept its
+        centre bias and its data set is missing or another.
+        """
+        config, self.run, self.device = run.config, run, device
+        if config.data.geometry == "crop":
+            raise UserError(
+                f"{run.folder} was trained with data.geometry=crop: of what is cut off nothing is predicted, so that "
+                "there is no density of a whole image"
+            )
+        self.arithmetic = arithmetic.settle([run], device.type, typed)
+        self.geometry = geometry_of(config.data)
+        self.recipe = Stages(Ranks(device=device)).recipe(recipe_settings(config, device.type))
+        expected = run.state["fingerprints"].get("weights")
+        if self.recipe.weights_sha256 != expected:
+            raise DataError(
+                f"{run.folder}: the backbone's weights ({config.model.backbone.weights}) are not those that it was "
+                f"trained with: their SHA-256 is {self.recipe.weights_sha256[:12]}... and not {str(expected)[:12]}..."
+            )
+        self.center_bias = _center_bias(run)
+        self.model = final_model(run, self.recipe.channels).to(device)
+        self.recipe.backbone.to(device)
+
+    @overload
+    def log_density(self, image: Picture) -> np.ndarray: ...
+    @overload
+    def log_density(self, image: list[Picture] | tuple[Picture, ...]) -> list[np.ndarray]: ...
+    def log_density(self, image: Picture | list[Picture] | tuple[Picture, ...]) -> np.ndarray | list[np.ndarray]:
+        """(H, W) float64, nats, at the image's own size; the exponentials sum to 1. Of a list of images a list.
+
+        image: a path, a Pillow image, or a uint8 array (H, W, 3), RGB, or (H, W), grey; read as stored: alpha is left
+            out and an EXIF orientation is not applied
+        The image is brought to the size that the run was trained at. Each of its own pixels takes the density at its
+        place there, and the density is normalised again. DataError names a file that cannot be read, SettingError says
+        what to do with an array of another form.
+        """
+        if isinstance(image, (list, tuple)):
+            # one after the other: the result must not depend on what stands beside an image
+            return [self.log_density(one) for one in image]
+        rgb = rgb_of(image)
+        return self.density(rgb).at_size(*rgb.shape[:2]).full()[0].cpu().numpy()
+
+    @torch.inference_mode()
+    def density(self, rgb: np.ndarray) -> LogDensity:
+        """A batch of one, at the run's size; rgb: (h, w, 3) uint8."""
+        photo = self.geometry.image(rgb)
+        size = photo.shape[0], photo.shape[1]
+        # cuDNN would round to TF32
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            features = self.recipe.row(photo, self.device)[None].to(self.device)
+            center_bias = self.center_bias.map(size)[None].to(self.device)
+            found = self.model(features, center_bias, self.recipe.grid(size), self.recipe.precision)
+        return LogDensity(found.grid.cpu(), found.rows.cpu(), found.columns.cpu())
+
+
+def load(
+    run: str | Path, *, device: str | torch.device | None = None, weights: str | Path | None = None,
+    data: str | Path | None = None,
+) -> Trained:
+    """The finished training in the folder `run`. See `entreg.load`."""
+    folder, on = finished_in(Path(run).expanduser()), _device(device)
+    cfg = saved(folder, loads_data=not folder.center_bias.is_file())
+    cfg.hardware.kind, cfg.hardware.devices = on.type, 1
+    if weights is not None and Path(weights).expanduser().is_dir():
+        cfg.paths.weights = str(weights)
+    elif weights is not None:
+        cfg.model.backbone.weights = str(weights)
+    if data is not None:
+        cfg.data.root = str(data)
+    return Trained(finished(folder, cfg), on)
+
+
+def finished_in(path: Path) -> RunFolder:
+    """The folder of a finished training. UserError where there is none, with what is there instead."""
+    folder = RunFolder(path)
+    if folder.is_trained:
+        return folder
+    if not path.is_dir():
+        raise UserError(f"{path}: there is no such folder (seen from {Path.cwd()})")
+    if folder.is_training:
+        raise UserError(f"{path}: the training there is not finished ({folder.state_said})")
+    runs = [str(one) for one in SweepFolder(path).trainings() if one.is_trained]
+    instead = f"; a sweep: choose one of {', '.join(runs[:5])}{', ...' * (len(runs) > 5)}" if runs else ""
+    raise UserError(f"{path}: there is no finished training{instead}")
+
+
+def _center_bias(run: Run) -> CenterBias:
+    """As the run has kept it; of an older run from its config or, a KDE, from its data set."""
+    folder, config = run.folder, run.config
+    kind, map_factor = config.model.center_bias, config.model.saliency_map_factor
+    if folder.center_bias.is_file():
+        return kept.read(folder.center_bias, kind, map_factor)
+    if kind != "kde":
+        return CenterBias(kind, config.prior, map_factor, None)
+    try:
+        config.data.require()
+    except UserError as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{folder} was trained before runs kept their centre bias, so its data set is needed: {reason}"
+        ) from error
+    stages = Stages(Ranks())
+    found, expected = fingerprint(stages.subset(config.data, "all")), run.state["fingerprints"].get("data")
+    if found != expected:
+        raise DataError(f"{folder}: its data set at {config.data.root} has other fixations than it was trained with")
+    log.warning("%s was trained before runs kept their centre bias: it is made from %s", folder, config.data.root)
+    return stages.center_bias(config.data, kind, map_factor, config.prior)
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise SettingError(f"device={device}: cpu, cuda or cuda:NUMBER") from None
+    visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found.type not in ("cpu", "cuda") or found.type == "cuda" and (found.index or 0) >= visible:
+        raise SettingError(f"device={device}: PyTorch {torch.__version__} sees the CPU and {visible} GPUs (cuda)")
+    return found

@@ -1,0 +1,59 @@
+"""What a run recorded of itself, tested when it is read back: a folder may be damaged, or made by somebody else."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from entreg.config import Primary
+from entreg.settings import check
+
+Test = Callable[[Any], str | None]  # why the content is not what it is to be; None where it is
+
+
+def words(content: Any) -> str | None:
+    """The words of a command line."""
+    return None if isinstance(content, list) and all(isinstance(word, str) for word in content) else "it lists no words"
+
+
+def starts(content: Any) -> str | None:
+    """An entry for each time that a run was started."""
+    if not isinstance(content, list) or not content or not all(isinstance(start, dict) for start in content):
+        return "it holds no entry for each start"
+    for start in content:
+        names = [start.get("git_commit"), start.get("code")]
+        features = start.get("features")
+        # of a training a recipe, of an evaluation words
+        if isinstance(features, dict):
+            names += [features.get(key) for key in ("backbone_precision", "convolution")]
+        else:
+            names.append(features)
+        if not all(name is None or isinstance(name, str) for name in names):
+            return "its commit, code or features are no names"
+    return None
+
+
+def plan(content: Any) -> str | None:
+    """What a study is for: `primary`, with the settings of Primary, and `ood`, settings of foreign sets by name."""
+    if not isinstance(content, dict) or not isinstance(content.get("primary"), dict):
+        return "it has no primary outcome"
+    foreign = content.get("ood")
+    if not isinstance(foreign, dict) or not all(isinstance(settings, dict) for settings in foreign.values()):
+        return "it has no foreign sets by name"
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Primary), content["primary"])
+        assert isinstance(merged, DictConfig)
+        check(merged)
+    except Exception as error:  # whatever does not fit the settings
+        return f"its primary outcome is none ({error})"
+    return None
+
+
+def row(content: Any) -> str | None:
+    """A row of a training's history."""
+    try:
+        float(content["validation_ig_bits_per_fixation"])
+    except (KeyError, TypeError, ValueError):
+        return "its last row holds no information gain"
+    return None

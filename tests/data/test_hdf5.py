@@ -1,0 +1,56 @@
+"""Nothing but the file itself is read: links, and values that lie in other files, are refused."""
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from entreg.data.hdf5 import Reader
+from entreg.errors import DataError
+
+
+@pytest.fixture
+def path(tmp_path):
+    with h5py.File(tmp_path / "other.hdf5", "w") as other:
+        other["x"] = [1.0, 2.0]
+    (tmp_path / "raw.bin").write_bytes(np.arange(4.0).tobytes())
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["x"], file["texts"] = [1.0, np.nan], ["a", "ä"]
+        file["linked"] = h5py.ExternalLink("other.hdf5", "x")
+        file["soft"] = h5py.SoftLink("/linked")
+        file.create_dataset("outside", (4,), "f8", external=[(str(tmp_path / "raw.bin"), 0, 32)])
+        layout = h5py.VirtualLayout((2,), "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.hdf5"), "x", (2,))
+        file.create_virtual_dataset("virtual", layout)
+        file.create_dataset("endless", (10**12,), "f8", chunks=(1000,))
+        file["pictures"] = np.zeros((2, 3, 3), np.uint16)
+    return tmp_path / "a.hdf5"
+
+
+def test_what_is_there_is_read(path):
+    with Reader(path) as file:
+        np.testing.assert_array_equal(file.numbers("x"), [1.0, np.nan])
+        assert file.texts("texts") == ["a", "ä"] and file.plain("texts").tolist() == ["a", "ä"]
+        assert "x" in file and "y" not in file
+
+
+@pytest.mark.parametrize("key, said", [
+    ("linked", "is a link to another place"), ("soft", "is a link to another place"),
+    ("outside", "its values lie in another file"), ("virtual", "its values lie in another file"),
+    ("endless", "has the shape"), ("texts", "holds values of the type object"), ("y", "is missing"),
+])
+def test_whatever_else_is_named_with_its_key(path, key, said):
+    with Reader(path) as file, pytest.raises(DataError, match=rf"^{path}: {key}: {said}[^\n]*$"):
+        file.numbers(key)
+
+
+def test_whole_numbers_pictures_and_groups(path):
+    with Reader(path) as file:
+        with pytest.raises(DataError, match=f"^{path}: x: holds values that are no whole numbers; get the file anew"):
+            file.integers("x")
+        with pytest.raises(DataError, match=f"^{path}: pictures: is no picture of 8 bits: uint16 of shape"):
+            file.picture("pictures")
+        with pytest.raises(DataError, match=f"^{path}: x: is no group; get the file anew"), file.below("x"):
+            pass
+        with pytest.raises(DataError, match=f"^{path}: size: is missing$"):
+            file.count("size")

@@ -1,0 +1,10 @@
+"""What is said of a published file."""
+from entreg.fetch.published import Published
+
+SHA256 = f"sha256:{'0a' * 32}"
+
+
+def test_what_is_published_of_a_file_is_said():
+    assert Published("http://a/b/c.zip?download=1").name == "c.zip"
+    assert str(Published("http://a/c.zip", SHA256, 574_673_361)) == f"http://a/c.zip (575 MB, {SHA256})"
+    assert str(Published("http://a/c.zip")) == "http://a/c.zip (size not known beforehand, no hash published)"

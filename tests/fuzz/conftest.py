@@ -1,0 +1,3 @@
+from tests.fuzz.driver import drive
+
+__all__ = ["drive"]

@@ -1,0 +1,118 @@
+"""A whole study in about a second, to be killed and made to fail: images, store and maps, a training, its judgement."""
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from entreg import files
+from tests.warm import Run, Warm
+
+TRAIN = (
+    "data.images=5", "ood.synthetic_ood.images=4", "data.folds=5", "trainer.batch_size=2", "uniform.images=1",
+    *(f"{role}.{side}" for role in ("data", "ood.synthetic_ood") for side in ("long_side_px=96", "short_side_px=64")),
+    "trainer.epochs=2", "trainer.checkpoint_every=1", "loss=nll_entropy", "loss.every=2", "hardware=cpu",
+    "hardware.threads=1", "paths.store=store", "study=run",
+)
+EVALUATE = ("task=evaluate", "runs=outputs/run", "hardware=cpu", "hardware.threads=1", "study=judged")
+COMMANDS = {"train": TRAIN, "evaluate": EVALUATE}
+TIMES = ("images_per_s", "seconds")
+OF_THIS_START = ("train.log", "provenance.json")  # when, where and how often a run was started
+
+
+class Miniature:
+    """The study's two commands, `train` and `evaluate`, in one folder that is emptied between studies."""
+
+    def __init__(self, place: Path) -> None:
+        self.folder, self.output, self._kept = place / "study", place / "output.txt", place / "kept"
+        self.folder.mkdir()
+        self._started: dict[str, Warm] = {}
+
+    def __enter__(self) -> Miniature:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for command in self._started.values():
+            command.__exit__(kind, error, trace)
+
+    def start(self, command: str, fault: dict[str, Any] | None = None) -> Run:
+        """Begins one of the commands, see `Warm.start`."""
+        if command not in self._started:
+            self._started[command] = Warm(self.folder, *COMMANDS[command])
+        return self._started[command].start(self.output, fault)
+
+    def run(self, command: str, fault: dict[str, Any] | None = None) -> None:
+        """One of the commands, which must get through."""
+        run = self.start(command, fault)
+        assert run.end() == 0, run.output
+
+    def empty(self) -> None:
+        """As before the first run."""
+        for path in self.folder.iterdir():
+            shutil.rmtree(path)
+
+    def keep(self) -> None:
+        """Remembers what there is now."""
+        shutil.rmtree(self._kept, ignore_errors=True)
+        shutil.copytree(self.folder, self._kept)
+
+    def bring_back(self) -> None:
+        """What was kept is there again, and nothing else."""
+        self.empty()
+        shutil.copytree(self._kept, self.folder, dirs_exist_ok=True)
+
+    def content(self) -> dict[str, Any]:
+        """What there is, by relative path: bytes, or what they mean without times. What tells of a start is left out.
+
+        A file that is not whole is an error.
+        """
+        paths = (
+            path for path in self.folder.rglob("*")
+            # what is left of a claim on a part of the store is taken over, or removed when it is old
+            if path.is_file() and path.name not in OF_THIS_START and ".owner" not in path.name
+        )
+        return {str(path.relative_to(self.folder)): _meaning(path) for path in sorted(paths)}
+
+
+def _meaning(path: Path) -> Any:
+    data = path.read_bytes()
+    if path.suffix == ".pt":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            assert archive.testzip() is None
+        state = torch.load(io.BytesIO(data), weights_only=True)
+        return _plain(state | {"history": [_timeless(row) for row in state["history"]]})
+    if path.name == "metrics.csv":
+        return [_timeless(row) for row in csv.DictReader(io.StringIO(data.decode()))]
+    if path.suffix == ".json":
+        json.loads(data)
+    if path.suffix == ".yaml":
+        files.read_yaml(path)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _timeless(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in TIMES}
+
+
+def _plain(node: Any) -> Any:
+    """Tensors by their bytes, so that == asks for the same bits."""
+    if isinstance(node, dict):
+        return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_plain(value) for value in node]
+    return (node.dtype, node.shape, node.numpy().tobytes()) if isinstance(node, torch.Tensor) else node
+
+
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Paths that one of two contents lacks or that differ."""
+    return sorted(path for path in {*found, *expected} if path not in found or found[path] != expected.get(path))

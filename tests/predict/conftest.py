@@ -1,0 +1,78 @@
+"""Finished runs that were never trained, as a training leaves them, and photos of any size."""
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.generated import picture
+from entreg.model.deepgaze3 import DeepGaze3
+from entreg.prior import kept
+from entreg.ranks import Ranks
+from entreg.run import checkpoint
+from entreg.run.folder import RunFolder
+from entreg.run.provenance import provenance
+from entreg.settings import resolved
+from entreg.study.study import Stages, Study
+from tests.conftest import SMALL
+from tests.evaluate.photos import HISTORY
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of small products wait for each other, and for long where other processes share the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def stages() -> Stages:
+    return Stages(Ranks())
+
+
+@pytest.fixture(scope="session")
+def made() -> dict[tuple[str, ...], Path]:
+    return {}
+
+
+@pytest.fixture
+def finished(composed, store, stages, made, tmp_path, tmp_path_factory) -> Callable[..., RunFolder]:
+    """finished(*words, folder=NAME): the folder of a finished run, whose weights are random but not the first ones."""
+
+    def make(*words: str, folder: str = "run") -> RunFolder:
+        if words not in made:
+            made[words] = tmp_path_factory.mktemp("finished") / "run"
+            own = (word for word in SMALL if not word.startswith("ood."))
+            taps = "model.backbone.taps=[conv1_2,relu2_2]"
+            typed = *own, taps, "ood=[]", f"paths.store={store}", "hardware=cpu", "study=mine", *words
+            _write(RunFolder(made[words]), Study(resolved(composed(*typed)), stages))
+        shutil.copytree(made[words], tmp_path / folder)
+        return RunFolder(tmp_path / folder)
+
+    return make
+
+
+def _write(place: RunFolder, study: Study) -> None:
+    model = DeepGaze3(study.recipe.channels, 4.0, seed=3)
+    with torch.no_grad():  # else what the images show hardly counts beside the centre bias
+        model.fixation_selection_network.conv2.weight.mul_(8)
+    place.write_config(study.config)
+    kept.write(place.center_bias, study.center_bias)
+    features = study.recipe.describe(study.sizes)
+    place.add_start(provenance("cpu", {"run": 0}, fingerprints=study.fingerprints, features=features))
+    checkpoint.write(place.final, {"model": model.state_dict(), "history": HISTORY, "fingerprints": study.fingerprints})
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> Path:
+    """A folder with a landscape, a portrait and, in a folder below, a square."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number, (name, size) in enumerate({"a.jpg": (120, 301), "b.png": (230, 150), "below/a.jpg": (90, 90)}.items()):
+        (folder / name).parent.mkdir(exist_ok=True)
+        picture(folder / name, size, number)
+    return folder

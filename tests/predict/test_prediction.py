@@ -1,0 +1,127 @@
+"""A folder of images is predicted: as files, resumed, and with a bad photo among them."""
+from __future__ import annotations
+
+import csv
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+import entreg
+from entreg.errors import DataError, SettingError, UserError
+from entreg.predict import prediction
+from entreg.ranks import Ranks, StopFlag, Stopped
+from entreg.run.folder import RunFolder, State
+from entreg.settings import resolved
+
+
+@pytest.fixture
+def images(photos, tmp_path):
+    return shutil.copytree(photos, tmp_path / "images")
+
+
+@pytest.fixture
+def start(composed, finished, images, tmp_path):
+    """start(*words, stop=...): predicts the images by a finished run, in the folder that it returns."""
+    run = finished()
+
+    def predict(*words: str, stop: StopFlag | None = None) -> RunFolder:
+        typed = "task=predict", f"run={run.path}", f"images={images}", "hardware=cpu", "study=p", *words
+        config = resolved(composed(*typed))
+        prediction.check(config)
+        folder = RunFolder(tmp_path / "predicted")
+        folder.refuse_other_config(config)
+        assert prediction.predict_all(Ranks(stop=stop or StopFlag()), config, folder) == 3
+        return folder
+
+    return predict
+
+
+NAMES = ["a.jpg", "b.png", "below/a.jpg"]
+
+
+def test_every_image_has_its_files(start, finished, images):
+    folder = start("prediction.hdf5=true")
+    assert folder.state is State.FINISHED
+    trained = entreg.load(finished(folder="same").path, device="cpu")
+    with h5py.File(folder.log_densities) as file, open(folder.predictions_table) as table:
+        for name, row in zip(NAMES, csv.DictReader(table), strict=True):
+            expected = trained.log_density(images / name)
+            with np.load(folder.log_density(name)) as kept:
+                assert np.array_equal(kept["log_density"], expected.astype(np.float32))
+            assert np.array_equal(file[name][:], expected.astype(np.float32))
+            assert (row["image"], row["failure"]) == (name, "")
+            assert (int(row["height_px"]), int(row["width_px"])) == expected.shape
+            assert float(row["entropy_nats"]) == pytest.approx(-(np.exp(expected) * expected).sum(), abs=1e-4)
+            alone, over = (np.array(Image.open(path).convert("RGB")) for path in folder.pictures_of(name))
+            assert alone.shape == over.shape and not np.array_equal(alone, over)
+
+
+def test_what_is_done_is_not_done_again(start, images, monkeypatch):
+    folder = start("prediction.pictures=false")
+    written = {name: folder.log_density(name).stat().st_mtime_ns for name in NAMES}
+    assert not folder.pictures_of("a.jpg")[0].exists()
+    Image.open(images / "b.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(images / "b.png")
+    folder.log_density("below/a.jpg").write_bytes(b"cut short")
+    asked = []
+    original = prediction.Trained.log_density
+    monkeypatch.setattr(prediction.Trained, "log_density", lambda self, rgb: asked.append(rgb) or original(self, rgb))
+    start("prediction.pictures=true")
+    assert len(asked) == 2
+    assert {name for name in NAMES if folder.log_density(name).stat().st_mtime_ns != written[name]} == set(NAMES[1:])
+    assert all(path.is_file() for name in NAMES for path in folder.pictures_of(name))
+
+
+def test_a_bad_photo_is_named_and_the_rest_is_done(start, images, tmp_path):
+    (images / "aa.jpg").write_bytes((images / "a.jpg").read_bytes()[:1000])
+    with pytest.raises(UserError, match=rf"^1 of 4 images could not be .*\n  {images}/aa.jpg cannot be read"):
+        start("prediction.hdf5=true", "prediction.pictures=false")
+    folder = RunFolder(tmp_path / "predicted")
+    assert folder.state is not State.FINISHED
+    with h5py.File(folder.log_densities) as file, open(folder.predictions_table) as table:
+        rows = {row["image"]: row for row in csv.DictReader(table)}
+        assert sorted(file) == ["a.jpg", "b.png", "below"] and list(rows) == ["a.jpg", "aa.jpg", "b.png", "below/a.jpg"]
+    assert rows["aa.jpg"]["failure"].startswith(f"{images}/aa.jpg") and rows["b.png"]["failure"] == ""
+    (images / "aa.jpg").unlink()
+    assert start().state is State.FINISHED
+
+
+class AskedToStop(StopFlag):
+    """Is asked to stop before the second image."""
+
+    times = 0
+
+    @property
+    def received(self) -> bool:
+        self.times += 1
+        return self.times > 1
+
+
+def test_it_stops_where_it_is_asked_to_and_goes_on(start, tmp_path):
+    with pytest.raises(Stopped):
+        start("prediction.pictures=false", stop=AskedToStop())
+    folder = RunFolder(tmp_path / "predicted")
+    assert [folder.log_density(name).is_file() for name in NAMES] == [True, False, False]
+    before = folder.log_density("a.jpg").stat().st_mtime_ns
+    assert start("prediction.pictures=false").state is State.FINISHED
+    assert folder.log_density("a.jpg").stat().st_mtime_ns == before and len(folder.starts()) == 2
+
+
+def test_what_is_missing_is_said(start, composed, tmp_path):
+    with pytest.raises(SettingError, match="needs a finished run and a folder of images: run=FOLDER images=FOLDER"):
+        prediction.check(resolved(composed("task=predict", "run=x")))
+    with pytest.raises(DataError, match=r"^images=.*nowhere: there is no such folder"):
+        start(f"images={tmp_path}/nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no image of a type that Pillow reads"):
+        start(f"images={tmp_path}/empty")
+    with pytest.raises(UserError, match="empty: there is no finished training"):
+        start(f"run={tmp_path}/empty")
+
+
+def test_another_run_is_refused_in_the_same_folder(start, finished):
+    start("prediction.pictures=false")
+    with pytest.raises(SettingError, match="these settings differ: run"):
+        start(f"run={finished(folder='other').path}")

@@ -1,0 +1,65 @@
+"""A centre bias comes back as it was kept, to the bit, and whatever else a file holds is named."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from entreg.config import Prior
+from entreg.errors import DataError
+from entreg.prior import kept
+from entreg.prior.center_bias import CenterBias
+from entreg.prior.kde import FixationKde
+
+SIZES = (48, 64), (64, 48), (33, 70)
+
+
+@pytest.fixture
+def center_bias():
+    """Of fixations that do not come image by image."""
+    rng = np.random.default_rng(0)
+    y, x, image = rng.random(40), rng.random(40), rng.integers(3, 9, 40)
+    prior = Prior(gaussian_variance=0.3, gaussian_nu=0.6, kde_bandwidth=0.06, kde_regularisation=1e-9)
+    return CenterBias("kde", prior, 4, FixationKde(y, x, image, prior.kde_bandwidth, prior.kde_regularisation))
+
+
+def test_a_kde_comes_back_to_the_bit(tmp_path, center_bias):
+    kept.write(tmp_path / "kept.npz", center_bias)
+    found = kept.read(tmp_path / "kept.npz", "kde", 4)
+    for size in SIZES:
+        assert np.array_equal(found.map(size), center_bias.map(size))
+    assert np.array_equal(found.kde.log_density(48, 64, leave_out=5), center_bias.kde.log_density(48, 64, leave_out=5))
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "uniform"])
+def test_a_formula_comes_back_with_its_numbers(tmp_path, kind):
+    center_bias = CenterBias(kind, Prior(gaussian_variance=0.3, gaussian_nu=0.6), 4, None)
+    kept.write(tmp_path / "kept.npz", center_bias)
+    found = kept.read(tmp_path / "kept.npz", kind, 4)
+    assert found.prior == center_bias.prior
+    for size in SIZES:
+        assert np.array_equal(found.map(size), center_bias.map(size))
+    other = CenterBias("gaussian", Prior(), 4, None)
+    assert not np.array_equal(found.map(SIZES[0]), other.map(SIZES[0]))
+
+
+@pytest.mark.parametrize("changed, said", [
+    ({"y": np.array([0.5, 2.0])}, "no lists of one length"), ({"x": np.full(40, 1.5)}, "no shares of an image's sides"),
+    ({"x": np.full(40, np.nan)}, "no shares"), ({"image": np.zeros(40)}, "no lists"),
+    ({"kind": np.array("none")}, "none"),
+    ({"kde_bandwidth": np.array(-1.0)}, "kde_bandwidth is -1.0"), ({"y": np.array([None] * 40)}, "allow_pickle=False"),
+], ids=range(7))
+def test_what_is_no_centre_bias_is_named(tmp_path, center_bias, changed, said):
+    path = tmp_path / "kept.npz"
+    kept.write(path, center_bias)
+    content = dict(np.load(path)) | changed
+    np.savez(path, **content)
+    with pytest.raises(DataError, match=rf"^{path}: cannot be read as a run's centre bias: .*{said}"):
+        kept.read(path, "kde", 4)
+
+
+def test_a_damaged_file_is_named(tmp_path, center_bias):
+    path = tmp_path / "kept.npz"
+    kept.write(path, center_bias)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(DataError, match=f"^{path}: "):
+        kept.read(path, "kde", 4)

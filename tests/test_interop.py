@@ -1,0 +1,96 @@
+"""A run as pysaliency sees it. With a stand-in for pysaliency, and (slow) with pysaliency itself."""
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import h5py
+import numpy as np
+import pytest
+
+import entreg
+from entreg.errors import UserError
+from entreg.evaluate.scores import judged, score
+from entreg.evaluate.stages import JudgedStages
+from entreg.interop import pysaliency_model
+from entreg.predict import prediction
+from entreg.prior.gaussian import gaussian_log_prior
+from entreg.ranks import Ranks
+from entreg.run.folder import RunFolder
+from entreg.settings import resolved
+from entreg.study.finished import finished as finished_run
+from entreg.study.finished import saved
+from entreg.study.study import Study
+from tests.environments import by_pysaliency
+from tests.predict.conftest import finished, made, one_thread, stages  # noqa: F401
+
+
+class Model:
+    """As pysaliency's: asks a subclass for the density of a stimulus."""
+
+    def __init__(self, caching=True):
+        self.caching = caching
+
+    def log_density(self, stimulus):
+        return self._log_density(stimulus)
+
+
+class Stimulus:
+    def __init__(self, stimulus_data):
+        self.stimulus_data = stimulus_data
+
+
+def test_a_run_is_a_model_of_pysaliencys(finished, monkeypatch):  # noqa: F811
+    monkeypatch.setitem(sys.modules, "pysaliency", stand_in := ModuleType("pysaliency"))
+    stand_in.Model = Model
+    run = finished().path
+    model, trained = pysaliency_model(run, device="cpu"), entreg.load(run, device="cpu")
+    assert isinstance(model, Model) and model.caching is False
+    rgb = np.random.default_rng(0).integers(0, 256, (70, 110, 3), dtype=np.uint8)
+    for image in (rgb, rgb[..., 0]):
+        expected = trained.log_density(image)
+        assert np.array_equal(model.log_density(image), expected)
+        assert np.array_equal(model.log_density(Stimulus(image)), expected)
+
+
+def test_without_pysaliency_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pysaliency", None)
+    with pytest.raises(UserError, match="pysaliency cannot be imported .*: pip install pysaliency"):
+        pysaliency_model("anything")
+
+
+@pytest.mark.slow
+def test_pysaliency_computes_our_information_gain(composed, finished, tmp_path):  # noqa: F811
+    """At equal geometry, over the Gaussian prior, image by image: to 1e-6 bit. Its environment takes a minute."""
+    folder = finished("data.fold=2")
+    study = Study(finished_run(folder, saved(folder)).config, JudgedStages(Ranks()))
+    config, part = study.config, study.validation
+    run = finished_run(folder, saved(folder))
+    domain = study._stages.domain(config.data, "validation", config.prior)
+    ours = [row["ig_bits_per_fixation"] for row in score([(judged(run, study).model, part)], domain)[0].rows]
+
+    priors = []
+    for size in sorted(set(part.sizes)):
+        priors.append(str(tmp_path / f"prior_{size[0]}.npy"))
+        prior = config.prior
+        np.save(priors[-1], gaussian_log_prior(*size, *size, prior.gaussian_variance, prior.gaussian_nu))
+    images = tmp_path / "images"
+    images.mkdir()
+    for stimulus in part.stimuli:
+        (images / stimulus.name).symlink_to(stimulus.path)
+    words = "task=predict", f"run={folder}", f"images={images}", "prediction.hdf5=true", "study=p", "hardware=cpu"
+    predicted = RunFolder(tmp_path / "predicted")
+    prediction.predict_all(Ranks(), resolved(composed(*words, "prediction.pictures=false")), predicted)
+
+    found = by_pysaliency("judge.py", {
+        "stimuli": [str(images / stimulus.name) for stimulus in part.stimuli], "run": str(folder), "priors": priors,
+        "x": part.pooled.x.tolist(), "y": part.pooled.y.tolist(), "n": part.pooled.image.tolist(),
+        "hdf5": str(predicted.log_densities),
+    }, tmp_path)
+    for name in ("interop", "hdf5"):
+        np.testing.assert_allclose(found["per_image"][name], ours, atol=1e-6, rtol=0)
+        weighted = np.average(ours, weights=part.counts)
+        assert found["mean"][name] == pytest.approx(weighted, abs=1e-6)
+    assert np.ptp(ours) > 0.01
+    with h5py.File(predicted.log_densities) as file:
+        assert sorted(file) == found["keys"]

@@ -1,0 +1,86 @@
+"""What TensorBoard reads of a run, read back from the event file."""
+from __future__ import annotations
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from entreg.errors import SettingError
+from entreg.run.folder import RunFolder
+from entreg.train import board, trainer
+from entreg.train.board import Board
+
+HISTORY = [{"epoch": 1, "lr": 0.1, "validation_nll_nats": 9.5}, {"epoch": 2, "lr": 0.01, "validation_nll_nats": 9.25}]
+STEPS = [{"step": 0, "epoch": 1, "nll_nats": 9.0, "bias_entropy_nats": None},
+         {"step": 1, "epoch": 1, "nll_nats": 8.5, "bias_entropy_nats": 7.5}]
+
+
+def read(folder):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    found = accumulator.EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0, "tensors": 0})
+    found.Reload()
+    return found
+
+
+def test_rows_are_told_once_and_again_after_another_start(tmp_path):
+    pytest.importorskip("tensorboard")
+    for starts in (1, 2):
+        told = Board(tmp_path / "board", "seed: 3\nloss: {name: nll}\n")
+        told.tell(HISTORY[:starts - 1], STEPS[:starts - 1])
+        told.tell(HISTORY, STEPS)
+        told.tell(HISTORY, STEPS)
+        Image.new("RGB", (6, 4), (255, 0, 128)).save(tmp_path / "map.png")
+        told.finish({"bias_map": tmp_path / "map.png"})
+    assert len(list((tmp_path / "board").iterdir())) == 1
+    found = read(tmp_path / "board")
+    assert sorted(found.Tags()["scalars"]) == [
+        "epoch/lr", "epoch/validation_nll_nats", "step/bias_entropy_nats", "step/nll_nats"
+    ]
+    values = {tag: [(one.step, one.value) for one in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    assert values["epoch/validation_nll_nats"] == [(1, 9.5), (2, 9.25)]
+    assert values["step/nll_nats"] == [(0, 9.0), (1, 8.5)] and values["step/bias_entropy_nats"] == [(1, 7.5)]
+    picture, = found.Images("bias_map")
+    shown = np.array(Image.open(io.BytesIO(picture.encoded_image_string)))
+    assert picture.step == 2 and shown.shape == (4, 6, 3) and (shown == (255, 0, 128)).all()
+    text, = found.Tensors("settings/text_summary")
+    assert b"    seed: 3\n    loss: {name: nll}" in text.tensor_proto.string_val[0]
+
+
+def test_without_tensorboard_it_is_said_before_anything_is_read(composed, monkeypatch):
+    from entreg.settings import resolved
+
+    monkeypatch.setattr(board.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SettingError, match="logger=tensorboard needs TensorBoard, .*\n +have it +pip install"):
+        trainer.check(resolved(composed("logger=tensorboard")))
+    trainer.check(resolved(composed()))
+
+
+def test_a_training_leaves_its_tables_and_pictures_there(composed, store, tmp_path):
+    pytest.importorskip("tensorboard")
+    from entreg.ranks import Ranks
+    from entreg.settings import resolved
+    from entreg.study.study import Stages, Study
+    from tests.conftest import SMALL
+
+    words = *SMALL, f"paths.store={store}", "hardware=cpu", "trainer.epochs=2", "logger=tensorboard", "seed=7"
+    folder = RunFolder(tmp_path / "run")
+    training = trainer.Trainer(Study(resolved(composed(*words)), Stages(Ranks())), folder)
+    training.run()
+    training.finish()
+    found = read(folder.board)
+    for key in ("validation_ig_bits_per_fixation", "bias_entropy_nats", "lr"):
+        expected = [(row["epoch"], pytest.approx(row[key], rel=1e-6)) for row in training.history]
+        assert [(one.step, one.value) for one in found.Scalars(f"epoch/{key}")] == expected
+    assert [one.step for one in found.Scalars("step/nll_nats")] == [row["step"] for row in training.steps]
+    assert sorted(found.Tags()["images"]) == ["bias_map", "predictions"]
+    assert b"seed: 7" in found.Tensors("settings/text_summary")[0].tensor_proto.string_val[0]
+
+
+def test_tensorboard_is_not_loaded_where_nobody_asks_for_it():
+    import subprocess
+
+    code = "import sys; import entreg.train.trainer; assert 'tensorboard' not in sys.modules"
+    subprocess.run((sys.executable, "-c", code), check=True)
