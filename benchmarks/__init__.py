@@ -7,6 +7,7 @@
 generated.py    images, features and a study without a data set
 plain.py        the training step as published: backbone and full resolution each time
 exactness.py    differences from it, in nats and bits
+against.py      steps against those of commit f7f6b1e: python -m benchmarks --against FOLDER
 speed.py        times, each measured by turns with what it is compared to
 growth.py       memory and time against images and epochs
 shared.py       speed beside busy processes

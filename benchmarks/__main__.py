@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import exactness, fresh, generated, growth, shared, speed, study
+from benchmarks import against, exactness, fresh, generated, growth, shared, speed, study
 from benchmarks.plain import PlainStep
 from entreg import files
 from entreg.features.recipe import Recipe
@@ -39,6 +39,12 @@ TABLE = (
     ("beyond_memory_store_gb", "a store larger than the memory, GB", "", None),
     ("beyond_memory_rss_gb", "  anonymous memory of its training, GB", "<=", 2),
     ("beyond_memory_ms_per_image", "  read from the disk, ms an image", "", None),
+    ("step_ratio", "step of one run alone, of commit f7f6b1e's", "<=", 0.65),
+    ("step_cpu_ratio", "  CPU time", "", None),
+    ("six_together_ratio", "six lambdas together, an image and run, of its step alone", "<=", 0.33),
+    ("six_together_cpu_ratio", "  CPU time", "", None),
+    ("entropy_added_ratio", "entropy term every batch: what it adds, of what it added", "<=", 0.55),
+    ("entropy_added_cpu_ratio", "  CPU time", "", None),
     ("study_minutes", "study of 1003 + 50 images, both arms, minutes", "<=", 15),
     ("study_rss_anon_gb", "  anonymous memory of its trainings and of building its store, GB", "", None),
     ("next_run_minutes", "a further run on the same data, minutes", "<=", 3),
@@ -90,6 +96,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what the project claims.")
     parser.add_argument("--study", action="store_true", help="a whole study at MIT1003's size instead (half an hour)")
     parser.add_argument("--beyond-memory", action="store_true", help="a store larger than the memory instead")
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="steps against a checkout of f7f6b1e instead")
     arguments = parser.parse_args()
     fresh.prepare()
     path = FOLDER / "bench.json"
@@ -102,6 +109,8 @@ if __name__ == "__main__":
             found = study.measure(folder) | {"study_machine": where}
         elif arguments.beyond_memory:
             found = growth.beyond_memory(folder)
+        elif arguments.against:
+            found = against.measure(arguments.against.absolute(), folder) | {"against_machine": where}
         else:
             found = quick(folder) | {"machine": where}
     FOLDER.mkdir(exist_ok=True)

@@ -27,6 +27,7 @@ from entreg.model.deepgaze3 import DeepGaze3
 from entreg.numerics import in_threads
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder
+from entreg.train.company import Company
 from entreg.train.trainer import Trainer
 
 PLAIN_BATCH = 4
@@ -53,13 +54,14 @@ class Steps:
     """A Trainer's steps on the batches of a study, one a call."""
 
     def __init__(self, study: GeneratedStudy, folder: Path, loss: str = "nll", every: int = 10) -> None:
-        self.trainer = Trainer(replace(study, config=settings(loss, every)), RunFolder(folder))
+        trainer = Trainer(replace(study, config=settings(loss, every)), RunFolder(folder))
+        self.company = Company([trainer.slot])
         self.batches = len(study.training) // 32
         self.number = 0
 
     def __call__(self) -> None:
         number = self.number % self.batches
-        self.trainer._train_step(list(range(32 * number, 32 * (number + 1))), number)
+        self.company.step(list(range(32 * number, 32 * (number + 1))), number)
         self.number += 1
 
 

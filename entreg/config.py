@@ -271,6 +271,10 @@ class Training:
 
     epochs: int = setting(25, "epochs; no early stop", changes="result", at_least=1)
     batch_size: int = setting(32, "images of a step, over all devices", changes="result", at_least=1)
+    order_seed: int | None = setting(
+        None, "seed of the batch order; null: the run's seed. Runs that share it can be trained together",
+        changes="replicate", at_least=0, at_most=MOST_SEED,
+    )
     checkpoint_every: int = setting(5, "epochs between numbered checkpoints", changes="machine", at_least=1)
 
 
@@ -458,7 +462,8 @@ class Config:
     paths: Paths = group(Paths)
     evaluation: Evaluation = group(Evaluation)
     seed: int = setting(
-        0, "of initial weights and batch order", changes="replicate", at_least=0, at_most=MOST_SEED
+        0, "of initial weights and, where trainer.order_seed is null, of batch order", changes="replicate", at_least=0,
+        at_most=MOST_SEED,
     )
     study: str = setting(MISSING, "name shared by the runs of a sweep; the same name resumes it", changes="place")
     trust: bool = setting(
@@ -491,6 +496,11 @@ class Config:
         name = primary.domain.removeprefix("ood.")
         if primary.domain.startswith("ood.") and name not in self.ood:
             yield "evaluation.primary.domain", f"{name} is none of the foreign sets (ood=[{','.join(self.ood)}])"
+
+    @property
+    def order_seed(self) -> int:
+        """The seed of the batch order."""
+        return self.seed if self.trainer.order_seed is None else self.trainer.order_seed
 
     def __post_init__(self) -> None:
         # a foreign set goes by the name under which it stands

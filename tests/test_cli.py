@@ -134,7 +134,7 @@ def test_runs_judged_on_other_images_are_refused_before_any_is_judged(command, s
     words = "task=evaluate", "runs=multirun/arms", "hydra.run.dir=few", "ood.synthetic_ood.limit=3"
     done = command(*words, folder=sweep)
     assert done.returncode == 0, done.stdout + done.stderr  # typed settings hold for all runs
-    others = (*SMALL, "trainer.epochs=1", "data.fold=1", "hydra.run.dir=multirun/arms/2")
+    others = (*SMALL, "trainer.epochs=1", "data.split_seed=1", "hydra.run.dir=multirun/arms/2")
     done = command("loss=nll", *others, folder=sweep)
     assert done.returncode == 0, done.stdout + done.stderr
     done = command("task=evaluate", "runs=multirun/arms", "hydra.run.dir=mixed", folder=sweep)

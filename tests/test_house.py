@@ -44,7 +44,8 @@ MAY_IMPORT = {
     },
     "report": {"numerics", "files", "run.folder"},
     "train": {
-        "errors", "ranks", "numerics", "files", "config", "run", "prior", "features.backbone", "model", "study",
+        "errors", "ranks", "numerics", "files", "config", "run", "prior", "features.backbone", "features.grid", "model",
+        "study",
         "report.panels",
     },
     "evaluate": {

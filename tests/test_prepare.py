@@ -293,12 +293,13 @@ def test_weights_come_the_same_way(run, server, tmp_path, monkeypatch):
     state = {f"features.{i}.{what}": tensor for i, (n, m) in {0: (3, 64), 2: (64, 64)}.items()
              for what, tensor in (("weight", torch.randn(m, n, 3, 3)), ("bias", torch.zeros(m)))}
     torch.save(state, content)
-    server.files["/vgg19-dcbb9e9d.pth"] = content.getvalue()
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+    name = f"vgg19-{digest[:8]}.pth"
+    server.files[f"/{name}"] = content.getvalue()
     server.break_after = [None, None, None, 3 * resume.PART_BYTES]
-    known_hash = f"sha256:{hashlib.sha256(content.getvalue()).hexdigest()}"
-    monkeypatch.setattr(weights, "published", lambda _: Published(f"{server.address}/vgg19-dcbb9e9d.pth", known_hash))
+    monkeypatch.setattr(weights, "published", lambda *_: Published(f"{server.address}/{name}", f"sha256:{digest}"))
     said = run("model.backbone.weights=IMAGENET1K_V1")
-    path = tmp_path / "weights/vgg19-dcbb9e9d.pth"
+    path = tmp_path / "weights" / name
     assert path.read_bytes() == content.getvalue()
     assert f"weights: IMAGENET1K_V1 are not in {tmp_path}/weights; licence: none stated" in said
     assert f"backbone: VGG-19 weights from {path}" in said

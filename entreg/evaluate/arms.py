@@ -1,4 +1,4 @@
-"""How runs form arms: runs that differ by their seed or fold alone belong together, and every arm has its baseline."""
+"""How runs form arms: runs that differ by their seeds or fold alone belong together; every arm has its baseline."""
 from __future__ import annotations
 
 import logging
@@ -21,7 +21,7 @@ LAMBDA = "loss.lambda_entropy"
 class Arm:
     """Runs whose results are the same but for the noise of training and, in a cross-validation, the fold left out.
 
-    runs: by seed, each with its folds in order; settings: of the keys by which the arms differ
+    runs: by seed and order seed, each with its folds in order; settings: of the keys by which the arms differ
     published: what is said of the published file that the arm is, or whose parameters its trainings started from
     """
 
@@ -42,13 +42,18 @@ class Arm:
 
     @property
     def seeds(self) -> list[int]:
-        """Without repetition: in a cross-validation one training is all of its folds. A published model has none."""
-        return [] if self.is_fixed else list(dict.fromkeys(run.config.seed for run in self.runs))
+        """The seed of each training, which in a cross-validation is all of its folds; a published model has none."""
+        return [seed for seed, _ in self.replicates]
 
     @property
     def folds(self) -> int:
-        """Runs of one seed: the folds of a cross-validation, else 1."""
-        return len(self.runs) // max(len(self.seeds), 1)
+        """Runs of one training: the folds of a cross-validation, else 1."""
+        return len(self.runs) // max(len(self.replicates), 1)
+
+    @property
+    def replicates(self) -> list[tuple[int, int]]:
+        """The seed of each training and that of its batch order, without repetition; a published model has none."""
+        return [] if self.is_fixed else list(dict.fromkeys(_replicate(run) for run in self.runs))
 
 
 def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
@@ -63,18 +68,18 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
     keys = sorted(key for key in set().union(*settings) if len({repr(s[key]) for s in settings if key in s}) > 1)
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run, own in zip(runs, settings, strict=True):
-        replicates = groups.setdefault(tuple(repr(own.get(key)) for key in keys), [])
-        same = next((other for other in replicates if _replicate(other) == _replicate(run)), None)
+        group = groups.setdefault(tuple(repr(own.get(key)) for key in keys), [])
+        same = next((other for other in group if _place(other) == _place(run)), None)
         if same is None:
-            replicates.append(run)
+            group.append(run)
         else:
             log.info("%s is the same run as %s: it counts once", run.folder, same.folder)
-    by_group = [result_settings(group[0].config) for group in groups.values()]
+    by_group = [result_settings(members[0].config) for members in groups.values()]
     losses = [own["loss.name"] for own in by_group]
     usual = Config(data=type(runs[0].config.data)(), loss=Loss(name="nll_entropy"))
     defaults = {one.key: one.value for one in settings_of(usual) if one.key != LAMBDA}
     arms = []
-    for group, own in zip(groups.values(), by_group, strict=True):
+    for members, own in zip(groups.values(), by_group, strict=True):
         differing = {key: own.get(key) for key in keys}
         name = own["loss.name"]
         if losses.count(name) > 1:
@@ -82,7 +87,7 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
                 _suffix(key, value) for key, value in differing.items()
                 if key != "loss.name" and value is not None and value != defaults.get(key)
             )
-        arms.append(Arm(name, tuple(sorted(group, key=_replicate)), differing))
+        arms.append(Arm(name, tuple(sorted(members, key=_place)), differing))
     return sorted(arms, key=lambda arm: (not arm.is_baseline, arm.runs[0].config.loss.lambda_entropy)), keys
 
 
@@ -95,11 +100,12 @@ def refuse_missing_folds(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -
         return
     lacking = []
     for arm in arms:
-        for seed in arm.seeds:
-            there = [run.config.data for run in arm.runs if run.config.seed == seed]
+        for seed, order in arm.replicates:
+            there = [run.config.data for run in arm.runs if _replicate(run) == (seed, order)]
             missing = [k for k in range(there[0].folds) if k not in {data.fold for data in there}]
             if missing:
-                lacking.append(f"{arm.name}, seed {seed}: data.fold={','.join(map(str, missing))}")
+                of = f"seed {seed}" if order == seed else f"seed {seed}, order seed {order}"
+                lacking.append(f"{arm.name}, {of}: data.fold={','.join(map(str, missing))}")
     if lacking:
         left = "".join(f"\n  not finished   {folder}" for folder in unfinished)
         raise UserError(
@@ -130,7 +136,11 @@ def result_settings(config: Config) -> dict[str, Any]:
 
 
 def _replicate(run: Run) -> tuple[int, int]:
-    return run.config.seed, run.config.data.fold
+    return run.config.seed, run.config.order_seed
+
+
+def _place(run: Run) -> tuple[tuple[int, int], int]:
+    return _replicate(run), run.config.data.fold
 
 
 def _suffix(key: str, value: Any) -> str:

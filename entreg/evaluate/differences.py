@@ -24,6 +24,8 @@ from entreg.evaluate.statistics import (
 BETTER, WORSE, UNDECIDED, NO_VERDICT = "better", "worse", "no clear difference", "no verdict"
 PAIRED, UNPAIRED, ONE_TRAINING = "paired by seed", "unpaired seeds", "one training"
 FIXED = "a fixed model against seeds"
+# where runs of an arm were trained on batches in one order, how much the order moves a result is not known
+ONE_ORDER = ", one batch order"
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Estimate:
 class Difference(Estimate):
     """A metric's difference to the baseline.
 
-    seeds: paired by seed, unpaired seeds, one training, or a fixed model against seeds; n_seeds: of the arm with fewer,
-        of a fixed model those of its baseline
+    seeds: paired by seed, unpaired seeds, a fixed model against seeds (each also with ONE_ORDER), or one training
+    n_seeds: of the arm with fewer; of a fixed model those of its baseline
     seeds_to_halve: how many would halve the interval; None where no number would, or where there is no interval
     p_holm: p corrected for the number of arms; verdict: better, worse, no clear difference, or none
     exploratory: whether it is another comparison than the one that was named before anything was run
@@ -146,16 +148,20 @@ class Pairing:
 def pairing_of(arm: Arm, baseline: Arm) -> Pairing:
     """Seeds that both have are compared pairwise, if there are two at least; else all trainings, unpaired.
 
-    An arm with one training gets no verdict. A published model is no draw from trainings: only the baseline's seeds are
-    random.
+    An arm with one training gets no verdict, nor one whose trainings share a batch order. A published model is no draw
+    from trainings: only the baseline's seeds are random.
     """
-    shared = [seed for seed in arm.seeds if seed in baseline.seeds]
+    ours, base = arm.replicates, baseline.replicates
+    shared = [one for one in ours if one in base]
     if len(shared) >= 2:
-        return Pairing([arm.seeds.index(s) for s in shared], [baseline.seeds.index(s) for s in shared], PAIRED)
-    every = Pairing(list(range(len(arm.seeds) or 1)), list(range(len(baseline.seeds))), UNPAIRED)
-    if arm.is_fixed and len(baseline.seeds) >= 2:
-        return dataclasses.replace(every, kind=FIXED)
-    return every if min(len(every.ours), len(every.base)) >= 2 else dataclasses.replace(every, kind=ONE_TRAINING)
+        found = Pairing([ours.index(one) for one in shared], [base.index(one) for one in shared], PAIRED)
+    else:
+        found = Pairing(list(range(len(ours) or 1)), list(range(len(base))), FIXED if arm.is_fixed else UNPAIRED)
+        if len(base) < 2 or len(ours) < 2 and not arm.is_fixed:
+            return dataclasses.replace(found, kind=ONE_TRAINING)
+    orders = [[] if arm.is_fixed else [ours[i][1] for i in found.ours], [base[i][1] for i in found.base]]
+    repeated = any(len(set(own)) < len(own) for own in orders)
+    return dataclasses.replace(found, kind=found.kind + ONE_ORDER) if repeated else found
 
 
 def values_of(rows_by_seed: Sequence[Rows], key: str) -> np.ndarray:
@@ -191,7 +197,7 @@ def difference(ours: Values, base: Values, pairing: Pairing, better: str | None)
         found = _without_interval(means, seeds)
         return Difference(**vars(found), seeds=pairing.kind, seeds_to_halve=None, p_holm=None, verdict=NO_VERDICT,
                           exploratory=True)
-    if pairing.kind == PAIRED:
+    if pairing.kind.startswith(PAIRED):
         sure = a.minus(b).uncertainty()
     else:
         sure = crossed_in_folds(a.sets, b.sets, paired=False) if a.in_folds else crossed_unpaired(a.sets, b.sets)
@@ -199,7 +205,7 @@ def difference(ours: Values, base: Values, pairing: Pairing, better: str | None)
     halved = seeds_to_halve(sure, seeds, a.images, len(a.sets) if a.in_folds else 1)
     assert found.p is not None
     return Difference(**vars(found), seeds=pairing.kind, seeds_to_halve=halved, p_holm=found.p,
-                      verdict=verdict(found, found.p, better), exploratory=True)
+                      verdict=verdict(found, found.p, better, pairing.kind), exploratory=True)
 
 
 def entropy_increase(ours: np.ndarray, base: np.ndarray, pairing: Pairing) -> Entropy:
@@ -208,13 +214,16 @@ def entropy_increase(ours: np.ndarray, base: np.ndarray, pairing: Pairing) -> En
     nats = float(a.mean() - b.mean())
     interval = None
     if pairing.kind != ONE_TRAINING:
-        interval = _ends(over_seeds(a, b, paired=pairing.kind == PAIRED).ci95)
+        interval = _ends(over_seeds(a, b, paired=pairing.kind.startswith(PAIRED)).ci95)
     return Entropy(nats, nats / float(b.mean()) * 100, interval)
 
 
-def verdict(found: Estimate, p_holm: float, better: str | None) -> str:
-    """What a difference allows to say: better or worse where the interval excludes 0 and the corrected p is small."""
-    if found.ci95 is None:
+def verdict(found: Estimate, p_holm: float, better: str | None, kind: str) -> str:
+    """What a difference allows to say: better or worse where the interval excludes 0 and the corrected p is small.
+
+    kind: how the trainings are compared
+    """
+    if found.ci95 is None or kind.endswith(ONE_ORDER):
         return NO_VERDICT
     low, high = found.ci95
     if p_holm >= LEVEL or low <= 0 <= high:
@@ -233,7 +242,8 @@ def corrected(cells: Mapping[str, Difference], metric: Metric, primary: str | No
         p_holm[primary] = cells[primary].p or 0.0
     return {
         arm: cell if cell.p is None else dataclasses.replace(
-            cell, p_holm=p_holm[arm], verdict=verdict(cell, p_holm[arm], metric.better), exploratory=arm != primary
+            cell, p_holm=p_holm[arm], verdict=verdict(cell, p_holm[arm], metric.better, cell.seeds),
+            exploratory=arm != primary,
         )
         for arm, cell in cells.items()
     }

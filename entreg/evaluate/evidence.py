@@ -141,7 +141,7 @@ class Judgement:
     def _prediction(self, arm: str, domain: str, i: int) -> Prediction:
         first = self._judged[arm][0]
         part = self._part(first, domain)
-        density, = scores.predict(first.model, part, i)
+        density = scores.predict(first.model, part, i)
         y, x = (t.numpy() for t in part.fixations[i])
         value = self._scored[arm][domain][0].rows[i][PRIMARY]
         title = f"{arm}: {value:.2f} bit/fixation".replace(": -", ": −")

@@ -124,15 +124,26 @@ def auc(at: np.ndarray, values: np.ndarray, pixels: np.ndarray | int = 1) -> np.
     Shuffled AUC (Tatler, Baddeley & Gilchrist 2005): `values` at the pixels of all fixations of all other images, see
     `rescaled_pixels`; `pixels` 1.
     """
-    values = _float(values)
-    weights = np.broadcast_to(pixels, values.shape).ravel()
-    order = np.argsort(values, axis=None, kind="stable")
-    ascending = values.ravel()[order]
-    lower_than = np.concatenate([[0.0], np.cumsum(weights[order], dtype=np.float64)])
-    at = _float(at)
-    below = lower_than[np.searchsorted(ascending, at, "left")]
-    not_above = lower_than[np.searchsorted(ascending, at, "right")]
-    return (below + not_above) / (2 * lower_than[-1])
+    return Ranked(values).auc(at, pixels)
+
+
+class Ranked:
+    """The values of a map in ascending order, sorted once for every AUC that is asked of them."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = _float(values)
+        # which of equal values comes first does not matter: their weights are added either way
+        self._order = np.argsort(self._values, axis=None)
+        self._ascending = self._values.ravel()[self._order]
+
+    def auc(self, at: np.ndarray, weights: np.ndarray | int = 1) -> np.ndarray:
+        """Area under the ROC curve of each fixation, see `auc`; weights: nonfixations of each value, whole numbers."""
+        each = np.broadcast_to(weights, self._values.shape).ravel()
+        lower_than = np.concatenate([[0.0], np.cumsum(each[self._order], dtype=np.float64)])
+        at = _float(at)
+        below = lower_than[np.searchsorted(self._ascending, at, "left")]
+        not_above = lower_than[np.searchsorted(self._ascending, at, "right")]
+        return (below + not_above) / (2 * lower_than[-1])
 
 
 def rescaled_pixels(position: np.ndarray, size: np.ndarray | int, new_size: int) -> np.ndarray:
@@ -149,10 +160,23 @@ def cc(density: np.ndarray, blurred: np.ndarray) -> float:
 
     A constant map correlates with nothing: 0.
     """
-    if np.ptp(density) == 0 or np.ptp(blurred) == 0:
-        return 0.0
-    p, q = _float(density) - np.mean(density, dtype=np.float64), _float(blurred) - np.mean(blurred, dtype=np.float64)
-    return float((p * q).sum() / math.sqrt((p**2).sum() * (q**2).sum()))
+    return Centred(density).cc(Centred(blurred))
+
+
+class Centred:
+    """A map less its mean, made once for every correlation that is asked of it."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._is_constant = np.ptp(values) == 0
+        self._values = _float(values) - np.mean(values, dtype=np.float64)
+        self._sum_of_squares = np.square(self._values).sum()
+
+    def cc(self, other: Centred) -> float:
+        """Pearson correlation with another map of the same shape, see `cc`."""
+        if self._is_constant or other._is_constant:
+            return 0.0
+        product = (self._values * other._values).sum()
+        return float(product / math.sqrt(self._sum_of_squares * other._sum_of_squares))
 
 
 def sim(density: np.ndarray, blurred: np.ndarray) -> float:

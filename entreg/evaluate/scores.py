@@ -11,12 +11,16 @@ from torch import Tensor
 
 from entreg.evaluate import metrics
 from entreg.evaluate.domain import Domain, Truth
+from entreg.features.grid import Grid
+from entreg.model import mixture
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity, cell_of_pixel
 from entreg.model.mixture import Mixture
+from entreg.model.readouts import VECTOR, readouts
+from entreg.numerics import in_threads
 from entreg.prior.center_bias import CenterBias
 from entreg.study.finished import Run, final_model
-from entreg.study.part import Part, Size
+from entreg.study.part import Batch, Part, Size
 from entreg.study.study import Study
 
 Row = dict[str, Any]  # one image's scores
@@ -39,13 +43,30 @@ def judged(run: Run, study: Study) -> Judged:
 
 
 @torch.no_grad()
-def predict(model: DeepGaze3 | Mixture, part: Part, i: int, *others: Tensor) -> list[LogDensity]:
-    """Log densities of image i, on the CPU: with the part's centre bias, then with each of the others (m_y, m_x)."""
-    # one image alone is cut up among threads and so rounds differently than one of several
+def predict(model: DeepGaze3 | Mixture, part: Part, i: int) -> LogDensity:
+    """Log density of image i, on the CPU."""
     batch = part.batch([i, i])
-    given = [batch.center_bias, *(other.to(batch.center_bias.device).expand(2, -1, -1) for other in others)]
-    densities = model.predictions(batch.features, given, batch.grid, part.precision)
-    return [LogDensity(d.grid[:1].cpu(), d.rows.cpu(), d.columns.cpu()) for d in densities]
+    found = readouts(_components(model), batch.features, batch.grid, part.precision)
+    return _densities(model, found[:, :1], batch, [batch.center_bias[0]])[0]
+
+
+def _components(model: DeepGaze3 | Mixture) -> list[DeepGaze3]:
+    return [model] if isinstance(model, DeepGaze3) else model.each
+
+
+def _densities(
+    model: DeepGaze3 | Mixture, found: Tensor, batch: Batch, center_biases: Sequence[Tensor]
+) -> list[LogDensity]:
+    """Of one image, on the CPU, from its components' readouts (n, 1 or 2, cells, 1): with each of the centre biases."""
+    # one image alone is cut up among threads and so rounds differently than one of several
+    densities = []
+    for one in center_biases:
+        twice = one.to(found.device).expand(2, -1, -1)
+        each = [component.finalizer(readout.expand(2, -1, -1), twice, batch.grid)
+                for component, readout in zip(_components(model), found, strict=True)]
+        d = mixture.averaged(each) if len(each) > 1 else each[0]
+        densities.append(LogDensity(d.grid[:1].cpu(), d.rows.cpu(), d.columns.cpu()))
+    return densities
 
 
 @dataclass(frozen=True)
@@ -74,16 +95,41 @@ def score(
     sums: list[dict[Size, LogDensity]] = [{} for _ in models]
     images = domain.own_center_biases(step) if step is not None else ((i, None) for i in range(len(domain.subset)))
     uniform = CenterBias("uniform", domain.prior, step or 1, None)
+    sharing: dict[int, list[int]] = {}  # models that read the images from one part
+    for number, (_, part) in enumerate(models):
+        sharing.setdefault(id(part), []).append(number)
     for i, own in images:
         truth = domain.truth(i)
-        other_inputs = {} if own is None else {"own": torch.from_numpy(own), "uniform": uniform.map(truth.size)}
-        for rows, densities, (model, part) in zip(tables, sums, models, strict=True):
-            density, *others = predict(model, part, i, *other_inputs.values())
-            rows[i] = _row(truth, density)
-            densities[truth.size] = _added(densities.get(truth.size), density)
-            for kind, other in zip(other_inputs, others, strict=True):
-                gain = metrics.ig_bits(_at(other, truth), truth.log_gaussian).mean()
-                rows[i][f"ig_{kind}_center_bias_bits_per_fixation"] = float(gain)
+        others = {} if own is None else {"own": torch.from_numpy(own), "uniform": uniform.map(truth.size)}
+        for numbers in sharing.values():
+            part = models[numbers[0]][1]
+            # the last numbers may be rounded otherwise, and one image alone: then the second copy has those
+            alone = len(numbers) > 1 and part.store.recipe.grid(part.sizes[i]).cells % VECTOR == 0
+            batch = part.batch([i] if alone else [i, i])
+            with torch.no_grad():
+                members = [component for n in numbers for component in _components(models[n][0])]
+                computed = readouts(members, batch.features, batch.grid, part.precision)[:, :1]
+                found = computed.split([len(_components(models[n][0])) for n in numbers])
+            on_map = OnMap(truth, batch.grid)
+            given = [batch.center_bias[0], *others.values()]
+
+            def judge(
+                number_and_readout: tuple[int, Tensor], batch: Batch = batch, on_map: OnMap = on_map,
+                given: list[Tensor] = given, truth: Truth = truth, others: dict[str, Tensor] = others,
+            ) -> tuple[LogDensity, Row]:
+                number, readout = number_and_readout
+                with torch.no_grad():
+                    density, *rest = _densities(models[number][0], readout, batch, given)
+                row = on_map.row(density)
+                for kind, other in zip(others, rest, strict=True):
+                    gain = metrics.ig_bits(_at(other, truth), truth.log_gaussian).mean()
+                    row[f"ig_{kind}_center_bias_bits_per_fixation"] = float(gain)
+                return density, row
+
+            work = [*zip(numbers, found, strict=True)]
+            for number, (density, row) in zip(numbers, in_threads(judge, work), strict=True):
+                tables[number][i] = row
+                sums[number][truth.size] = _added(sums[number].get(truth.size), density)
         tell()
     return [Scored(rows, {size: _normalised(one) for size, one in densities.items()})
             for rows, densities in zip(tables, sums, strict=True)]
@@ -115,30 +161,50 @@ def _at(density: LogDensity, truth: Truth) -> np.ndarray:
     return density.at(torch.zeros_like(y), y, x).double().numpy()
 
 
-def _row(truth: Truth, density: LogDensity) -> Row:
-    height, width = truth.size
-    at = _at(density, truth)
-    grid = density.grid[0].double().numpy()
-    pixels = (density.rows[:, None] * density.columns).numpy()
-    rows, columns = cell_of_pixel(density.rows).numpy(), cell_of_pixel(density.columns).numpy()
-    full = np.exp(density.full()[0].double().numpy())
-    row = {
-        "image": truth.name,
-        "category": truth.category,
-        "fixations": len(truth.y),
-        "ig_bits_per_fixation": metrics.ig_bits(at, truth.log_gaussian).mean(),
-        "ig_kde_bits_per_fixation": metrics.ig_bits(at, truth.log_kde).mean(),
-        "ll_bits_per_fixation": metrics.ll_bits(at, height, width).mean(),
-        "kl_bits": metrics.kl_bits(at, truth.y, truth.x),
-        "kl_gaussian_prior_bits": metrics.kl_bits(truth.log_gaussian, truth.y, truth.x),
-        "kl_kde_prior_bits": metrics.kl_bits(truth.log_kde, truth.y, truth.x),
-        "nss": metrics.nss(at, grid, pixels).mean(),
-        "auc": metrics.auc(at, grid, pixels).mean(),
-        "sauc": metrics.auc(at, grid[rows[truth.other_y], columns[truth.other_x]]).mean(),
-        "cc": metrics.cc(full, truth.blurred),
-        "sim": metrics.sim(full, truth.blurred),
-    }
-    for name, log_reference in truth.log_references.items():
-        row[f"{name}_ig_bits_per_fixation"] = metrics.ig_bits(log_reference, truth.log_gaussian).mean()
-        row[f"{name}_ig_kde_bits_per_fixation"] = metrics.ig_bits(log_reference, truth.log_kde).mean()
-    return {key: float(value) if isinstance(value, np.floating) else value for key, value in row.items()}
+class OnMap:
+    """An image's truth on the grid of the models' maps: all that its scores need and that no model changes."""
+
+    def __init__(self, truth: Truth, grid: Grid) -> None:
+        self.truth = truth
+        self._sides = [axis.map_counts.numpy() for axis in (grid.rows, grid.columns)]
+        self._pixels = self._sides[0][:, None] * self._sides[1]
+        rows, columns = (cell_of_pixel(axis.map_counts).numpy() for axis in (grid.rows, grid.columns))
+        cells = rows[truth.other_y] * self._pixels.shape[1] + columns[truth.other_x]
+        self._nonfixations = np.bincount(cells, minlength=self._pixels.size).reshape(self._pixels.shape)
+        self._blurred = metrics.Centred(truth.blurred)
+        self._known = {
+            "kl_gaussian_prior_bits": metrics.kl_bits(truth.log_gaussian, truth.y, truth.x),
+            "kl_kde_prior_bits": metrics.kl_bits(truth.log_kde, truth.y, truth.x),
+        }
+        self._references: dict[str, float] = {}
+        for name, log_reference in truth.log_references.items():
+            over = {"": truth.log_gaussian, "_kde": truth.log_kde}
+            self._references |= {
+                f"{name}_ig{prior}_bits_per_fixation": metrics.ig_bits(log_reference, values).mean()
+                for prior, values in over.items()
+            }
+
+    def row(self, density: LogDensity) -> Row:
+        """What the density is worth."""
+        truth, (height, width) = self.truth, self.truth.size
+        at = _at(density, truth)
+        grid = density.grid[0].double().numpy()
+        ranked = metrics.Ranked(grid)
+        full = np.exp(grid).repeat(self._sides[0], 0).repeat(self._sides[1], 1)
+        row = {
+            "image": truth.name,
+            "category": truth.category,
+            "fixations": len(truth.y),
+            "ig_bits_per_fixation": metrics.ig_bits(at, truth.log_gaussian).mean(),
+            "ig_kde_bits_per_fixation": metrics.ig_bits(at, truth.log_kde).mean(),
+            "ll_bits_per_fixation": metrics.ll_bits(at, height, width).mean(),
+            "kl_bits": metrics.kl_bits(at, truth.y, truth.x),
+            **self._known,
+            "nss": metrics.nss(at, grid, self._pixels).mean(),
+            "auc": ranked.auc(at, self._pixels).mean(),
+            "sauc": ranked.auc(at, self._nonfixations).mean(),
+            "cc": metrics.Centred(full).cc(self._blurred),
+            "sim": metrics.sim(full, truth.blurred),
+            **self._references,
+        }
+        return {key: float(value) if isinstance(value, np.floating) else value for key, value in row.items()}

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from entreg.features.grid import Grid
 from entreg.model.finalizer import Finalizer
 from entreg.model.log_density import LogDensity
-from entreg.model.readout import FixationSelectionNetwork, Pointwise, SaliencyNetwork
+from entreg.model.readout import FixationSelectionNetwork, Layer, Pointwise, SaliencyNetwork
+from entreg.model.readouts import readouts
 
 
 class DeepGaze3(nn.Module):
@@ -46,24 +47,40 @@ class DeepGaze3(nn.Module):
         center_bias: (B, m_y, m_x) log density in nats at the pixels that `grid` names
         precision: of the widest product; the rest is float32
         """
-        if len(center_bias) == 1:
-            # one image alone is cut up among threads and so rounds differently than one of several
-            twice = features.expand(2, -1, -1) if isinstance(features, Tensor) else [features[0]] * 2
-            density = self(twice, center_bias.expand(2, -1, -1), grid, precision)
-            return replace(density, grid=density.grid[:1])
-        return self.finalizer(self.readout(features, grid, precision), center_bias, grid)
-
-    def predictions(
-        self, features: Tensor | Sequence[Tensor], center_biases: Sequence[Tensor], grid: Grid, precision: torch.dtype
-    ) -> list[LogDensity]:
-        """Log densities of a batch with each of several centre biases, see `forward`; the networks run once."""
-        readout = self.readout(features, grid, precision)
-        return [self.finalizer(readout, center_bias, grid) for center_bias in center_biases]
+        return densities([self], features, [center_bias], grid, precision)[0]
 
     def readout(
         self, features: Tensor | Sequence[Tensor], grid: Grid, precision: torch.dtype = torch.float32
     ) -> Tensor:
         """(B, cells, 1): what the networks make of the features, before blur and centre bias."""
-        weights = grid.weights()
-        weights = None if weights is None else weights.to(self.finalizer.center_bias_weight.device)
-        return self.fixation_selection_network(self.saliency_network(features, weights, precision), weights)
+        return readouts([self], features, grid, precision)[0]
+
+    def layers(self) -> list[Layer]:
+        """What the networks compute, see `readouts`; the last layer has no shift."""
+        last = self.fixation_selection_network.conv2.matrix.double()
+        layers = [*self.saliency_network.layers(), *self.fixation_selection_network.layers()]
+        return [*layers, (last, last.new_zeros(0))]
+
+
+def densities(
+    models: Sequence[DeepGaze3],
+    features: Tensor | Sequence[Tensor],
+    center_biases: Sequence[Tensor],
+    grid: Grid,
+    precision: torch.dtype,
+) -> list[LogDensity]:
+    """What each of several models predicts for the same images, see `DeepGaze3.forward`.
+
+    center_biases: of each model, its (B, m_y, m_x)
+    """
+    if len(features) == 1:
+        # one image alone is cut up among threads and so rounds differently than one of several
+        twice = features.expand(2, -1, -1) if isinstance(features, Tensor) else [features[0]] * 2
+        found = densities(models, twice, [one.expand(2, -1, -1) for one in center_biases], grid, precision)
+        return [replace(density, grid=density.grid[:1]) for density in found]
+    return [
+        model.finalizer(readout, center_bias, grid)
+        for model, readout, center_bias in zip(
+            models, readouts(models, features, grid, precision).unbind(), center_biases, strict=True
+        )
+    ]

@@ -25,15 +25,13 @@ class Mixture(nn.Module):
         precision: torch.dtype = torch.float32,
     ) -> LogDensity:
         """The components' mean density for each image of a batch."""
-        return averaged([component(features, center_bias, grid, precision) for component in self.components])
+        return averaged([component(features, center_bias, grid, precision) for component in self.each])
 
-    def predictions(
-        self, features: Tensor | Sequence[Tensor], center_biases: Sequence[Tensor], grid: Grid, precision: torch.dtype
-    ) -> list[LogDensity]:
-        """One for each of the centre biases."""
+    @property
+    def each(self) -> list[DeepGaze3]:
+        """The components."""
         components: Iterable[Any] = self.components  # a ModuleList does not tell of what
-        each = [one.predictions(features, center_biases, grid, precision) for one in components]
-        return [averaged(densities) for densities in zip(*each, strict=True)]
+        return list(components)
 
 
 def averaged(densities: Sequence[LogDensity]) -> LogDensity:

@@ -1,18 +1,11 @@
-"""DeepGaze III's readout: the saliency and the fixation selection network, all 1x1, run once a cell.
+"""DeepGaze III's readout: the parameters of the saliency and the fixation selection network, and what they mean.
 
-Features are positions-major, (B, cells, channels): a 1x1 convolution is then one matrix product. Nearest upsampling
-commutes with everything here (1x1 convolutions, pointwise functions, joint statistics when cells are weighted by the
-positions they stand for), so the result is that of the full resolution.
+`readouts.py` computes it.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-
-from entreg.numerics import copies, normalised, project
 
 
 class LayerNorm(nn.Module):
@@ -45,18 +38,16 @@ class Bias(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
 
-def melted(norm: LayerNorm, conv: Pointwise, bias: Bias) -> tuple[Tensor, Tensor]:
+Layer = tuple[Tensor, Tensor]  # matrix (out, in) and shift (out,)
+
+
+def melted(norm: LayerNorm, conv: Pointwise, bias: Bias) -> Layer:
     """A layer norm's scale and shift, a convolution and its bias as one matrix (out, in) and one shift (out,), float64.
 
     conv(scale * x + shift) + bias, x normalised: what is wide is then read once.
     """
     matrix = conv.matrix.double()
     return matrix * norm.weight.double(), matrix @ norm.bias.double() + bias.bias.double()
-
-
-def transformed(x: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-    """x (B, cells, in) times matrix (out, in), plus shift (out,), both float64: (B, cells, out) in x's precision."""
-    return torch.bmm(x, copies(matrix.mT, x)) + copies(shift[None], x)
 
 
 class SaliencyNetwork(nn.Module):
@@ -68,13 +59,15 @@ class SaliencyNetwork(nn.Module):
         self.layernorm1, self.conv1, self.bias1 = LayerNorm(8), Pointwise(8, 16), Bias(16)
         self.layernorm2, self.conv2, self.bias2 = LayerNorm(16), Pointwise(16, 1), Bias(1)
 
-    def forward(self, features: Tensor | Sequence[Tensor], weights: Tensor | None, precision: torch.dtype) -> Tensor:
-        # layernorm0's statistics are constants of an image, so the store holds normalised features
-        matrix, shift = melted(self.layernorm0, self.conv0, self.bias0)
-        x = project(features, matrix.to(self.bias0.bias.dtype), precision)
-        x = F.softplus(x + copies(shift[None], x))
-        x = F.softplus(transformed(normalised(x, weights), *melted(self.layernorm1, self.conv1, self.bias1)))
-        return F.softplus(transformed(normalised(x, weights), *melted(self.layernorm2, self.conv2, self.bias2)))
+    def layers(self) -> list[Layer]:
+        """What it computes: a softplus follows each layer, a normalisation stands before each but the first.
+
+        The first one's statistics are constants of an image, so the store holds normalised features.
+        """
+        return [
+            melted(self.layernorm0, self.conv0, self.bias0), melted(self.layernorm1, self.conv1, self.bias1),
+            melted(self.layernorm2, self.conv2, self.bias2),
+        ]
 
 
 class NormedInputs(nn.Module):
@@ -106,8 +99,9 @@ class FixationSelectionNetwork(nn.Module):
         self.bias1 = Bias(16)
         self.conv2 = Pointwise(16, 1)
 
-    def forward(self, priority: Tensor, weights: Tensor | None) -> Tensor:
-        first = melted(self.layernorm0.layernorm_part0, self.conv0.conv_part0, self.bias0)
-        x = F.softplus(transformed(normalised(priority, weights), *first))
-        x = F.softplus(transformed(normalised(x, weights), *melted(self.layernorm1, self.conv1, self.bias1)))
-        return torch.bmm(x, copies(self.conv2.matrix.double().mT, x))
+    def layers(self) -> list[Layer]:
+        """What it computes before its last product: as in the saliency network, with a normalisation before each."""
+        return [
+            melted(self.layernorm0.layernorm_part0, self.conv0.conv_part0, self.bias0),
+            melted(self.layernorm1, self.conv1, self.bias1),
+        ]

@@ -12,13 +12,14 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import hydra
+import submitit
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -37,6 +38,13 @@ from entreg.run.provenance import code_version
 from entreg.settings import resolved
 
 log = logging.getLogger(__name__)
+
+Together = Callable[[list[tuple[Config, RunFolder]], list[bool]], list[Any]]
+
+# launchers that train the runs of a sweep together, here and as one job of a cluster for each group
+TOGETHER, TOGETHER_SLURM = "together", "together_slurm"
+SLURM = ("submitit_slurm", TOGETHER_SLURM)
+HERE = ("basic", TOGETHER)
 
 # errors of calls to the system that say what a person has to mend, not that the code is wrong
 OF_THE_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
@@ -63,7 +71,7 @@ def job(cfg: DictConfig) -> Any:
     config = checked(cfg)
     tensors.trust(config.trust)
     folder.refuse_other_config(config)
-    submitted = hydra_config.runtime.choices["hydra/launcher"] != "basic"
+    submitted = is_submitted()
     if submitted:
         _warn_of_other_code(SweepFolder(Path(hydra_config.sweep.dir)))
     try:
@@ -77,6 +85,62 @@ def job(cfg: DictConfig) -> Any:
             # Hydra hands the exception to the waiting client and would let SLURM say COMPLETED
             atexit.register(os._exit, 1)
         raise _kind(error)(f"{_said(error)}\n(run {folder}, log {folder.log})") from None
+
+
+def is_submitted() -> bool:
+    """Whether this process is a job that submitit has started, on a cluster or here."""
+    try:
+        submitit.JobEnvironment()
+    except RuntimeError:
+        return False
+    return True
+
+
+def jobs_together(cfgs: Sequence[DictConfig], train: Together) -> list[Any]:
+    """Jobs of a sweep that are done together, each in its folder; of each what it returns, or the error it ended with.
+
+    cfgs: with Hydra's own part, whose output_dir is the job's folder
+    train: given configs and folders, and which of them are refused, does the others; of each its result or its error
+    """
+    submitted = is_submitted()
+    runs: list[tuple[Config, RunFolder]] = []
+    refusals: list[UserError | None] = []
+    if submitted:
+        _warn_of_other_code(SweepFolder(Path(cfgs[0].hydra.sweep.dir)))
+    with ExitStack() as claims:
+        for cfg in cfgs:
+            HydraConfig.instance().set_config(cfg)
+            folder = RunFolder(Path(cfg.hydra.runtime.output_dir))
+            runs.append((checked(without_hydra(cfg)), folder))
+            try:
+                folder.refuse_other_config(runs[-1][0])
+                claims.enter_context(_alone_in(folder))
+            except UserError as error:
+                log.error("%s is left out: %s", folder, error)
+                refusals.append(error)
+            else:
+                refusals.append(None)
+        tensors.trust(runs[0][0].trust)
+        found: list[Any] = [None] * len(runs)
+        working = [folder for (_, folder), refusal in zip(runs, refusals, strict=True) if refusal is None]
+        try:
+            if working:
+                found = train(runs, [refusal is not None for refusal in refusals])
+        except KeyboardInterrupt:
+            print(f"\ninterrupted: {_goes_on(working[0], RunMode.MULTIRUN)}", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
+        except Exception as error:
+            for folder in working:
+                with suppress(Exception), _failure_left_in(folder):
+                    raise error
+            found = [_kind(error)(_said(error))] * len(runs)
+    results = [result if refusal is None else refusal for result, refusal in zip(found, refusals, strict=True)]
+    if submitted and any(isinstance(result, Exception) for result in results):
+        atexit.register(os._exit, 1)
+    return [
+        type(result)(f"{result}\n(run {folder}, log {folder.log})") if isinstance(result, Exception) else result
+        for result, (_, folder) in zip(results, runs, strict=True)
+    ]
 
 
 @contextmanager
@@ -165,7 +229,7 @@ class Preflight(Callback):
         launcher = config.hydra.runtime.choices["hydra/launcher"]
         if launcher != "basic":
             _refuse(
-                f"hydra/launcher={launcher} submits sweeps only, and this is a single run: it would run here. Type\n"
+                f"hydra/launcher={launcher} is for sweeps only, and this is a single run: it would run here. Type\n"
                 f"  python train.py -m {' '.join(sys.argv[1:])}"
             )
         _refuse_unwritable(Path(config.hydra.run.dir), "hydra.run.dir")
@@ -184,15 +248,17 @@ class Preflight(Callback):
         except Exception:
             _refuse(traceback.format_exc())
         _refuse_unwritable(folder.path, "hydra.sweep.dir")
-        if launcher != "basic":
+        if launcher not in HERE:
             folder.submitted_code.parent.mkdir(parents=True, exist_ok=True)
             files.write_text(folder.submitted_code, code_version() + "\n")
-        if launcher == "submitit_slurm":
+        if launcher in SLURM:
             # a job submitted from inside an allocation must not inherit that allocation's variables
             for name in [n for n in os.environ if n.startswith("SLURM_") and n != "SLURM_CONF"]:
                 del os.environ[name]
             # since SLURM 22.05 srun does not inherit sbatch's --cpus-per-task
             os.environ["SRUN_CPUS_PER_TASK"] = str(config.hydra.launcher.cpus_per_task)
+        if launcher == "basic" and jobs is not None and len(jobs) > 1 and config.task.name == "train":
+            print("one run after the other; hydra/launcher=together trains those that read the same batches at once")
         _started.append(Sweep(folder, jobs))
 
     def _check(
@@ -209,12 +275,14 @@ class Preflight(Callback):
                     folder.run(number).refuse_other_config(job_config)
             except SettingError as error:
                 raise SettingError(f"job {number} ({' '.join(overrides)}): {error}") from None
-            if launcher == "submitit_slurm" and job_config.hardware != base:
+            if launcher in (TOGETHER, TOGETHER_SLURM) and job_config.task.name != "train":
+                raise SettingError(f"hydra/launcher={launcher} trains runs together, and job {number} trains none")
+            if launcher in SLURM and job_config.hardware != base:
                 raise SettingError(
                     f"job {number} ({' '.join(overrides)}): what is asked of SLURM is read once for all jobs of a "
                     "sweep, so hardware cannot be swept; submit one sweep for each"
                 )
-        if launcher == "submitit_slurm" and shutil.which("sbatch") is None:
+        if launcher in SLURM and shutil.which("sbatch") is None:
             raise SettingError(
                 "there is no SLURM on this machine (no sbatch). hydra/launcher=submitit_local runs the sweep's jobs "
                 "here, without hydra/launcher they run one after the other"

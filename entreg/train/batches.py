@@ -1,4 +1,4 @@
-"""Which images make a step: order from the run's seed and the epoch alone, never from the rank."""
+"""Which images make a step: order from a seed and the epoch alone, never from the rank."""
 from __future__ import annotations
 
 import numpy as np

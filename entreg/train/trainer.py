@@ -1,11 +1,9 @@
-"""The training loop, on every rank: each takes its slice of every global batch, and sums are reduced once a step."""
+"""One training: its model, its optimiser, its history, what it leaves in its folder. `company.py` takes its steps."""
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import random
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,18 +13,17 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
-from tqdm import tqdm
 
 from entreg import files
 from entreg.config import Config, Loss
-from entreg.errors import DataError, NonFiniteLoss
+from entreg.errors import DataError, NonFiniteLoss, UserError
 from entreg.features import backbone
 from entreg.model import published
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
 from entreg.prior import kept
-from entreg.ranks import Ranks, Stopped
+from entreg.ranks import Ranks
 from entreg.report.panels import Prediction
 from entreg.run import checkpoint
 from entreg.run.folder import RunFolder, plain
@@ -35,8 +32,9 @@ from entreg.run.launch import launch
 from entreg.run.provenance import provenance
 from entreg.study.part import Part, Size, UniformPart
 from entreg.study.study import Stages, Study
-from entreg.train import batches, board, figures
-from entreg.train.losses import REGULARISERS, fixation_weights, nll_nats
+from entreg.train import board, figures
+from entreg.train.company import Company, Slot
+from entreg.train.losses import REGULARISERS
 from entreg.train.schedule import adam
 
 log = logging.getLogger(__name__)
@@ -57,35 +55,48 @@ def train(config: Config, folder: RunFolder) -> float | None:
     A finished run returns at once; an unfinished one goes on from its last checkpoint.
     None where it stopped to be requeued.
     """
-    if folder.is_trained and checkpoint.newest([folder.final]):
-        log.info("finished before: %s", folder.final)
-        folder.last.unlink(missing_ok=True)  # it may have been killed between its last two steps
-        return folder.last_ig_bits()
-    return launch(run, config, folder)
+    return folder.last_ig_bits() if finished_before(folder) else launch(run, config, folder)
+
+
+def finished_before(folder: RunFolder) -> bool:
+    """Whether the run has finished. A final checkpoint that is damaged is set aside."""
+    if not (folder.is_trained and checkpoint.newest([folder.final])):
+        return False
+    log.info("finished before: %s", folder.final)
+    folder.last.unlink(missing_ok=True)  # it may have been killed between its last two steps
+    return True
 
 
 def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
     """One rank's part of a training. Stopped where the run was asked to stop; it has saved."""
     compute_deterministically()
-    for seeded in (random.seed, np.random.seed, torch.manual_seed):
-        seeded(config.seed)
+    seed_everything(config.seed)
     study = Study(config, Stages(ranks))
     trainer = Trainer(study, folder)
     if ranks.is_first:
-        _record_start(trainer)
-        kept.write(folder.center_bias, study.center_bias)
+        record_start(trainer, study)
     trainer.run()
     trainer.finish()
     return trainer.history[-1]["validation_ig_bits_per_fixation"]
 
 
-def _record_start(trainer: Trainer) -> None:
-    study, folder = trainer.study, trainer.folder
-    config, before = study.config, folder.starts()
+def seed_everything(seed: int) -> None:
+    """The generators of Python, numpy and PyTorch."""
+    for seeded in (random.seed, np.random.seed, torch.manual_seed):
+        seeded(seed)
+
+
+def record_start(trainer: Trainer, study: Study) -> None:
+    """Writes config, plan, centre bias and where the run comes from into its folder."""
+    config, folder = study.config, trainer.folder
+    before = folder.starts()
     folder.write_config(config)
     if not before:
         folder.write_plan(config)
-    seeds = {"run": config.seed, "split": config.data.split_seed, "sample": config.data.sample_seed}
+    seeds = {
+        "run": config.seed, "order": config.order_seed, "split": config.data.split_seed,
+        "sample": config.data.sample_seed,
+    }
     start = provenance(
         study.ranks.device.type, seeds, fingerprints=trainer.fingerprints,
         features=trainer.training.store.recipe.describe(trainer.training.sizes),
@@ -94,6 +105,7 @@ def _record_start(trainer: Trainer) -> None:
         then, now = before[-1]["code"], start["code"]
         log.warning("the code changed since this run was last started: then %s, now %s", then, now)
     folder.add_start(start)
+    kept.write(folder.center_bias, study.center_bias)
 
 
 class TrainableStudy(Protocol):
@@ -126,7 +138,7 @@ class Trainer:
         self.fingerprints = study.fingerprints | {"features": self.training.store.folder.name}
         device = self.ranks.device
         self.precision = precision_of(config.hardware, device.type)
-        self.model = DeepGaze3(self.training.store.recipe.channels, config.model.sigma_px, config.seed).to(device)
+        self.model = self.blank_model()
         if start is not None:
             start.start(self.model, config.model, self.training.store.recipe.backbone.state_dict())
             self.fingerprints |= {"init_from": start.sha256}
@@ -150,36 +162,15 @@ class Trainer:
                 config.loss.name, self.ranks.count, device.type, self.precision, config.trainer.batch_size, config.seed,
             )
 
+    @property
+    def slot(self) -> Slot:
+        """This training's place in a company."""
+        return Slot(self.model, self.config.loss, self)
+
     def run(self) -> None:
         """Trains to the last epoch, from last.pt where there is one. Stopped where asked to stop, after saving."""
-        self._resume()
-        if self.ranks.is_first and self.config.logger.name == "tensorboard":
-            self.board = board.Board(self.folder.board, OmegaConf.to_yaml(OmegaConf.structured(self.config)))
-            self.board.tell(self.history, self.steps)
-        epochs = self.config.trainer.epochs
-        while self.epoch < epochs:
-            started, images = time.perf_counter(), 0
-            order = batches.shuffled(
-                self.training.sizes, self.config.trainer.batch_size, self.config.seed, self.epoch
-            )
-            done = self.step - self.epoch * len(order)  # every epoch has as many steps
-            show = self.ranks.is_first and sys.stderr.isatty()
-            bar = tqdm(order[done:], f"epoch {self.epoch + 1}/{epochs}", unit="step", leave=False, disable=not show)
-            for number, members in enumerate(bar, start=done):
-                if number + 1 < len(order):
-                    self.training.prefetch(self.ranks.mine(order[number + 1]))
-                stop = self._train_step(members, number)
-                images += len(members)
-                if stop:
-                    bar.close()
-                    self._save(self.folder.last)
-                    log.info("asked to stop: saved at epoch %d, step %d", self.epoch + 1, self.step)
-                    raise Stopped
-            rate = images / (time.perf_counter() - started)
-            lr = float(self.scheduler.get_last_lr()[0])
-            self.scheduler.step()
-            self.epoch += 1
-            self._finish_epoch(lr, rate, started)
+        for _ in Company([self.slot]).run():
+            pass
 
     def finish(self) -> None:
         """Draws the figures and writes final.pt, last of all: where it is, the run is complete."""
@@ -189,7 +180,7 @@ class Trainer:
             figures.predictions(self.folder.predictions, self._examples())
             if self.board is not None:
                 self.board.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
-            self._save(self.folder.final)
+            self.save(self.folder.final)
             self.folder.last.unlink(missing_ok=True)
         self.ranks.barrier()
 
@@ -206,90 +197,39 @@ class Trainer:
             examples.append(Prediction(validation.names[i], f"{ig:.2f} bit/fixation", image, map_nats, y, x))
         return examples
 
-    def _train_step(self, members: list[int], number: int) -> bool:
-        """One optimiser step on a global batch; whether any rank was asked to stop."""
-        training, loss = self.training, self.config.loss
-        device = self.ranks.device
-        self.optimizer.zero_grad(set_to_none=False)
-        sums = torch.zeros(3, device=device)  # nll_nats, bias entropy, stop requests
-        sums[2] = float(self.ranks.is_asked_to_stop)
-        mine = self.ranks.mine(members)
-        own = torch.zeros(0)
-        if mine:
-            weights = fixation_weights(training.counts[members], loss.mean_over)[self.ranks.rank :: self.ranks.count]
-            batch = training.batch(mine)
-            density = self.model(batch.features, batch.center_bias, batch.grid, self.precision)
-            own = nll_nats(density, batch.image, batch.y, batch.x, weights.to(device))
-            own.sum().backward()
-            sums[0] = own.detach().sum()
-        regularises = loss.regularises and self.step % loss.every == 0
-        if regularises:
-            share = self._bias_share(self.training.sizes[members[0]])
-            (loss.weight * share).backward()
-            sums[1] = share.detach()
-        gradients = [_gradient(p) for p in self.model.parameters()]
-        message = self.ranks.sum(torch.cat([sums, *(g.flatten() for g in gradients)]))
-        nll, of_bias_map, stops = message[:3].tolist()
-        if not math.isfinite(nll) or not math.isfinite(of_bias_map):
-            self._stop_on_non_finite(number, mine, own)
-        for gradient, total in zip(gradients, message[3:].split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(total.view_as(gradient))
-        self.optimizer.step()
-        self.sum_nll_nats += nll * len(members)
-        self.images_seen += len(members)
-        self.steps.append({
-            "step": self.step, "epoch": self.epoch + 1, "nll_nats": nll,
-            REGULARISERS[loss.name].column: of_bias_map if regularises else None,
-        })
-        self.step += 1
-        return stops > 0
+    def blank_model(self) -> DeepGaze3:
+        """A model that nothing was learnt by yet."""
+        channels = self.training.store.recipe.channels
+        return DeepGaze3(channels, self.config.model.sigma_px, self.config.seed).to(self.ranks.device)
 
-    def _bias_share(self, size: Size) -> Tensor:
-        """This rank's share of what the loss computes from the bias map, on uniform images of the batch's size.
+    def validate(self) -> tuple[float, float]:
+        """Validation NLL (nats) and IG over the Gaussian prior (bit/fixation)."""
+        return Company([self.slot]).validate()[0]
 
-        Where images have any shape it is the landscape size.
-        """
-        size = size if size in self.uniform else self.study.landscape
-        loss, uniform = self.config.loss, self.uniform[size]
-        members = self.ranks.mine(range(len(uniform)))
-        # a rank without images joins a sum over ranks all the same, forwards and backwards: it keeps none of one map
-        density = self._bias_maps(size, members or [0], uniform_center_bias=loss.center_bias == "uniform")
-        density = dataclasses.replace(density, grid=density.grid[: len(members)])
-        return REGULARISERS[loss.name].share(density, len(uniform), loss, self.ranks)
-
-    def _bias_maps(self, size: Size, members: Sequence[int], uniform_center_bias: bool = False) -> LogDensity:
-        features, center_bias, grid = self.uniform[size].inputs(members)
-        if uniform_center_bias:
-            center_bias = torch.full_like(center_bias, -math.log(size[0] * size[1]))
-        return self.model(features, center_bias, grid, self.precision)
-
-    @torch.no_grad()
     def bias_map(self) -> LogDensity:
         """Mean density on the uniform images at the study's landscape size."""
-        size = self.study.landscape
-        return self._bias_maps(size, range(len(self.uniform[size]))).mean()
+        return Company([self.slot]).bias_maps()[0]
 
-    @torch.no_grad()
-    def validate(self) -> tuple[float, float]:
-        """Validation NLL (nats) and IG over the Gaussian prior (bit/fixation): means over images, each read once."""
-        validation = self.validation
-        sums = torch.zeros(2, dtype=torch.float64, device=self.ranks.device)
-        for members in batches.in_order(validation.sizes, self.config.trainer.batch_size):
-            mine = self.ranks.mine(members)
-            if not mine:
-                continue
-            batch = validation.batch(mine)
-            density = self.model(batch.features, batch.center_bias, batch.grid, self.precision)
-            log_p = torch.zeros(len(mine), dtype=torch.float64, device=self.ranks.device)
-            log_p.index_add_(0, batch.image, density.at(batch.image, batch.y, batch.x).double())
-            log_p /= validation.counts[mine].to(log_p)
-            sums[0] -= log_p.sum()
-            sums[1] += ((log_p - self.prior_nats[mine].to(log_p)) * BITS_PER_NAT).sum()
-        nll, ig = (self.ranks.sum(sums) / len(validation)).tolist()
-        return nll, ig
+    def add_step(self, nll_nats: float, of_bias_map: float | None, images: int) -> None:
+        """Takes a step with the gradients that the model has, and notes what was minimised."""
+        self.optimizer.step()
+        self.sum_nll_nats += nll_nats * images
+        self.images_seen += images
+        self.steps.append({
+            "step": self.step, "epoch": self.epoch + 1, "nll_nats": nll_nats,
+            REGULARISERS[self.config.loss.name].column: of_bias_map,
+        })
+        self.step += 1
 
-    def _finish_epoch(self, lr: float, rate: float, started: float) -> None:
-        validation_nll, validation_ig = self.validate()
+    def finish_epoch(self, validation: tuple[float, float], bias_map: LogDensity, rate: float, started: float) -> None:
+        """Ends an epoch whose steps are taken: falls in the learning rate, notes, saves.
+
+        validation: NLL (nats) and IG (bit/fixation); bias_map: the mean one; rate: images/s; started: the epoch
+        """
+        lr = float(self.scheduler.get_last_lr()[0])
+        self.scheduler.step()
+        self.epoch += 1
+        validation_nll, validation_ig = validation
         if not math.isfinite(validation_nll):
             raise NonFiniteLoss(f"validation NLL is {validation_nll} after epoch {self.epoch}; {self._last_good()}")
         finalizer = self.model.finalizer
@@ -299,7 +239,7 @@ class Trainer:
             "train_nll_nats": self.sum_nll_nats / self.images_seen,
             "validation_nll_nats": validation_nll,
             "validation_ig_bits_per_fixation": validation_ig,
-            "bias_entropy_nats": float(self.bias_map().entropy_nats()),
+            "bias_entropy_nats": float(bias_map.entropy_nats()),
             "center_bias_weight": float(finalizer.center_bias_weight.detach()),
             "sigma_px": float(finalizer.gauss.sigma.detach()),
             "images_per_s": rate,
@@ -317,8 +257,8 @@ class Trainer:
             # a kill between any two of these loses nothing: a run goes on from last.pt, which comes after the
             # checkpoint that is kept of the same epoch, and the tables are written again from it
             if self.epoch % self.config.trainer.checkpoint_every == 0:
-                self._save(self.folder.numbered(self.epoch))
-            self._save(self.folder.last)
+                self.save(self.folder.numbered(self.epoch))
+            self.save(self.folder.last)
             self._write_tables()
 
     def _write_tables(self) -> None:
@@ -327,7 +267,8 @@ class Trainer:
         if self.board is not None:
             self.board.tell(self.history, self.steps)
 
-    def _save(self, path: Path) -> None:
+    def save(self, path: Path) -> None:
+        """Writes a checkpoint; the first rank does."""
         if self.ranks.is_first:
             checkpoint.write(path, {
                 "model": self.model.state_dict(),
@@ -343,9 +284,22 @@ class Trainer:
                 "fingerprints": self.fingerprints,
             })
 
+    def begin(self) -> None:
+        """Goes on from the newest checkpoint, where there is one; from here on the board is told, where there is one.
+
+        DataError where the checkpoint is another training's.
+        """
+        self._resume()
+        if self.ranks.is_first and self.config.logger.name == "tensorboard":
+            self.board = board.Board(self.folder.board, OmegaConf.to_yaml(OmegaConf.structured(self.config)))
+            self.board.tell(self.history, self.steps)
+
     def _resume(self) -> None:
-        # the first rank's finding counts, since it sets damaged files aside
-        path, = self.ranks.gather(checkpoint.newest(self.folder.unfinished()) if self.ranks.is_first else None)[:1]
+        """Goes on from the newest checkpoint, where there is one. DataError where it is another training's."""
+        # the first rank's finding counts, since it sets damaged files aside; what it refuses all of them refuse
+        path, error = self.ranks.gather(self._newest() if self.ranks.is_first else (None, None))[0]
+        if error is not None:
+            raise error
         if path is None:
             return
         state = checkpoint.read(path)
@@ -370,8 +324,11 @@ class Trainer:
         if self.ranks.is_first and self.history:
             self._write_tables()
 
-    def _stop_on_non_finite(self, number: int, mine: Sequence[int], own: Tensor) -> None:
-        # every rank has seen the same sum, so every rank comes here
+    def refuse_non_finite(self, number: int, mine: Sequence[int], own: Tensor) -> None:
+        """NonFiniteLoss that says where; every rank has seen the same sum, so every rank comes here.
+
+        number: of the batch; mine: this rank's images of it; own: what each of them adds to the NLL
+        """
         values = zip(mine, own.tolist(), strict=True)
         names = [self.training.names[i] for i, value in values if not math.isfinite(value)]
         names = sorted(name for rank in self.ranks.gather(names) for name in rank)
@@ -381,12 +338,12 @@ class Trainer:
             + self._last_good()
         )
 
+    def _newest(self) -> tuple[Path | None, UserError | None]:
+        try:
+            return checkpoint.newest(self.folder.unfinished()), None
+        except UserError as error:
+            return None, error
+
     def _last_good(self) -> str:
         path = self.folder.last
         return f"the last good state is in {path}" if path.is_file() else "there is no earlier checkpoint"
-
-
-def _gradient(parameter: torch.nn.Parameter) -> Tensor:
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad

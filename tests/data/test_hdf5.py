@@ -52,5 +52,5 @@ def test_whole_numbers_pictures_and_groups(path):
             file.picture("pictures")
         with pytest.raises(DataError, match=f"^{path}: x: is no group; get the file anew"), file.below("x"):
             pass
-        with pytest.raises(DataError, match=f"^{path}: size: is missing$"):
+        with pytest.raises(DataError, match=f"^{path}: size: is missing; get the file anew"):
             file.count("size")

@@ -3,9 +3,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from entreg.config import Config, Loss, Training
 from entreg.data.sources import synthetic
-from entreg.evaluate.arms import arms_of, baseline_of, result_settings
+from entreg.errors import UserError
+from entreg.evaluate.arms import arms_of, baseline_of, refuse_missing_folds, result_settings
+from entreg.evaluate.differences import ONE_ORDER, PAIRED, Pairing, pairing_of
 from entreg.run.folder import RunFolder
 from entreg.study.finished import Run
 
@@ -94,3 +98,23 @@ def test_what_changes_no_result_is_no_part_of_an_arm():
     assert result_settings(one) == result_settings(other)
     assert result_settings(run("nll_entropy", lambda_entropy=0.0).config) == result_settings(one)
     assert "loss.every" in result_settings(run("nll_entropy").config) and "loss.every" not in result_settings(one)
+
+
+def test_one_training_is_a_seed_an_order_seed_and_all_its_folds_in_order():
+    def one(loss: str, seed: int, order: int | None, fold: int) -> Run:
+        made = run(loss, seed)
+        made.config.trainer.order_seed, made.config.data.folds, made.config.data.fold = order, 2, fold
+        return made
+
+    trainings = [(1, 7), (0, 7), (0, None)]
+    runs = [one(loss, *training, fold) for loss in ("nll_entropy", "nll") for fold in (1, 0) for training in trainings]
+    # the seed's own order, by another name
+    arms, _ = arms_of([*runs, one("nll", 0, 0, 1)])
+    for arm in arms:
+        assert arm.replicates == [(0, 0), (0, 7), (1, 7)] and arm.seeds == [0, 0, 1] and arm.folds == 2
+        assert [(r.config.seed, r.config.order_seed, r.config.data.fold) for r in arm.runs] == [
+            (0, 0, 0), (0, 0, 1), (0, 7, 0), (0, 7, 1), (1, 7, 0), (1, 7, 1)]
+    assert pairing_of(*arms) == Pairing([0, 1, 2], [0, 1, 2], PAIRED + ONE_ORDER)
+    refuse_missing_folds(arms, [])
+    with pytest.raises(UserError, match=r"Missing: nll, seed 0, order seed 7: data\.fold=1\n"):
+        refuse_missing_folds(arms_of([r for r in runs if r is not runs[7]])[0], [])

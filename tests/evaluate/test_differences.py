@@ -68,6 +68,24 @@ def test_seeds_that_both_have_are_paired_if_there_are_two(ours, base, expected):
     assert pairing_of(*both(ours, base)) == expected
 
 
+def test_where_trainings_of_an_arm_share_a_batch_order_nothing_is_called_better_or_worse():
+    arms = both([0, 1, 2], [0, 1, 2])
+    for arm in arms:
+        for one in arm.runs:
+            one.config.trainer.order_seed = 7
+    pairing = pairing_of(*arms)
+    assert pairing == Pairing([0, 1, 2], [0, 1, 2], "paired by seed, one batch order")
+    clear = difference(Values([OURS + 100]), Values([BASE]), ALL, "higher")
+    shared = difference(Values([OURS + 100]), Values([BASE]), pairing, "higher")
+    assert clear.verdict == BETTER and shared.verdict == NO_VERDICT and shared.ci95 == clear.ci95
+    assert corrected({"arm": shared}, METRICS[0], None)["arm"].verdict == NO_VERDICT
+    # shared within a seed alone, as where a sweep's arms are trained together: every training of an arm has its own
+    for arm in arms:
+        for one in arm.runs:
+            one.config.trainer.order_seed = one.config.seed + 10
+    assert pairing_of(*arms).kind == PAIRED
+
+
 def test_paired_seeds_are_held_against_each_other():
     found, sure = difference(Values([OURS]), Values([BASE]), ALL, "higher"), crossed([OURS - BASE])
     assert found.mean == pytest.approx((OURS - BASE).mean())
@@ -204,7 +222,7 @@ def test_the_mean_of_an_arm_has_the_two_way_interval():
 ])
 def test_a_verdict_needs_the_interval_and_the_corrected_p(ci95, p_holm, better, expected):
     cell = Estimate(0.02, None, ci95, p_holm, 9.0, 0.1, 0.1, 20, 4, None)
-    assert verdict(cell, p_holm, better) == expected
+    assert verdict(cell, p_holm, better, PAIRED) == expected
 
 
 def test_arms_are_corrected_for_their_number_after_holm():

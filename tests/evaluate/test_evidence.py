@@ -156,7 +156,7 @@ def test_the_mean_density_is_that_of_the_predictions_and_its_distance_is_a_kl(ju
     part = alone._studies[run.folder].foreign("foreign")
     kept = [i for i, name in enumerate(part.names) if name in left["ood.foreign"] and part.sizes[i] == SIZE]
     assert 10 < len(kept) < 20  # the others are portraits
-    mean = np.mean([scores.predict(model, part, i)[0].full()[0].double().exp().numpy() for i in kept], axis=0)
+    mean = np.mean([scores.predict(model, part, i).full()[0].double().exp().numpy() for i in kept], axis=0)
     maps = judgement.mean_densities()["ood.foreign"]
     assert list(maps) == ["fixations", "nll", "nll_entropy"]
     np.testing.assert_allclose(np.exp(maps["nll_entropy"]), mean, rtol=1e-4)

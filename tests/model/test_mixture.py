@@ -15,9 +15,10 @@ def test_densities_are_averaged_not_their_logarithms():
     grid = grid_of((64, 96), ((8, 12),), 1, 4, 4)
     features = torch.randn(2, grid.cells, 3, generator=torch.Generator().manual_seed(2))
     biases = torch.randn(2, 2, 16, 24, generator=torch.Generator().manual_seed(3))
-    found = Mixture(models).predictions(features, list(biases), grid, torch.float32)
-    for density, bias in zip(found, biases, strict=True):
+    mixture = Mixture(models)
+    assert mixture.each == models
+    for bias in biases:
+        density = mixture(features, bias, grid)
         expected = sum(model(features, bias, grid).full().exp() for model in models) / 3
         torch.testing.assert_close(density.full().exp(), expected, rtol=1e-4, atol=1e-9)
         torch.testing.assert_close(density.full().exp().sum((1, 2)), torch.ones(2), rtol=1e-5, atol=0)
-        torch.testing.assert_close(Mixture(models)(features, bias, grid).grid, density.grid)

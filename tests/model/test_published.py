@@ -83,7 +83,7 @@ def test_iies_member_is_what_the_published_steps_give(iie, weights):
         reference.log_density(published_files.of_component(state, "models.2.", k), taps, center_bias, 2, 16, 2)
         for k in range(30)
     ])
-    mixture = found.model(None).predictions(features, [small], grid, torch.float32)[0].full()
+    mixture = found.model(None)(features, small, grid).full()
     assert (mixture - (each.logsumexp(0) - math.log(30))).abs().max() < 1e-4
     one = found.model(11)(features, small, grid).full()
     assert (one - each[11]).abs().max() < 1e-4

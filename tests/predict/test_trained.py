@@ -44,7 +44,7 @@ def test_at_equal_geometry_it_is_what_evaluation_computes(finished, kind):
     part, model = study.validation, judged(run, study).model
     assert {stimulus.height_px for stimulus in part.stimuli} == {144, 192}
     for i, stimulus in enumerate(part.stimuli):
-        expected, = predict(model, part, i)
+        expected = predict(model, part, i)
         found = trained.log_density(stimulus.path)
         assert np.ptp(found) > 1
         np.testing.assert_allclose(found, expected.full()[0], atol=1e-5, rtol=0)

@@ -11,6 +11,7 @@ import torch
 from entreg.run.folder import RunFolder
 from entreg.run.launch import launch
 from entreg.train import trainer as training
+from entreg.train.company import Company
 
 
 def several(plan, ranks, config, folder):
@@ -23,18 +24,19 @@ def several(plan, ranks, config, folder):
 
 def at_step(step, rank, act, ranks, config, folder):
     """A training in which one rank calls `act` on its trainer before it computes the given global step."""
-    train_step = training.Trainer._train_step
+    take_step = Company.step
 
-    def disturbed(trainer, members, number):
+    def disturbed(company, members, number):
+        trainer, *_ = company.working
         if trainer.step == step and ranks.rank == rank:
             act(trainer)
-        return train_step(trainer, members, number)
+        return take_step(company, members, number)
 
-    training.Trainer._train_step = disturbed
+    Company.step = disturbed
     try:
         return training.run(ranks, config, folder)
     finally:  # the next run of a sweep may be in this process
-        training.Trainer._train_step = train_step
+        Company.step = take_step
 
 
 def signal_itself(number, _):

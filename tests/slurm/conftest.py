@@ -73,12 +73,12 @@ def submit(slurm, store, tmp_path_factory):
     """submit(*words): starts the client of a sweep on the cluster, as somebody in the project's root would."""
     clients = []
 
-    def start(*words: str, folder: Path | None = None) -> Sweep:
+    def start(*words: str, folder: Path | None = None, launcher: str = "submitit_slurm") -> Sweep:
         folder = folder or tmp_path_factory.mktemp("sweep")
         # sbatch hands it on to the jobs
         environment = slurm | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         client = subprocess.Popen(
-            (sys.executable, "train.py", "-m", *WORDS, "hydra/launcher=submitit_slurm", f"paths.store={store}",
+            (sys.executable, "train.py", "-m", *WORDS, f"hydra/launcher={launcher}", f"paths.store={store}",
              f"hydra.sweep.dir={folder}", *words),
             cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )

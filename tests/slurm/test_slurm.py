@@ -145,6 +145,25 @@ def test_a_failing_rank_fails_its_job_and_no_other(submit):
     assert any(re.match(r"1 +task\S+fail_on_last_rank +failed: ValueError: this rank broke", line) for line in table)
 
 
+def test_runs_that_are_trained_together_are_one_job(undisturbed, submit):
+    """Four runs of two batch orders: two jobs, in each of which both arms take their steps side by side."""
+    sweep = submit("loss=nll,nll_entropy", "seed=0,1", launcher="together_slurm")
+    code, output = sweep.finished()
+    assert code == 0, output
+    assert len([*(sweep.folder / ".submitit").glob("*_0_result.pkl")]) == 2
+    for run, arm in enumerate(("nll", "nll", "nll_entropy", "nll_entropy")):
+        log = (sweep.folder / f"{run}/train.log").read_text()
+        assert f"{arm} on 4 cpu rank(s)" in log and log.count(f"epoch {EPOCHS}/{EPOCHS}:") == 1
+        assert "2 runs are trained together" in log
+    for run, expected in ((0, 0), (2, 1)):
+        ours, theirs = (
+            torch.load(folder / "checkpoints/final.pt", weights_only=True)["model"]
+            for folder in (sweep.folder / str(run), undisturbed[0].folder / str(expected))
+        )
+        for name, value in theirs.items():
+            torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-5)
+
+
 def history(run: Path) -> list[dict[str, str]]:
     with open(run / "metrics.csv") as file:
         return [{k: v for k, v in row.items() if k not in TIMING} for row in csv.DictReader(file)]

@@ -20,6 +20,7 @@ from entreg.run.folder import RunFolder
 from entreg.settings import resolved
 from entreg.study.study import Stages, Study
 from entreg.train import batches, figures
+from entreg.train.company import Company
 from entreg.train.trainer import Trainer, train
 from tests.conftest import SMALL
 from tests.model import published_files
@@ -113,7 +114,7 @@ def test_a_steps_nll_is_the_plain_mean_before_the_step(trainer_of):
     members = first_batch(trainer)
     expected = plain_nll_nats(trainer, trainer.training, members).item()
     before = parameters(trainer)
-    trainer._train_step(members, 0)
+    Company([trainer.slot]).step(members, 0)
     nll = pytest.approx(expected, rel=1e-5)
     assert trainer.steps == [{"step": 0, "epoch": 1, "nll_nats": nll, "bias_entropy_nats": None}]
     assert not any(torch.equal(value, before[name]) for name, value in parameters(trainer).items() if "conv" in name)
@@ -127,7 +128,7 @@ def test_over_fixations_the_nll_is_the_mean_of_all_fixations_of_the_batch(traine
     part.fixations[members[0]] = tuple(axis[:1] for axis in part.fixations[members[0]])
     log_p = torch.cat([predicted(trainer, part, i)[part.fixations[i]] for i in members])
     assert len(log_p) == 90 * (len(members) - 1) + 1
-    trainer._train_step(members, 0)
+    Company([trainer.slot]).step(members, 0)
     assert trainer.steps[0]["nll_nats"] == pytest.approx(-log_p.mean().item(), rel=1e-5)
 
 
@@ -140,7 +141,7 @@ def test_a_steps_gradient_is_that_of_nll_minus_lambda_times_entropy(trainer_of, 
     if words:
         loss = loss - 0.7 * plain_entropy_nats(trainer, (192, 144))
     expected = torch.autograd.grad(loss, list(named.values()))
-    trainer._train_step(members, 0)
+    Company([trainer.slot]).step(members, 0)
     for (name, parameter), gradient in zip(named.items(), expected, strict=True):
         difference = (parameter.grad - gradient).norm() / gradient.norm()
         assert difference < 1e-3, name

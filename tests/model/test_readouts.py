@@ -1,0 +1,121 @@
+"""Readouts of several models at once: each as if it were alone, and gradients that are summed without rounding."""
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from entreg.features.grid import Grid, grid_of
+from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.readouts import readouts
+from entreg.numerics import normalised
+from tests.model.test_readout import HEIGHT, WIDTH, drawn, layer_norm, maps, positions_major
+
+GRID = grid_of((128, 192), ((8, 12),), 2, 4, 4)
+CHANNELS = 40
+
+
+def features(images: int) -> torch.Tensor:
+    return torch.randn(images, GRID.cells, CHANNELS, generator=torch.Generator().manual_seed(1)).half()
+
+
+def model(seed: int) -> DeepGaze3:
+    found = DeepGaze3(CHANNELS, 8.0, seed)
+    with torch.no_grad():
+        for parameter in found.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+    return found
+
+
+def gradients(models: list[DeepGaze3], images: int) -> tuple[torch.Tensor, list[list[torch.Tensor]]]:
+    found = readouts(models, features(images), GRID, torch.float32)
+    upstream = torch.randn(images, GRID.cells, 1, generator=torch.Generator().manual_seed(2))
+    (found * upstream).sum().backward()
+    own = [[p.grad for name, p in one.named_parameters() if "finalizer" not in name] for one in models]
+    return found.detach(), own
+
+
+@pytest.mark.parametrize("images", [2, 5, 16])
+def test_each_of_several_models_is_as_if_alone(images):
+    company, of_each = gradients([model(seed) for seed in range(4)], images)
+    assert company.shape == (4, images, GRID.cells, 1)
+    for seed in range(4):
+        alone, (own,) = gradients([model(seed)], images)
+        torch.testing.assert_close(company[seed], alone[0], rtol=1e-6, atol=1e-6)
+        for found, expected in zip(of_each[seed], own, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_the_bits_do_not_depend_on_threads_nor_on_the_other_images():
+    several = [model(seed) for seed in range(3)]
+    threads = torch.get_num_threads()
+    with torch.no_grad():
+        found = readouts(several, features(16), GRID, torch.float32)
+        try:
+            torch.set_num_threads(3 - min(threads, 2))
+            assert torch.equal(readouts(several, features(16), GRID, torch.float32), found)
+        finally:
+            torch.set_num_threads(threads)
+        assert torch.equal(readouts(several, features(16)[:6], GRID, torch.float32), found[:, :6])
+
+
+def test_gradients_are_summed_over_images_in_float64():
+    """Three images of the same features whose gradients are 1e8, 1 and -1e8 of one image's: in float32 0 would be left.
+
+    The shift before the last softplus, say: 1e8 + 1 is 1e8 in float32.
+    """
+    one = model(0)
+    same = features(1).expand(3, -1, -1)
+    found = readouts([one], same, GRID, torch.float32)[0]
+    (found[:, :1, 0] * torch.tensor([[2.0**27], [1.0], [-(2.0**27)]])).sum().backward()
+    summed = one.fixation_selection_network.bias1.bias.grad.clone()
+    one.zero_grad()
+    readouts([one], same, GRID, torch.float32)[0, 1, 0, 0].backward()
+    torch.testing.assert_close(summed, one.fixation_selection_network.bias1.bias.grad, rtol=1e-6, atol=0)
+
+
+def test_one_that_is_not_finite_leaves_the_others_alone():
+    several = [model(seed) for seed in range(3)]
+    _, expected = gradients(several, 4)
+    expected = [[gradient.clone() for gradient in own] for own in expected]
+    for one in several:
+        one.zero_grad()
+    with torch.no_grad():
+        several[1].saliency_network.conv0.weight[0] = float("nan")
+    found, own = gradients(several, 4)
+    assert found[1].isnan().any() and not found[[0, 2]].isnan().any()
+    for member in (0, 2):
+        assert all(torch.equal(a, b) for a, b in zip(own[member], expected[member], strict=True))
+
+
+def saliency_network(x, p):
+    for i in range(3):
+        x = F.softplus(F.conv2d(layer_norm(x, p, f"layernorm{i}"), p[f"conv{i}.weight"], p[f"bias{i}.bias"]))
+    return x
+
+
+def fixation_selection_network(x, p):
+    x = layer_norm(x, p, "layernorm0.layernorm_part0")
+    x = F.softplus(F.conv2d(x, p["conv0.conv_part0.weight"], p["bias0.bias"]))
+    x = F.softplus(F.conv2d(layer_norm(x, p, "layernorm1"), p["conv1.weight"], p["bias1.bias"]))
+    return F.conv2d(x, p["conv2.weight"])
+
+
+def repeating(rows: torch.Tensor, columns: torch.Tensor) -> Grid:
+    return Grid(SimpleNamespace(counts=rows), SimpleNamespace(counts=columns))
+
+
+@pytest.mark.parametrize("rows, columns", [([1] * HEIGHT, [1] * WIDTH), ([1, 2, 5, 1], [1, 2, 1, 1, 2, 1])])
+def test_the_networks_are_the_published_ones(rows, columns):
+    """Cells count as often as they stand for a position: where some do so more often the statistics are others."""
+    rows, columns = torch.tensor(rows), torch.tensor(columns)
+
+    def repeated(x):
+        return x.repeat_interleave(rows, 2).repeat_interleave(columns, 3)
+
+    one, x = drawn(DeepGaze3(7, 8.0, 0)), maps(7)
+    grid = repeating(rows, columns)
+    fast = readouts([one], normalised(positions_major(x), grid.weights()), grid, torch.float64)[0]
+    plain = saliency_network(repeated(x), dict(one.saliency_network.named_parameters()))
+    plain = fixation_selection_network(plain, dict(one.fixation_selection_network.named_parameters()))
+    torch.testing.assert_close(repeated(fast.mT.view(2, 1, HEIGHT, WIDTH)), plain, atol=1e-12, rtol=0)

@@ -1,0 +1,120 @@
+"""Runs of a sweep trained together, from the command line: groups, folders of their own, refusals, kills and ranks."""
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from entreg.run.folder import RunFolder
+from entreg.settings import resolved
+from entreg.train.together import groups, train_together
+from tests.conftest import SMALL
+
+COMMON = (*SMALL, "hardware=cpu", "hardware.threads=1", "trainer.epochs=2", "loss.every=1")
+SWEEP = ("-m", *COMMON, "loss=nll,nll_entropy", "seed=0,1")
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints/final.pt", weights_only=True)["model"]
+
+
+def steps(folder) -> list[float]:
+    with open(folder / "steps.csv") as file:
+        return [float(row["nll_nats"]) for row in csv.DictReader(file)]
+
+
+def assert_near(found, expected) -> None:
+    for name, value in weights(expected).items():
+        torch.testing.assert_close(weights(found)[name], value, rtol=0, atol=1e-5)
+    assert steps(found) == pytest.approx(steps(expected), abs=1e-6)
+
+
+def test_runs_that_read_the_same_images_in_the_same_order_form_a_group(composed):
+    words = [
+        ("seed=0", "loss=nll"), ("seed=1", "loss=nll"), ("seed=0", "loss=nll_entropy", "optim.lr=0.01"),
+        ("seed=0", "trainer.batch_size=4"), ("seed=3", "trainer.order_seed=0", "trainer.epochs=3"),
+        ("seed=0", "model.center_bias=uniform"), ("seed=1", "model.sigma_px=4"), ("seed=0", "hardware.devices=2"),
+    ]
+    configs = [resolved(composed("study=x", "hardware=cpu", *own)) for own in words]
+    assert groups(configs) == [[0, 2, 4], [1, 6], [3], [5], [7]]
+    assert groups(configs, most=2)[:3] == [[0, 2], [4], [1, 6]]
+
+
+def test_each_keeps_what_a_run_alone_keeps_and_one_that_is_damaged_is_trained_again(
+    command, composed, store, tmp_path, caplog
+):
+    first = command("-m", *COMMON, "loss=nll,nll_entropy", "study=s", "hydra/launcher=together", folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    damaged, finished = (tmp_path / f"multirun/s/{number}" for number in (0, 1))
+    for own in (damaged, finished):
+        with np.load(own / "center_bias.npz") as kept:
+            assert kept.files
+        assert not (own / "checkpoints/last.pt").exists()
+    before = weights(damaged)
+    final = damaged / "checkpoints/final.pt"
+    final.write_bytes(final.read_bytes()[:1000])
+    # one that was killed between its last two steps
+    (finished / "checkpoints/last.pt").write_bytes((finished / "checkpoints/final.pt").read_bytes())
+    runs = [(resolved(composed(*COMMON, f"loss={loss}", "study=s", f"paths.store={store}")), RunFolder(own))
+            for loss, own in (("nll", damaged), ("nll_entropy", finished))]
+    with caplog.at_level("INFO"):
+        assert train_together(runs, [False, False]) == [own.last_ig_bits() for _, own in runs]
+    assert final.with_name("final.pt.broken").exists() and f"finished before: {finished}" in caplog.text
+    assert all(torch.equal(value, before[name]) for name, value in weights(damaged).items())
+    assert not (finished / "checkpoints/last.pt").exists()
+
+
+@pytest.fixture(scope="module")
+def alone(command, tmp_path_factory):
+    """The sweep, its jobs one after the other."""
+    place = tmp_path_factory.mktemp("alone")
+    done = command(*SWEEP, "study=s", folder=place)
+    assert done.returncode == 0, done.stderr
+    assert "hydra/launcher=together" in done.stdout  # it says that it could be faster
+    return place / "multirun/s"
+
+
+@pytest.mark.slow
+def test_each_run_has_its_folder_and_its_result(command, alone, tmp_path):
+    done = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for number in range(4):
+        own = tmp_path / f"multirun/s/{number}"
+        assert {path.name for path in own.iterdir()} == {path.name for path in (alone / str(number)).iterdir()}
+        assert_near(own, alone / str(number))
+        lines = [line for line in (own / "train.log").read_text().splitlines() if "epoch 2/2" in line]
+        assert len(lines) == 1
+    assert (tmp_path / "multirun/s/2/.hydra/overrides.yaml").read_text().count("loss=nll_entropy") == 1
+    again = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
+    assert again.returncode == 0 and "epoch 1/2" not in again.stdout
+
+
+@pytest.mark.slow
+def test_one_that_is_refused_or_broken_is_left_out_and_the_others_go_on(command, alone, tmp_path):
+    first = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
+    assert first.returncode == 0, first.stderr
+    folder = tmp_path / "multirun/s"
+    for number in (0, 2):
+        own = folder / f"{number}/checkpoints"
+        (own / "final.pt").rename(own / "last.pt")
+    state = torch.load(folder / "2/checkpoints/last.pt", weights_only=True)
+    torch.save(state | {"fingerprints": {"data": "of others"}}, folder / "2/checkpoints/last.pt")
+    done = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
+    assert done.returncode == 1 and "trained on other contents" in done.stderr
+    assert "trained on other contents" in (folder / "2/failure.txt").read_text()
+    assert_near(folder / "0", alone / "0")
+
+
+@pytest.mark.slow
+def test_ranks_and_groups_compose(command, tmp_path):
+    ranks = ("hardware.devices=2", "loss=nll_entropy")
+    done = command("-m", *COMMON, *ranks, "loss.lambda_entropy=1,3", "study=s", "hydra/launcher=together",
+                   folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    alone = command(*COMMON, *ranks, "loss.lambda_entropy=3", "hydra.run.dir=alone", folder=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    assert_near(tmp_path / "multirun/s/1", tmp_path / "alone")
+    for number in (0, 1):
+        assert (tmp_path / f"multirun/s/{number}/train.log").read_text().count("epoch 2/2") == 1
