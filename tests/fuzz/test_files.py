@@ -129,8 +129,9 @@ def test_a_drawn_set_that_holds_other_arrays(tmp_path: Path, drive: Drive, count
 
     def check(arrays: dict[str, Any]) -> str:
         np.savez(path, **{str(name).replace("/", "_") or "x": np.asarray(one) for name, one in arrays.items()})
+        # other checksums make an image look damaged
         return outcome(lambda: [v for k, v in vars(synthetic.load(settings).fixations).items() if v is not None],
-                       str(path))
+                       str(path.parent))
 
     others = st.sampled_from([
         np.zeros(0), np.zeros(24), np.full(24, 10**6), np.full(24, -1), np.full(24, np.nan), np.array(3),

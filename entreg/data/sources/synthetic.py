@@ -159,6 +159,9 @@ def _read(folder: Path) -> dict[str, np.ndarray]:
             raise ValueError("its values are not those of a set")
         if max(found[name].max() for name in ("image", "object_image")) >= images:
             raise ValueError("it lacks images")
+        checksums = found.get("checksums")  # sets of version 0.1.0 have none
+        if checksums is not None and (checksums.shape != (images,) or checksums.dtype.kind not in "iu"):
+            raise ValueError("its checksums are none")
         return found
     except Exception as error:  # a damaged file raises whatever numpy's reader stumbles over
         raise DataError(
@@ -167,7 +170,7 @@ def _read(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _check_images(folder: Path, drawn: dict[str, np.ndarray]) -> None:
-    """Of ten flipped bits of a PNG file its reader misses one. Sets of version 0.1.0 have no checksums."""
+    """Of ten flipped bits of a PNG file its reader misses one."""
     for i, checksum in enumerate(drawn.get("checksums", ())):
         path = folder / _name(i)
         if not path.is_file() or zlib.crc32(path.read_bytes()) != checksum:
