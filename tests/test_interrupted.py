@@ -137,7 +137,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_second_process_is_refused(star
 
 
 @pytest.mark.parametrize("number, code", [
-    (signal.SIGUSR2, 0), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+    pytest.param(signal.SIGUSR2, 0, marks=pytest.mark.slow), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
     pytest.param(signal.SIGTERM, -signal.SIGTERM, marks=pytest.mark.slow),
 ])
 def test_a_store_build_is_left_at_once_and_gone_on_with(start, tmp_path, number, code):

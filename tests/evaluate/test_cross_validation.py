@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import SMALL
 
+pytestmark = pytest.mark.slow
 FOLDS, SEEDS, IMAGES = 2, 2, 20
 
 

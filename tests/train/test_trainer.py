@@ -328,7 +328,7 @@ def test_by_degree_the_bias_map_is_of_the_landscape_size_whatever_the_batch(trai
     trainer = trainer_of(*words, folder="degrees")
     assert set(trainer.training.sizes) == {(288, 384), (384, 288)} and list(trainer.uniform) == [(144, 192)]
     before = plain_entropy_nats(trainer, (144, 192)).item()
-    trainer._train_step(batches.in_order(trainer.training.sizes, 6)[-1], 0)
+    Company([trainer.slot]).step(batches.in_order(trainer.training.sizes, 6)[-1], 0)
     assert trainer.steps[-1]["bias_entropy_nats"] == pytest.approx(before, rel=1e-5)
     assert trainer.bias_map().size == (144, 192)
 
