@@ -102,7 +102,7 @@ def test_interrupted_runs_end_as_undisturbed_ones(undisturbed, submit):
 def test_a_time_out_in_the_middle_of_a_store_build_is_requeued_and_gone_on_with(submit, tmp_path):
     """A real one, of one minute: the features alone take longer, so that no start of the job gets through."""
     words = (
-        "data.images=640", *(f"{role}.{side}" for role in ("data", "ood.synthetic_ood")
+        "data.images=128", *(f"{role}.{side}" for role in ("data", "ood.synthetic_ood")
                              for side in ("long_side_px=512", "short_side_px=384")),
         "model.downsample=1", "model.readout_factor=8", "trainer.epochs=2", "trainer.batch_size=32",
     )
