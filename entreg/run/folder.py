@@ -16,6 +16,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from entreg import files
@@ -274,7 +275,9 @@ class SweepFolder:
                 return []
             jobs = jobs_of(saved["sweeper"].get("params") or {}, saved["overrides"]["task"])
         except Exception as error:  # whatever is stumbled over in a tree of another form, Hydra's parser included
-            reason = f"cannot be read as the config of a sweep: {brief(error)}"
+            # Hydra's parser shows the inside of its lexer
+            why = "what was typed for it cannot be parsed" if isinstance(error, HydraException) else brief(error)
+            reason = f"cannot be read as the config of a sweep: {why}"
             way_out = "restore it, or remove it: its runs are read without it"
             raise DataError(f"{self.multirun}: {reason}; {way_out}") from error
         tasks = [[word for word in job if word.startswith("task=")] for job in jobs]

@@ -181,6 +181,8 @@ def _state_of(folder: RunFolder) -> dict[str, Any]:
         wrong = "its parameters are missing or not finite"
     elif not isinstance(history, list) or not history or not all(_is_row(row) for row in history):
         wrong = "its history is missing or has other columns"
+    elif not _is_plain(state.get("config")):
+        wrong = "its config holds other things than settings"
     if wrong is not None:
         raise DataError(f"{folder.final}: is no final checkpoint of a training: {wrong}; {files.WAY_OUT}")
     return state
@@ -195,13 +197,18 @@ def _refuse_changed_config(folder: RunFolder, state: dict[str, Any]) -> None:
     if not isinstance(kept, dict):  # nothing to hold it against
         return
     free = {one.key for one in settings_of(Config()) if one.changes in ("place", "machine")}
-    ours, theirs = _leaves(folder.read_config()), _leaves(former.today(kept))
+    try:
+        theirs = _leaves(former.today(kept))
+    except Exception as error:  # whatever is stumbled over in a tree of another form
+        what = f"the config that it keeps cannot be read as that of a run: {brief(error)}; {files.WAY_OUT}"
+        raise DataError(f"{folder.final}: {what}") from error
+    ours = _leaves(folder.read_config())
     changed = sorted(key for key in ours.keys() & theirs.keys() - free
                      if ours[key] != theirs[key] and key.rpartition(".")[2] != "root")
     if changed:
         raise DataError(
             f"{folder.config} was changed after the training: {', '.join(changed)} is not what {folder.final.name} was "
-            "trained with. Bring it back from a copy"
+            "trained with; restore it from a copy"
         )
 
 
@@ -210,6 +217,14 @@ def _leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: list(tree) if isinstance(tree, tuple) else tree}
     leaves = (_leaves(one, f"{prefix}.{name}".lstrip(".")) for name, one in tree.items())
     return {key: leaf for some in leaves for key, leaf in some.items()}
+
+
+def _is_plain(tree: Any) -> bool:
+    if isinstance(tree, dict):
+        return all(isinstance(name, str) and _is_plain(one) for name, one in tree.items())
+    if isinstance(tree, (list, tuple)):
+        return all(_is_plain(one) for one in tree)
+    return tree is None or isinstance(tree, (str, bool, int, float))
 
 
 def _is_row(row: Any) -> bool:

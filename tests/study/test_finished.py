@@ -186,3 +186,16 @@ def test_a_saved_config_is_held_against_the_checkpoint_s(saved, typed):
     folder.config.write_text(text.replace("sigma_px: 8.0", "sigma_px: 9.0"))
     with pytest.raises(DataError, match=r"config.yaml was changed after the training: model.sigma_px is not"):
         read(folder, typed("task=evaluate"))
+
+
+@pytest.mark.parametrize(("key", "value", "reason"), [
+    ("seed", torch.zeros(2), "its config holds other things than settings"),
+    ("ood", {"_target_": "entreg.data.folder.load"}, "the config that it keeps cannot be read"),  # of an old form
+    ("ood", {"_target_": ["a list"]}, "the config that it keeps cannot be read"),
+])
+def test_a_checkpoint_whose_config_is_damaged(saved, typed, key, value, reason):
+    folder = saved()
+    kept = OmegaConf.to_container(OmegaConf.create(folder.config.read_text()))
+    checkpoint.write(folder.final, STATE | {"config": kept | {key: value}})
+    with pytest.raises(DataError, match=rf"^{folder.final}: .*{reason}.*; restore it, or leave"):
+        read(folder, typed("task=evaluate"))
