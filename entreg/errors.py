@@ -3,7 +3,13 @@ from hydra.errors import CompactHydraException
 
 
 class UserError(CompactHydraException):
-    """Something that the user can put right: the message names the file or setting and the way out."""
+    """Something that the user can put right: the message names the file or setting and the way out.
+
+    What it quotes of files and folders may hold anything: characters that a terminal would act on are shown as ?.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(one if one.isprintable() or one == "\n" else "?" for one in message))
 
 
 class SettingError(UserError):

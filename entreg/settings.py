@@ -1,8 +1,8 @@
 """What a setting is: its default, meaning, unit and range, and what another value of it changes.
 
 `config.py` and the data sources declare their settings with `setting`. Everything that depends on what a setting
-changes
-is derived from that declaration: which runs form an arm, which saved run may be resumed, and what `--help` lists.
+changes is derived from that declaration: which runs form an arm, which saved run may be resumed, and what `--help`
+lists.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from entreg.errors import SettingError
+from entreg.errors import SettingError, brief
 
 CHANGES = {
     "result": "what a run finds: runs that differ in it are different arms, and none is resumed under another value",
@@ -29,6 +29,7 @@ CHANGES = {
     "machine": "what is asked of the machine or cluster, or kept beside the results: no result depends on it",
 }
 LIMITS = {"at_least": "at least", "above": "above", "at_most": "at most", "one_of": "one of"}
+LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes: of the usual file systems, and of Linux
 
 
 def setting(
@@ -109,6 +110,11 @@ def check(cfg: DictConfig) -> None:
         f"{one.key}={one.value} is out of range: {one.declared['meaning']}{one.range}"
         for one in settings_of(config) if not one.is_in_range
     ]
+    wrong += [
+        f"{one.key}={brief(one.value):.60}… is out of range: "
+        f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH}"
+        for one in settings_of(config) if one.declared["path"] and one.value is not None and not _is_path(one.value)
+    ]
     wrong += _broken_rules(config, "")
     if wrong:
         raise SettingError("\n".join(wrong))
@@ -188,11 +194,17 @@ def _groups_in(node: Any, item: dataclasses.Field[Any]) -> Iterator[tuple[str, A
 def _is_allowed(value: Any, limits: Mapping[str, Any]) -> bool:
     if "one_of" in limits:
         return value in limits["one_of"]
-    if isinstance(value, float) and not math.isfinite(value):
+    bounded = any(limit in limits for limit in ("at_least", "at_most", "above"))
+    if isinstance(value, float) and not math.isfinite(value) or bounded and not isinstance(value, (int, float)):
         return False
     return not ("at_least" in limits and value < limits["at_least"]
                 or "at_most" in limits and value > limits["at_most"]
                 or "above" in limits and value <= limits["above"])
+
+
+def _is_path(value: str) -> bool:
+    encoded = value.encode(errors="surrogatepass")
+    return len(encoded) <= LONGEST_PATH and all(len(name) <= LONGEST_NAME for name in encoded.split(b"/"))
 
 
 def _make_paths_absolute(node: Any) -> None:

@@ -101,6 +101,13 @@ def test_what_would_not_give_finite_numbers_in_finite_time_is_refused(composed, 
         resolved(composed(f"{key}={shown}"))
 
 
+def test_a_place_that_no_file_system_has_is_refused(composed):
+    for value in ("A" * 256, "é" * 128, "/".join(["A" * 200] * 21)):
+        with pytest.raises(SettingError, match=r"^data.root=.*… is out of range: a name has at most 255 bytes, a path"):
+            resolved(composed(f"data.root='{value}'"))
+    assert resolved(composed(f"data.root={'A' * 255}")).data.root.endswith("A" * 255)
+
+
 def test_what_came_later_and_had_no_use_makes_no_other_run(composed):
     """Data sets whose pixels for a degree became known are still those that were trained on."""
     saved = dataclasses.asdict(resolved(composed("data=osie")))

@@ -240,7 +240,10 @@ class Judgement:
         changed = [key for key in ("data", "weights") if study.fingerprints[key] != trained_on[key]]
         if changed:
             what = ", ".join(changed)
-            raise UserError(f"{run.folder} was trained on other contents than are there now: {what} changed")
+            raise UserError(
+                f"{run.folder} was trained on other contents than are there now: {what} changed; "
+                "give the folder of those it was trained on (paths.data=PATH, paths.weights=PATH)"
+            )
         starts = run.folder.starts()
         if starts and "code" not in starts[0] and study.recipe.was_another(study.sizes):
             log.warning("%s was trained by version 0.1.0, which resized images of this size otherwise than published: "

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from entreg import files, tensors
-from entreg.errors import DataError, UserError
+from entreg.errors import DataError, UserError, brief
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ def read(path: Path) -> dict[str, Any]:
     found = tensors.read(path)
     if not isinstance(found, dict):
         raise DataError(f"{path}: is no checkpoint, it holds a {type(found).__name__}; {files.WAY_OUT}")
+    if not isinstance(found.get("format", 1), int):
+        raise DataError(f"{path}: is no checkpoint, its format is {brief(found['format'])}; {files.WAY_OUT}")
     if found.get("format", 1) != FORMAT:
         raise UserError(
             f"{path} was written by another version of entreg (format {found['format']}, this one reads {FORMAT}); "

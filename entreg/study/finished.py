@@ -21,6 +21,7 @@ from entreg import files
 from entreg.config import Config, Data
 from entreg.data.sources import settings_of_target
 from entreg.errors import DataError, SettingError, UserError, brief
+from entreg.features import backbone
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.mixture import Mixture
 from entreg.run import checkpoint, former
@@ -132,7 +133,9 @@ def finished(folder: RunFolder, cfg: DictConfig) -> Run:
     state = _state_of(folder)
     _refuse_changed_config(folder, state)
     try:
-        return Run(folder, resolved(cfg), state)
+        run = Run(folder, resolved(cfg), state)
+        backbone.check(run.config.model.backbone)
+        return run
     except SettingError as error:
         wrong = "; ".join(map(brief, str(error).splitlines()[:3]))
         raise DataError(f"{folder.config}: {wrong}; {files.WAY_OUT}") from error

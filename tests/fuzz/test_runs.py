@@ -117,7 +117,7 @@ def test_a_damaged_folder_is_read_or_refused(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [60])
+@pytest.mark.parametrize("count", [500])
 def test_a_damaged_folder_is_judged_or_refused(
     tmp_path: Path, drive: Drive, composed: Any, store: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:

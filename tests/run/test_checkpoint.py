@@ -21,6 +21,9 @@ def test_a_checkpoint_that_holds_no_dictionary_is_named(tmp_path):
     tensors.write(tmp_path / "a.pt", [1, 2])
     with pytest.raises(DataError, match=r"a.pt: is no checkpoint, it holds a list; restore it"):
         checkpoint.read(tmp_path / "a.pt")
+    tensors.write(tmp_path / "a.pt", {"format": None})
+    with pytest.raises(DataError, match=r"a.pt: is no checkpoint, its format is None; restore it"):
+        checkpoint.read(tmp_path / "a.pt")
 
 
 def test_the_newest_whole_checkpoint_counts_and_broken_ones_are_named_and_set_aside(tmp_path, caplog):

@@ -160,16 +160,17 @@ def test_nothing_was_typed_where_hydra_did_not_start_the_job():
     assert typed_keys() == []
 
 
-
-def test_a_saved_setting_out_of_range_is_named_with_its_file(saved, typed):
+@pytest.mark.parametrize(("key", "value", "said"), [
+    ("loss.every", 0, "loss.every=0 is out of range: "), ("data.root", "A" * 300, "data.root=AAA.* is out of range: "),
+    ("model.backbone.taps", ["conv1^2"], r"model.backbone.taps=\['conv1\^2'\]: "),
+])
+def test_a_saved_setting_that_cannot_be_is_named_with_its_file(saved, typed, key, value, said):
     folder = saved()
     tree = OmegaConf.load(folder.config)
-    tree.loss.every = 0
+    OmegaConf.update(tree, key, value)
     OmegaConf.save(tree, folder.config)
-    with pytest.raises(DataError, match=rf"^{folder.config}: loss.every=0 is out of range: .*; restore it, or leave"):
+    with pytest.raises(DataError, match=rf"^{folder.config}: {said}.*; restore it, or leave"):
         read(folder, typed("task=evaluate"))
-
-
 
 def test_a_saved_config_is_held_against_the_checkpoint_s(saved, typed):
     """It is a text that has no checksum, and models are built from it."""
