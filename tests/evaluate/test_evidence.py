@@ -212,7 +212,8 @@ def test_runs_that_were_trained_on_other_contents_are_refused(run_of, stages):
     state = run.state | {"fingerprints": run.state["fingerprints"] | {"data": "0" * 64}}
     with pytest.raises(UserError) as caught:
         Judgement(arms_of([dataclasses.replace(run, state=state)])[0], stages, 0)
-    assert str(caught.value).startswith(f"{run.folder} was trained on other contents than are there now: data changed; give")
+    said = f"{run.folder} was trained on other contents than are there now: data changed; give the folder"
+    assert str(caught.value).startswith(said)
 
 
 def test_runs_that_are_judged_on_other_images_are_refused(run_of, stages):
