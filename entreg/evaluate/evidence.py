@@ -237,7 +237,7 @@ class Judgement:
         if run.fixed is not None:
             return study
         trained_on = run.state["fingerprints"]
-        changed = [key for key in ("data", "weights") if study.fingerprints[key] != trained_on[key]]
+        changed = [key for key in ("data", "weights") if study.fingerprints[key] != trained_on.get(key)]
         if changed:
             what = ", ".join(changed)
             raise UserError(

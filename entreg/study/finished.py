@@ -175,8 +175,8 @@ def _state_of(folder: RunFolder) -> dict[str, Any]:
     """The final checkpoint. DataError where it holds anything else than what a training leaves there."""
     state = checkpoint.read(folder.final)
     wrong = None
-    history, model = state.get("history"), state.get("model")
-    if not isinstance(state.get("fingerprints"), dict):
+    history, model, fingerprints = state.get("history"), state.get("model"), state.get("fingerprints")
+    if not (isinstance(fingerprints, dict) and all(isinstance(one, str) for one in fingerprints.values())):
         wrong = "it has no fingerprints"
     elif not isinstance(model, dict) or not all(
         isinstance(value, Tensor) and bool(value.isfinite().all()) for value in model.values()

@@ -141,7 +141,8 @@ def test_a_typed_set_is_taken_away_and_settings_of_one_that_is_not_there_are_ref
 @pytest.mark.parametrize("changed, said", [
     ({"history": []}, "its history is missing"), ({"history": [{"epoch": 1}]}, "its history is missing or has other"),
     ({"history": [HISTORY[0] | {"lr": float("nan")}]}, "its history"), ({"history": [HISTORY[0] | {"lr": "1"}]}, "its"),
-    ({"model": {}, "fingerprints": None}, "it has no fingerprints"), ({"model": [1]}, "its parameters are missing"),
+    ({"model": {}, "fingerprints": None}, "it has no fingerprints"), ({"fingerprints": {"data": 1}}, "it has no fing"),
+    ({"model": [1]}, "its parameters are missing"),
     ({"model": {"weight": torch.tensor([float("inf")])}}, "its parameters are missing or not finite"),
 ], ids=str)
 def test_a_checkpoint_that_holds_anything_else_is_named(saved, typed, changed, said):
