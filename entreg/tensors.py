@@ -10,6 +10,7 @@ import io
 import logging
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,22 @@ def read(path: Path, known_sha256: str = "") -> Any:
                 damaged = archive.testzip()
             if damaged is not None:
                 raise ValueError(f"the checksum of {damaged} does not match")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not all(one.device.type == "cpu" and one.layout == torch.strided for one in _tensors_in(content)):
+            raise ValueError("a tensor in it has no plain values")
+        return content
     except Exception as error:  # torch raises many kinds for a damaged file
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]
         reason = f"cannot be read as a file of tensors: {brief(first)}"
         raise DataError(f"{path}: {reason}; restore it, or make it anew") from error
+
+
+def _tensors_in(content: Any) -> Iterator[torch.Tensor]:
+    if isinstance(content, torch.Tensor):
+        yield content
+    elif isinstance(content, (dict, list, tuple)):
+        for below in content.values() if isinstance(content, dict) else content:
+            yield from _tensors_in(below)
 
 
 def _refuse_unknown(path: Path, known_sha256: str) -> None:

@@ -149,3 +149,14 @@ def test_a_file_that_cannot_be_written_is_one_line_and_leaves_the_earlier_one(tm
             tensors.write(tmp_path / "a.pt", {"epoch": 2})
     assert tensors.read(tmp_path / "a.pt") == {"epoch": 1}
     assert list(tmp_path.iterdir()) == [tmp_path / "a.pt"]
+
+
+@pytest.mark.parametrize("odd", [torch.zeros(2, device="meta"), torch.eye(2).to_sparse()], ids=["meta", "sparse"])
+def test_a_tensor_without_plain_values_is_refused(tmp_path, odd):
+    torch.save({"deep": [odd]}, tmp_path / "a.pt")
+    tensors.trust(True)
+    try:
+        with pytest.raises(DataError, match=r"a.pt: cannot be read as a file of tensors: .*no plain values; restore it"):
+            tensors.read(tmp_path / "a.pt")
+    finally:
+        tensors.trust(False)
