@@ -18,9 +18,9 @@ report    tables, panels and one page: they print what they are given and decide
 fetch     published files from the network: downloaded, checked, unpacked
 
 Below everything: run (how a job is run, wherever it runs: folder, launch, hardware, checkpoint, jobs), ranks (what a
-process is among others), numerics, progress, files, config, settings, errors. Train, evaluate and predict stand side by
-side and do not know each other. The task prepare gets data and weights and builds features, so that jobs need no
-network.
+process is among others), numerics, progress, files, arrays, config, settings, errors. Train, evaluate and predict stand
+side by side and do not know each other. The task prepare gets data and weights and builds features, so that jobs need
+no network.
 """
 from __future__ import annotations
 
