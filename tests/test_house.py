@@ -35,7 +35,7 @@ MAY_IMPORT = {
         "errors", "ranks", "numerics", "progress", "files", "claims", "fetch.download", "fetch.published", "tensors",
         "config",
     },
-    "model": {"errors", "numerics", "files", "tensors", "config", "features.grid"},
+    "model": {"errors", "numerics", "files", "fetch.published", "tensors", "config", "features.grid"},
     "study": {
         "errors", "ranks", "files", "settings", "config", "run.checkpoint", "run.folder", "run.former", "run.hardware",
         "data", "prior", "features", "model.deepgaze3", "model.mixture",
@@ -54,7 +54,7 @@ MAY_IMPORT = {
         "model", "study", "report",
     },
     "predict": {
-        "errors", "ranks", "files", "arrays", "config", "run", "data.geometry", "data.images", "data.names",
+        "errors", "ranks", "files", "arrays", "tensors", "config", "run", "data.geometry", "data.images", "data.names",
         "prior", "model.log_density", "study", "report.panels",
     },
     "interop": {"errors", "predict"},
