@@ -18,9 +18,9 @@ report    tables, panels and one page: they print what they are given and decide
 fetch     published files from the network: downloaded, checked, unpacked
 
 Below everything: run (how a job is run, wherever it runs: folder, launch, hardware, checkpoint, jobs), ranks (what a
-process is among others), numerics, progress, files, config, settings, errors. Train, evaluate and predict stand side by
-side and do not know each other. The task prepare gets data and weights and builds features, so that jobs need no
-network.
+process is among others), numerics, progress, files, arrays, config, settings, errors. Train, evaluate and predict stand
+side by side and do not know each other. The task prepare gets data and weights and builds features, so that jobs need
+no network.
 """
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = ["load"]
 
 def load(
     run: str | Path, *, device: str | torch.device | None = None, weights: str | Path | None = None,
-    data: str | Path | None = None,
+    data: str | Path | None = None, trust: bool = False,
 ) -> Trained:
     """The finished training in the folder `run`, ready to predict where people look in any image.
 
@@ -61,10 +61,11 @@ def load(
 
     device: `cpu`, `cuda`, `cuda:1`; None: a GPU where PyTorch sees one
     weights: where the backbone's weights are no longer where they were: their file, or the folder that it lies in
-    data: folder of the data set that it was trained on, which only runs of version 0.2.0 and before need
+    data: folder of the data set that it was trained on, which only runs that were trained before version 0.2.0 need
+    trust: whether a file that you have not written is read also with a PyTorch below 2.10, in which it could run code
     UserError: there is no finished training, it was trained on crops, or what it needs is missing or was replaced.
     """
     from entreg.predict import trained  # PyTorch and all else are loaded by those who use them
 
-    return trained.load(run, device=device, weights=weights, data=data)
+    return trained.load(run, device=device, weights=weights, data=data, trust=trust)
 

@@ -16,8 +16,8 @@ def pysaliency_model(run: str | Path, *, caching: bool = False, **where: Any) ->
         model = pysaliency_model("outputs/mine")
         model.information_gain(stimuli, fixations, baseline)
 
-    caching: whether pysaliency keeps the density of every stimulus in memory; where: `device`, `weights` and `data` as
-    for `entreg.load`. UserError where pysaliency is not installed, and as for `entreg.load`.
+    caching: whether pysaliency keeps the density of every stimulus in memory; where: `device`, `weights`, `data` and
+    `trust` as for `entreg.load`. UserError where pysaliency is not installed, and as for `entreg.load`.
     """
     try:
         import pysaliency

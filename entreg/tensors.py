@@ -10,7 +10,7 @@ import io
 import logging
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,11 @@ def write(path: Path, content: Any) -> None:
     files.write(path, lambda file: file.write(made.getbuffer()))
 
 
-def read(path: Path, known_sha256: str = "") -> Any:
+def read(path: Path, known_sha256: Collection[str | None] = ()) -> Any:
     """What the file holds, on the CPU. DataError where it is damaged, UserError where its source must be trusted.
 
     Files since PyTorch 1.6 are zip archives, whose checksums are tested first.
-    known_sha256: with which the file's digest begins where its source is known
+    known_sha256: whole digests of files whose source is known
     """
     _refuse_unknown(path, known_sha256)
     try:
@@ -89,11 +89,11 @@ def _tensors_in(content: Any) -> Iterator[torch.Tensor]:
             yield from _tensors_in(below)
 
 
-def _refuse_unknown(path: Path, known_sha256: str) -> None:
+def _refuse_unknown(path: Path, known_sha256: Collection[str | None]) -> None:
     if _trusts or not advisories() or not path.is_file():
         return
     digest = files.sha256(path)
-    if known_sha256 and digest.startswith(known_sha256):
+    if digest in known_sha256:
         return
     if OWN.is_file() and digest in OWN.read_text(encoding="ascii").split():
         return
@@ -101,5 +101,5 @@ def _refuse_unknown(path: Path, known_sha256: str) -> None:
         f"{path} comes from elsewhere, and PyTorch {torch.__version__} can be made to run code that a file holds "
         f"({', '.join(advisories())}).\n"
         f"  safe with any file            PyTorch {SAFE} or later\n"
-        "  you trust whoever made it     trust=true"
+        "  you trust whoever made it     trust=true (in Python: entreg.load(..., trust=True))"
     )

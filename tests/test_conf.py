@@ -88,6 +88,15 @@ def test_paths_become_absolute(composed):
     assert resolved(composed("data.root=some/where")).data.root == str(Path.cwd() / "some/where")
 
 
+def test_weights_are_a_file_or_a_name(composed):
+    """A relative file would not be found from another folder; a name is no file."""
+    for typed, expected in {
+        "a.pth": f"{Path.cwd()}/a.pth", "sub/a": f"{Path.cwd()}/sub/a", "'~/a.pth'": str(Path("~/a.pth").expanduser()),
+        "IMAGENET1K_V1": "IMAGENET1K_V1", "null": None,
+    }.items():
+        assert resolved(composed(f"model.backbone.weights={typed}")).model.backbone.weights == expected
+
+
 def test_every_target_exists(composed):
     for group in ("task", "data"):
         for option in options(group):

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "numerics": set(),
     "progress": set(),
     "files": {"errors"},
+    "arrays": {"files"},
     "claims": {"errors", "files"},
     "fetch": {"errors", "files", "claims"},
     "tensors": {"errors", "files"},
@@ -29,12 +30,12 @@ MAY_IMPORT = {
     "config": {"settings"},
     "run": {"errors", "ranks", "files", "claims", "tensors", "settings", "config"},
     "data": {"errors", "files", "claims", "settings", "config"},
-    "prior": {"errors", "ranks", "files", "claims", "config", "data.geometry"},
+    "prior": {"errors", "ranks", "files", "arrays", "claims", "config", "data.geometry"},
     "features": {
         "errors", "ranks", "numerics", "progress", "files", "claims", "fetch.download", "fetch.published", "tensors",
         "config",
     },
-    "model": {"errors", "numerics", "files", "tensors", "config", "features.grid"},
+    "model": {"errors", "numerics", "files", "fetch.published", "tensors", "config", "features.grid"},
     "study": {
         "errors", "ranks", "files", "settings", "config", "run.checkpoint", "run.folder", "run.former", "run.hardware",
         "data", "prior", "features", "model.deepgaze3", "model.mixture",
@@ -53,8 +54,8 @@ MAY_IMPORT = {
         "model", "study", "report",
     },
     "predict": {
-        "errors", "ranks", "files", "config", "run", "data.geometry", "data.images", "prior", "model.log_density",
-        "study", "report.panels",
+        "errors", "ranks", "files", "arrays", "tensors", "config", "run", "data.geometry", "data.images", "data.names",
+        "prior", "model.log_density", "study", "report.panels",
     },
     "interop": {"errors", "predict"},
     "": {"predict.trained"},  # entreg itself: what `import entreg` offers

@@ -8,7 +8,10 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +32,7 @@ from tests.fetch.server import serving
 
 WIDTH, HEIGHT, DOTS = 64, 48, 20
 IMAGES, FOREIGN = 6, 4
+OBSERVED = [("name", object), ("data", object)]  # a struct of an observer's, as mat-io reads it
 
 
 def zipped(files):
@@ -177,6 +181,30 @@ def test_only_what_is_missing_is_downloaded(run, server, tmp_path):
     server.asked.clear()
     assert "ALLSTIMULI.zip" not in run()
     assert server.asked == [("/ALLFIXATIONMAPS.zip", None)]
+
+
+def test_observers_come_with_the_same_archive(composed, words, server, tmp_path, caplog, monkeypatch):
+    """CAT2000's allFixData.mat holds a containers.Map: in place of mat-io stands what it would find there."""
+    own = ("ood.cat2000.expected_images", "ood.cat2000.sample")
+    content = {f"trainSet/Stimuli/Action/{i}.jpg": picture(np.random.default_rng(i), "jpeg") for i in range(3)}
+    server.files["/trainSet.zip"] = zipped(content | {"trainSet/allFixData.mat": b"a map"})
+    observed = np.array([(f"1-{i}-ab.eye", np.array([[9.0 + i, 8.0, 5.0]])) for i in range(4)], dtype=OBSERVED)
+
+    def read(path):
+        assert path == str(tmp_path / "data/CAT2000/trainSet/allFixData.mat") and Path(path).read_bytes() == b"a map"
+        return {"allData": {f"Action/{i}.jpg": observed for i in range(3)}}
+
+    monkeypatch.setitem(sys.modules, "matio", SimpleNamespace(load_from_mat=read))
+    typed = [word.replace("cat2000", "cat2000_observers") for word in words if not word.startswith(own)]
+    typed += [f"ood.cat2000_observers.downloads.training_set.hash={md5(server.files['/trainSet.zip'])}",
+              "ood.cat2000_observers.expected_images=3", "ood.cat2000_observers.sample=null"]
+    with caplog.at_level(logging.INFO):
+        prepare(resolved(composed(*typed)), RunFolder(tmp_path / "run"))
+    assert "cat2000_observers: 3 images, 12 fixations" in caplog.text
+    assert f"cat2000_observers: not in {tmp_path}/data/CAT2000; licence: none stated; to be downloaded:" in caplog.text
+    assert [path for path, _ in server.asked].count("/trainSet.zip") == 1
+    with pytest.raises(DataError, match="(?s)cat2000_observers: .*: 3 images instead of 4\n"):
+        prepare(resolved(composed(*typed, "ood.cat2000_observers.expected_images=4")), RunFolder(tmp_path / "other"))
 
 
 def test_an_archive_that_was_put_there_by_hand_is_unpacked(run, server, archives, tmp_path):

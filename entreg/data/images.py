@@ -22,7 +22,6 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from entreg.data.dataset import natural_order
-from entreg.data.names import refuse_link_out
 from entreg.errors import DataError, SettingError, brief
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -49,7 +48,7 @@ def pictures_below(folder: Path, named: Container[str] = ()) -> dict[str, Path]:
     """Paths by name, which is the path below `folder`, in natural order: files of a type that is read, and those that
     are named.
 
-    A name is only compared with those that were found. DataError where a link leads elsewhere.
+    A name is only compared with those that were found. Some may be links that lead elsewhere (`refuse_link_out`).
     """
     types = suffixes()
     found = {}
@@ -58,7 +57,6 @@ def pictures_below(folder: Path, named: Container[str] = ()) -> dict[str, Path]:
         for path in (Path(parent, name) for name in files if not name.startswith(".")):
             name = path.relative_to(folder).as_posix()
             if path.suffix.lower() in types or name in named:
-                refuse_link_out(path, folder)
                 found[name] = path
     return {name: found[name] for name in sorted(found, key=lambda name: (natural_order(name), name))}
 

@@ -5,13 +5,15 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from entreg.config import Config, Loss
+from entreg.config import Config, Data, Loss
 from entreg.evaluate.arms import Arm
 from entreg.model.published import TRAINED_ON, read
 from entreg.run.folder import RunFolder
 from entreg.study.finished import Run
 
-STIMULI = "MIT1003/ALLSTIMULI"  # under paths.data, as conf/data/mit1003.yaml has it
+NAME = "mit1003"
+# under paths.data: as conf/data/mit1003.yaml has them, and as pysaliency leaves them
+STIMULI = "MIT1003/ALLSTIMULI", "MIT1003/stimuli"
 
 
 def arm_of(published: Path, component: int | None, beside: Config) -> Arm:
@@ -39,7 +41,14 @@ def described(path: Path, role: str, config: Config) -> dict[str, Any]:
 
 def stimuli(config: Config) -> list[Path]:
     """MIT1003's images, where they are at hand, so that copies of them in other sets can be found."""
-    return sorted((Path(config.paths.data) / STIMULI).glob("*.jpeg"))
+    found = ([*sorted((Path(config.paths.data) / folder).glob("*.jpeg"))] for folder in STIMULI)
+    return next((paths for paths in found if paths), [])
+
+
+def is_mit1003(settings: Data) -> bool:
+    """Whether a data set is called MIT1003: by its name, or by its folder, as pysaliency's are (MIT1003_onesize)."""
+    called = settings.name, Path(settings.root or "").name
+    return any(name.lower().startswith(NAME) for name in called)
 
 
 def descends(run: Run) -> bool:

@@ -11,6 +11,7 @@ from entreg.config import Data, Prior
 from entreg.data.geometry import Photos
 from entreg.data.images import thumbnail
 from entreg.evaluate.domain import Domain
+from entreg.evaluate.published import is_mit1003
 from entreg.evaluate.seen import nearly
 from entreg.evaluate.target import Target, target_of
 from entreg.features.build import fingerprint, open_store
@@ -59,10 +60,10 @@ class JudgedStages(Stages):
     def seen_elsewhere(self, settings: Data, which: str, stimuli: tuple[Path, ...]) -> dict[str, str]:
         """By name the judged images that are MIT1003's, or nearly, on which the published models were trained.
 
-        stimuli: MIT1003's images; none where they are not at hand, and then its name alone tells it
+        stimuli: MIT1003's images; none where they are not at hand, and then what a set is called alone tells it
         """
         names = self.subset(settings, which).names
-        if settings.name == "mit1003":
+        if is_mit1003(settings):
             return dict.fromkeys(names, "MIT1003's own")
         if not stimuli:
             return {}

@@ -13,6 +13,10 @@ from entreg.features.backbone import Taps
 from entreg.features.grid import Grid, grid_of, was_mapped_otherwise, was_rounded_otherwise
 from entreg.numerics import normalised
 
+# of how rows are computed: to be raised when the code makes other numbers of the same images and settings, so that
+# older stores are not taken for its own. Stores of the first version do not name it.
+VERSION = 1
+
 BYTES = {torch.float16: 2, torch.bfloat16: 2, torch.float32: 4}
 
 
@@ -62,7 +66,7 @@ class Recipe:
             "downsample": self.backbone.downsample, "readout_factor": self.readout_factor,
             "dtype": str(self.dtype), "backbone_precision": str(self.precision),
             "convolution": self.convolution, "layout": max(map(self._layout, set(sizes)), default=1),
-        }
+        } | ({} if VERSION == 1 else {"version": VERSION})
 
     def was_another(self, sizes: Iterable[tuple[int, int]]) -> bool:
         """Whether version 0.1.0 read images of one of these sizes, or made maps of them, in another way."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from entreg import files, tensors
 from entreg.config import Backbone, Model
 from entreg.errors import DataError, SettingError
+from entreg.fetch.published import DEEPGAZE2E
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.mixture import Mixture
 
@@ -44,10 +45,7 @@ class Kind:
     address: str
 
 
-IIE = Kind(
-    "IIE's DenseNet member", 30, 16, 2, True, "49b65724184f43a2b60426c29c12fd2b743b47ad9eb3435d3dd28e50ea4e2585",
-    "https://github.com/matthias-k/DeepGaze/releases/download/v1.0.0/deepgaze2e.pth",
-)
+IIE = Kind("IIE's DenseNet member", 30, 16, 2, True, DEEPGAZE2E.sha256, DEEPGAZE2E.address)
 III = Kind(
     "DeepGaze III", 10, 4, 4, False, None,
     "https://github.com/matthias-k/DeepGaze/releases/download/v1.1.0/deepgaze3.pth",
@@ -150,7 +148,7 @@ def read(path: Path) -> Published:
     """What a file holds. DataError where it is none of the published models', naming each key that does not fit."""
     if not path.is_file():
         raise DataError(f"{path}: there is no such file\n  {_where()}")
-    state = tensors.read(path, known_sha256=IIE.sha256 or "")
+    state = tensors.read(path, known_sha256={IIE.sha256})
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise DataError(f"{path}: is no state dict of a published model\n  {_where()}")
     prefix, kind = _prefix(path, state)

@@ -1,39 +1,49 @@
 """Log densities as files: npz of one image each, and all of them in one HDF5 file."""
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import h5py
 import numpy as np
 
-from entreg import files
-from entreg.errors import DataError
+from entreg import arrays, files
+from entreg.errors import DataError, brief
+
+FORMAT = 1  # of what the npz holds: to be raised when an earlier version would read it wrongly
 
 
 def write(path: Path, log_density: np.ndarray, made_from: str) -> None:
     """(H, W) nats, rounded to float32, as `log_density`; made_from: a fingerprint of all that it depends on."""
-    content = {"log_density": log_density.astype(np.float32), "made_from": np.array(made_from)}
-    files.write(path, lambda file: np.savez_compressed(file, allow_pickle=False, **content))
+    arrays.write(path, {
+        "log_density": log_density.astype(np.float32), "made_from": np.array(made_from), "format": np.array(FORMAT),
+    })
 
 
 def read(path: Path) -> np.ndarray:
     """(H, W) float32, nats. DataError names a file that is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            return kept["log_density"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: damaged ({error}); remove it, and the same command makes it again") from error
+        return _read(path)[0]
+    except Exception as error:  # a damaged file raises whatever its reader stumbles over
+        reason = f"damaged ({brief(error)}); remove it, and the same command makes it again"
+        raise DataError(f"{path}: {reason}") from error
 
 
-def is_made_from(path: Path, made_from: str) -> bool:
-    """Whether the file is there, can be read, and was made from this."""
+def found(path: Path, made_from: str) -> np.ndarray | None:
+    """(H, W) float32, nats; None where the file is not there, is damaged, or was made from something else."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            return str(kept["made_from"]) == made_from
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return False
+        values, own = _read(path)
+    except Exception:  # as in `read`
+        return None
+    return values if own == made_from else None
+
+
+def _read(path: Path) -> tuple[np.ndarray, str]:
+    kept = arrays.read(path, FORMAT)
+    values = kept["log_density"]
+    if values.ndim != 2 or values.dtype != np.float32:
+        raise ValueError(f"its map has the shape {values.shape} and the type {values.dtype}")
+    return values, str(kept["made_from"])
 
 
 def write_hdf5(path: Path, maps: Mapping[str, Path], keys: Mapping[str, str]) -> None:

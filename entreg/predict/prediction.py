@@ -17,6 +17,7 @@ from tqdm import tqdm
 from entreg import files
 from entreg.config import Config
 from entreg.data.images import pictures_below, read_rgb
+from entreg.data.names import refuse_link_out
 from entreg.errors import DataError, SettingError, UserError
 from entreg.predict import maps
 from entreg.predict.trained import Trained, finished_in
@@ -120,14 +121,18 @@ def _one(
     """The log density (H, W) of an image, float32, and whether it was made now."""
     place, pictures = folder.log_density(name), folder.pictures_of(name)
     try:
+        refuse_link_out(path, Path(config.images or ""))
         made_from = hashlib.sha256(f"{files.sha256(path)} {run_sha256}".encode()).hexdigest()
-        is_new = not maps.is_made_from(place, made_from)
+        values = maps.found(place, made_from)
+        is_new = values is None
         photo = read_rgb(path) if is_new or config.prediction.pictures else None
     except OSError as error:
         raise UnreadablePhoto(f"{path} cannot be read: {error.strerror}") from error
     except DataError as error:
         raise UnreadablePhoto(str(error)) from error
-    values = trained.log_density(photo).astype(np.float32) if is_new and photo is not None else maps.read(place)
+    if values is None:
+        assert photo is not None
+        values = trained.log_density(photo).astype(np.float32)
     if photo is not None and config.prediction.pictures and (is_new or not all(one.is_file() for one in pictures)):
         _draw(pictures, panels.Prediction(name, "", photo, values, np.zeros(0), np.zeros(0)))
     if is_new:  # last: where it is, the image is done

@@ -9,6 +9,7 @@ from typing import overload
 import numpy as np
 import torch
 
+from entreg import tensors
 from entreg.data.geometry import shape_of
 from entreg.data.images import Picture, rgb_of
 from entreg.errors import DataError, SettingError, UserError
@@ -59,8 +60,9 @@ class Trained:
     def log_density(self, image: Picture | list[Picture] | tuple[Picture, ...]) -> np.ndarray | list[np.ndarray]:
         """(H, W) float64, nats, at the image's own size; the exponentials sum to 1. Of a list of images a list.
 
-        image: a path, a Pillow image, or a uint8 array (H, W, 3), RGB, or (H, W), grey; read as stored: alpha is left
-            out and an EXIF orientation is not applied
+        image: a path, a Pillow image, or a uint8 array (H, W, 3), RGB, or (H, W), grey; read as stored: an EXIF
+            orientation is not applied. Alpha is left out where every pixel is opaque; else the image is refused, since
+            what people saw is not known.
         The image is brought to the size that the run was trained at. Each of its own pixels takes the density at its
         place there, and the density is normalised again. DataError names a file that cannot be read, SettingError says
         what to do with an array of another form.
@@ -86,9 +88,10 @@ class Trained:
 
 def load(
     run: str | Path, *, device: str | torch.device | None = None, weights: str | Path | None = None,
-    data: str | Path | None = None,
+    data: str | Path | None = None, trust: bool = False,
 ) -> Trained:
     """The finished training in the folder `run`. See `entreg.load`."""
+    tensors.trust(trust)
     folder, on = finished_in(Path(run).expanduser()), _device(device)
     cfg = saved(folder, loads_data=not folder.center_bias.is_file())
     cfg.hardware.kind, cfg.hardware.devices = on.type, 1

@@ -11,13 +11,14 @@ import torch
 
 from entreg.errors import SettingError, UserError
 from entreg.evaluate.evaluation import evaluate
-from entreg.evaluate.published import arm_of
+from entreg.evaluate.published import arm_of, stimuli
 from entreg.evaluate.stages import JudgedStages
 from entreg.evaluate.statistics import crossed_unpaired, over_images
 from entreg.ranks import Ranks
 from entreg.report import panels
 from entreg.run.folder import RunFolder
 from entreg.settings import check, resolved
+from tests.data.sources.pysaliency_set import copied
 from tests.evaluate.photos import name_of, trained, words, write_sets
 from tests.model import published_files
 
@@ -152,6 +153,28 @@ def test_all_of_mit1003_was_seen(composed, store, place, file):
     names = JudgedStages(Ranks()).seen_elsewhere(config.data, "validation", ())
     assert len(names) == 3 and set(names.values()) == {"MIT1003's own"}
     assert JudgedStages(Ranks()).seen_elsewhere(config.ood["foreign"], "all", ()) == {}
+
+
+@pytest.mark.parametrize("name, root, is_seen", [
+    ("pysaliency", "MIT1003", True), ("pysaliency", "MIT1003_initial_fix", True), ("MIT1003", "mine", True),
+    ("pysaliency", "mine", False),
+])
+def test_all_of_mit1003_was_seen_from_pysaliencys_files_too(composed, store, tmp_path, name, root, is_seen):
+    copied(tmp_path / root)
+    found = composed("data=pysaliency", "ood=[]", f"data.root={tmp_path / root}", f"data.name={name}",
+                     "data.fixations=trains.hdf5", "data.folds=3", f"paths.store={store}")
+    names = JudgedStages(Ranks()).seen_elsewhere(resolved(found).data, "all", ())
+    assert names == (dict.fromkeys(["i2.png", "i10.png", "sub/i1.png"], "MIT1003's own") if is_seen else {})
+
+
+def test_its_stimuli_are_found_where_pysaliency_leaves_them(composed, tmp_path):
+    config = resolved(composed(f"paths.data={tmp_path}"))
+    assert stimuli(config) == []
+    for folder in ("MIT1003/stimuli", "MIT1003/ALLSTIMULI"):
+        place = tmp_path / folder / "i1.jpeg"
+        place.parent.mkdir(parents=True)
+        place.touch()
+        assert stimuli(config) == [place]
 
 
 def test_the_arm_reads_the_studys_data_with_its_own_architecture(composed, store, place, file):

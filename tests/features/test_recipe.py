@@ -1,15 +1,20 @@
 """What a row of features looks like, and what a store's contents are said to depend on."""
+import hashlib
+import json
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from entreg.config import Backbone, Model
+from entreg.features import recipe as recipe_module
 from entreg.features.backbone import build
+from entreg.features.build import fingerprint
 from entreg.features.grid import was_rounded_otherwise
 from entreg.features.recipe import Recipe
 from entreg.features.vgg19 import Vgg19Taps
-from tests.features.pictures import CPU, TAPS, recipe
+from tests.features.pictures import CPU, TAPS, Pictures, recipe
 
 SIZE = (64, 96)
 # not divided by 2, 4 or 16: cells of unequal length
@@ -105,3 +110,15 @@ def test_exactly_the_sizes_that_round_otherwise_in_float64_are_known(published):
 def test_maps_that_version_0_1_0_made_otherwise_are_known(published, size, another):
     """160x234 is the size of the golden vectors that tell: its readout of 30 columns is resized to 58."""
     assert published.was_another([(768, 1024), size]) is another
+
+
+def test_another_version_of_the_code_has_other_stores(tmp_path, monkeypatch):
+    """The first one's are named as they were before there was a version."""
+    made_by, images = recipe(), Pictures(tmp_path)
+    described = made_by.describe(images.sizes)
+    assert len(described) == 9 and "version" not in described
+    content = json.dumps([described, images.contents, images.sizes], sort_keys=True)
+    assert fingerprint(images, made_by) == hashlib.sha256(content.encode()).hexdigest()[:20]
+    monkeypatch.setattr(recipe_module, "VERSION", 2)
+    assert made_by.describe(images.sizes) == described | {"version": 2}
+    assert fingerprint(images, made_by) != hashlib.sha256(content.encode()).hexdigest()[:20]

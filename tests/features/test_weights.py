@@ -7,9 +7,10 @@ import pytest
 import torch
 import torchvision
 
-from entreg.errors import DataError
+from entreg import files, tensors
+from entreg.errors import DataError, UserError
 from entreg.features import weights
-from entreg.fetch.published import Published
+from entreg.fetch.published import DEEPGAZE2E, Published
 
 
 @pytest.mark.parametrize("name", torchvision.models.VGG19_Weights.__members__)
@@ -69,3 +70,22 @@ def test_a_file_that_is_no_state_dict_is_named(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(DataError, match="list.pth: is no state dict, it holds a list"):
         weights.read("resnet50", str(tmp_path / "list.pth"), tmp_path)
+
+
+def test_with_an_older_pytorch_only_whole_digests_are_known(tmp_path, monkeypatch):
+    """The eight digits in torchvision's names can be met by a file that somebody has made for it."""
+    monkeypatch.setattr(tensors, "OWN", tmp_path / "own_files.txt")
+    monkeypatch.setattr(torch, "__version__", "2.9.0")
+    tensors.trust(False)
+    path, mine = tmp_path / "resnet18-f37072fd.pth", tmp_path / "mine.pth"
+    for one in (path, mine):
+        torch.save({"a": torch.ones(2)}, one)
+    genuine = files.sha256(path)
+    monkeypatch.setattr(weights.files, "sha256", lambda _: "f37072fd" + genuine[8:])
+    for named in ("IMAGENET1K_V1", str(mine)):
+        with pytest.raises(UserError, match="comes from elsewhere"):
+            weights.read("resnet18", named, tmp_path)
+    vgg19, = (known_hash.removeprefix("sha256:") for known_hash, _ in weights.FILES.values())
+    for digest in (vgg19, DEEPGAZE2E.sha256):
+        monkeypatch.setattr(weights.files, "sha256", lambda _, digest=digest: digest)
+        assert list(weights.read("resnet18", str(mine), tmp_path)[0]) == ["a"]

@@ -20,12 +20,23 @@ def test_a_map_comes_back_rounded_to_float32(tmp_path, log_density):
     path = tmp_path / "sub/a.npz"
     maps.write(path, log_density, "of this")
     assert np.array_equal(maps.read(path), log_density.astype(np.float32))
-    assert maps.is_made_from(path, "of this") and not maps.is_made_from(path, "of that")
-    assert not maps.is_made_from(tmp_path / "gone.npz", "of this")
+    assert np.array_equal(maps.found(path, "of this"), log_density.astype(np.float32))
+    assert maps.found(path, "of that") is None and maps.found(tmp_path / "gone.npz", "of this") is None
     path.write_bytes(path.read_bytes()[:1000])
-    assert not maps.is_made_from(path, "of this")
+    assert maps.found(path, "of this") is None
     with pytest.raises(DataError, match=f"{path}: damaged .*; remove it"):
         maps.read(path)
+
+
+def test_a_map_of_before_formats_is_read_and_one_of_another_is_made_anew(tmp_path, log_density):
+    path, values = tmp_path / "a.npz", log_density.astype(np.float32)
+    np.savez_compressed(path, log_density=values, made_from=np.array("of this"))
+    assert np.array_equal(maps.found(path, "of this"), values)
+    for wrong in ({"format": np.array(2)}, {"log_density": values[0]}, {"log_density": values.astype(np.float64)}):
+        np.savez_compressed(path, **({"log_density": values, "made_from": np.array("of this")} | wrong))
+        assert maps.found(path, "of this") is None
+        with pytest.raises(DataError, match=f"{path}: damaged .*(format 2|shape .*float32|float64)"):
+            maps.read(path)
 
 
 def test_one_file_for_the_benchmark(tmp_path, log_density):

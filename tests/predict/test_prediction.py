@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import zipfile
 
 import h5py
 import numpy as np
@@ -86,6 +87,39 @@ def test_a_bad_photo_is_named_and_the_rest_is_done(start, images, tmp_path):
     assert rows["aa.jpg"]["failure"].startswith(f"{images}/aa.jpg") and rows["b.png"]["failure"] == ""
     (images / "aa.jpg").unlink()
     assert start().state is State.FINISHED
+
+
+def test_a_map_that_is_damaged_is_made_again(start, tmp_path):
+    """Where the member that tells what it was made from is whole."""
+    folder = start("prediction.pictures=false", "prediction.hdf5=true")
+    place = folder.log_density("b.png")
+    whole = place.read_bytes()
+    with zipfile.ZipFile(place) as archive:
+        member = archive.getinfo("log_density.npy")
+    damaged = bytearray(whole)
+    for at in range(member.header_offset + 200, member.header_offset + member.compress_size, 97):
+        damaged[at] ^= 0xFF
+    place.write_bytes(damaged)
+    with np.load(place) as kept:
+        assert len(str(kept["made_from"])) == 64
+    assert start("prediction.pictures=false", "prediction.hdf5=true").state is State.FINISHED
+    assert place.read_bytes() == whole
+
+
+def test_a_link_out_of_the_folder_is_named_and_the_rest_is_done(start, images, tmp_path):
+    (tmp_path / "secret.png").write_bytes((images / "b.png").read_bytes())
+    (images / "link.png").symlink_to(tmp_path / "secret.png")
+    (images / "within.png").symlink_to(images / "b.png")
+    with pytest.raises(UserError, match=rf"^1 of 5 images could not be .*\n  {images}/link.png is a link that leads"):
+        start("prediction.pictures=false")
+    folder = RunFolder(tmp_path / "predicted")
+    with open(folder.predictions_table) as table:
+        failed = [row["image"] for row in csv.DictReader(table) if row["failure"]]
+    assert failed == ["link.png"] and not folder.log_density("link.png").exists()
+    assert all(folder.log_density(name).is_file() for name in (*NAMES, "within.png"))
+    (images / "link.png").unlink()
+    (images / "within.png").unlink()
+    assert start("prediction.pictures=false").state is State.FINISHED
 
 
 class AskedToStop(StopFlag):

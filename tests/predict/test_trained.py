@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import entreg
+from entreg import tensors
 from entreg.errors import DataError, SettingError, UserError
 from entreg.evaluate.scores import judged, predict
 from entreg.predict.trained import Trained
@@ -85,15 +86,28 @@ def test_a_list_gives_what_each_alone_gives_to_the_bit(trained, photos):
     assert trained.log_density([]) == []
 
 
+def code_blocks(path: Path) -> list[str]:
+    """The Python in a page of Markdown."""
+    return re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_it_is_said_which_runs_need_their_data_set():
+    for said in (entreg.load.__doc__, (ROOT / "docs/models.md").read_text()):
+        assert "only runs that were trained before version 0.2.0 need" in " ".join(said.split())
+
+
 def test_from_notebook_to_figure_in_five_lines(finished, photos, tmp_path, monkeypatch):
-    """The lines that `help(entreg.load)` shows."""
-    lines = [line for line in entreg.load.__doc__.splitlines() if line.startswith(" " * 8)]
-    assert len(lines) == 5
+    """The lines of the README, which `help(entreg.load)` and docs/models.md show as well."""
+    block, = (one for one in code_blocks(ROOT / "README.md") if "entreg.load" in one)
+    assert len([line for line in block.splitlines() if line]) == 5
+    shown = [line for line in entreg.load.__doc__.splitlines() if line.startswith(" " * 8)]
+    assert [line.strip() for line in shown] == [line for line in block.splitlines() if line]
+    assert block in code_blocks(ROOT / "docs/models.md")
     finished(folder="outputs/mine")
     shutil.copy(photos / "a.jpg", tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    exec(textwrap.dedent("\n".join(lines)), {})
+    exec(block, {})
     with Image.open("density.png") as figure:
         assert len(set(figure.convert("RGB").getdata())) > 100
 
@@ -142,6 +156,17 @@ def test_what_keeps_a_run_from_predicting_is_said(finished, tmp_path):
     state = checkpoint.read(folder.final)
     checkpoint.write(folder.final, state | {"fingerprints": {"weights": "0123456789abcdef"}})
     with pytest.raises(DataError, match=r"weights \(None\) are not those .*: their SHA-256 is .* and not 0123456789ab"):
+        entreg.load(folder.path, device="cpu")
+
+
+def test_with_an_older_pytorch_a_foreign_run_is_read_where_it_is_trusted(finished, tmp_path, monkeypatch):
+    folder = finished()
+    monkeypatch.setattr(tensors, "OWN", tmp_path / "own_files.txt")
+    monkeypatch.setattr(torch, "__version__", "2.9.0")
+    with pytest.raises(UserError, match=r"comes from elsewhere(.|\n)*entreg.load\(\.\.\., trust=True\)"):
+        entreg.load(folder.path, device="cpu")
+    entreg.load(folder.path, device="cpu", trust=True)
+    with pytest.raises(UserError, match="comes from elsewhere"):  # the next one is not
         entreg.load(folder.path, device="cpu")
 
 

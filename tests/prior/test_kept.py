@@ -61,5 +61,17 @@ def test_a_damaged_file_is_named(tmp_path, center_bias):
     path = tmp_path / "kept.npz"
     kept.write(path, center_bias)
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(DataError, match=f"^{path}: "):
+    with pytest.raises(DataError, match=f"^{path}: .*; restore it, or leave its run out$"):
+        kept.read(path, "kde", 4)
+
+
+def test_a_file_of_before_formats_is_read_and_one_of_a_later_is_refused(tmp_path, center_bias):
+    path = tmp_path / "kept.npz"
+    kept.write(path, center_bias)
+    content = dict(np.load(path))
+    assert content.pop("format") == 1
+    np.savez_compressed(path, **content)
+    assert np.array_equal(kept.read(path, "kde", 4).map(SIZES[0]), center_bias.map(SIZES[0]))
+    np.savez_compressed(path, **content, format=2)
+    with pytest.raises(DataError, match=f"^{path}: .* it is of the format 2, and this version of entreg reads 1"):
         kept.read(path, "kde", 4)

@@ -14,20 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from entreg.config import Data
+from entreg.config import PublishedData
 from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
 from entreg.data.images import size_of
-from entreg.errors import DataError, UserError
-from entreg.settings import setting
+from entreg.errors import DataError, UserError, brief
 
 FILE, STIMULI, ARCHIVE = "allFixData.mat", "Stimuli", "trainSet"
 
 
 @dataclass
-class Settings(Data):
+class Settings(PublishedData):
     """Stimuli/ and allFixData.mat in the folder `root`, or in its folder trainSet."""
-
-    expected_images: int = setting(2000, "stimuli of the published set", changes="judgement", at_least=1)
 
     def require(self) -> None:
         """DataError where the stimuli or the observers' file are missing."""
@@ -36,7 +33,8 @@ class Settings(Data):
                 raise DataError(
                     f"The data set {self.name} is not at {self.root}: no {ARCHIVE}/{name} or {name} there.\n"
                     "  have it elsewhere   data.root=PATH (ood.NAME.root=PATH where it is out of domain)\n"
-                    "  do not have it      unpack it there: http://saliency.mit.edu/trainSet.zip\n"
+                    f"  do not have it      task=prepare downloads it; by hand: unpack it there: "
+                    f"{self.published_at or 'see the top of its file in conf/data/'}\n"
                     "  just want to look   data=synthetic needs none"
                 )
 
@@ -55,15 +53,15 @@ def load(settings: Settings) -> DataSet:
     """
     settings.require()
     path = settings.base / FILE
-    everybody = _read(path)
+    everybody = _read(path, settings)
     for name in everybody:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise DataError(f"{path}: allData: {name!r} is no path below {STIMULI}/")
+            raise DataError(f"{path}: allData: {name!r} is no path below {STIMULI}/; {_anew(settings)}")
     places = {name: settings.base / STIMULI / name for name in everybody}
     names = sorted((name for name, place in places.items() if place.is_file()),
                    key=lambda name: (natural_order(name), name))
     if not names:
-        raise DataError(f"{path}: none of its stimuli is in {settings.base / STIMULI}")
+        raise DataError(f"{path}: none of its stimuli is in {settings.base / STIMULI}; {_anew(settings)}")
     stimuli = tuple(Stimulus(name, places[name], *size_of(places[name]), places[name].parent.name) for name in names)
     rows: list[tuple[int, str, np.ndarray]] = []
     outside = repeated = 0
@@ -82,14 +80,14 @@ def load(settings: Settings) -> DataSet:
     fixations, _ = sorted_fixations(
         stimuli, np.repeat([i for i, _, _ in rows], counts), x, y, np.repeat(observers, counts)
     )
-    notes = () if len(names) == len(everybody) == settings.expected_images else (
+    notes = () if len(names) == len(everybody) == (settings.expected_images or len(names)) else (
         f"{settings.root} is not the published set: {len(names)} stimuli are there of {len(everybody)} in {FILE} and "
         f"{settings.expected_images} published ones",
     )
     return DataSet(settings.name, stimuli, fixations, {"outside the image": outside, "repeated": repeated}, notes)
 
 
-def _read(path: Path) -> dict[str, list[tuple[str, np.ndarray]]]:
+def _read(path: Path, settings: Settings) -> dict[str, list[tuple[str, np.ndarray]]]:
     """By stimulus, each observer's fixations: (n, 2) y and x in pixels counted from 0."""
     try:
         from matio import load_from_mat
@@ -102,8 +100,12 @@ def _read(path: Path) -> dict[str, list[tuple[str, np.ndarray]]]:
         everything = load_from_mat(str(path))["allData"]
         return {str(name): [_observed(one) for one in _structs(everything[name])] for name in everything}
     except Exception as error:  # a damaged file raises whatever the reader stumbles over
-        reason = " ".join(f"{type(error).__name__} {error}".split())
-        raise DataError(f"{path}: allData cannot be read: {reason}") from error
+        reason = brief(f"{type(error).__name__} {error}")
+        raise DataError(f"{path}: allData cannot be read: {reason}; {_anew(settings)}") from error
+
+
+def _anew(settings: Settings) -> str:
+    return f"get {FILE} anew" + (f" ({settings.published_at})" if settings.published_at else "")
 
 
 def _structs(cell: Any) -> Iterator[Any]:

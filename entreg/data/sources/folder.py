@@ -10,6 +10,7 @@ from entreg.config import PublishedData
 from entreg.data import table
 from entreg.data.dataset import DataSet, Stimulus, sorted_fixations
 from entreg.data.images import pictures_below, size_of
+from entreg.data.names import refuse_link_out
 from entreg.errors import DataError
 from entreg.settings import setting
 
@@ -55,6 +56,8 @@ def load(settings: Settings) -> DataSet:
     paths = pictures_below(settings.pictures, rows.names)
     if not paths:
         raise _missing(settings, "no image in stimuli")
+    for path in paths.values():
+        refuse_link_out(path, settings.pictures)
     lost = {name: line for name, line in rows.names.items() if name not in paths}
     if lost:
         (name, line), count = next(iter(lost.items())), len(lost)

@@ -4,6 +4,7 @@ Source: pysaliency/datasets.py of its release 0.2.22 and pysaliency/datasets/ of
 """
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
@@ -22,6 +23,9 @@ from entreg.data.hdf5 import Reader
 from entreg.data.images import size_of
 from entreg.errors import DataError, SettingError
 from entreg.settings import setting
+
+UNPACKED = 2  # how stimuli are unpacked: to be raised when it is done otherwise
+SUMS = "SHA256SUMS"
 
 
 @dataclass
@@ -130,24 +134,36 @@ def _unpacked(file: Reader, settings: Settings) -> dict[str, tuple[Path, tuple[i
     """Each stimulus as a file of its own, written once."""
     if settings.unpacked is None:
         raise SettingError(f"{file.path} holds the stimuli themselves: data.unpacked=FOLDER, where to unpack them to")
-    count = file.count("size")
-    digest = hashlib.sha256(f"{files.sha256(file.path)} 1".encode()).hexdigest()[:20]
+    names = [f"{n:06d}.png" for n in range(file.count("size"))]
+    digest = hashlib.sha256(f"{files.sha256(file.path)} {UNPACKED}".encode()).hexdigest()[:20]
     folder = Path(settings.unpacked) / digest
     partial = folder.with_name(f"{folder.name}.partial")
 
     def make() -> None:
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
         partial.mkdir(parents=True)
-        for n in range(count):
-            Image.fromarray(file.picture(str(n))).save(partial / f"{n:06d}.png")
+        for n, name in enumerate(names):
+            picture = Image.fromarray(file.picture(str(n)))
+            files.write(partial / name, functools.partial(picture.save, format="PNG"))
+        files.write_text(partial / SUMS, _sums(partial, names))
         os.replace(partial, folder)
 
     try:
         make_once(folder, make)
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error.strerror}; data.unpacked=FOLDER") from error
-    paths = [folder / f"{n:06d}.png" for n in range(count)]
-    return {path.name: (path, size_of(path)) for path in paths}
+    try:
+        is_whole = (folder / SUMS).read_text(encoding="utf-8", errors="replace") == _sums(folder, names)
+    except OSError:
+        is_whole = False
+    if not is_whole:
+        raise DataError(f"{folder}: what was unpacked there is damaged; remove it, and the next run unpacks it again")
+    return {name: (folder / name, size_of(folder / name)) for name in names}
+
+
+def _sums(folder: Path, names: list[str]) -> str:
+    """Of the files in a folder, as sha256sum writes them."""
+    return "".join(f"{files.sha256(folder / name)}  {name}\n" for name in names)
 
 
 def _gaze(file: Reader) -> Gaze:

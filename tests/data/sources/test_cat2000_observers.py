@@ -62,23 +62,24 @@ def stand_in(monkeypatch):
 
 
 def test_observers_are_told_apart(root, stand_in):
-    data = load(Settings(name="c", root=str(root)))
+    data = load(Settings(name="c", root=str(root), expected_images=2000))
     assert [stimulus.name for stimulus in data.stimuli] == NAMES
     assert [stimulus.category for stimulus in data.stimuli] == ["Action", "Action", "Satelite"]
     assert [getattr(data.fixations, key).tolist() for key in ("image", "x", "y", "subject")] == FOUND
     assert data.dropped == DROPPED
     note, = data.notes
     assert note.endswith("3 stimuli are there of 4 in allFixData.mat and 2000 published ones")
+    assert load(Settings(name="c", root=str(root))).notes  # one stimulus is gone
 
 
 def test_what_is_missing_or_of_another_form_is_named(root, stand_in, monkeypatch):
     path = root / "trainSet/allFixData.mat"
     stand_in.content["allData"]["../secret.jpg"] = cell(STORED["Action/2.jpg"])
-    with pytest.raises(DataError, match=rf"^{path}: allData: '../secret.jpg' is no path below Stimuli/$"):
+    with pytest.raises(DataError, match=rf"^{path}: allData: '../secret.jpg' is no path below Stimuli/; get \w+.mat"):
         load(Settings(name="c", root=str(root)))
     for wrong in (np.zeros(3), cell({"a-b-c.eye": [1, 2, 3]}), np.array([[{"name": 1}]], dtype=object)):
         stand_in.content = {"allData": {"Action/2.jpg": wrong}}
-        with pytest.raises(DataError, match=rf"^{path}: allData cannot be read: [^\n]*$"):
+        with pytest.raises(DataError, match=rf"^{path}: allData cannot be read: [^\n]*; get allFixData.mat anew$"):
             load(Settings(name="c", root=str(root)))
     stand_in.content = {}
     with pytest.raises(DataError, match=rf"^{path}: allData cannot be read: KeyError"):

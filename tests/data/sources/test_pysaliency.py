@@ -1,7 +1,9 @@
 """Data sets that pysaliency has written, and those of its newer versions, written after its source."""
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -149,6 +151,31 @@ def test_stimuli_in_the_file_are_unpacked_once(root, tmp_path):
     assert loaded(first) == {(renamed[name], x, y, subject) for name, x, y, subject in expected()}
     with pytest.raises(SettingError, match="holds the stimuli themselves: data.unpacked=FOLDER"):
         load(settings(root, stimuli="arrays.hdf5"))
+
+
+def test_what_is_unpacked_is_whole_or_refused(root, tmp_path, monkeypatch):
+    given = settings(root, stimuli="arrays.hdf5", unpacked=str(tmp_path / "unpacked"))
+    flushed, real = [], os.fsync
+
+    def full(handle):
+        if len(flushed) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flushed.append(handle)
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DataError, match=r"0000\d\d.png: cannot be written: No space left on device$"):
+            load(given)
+    assert not [path for path in (tmp_path / "unpacked").iterdir() if not path.name.endswith(".partial")]
+    first = load(given).stimuli[1].path
+    whole = first.read_bytes()
+    for damaged in (whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:], None):
+        first.write_bytes(damaged) if damaged else first.unlink()
+        with pytest.raises(DataError, match=rf"^{first.parent}: what was unpacked there is damaged; remove it"):
+            load(given)
+        first.write_bytes(whole)
+    assert len(load(given).stimuli) == 3
 
 
 def test_names_never_leave_their_folder(root, tmp_path):
