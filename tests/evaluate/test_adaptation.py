@@ -10,10 +10,15 @@ import torch
 from entreg.evaluate.adaptation import ADAPTED, NO_BLUR_PX, SUBSETS, adapt
 from entreg.evaluate.ladder import REST, parts
 from entreg.evaluate.target import target_of
+from entreg.report import page, panels
+from entreg.run.folder import RunFolder
 from tests.evaluate.drawn import GRID, Model, Part, domain, gaussian, log_densities, readouts
+from tests.report.findings import findings
 
 IMAGES = 40
 CENTRE, CORNER = gaussian(0.5, 0.5, 0.25), gaussian(0.3, 0.7, 0.2)
+UNIFORM = torch.full_like(CENTRE, -math.log(16 * CENTRE.numel()))
+FITS = 5  # folds of 40 images
 
 
 def adapted(model, log_density, fixations=400, seed=0, given=CENTRE):
@@ -33,6 +38,24 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def said(tmp_path, monkeypatch):
+    """said(adapted): which numbers ended where the search ends, and in how many fits: in results.json, on the page."""
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+
+    def of(adapted):
+        folder = RunFolder(tmp_path / str(len(list(tmp_path.iterdir()))))
+        monkeypatch.setattr("tests.report.findings._adapted", lambda *_: adapted)
+        content = findings(folder.path, lambdas=(0.0,), seeds=1, images=IMAGES - 3, primary=None, labels=("worst",))
+        page.write(folder, content)
+        ends = content.results["arms"]["nll"]["ood.elsewhere"]["ladder"]["ends"]
+        shown = ", ".join(f"{end} {count} of {FITS}" for end, count in ends.items())
+        assert f"fits that ended where the search ends: {shown}</small>" in folder.report.read_text()
+        return ends
+
+    return of
 
 
 @pytest.fixture
@@ -112,23 +135,45 @@ def test_what_is_fitted_is_the_maximum(model):
     assert fit.scale == pytest.approx(grid[np.argmax([nats(s) for s in grid])], abs=0.011)
 
 
-def test_a_readout_that_only_misleads_is_scaled_to_nothing():
-    model = Model(readouts(IMAGES, seed=1))
-    against = Model(-model.readouts)
-    found = adapted(model, log_densities(against, CENTRE))
+def test_a_readout_that_only_misleads_is_scaled_to_nothing(model, said):
+    found = adapted(model, log_densities(Model(-model.readouts), CENTRE))
     assert {fit.scale for fit in found.fits[("scale",)]} == {0.0}
-    # a centre bias that misleads gets no weight
-    away = adapted(Model(0 * model.readouts), -0.5 * log_densities(Model(0 * model.readouts), CENTRE))
-    assert {fit.weight for fit in away.fits[("scale",)]} == {1.0}
+    assert said(found) == {"scale at 0": FITS}
 
 
-def test_a_blur_beyond_the_search_ends_at_its_ends():
+def test_a_centre_bias_that_only_misleads_gets_no_weight(model, said):
+    """People look at a place of its own on each image, where they look on no other."""
+    places = torch.stack([gaussian((k // 8 + 0.5) / 5, (k % 8 + 0.5) / 8, 0.1) for k in range(IMAGES)])
+    found = adapted(model, log_densities(model, places), fixations=100)
+    for subset in SUBSETS:
+        expected = {0.0} if "centre_bias" in subset else {1.0}
+        assert {fit.weight for fit in found.fits[subset]} == expected
+    assert said(found) == {"weight at 0": FITS}
+
+
+def test_where_the_given_centre_bias_is_uniform_no_weight_is_fitted(model):
+    """No weight of it changes a prediction: it stays as trained, whatever that is, and nothing depends on it."""
+    target = target_of(domain(log_densities(model, CENTRE, 0.5), 100, seed=7), 4, seed=0)
+    one, half = (adapt(Model(model.readouts, weight=weight), Part(UNIFORM, IMAGES), target) for weight in (1.0, 0.5))
+    for subset in SUBSETS:
+        if "centre_bias" not in subset:
+            for found, trained in ((one, 1.0), (half, 0.5)):
+                assert {fit.weight for fit in found.fits[subset]} == {trained}
+            np.testing.assert_allclose(one.ig_bits[subset], half.ig_bits[subset], rtol=0, atol=1e-4)
+        else:  # the set's own can be identified
+            weights = [[fit.weight for fit in found.fits[subset]] for found in (one, half)]
+            assert weights[0] == pytest.approx(weights[1], abs=0.01) and 0.6 < min(weights[0]) < max(weights[0]) < 0.99
+
+
+def test_a_blur_beyond_the_search_ends_at_its_ends_and_that_is_said(said):
     flat = Model(readouts(IMAGES, seed=1), sigma_px=4.0)
     sharp = adapted(flat, log_densities(flat, CENTRE, sigma_px=0.01), fixations=600)
     assert {fit.sigma_px for fit in sharp.fits[("spread",)]} == {NO_BLUR_PX} == {sharp.narrowest_px}
-    # the fixations avoid what the model predicts
-    wide = adapted(flat, log_densities(Model(-flat.readouts, sigma_px=4.0), CENTRE))
+    assert said(sharp) == {"no blur": FITS}
+    # half the shorter side is as wide as a blur may be
+    wide = adapted(flat, log_densities(flat, CENTRE, scale=10, sigma_px=30.0))
     assert {fit.sigma_px for fit in wide.fits[("spread",)]} == {wide.widest_px} == {len(GRID.rows.map_counts) / 2}
+    assert said(wide)["widest blur"] == FITS
 
 
 def test_a_uniform_readout_keeps_the_trained_numbers():

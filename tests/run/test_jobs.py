@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import json
 import os
 import re
 import shutil
@@ -61,12 +62,19 @@ def refused(start, capsys):
 
 @pytest.fixture(scope="module")
 def failed_once(command, tmp_path_factory):
-    """A sweep of two runs, the first of which fails in its second epoch; and the same command once more."""
+    """A sweep of two runs, the first of which fails in its second epoch; and the same command once more.
+
+    In between the code has changed, as far as the first run's folder knows.
+    """
     folder = tmp_path_factory.mktemp("failed")
     tasks = "task._target_=tests.run.broken.fail_once,entreg.train.trainer.train"
     words = ("-m", *WORDS, tasks, "study=twice")
     first = command(*words, folder=folder)
     finished = (folder / "multirun/twice/1/checkpoints/final.pt").stat().st_mtime_ns
+    starts = folder / "multirun/twice/0/provenance.json"
+    content = json.loads(starts.read_text())
+    content[-1]["code"] = "commit 0123abc"
+    starts.write_text(json.dumps(content))
     return folder / "multirun/twice", first, command(*words, folder=folder), finished
 
 
@@ -94,6 +102,15 @@ def test_the_same_command_resumes_what_is_unfinished_and_repeats_nothing(failed_
     assert [line.split()[0] for line in rows(second.stdout)[1:3] if " finished " in line] == ["0", "1"]
     weights = [torch.load(folder / f"{run}/checkpoints/final.pt", weights_only=True)["model"] for run in (0, 1)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_going_on_with_other_code_is_said_and_both_starts_are_kept(failed_once):
+    folder = failed_once[0]
+    said = f"the code changed since this run was last started: then commit 0123abc, now {code_version()}"
+    assert (folder / "0/train.log").read_text().count(said) == 1
+    starts = json.loads((folder / "0/provenance.json").read_text())
+    assert [start["code"] for start in starts] == ["commit 0123abc", code_version()]
+    assert "the code changed" not in (folder / "1/train.log").read_text()
 
 
 def test_a_folder_with_another_config_is_refused_and_the_keys_are_listed(failed_once, refused, store):

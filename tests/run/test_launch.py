@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from hydra import compose, initialize_config_dir
 
 from entreg.config import register
@@ -165,6 +166,11 @@ def test_a_failing_rank_ends_the_run_with_its_number_and_traceback(command, tmp_
     assert "ChildFailedError" not in done.stderr
     assert "ValueError: this rank broke" in (tmp_path / "run/train.log").read_text()
     assert (tmp_path / "run/failure.txt").read_text().strip().endswith("ValueError: this rank broke")
+    # what was typed is left behind although ranks do not know it, and a failed run's folder says it too
+    typed = yaml.safe_load((tmp_path / "run/.hydra/overrides.yaml").read_text())
+    assert typed[:-1] == [*WORDS, "hardware.devices=2", "task._target_=tests.run.broken.fail_on_last_rank"]
+    hydra = yaml.safe_load((tmp_path / "run/.hydra/hydra.yaml").read_text())["hydra"]
+    assert hydra["overrides"]["task"] == typed and hydra["runtime"]["output_dir"] == str(tmp_path / "run")
     assert time.monotonic() - started < 60
 
 
