@@ -17,10 +17,11 @@ import numpy as np
 from entreg.config import Data
 from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
 from entreg.data.images import size_of
-from entreg.errors import DataError, UserError
+from entreg.errors import DataError, UserError, brief
 from entreg.settings import setting
 
 FILE, STIMULI, ARCHIVE = "allFixData.mat", "Stimuli", "trainSet"
+WAY_OUT = f"get the file anew, from http://saliency.mit.edu/{ARCHIVE}.zip"
 
 
 @dataclass
@@ -58,12 +59,12 @@ def load(settings: Settings) -> DataSet:
     everybody = _read(path)
     for name in everybody:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise DataError(f"{path}: allData: {name!r} is no path below {STIMULI}/")
+            raise DataError(f"{path}: allData: {brief(repr(name))} is no path below {STIMULI}/; {WAY_OUT}")
     places = {name: settings.base / STIMULI / name for name in everybody}
     names = sorted((name for name, place in places.items() if place.is_file()),
                    key=lambda name: (natural_order(name), name))
     if not names:
-        raise DataError(f"{path}: none of its stimuli is in {settings.base / STIMULI}")
+        raise DataError(f"{path}: none of its stimuli is in {settings.base / STIMULI}; {WAY_OUT}")
     stimuli = tuple(Stimulus(name, places[name], *size_of(places[name]), places[name].parent.name) for name in names)
     rows: list[tuple[int, str, np.ndarray]] = []
     outside = repeated = 0
@@ -102,8 +103,8 @@ def _read(path: Path) -> dict[str, list[tuple[str, np.ndarray]]]:
         everything = load_from_mat(str(path))["allData"]
         return {str(name): [_observed(one) for one in _structs(everything[name])] for name in everything}
     except Exception as error:  # a damaged file raises whatever the reader stumbles over
-        reason = " ".join(f"{type(error).__name__} {error}".split())
-        raise DataError(f"{path}: allData cannot be read: {reason}") from error
+        reason = brief(f"{type(error).__name__} {error}")
+        raise DataError(f"{path}: allData cannot be read: {reason}; {WAY_OUT}") from error
 
 
 def _structs(cell: Any) -> Iterator[Any]:
