@@ -57,7 +57,8 @@ def _unpack(archive: Path, wanted: str, partial: Path) -> None:
     except DataError:
         raise
     except OSError as error:
-        raise DataError(f"{archive} cannot be unpacked: {name}{error.strerror or brief(error)}{ANEW}{ELSEWHERE}") from error
+        reason = error.strerror or brief(error)
+        raise DataError(f"{archive} cannot be unpacked: {name}{reason}{ANEW}{ELSEWHERE}") from error
     except Exception as error:  # whatever zipfile stumbles over
         raise DataError(f"{archive} cannot be unpacked: {name}{brief(error)}{ANEW}") from error
 

@@ -19,7 +19,8 @@ CONTENTS = (b"", b"a" * 700, bytes(range(256)), b"x,y\n1,2\n")
 NAMES = ("set/a.jpg", "set/b/c.mat", "set/ä ö.csv", "other/d.txt", "__MACOSX/set/._a.jpg")
 WRONG_NAMES = (
     "../x", "set/../../x", "/etc/x", "C:\\x", "C:x", "\\\\server\\x", "set\\..\\..\\x", "set/a.jpg/x", "set//a.jpg",
-    "set", "set/", ".", "", "..", "set/a\0.jpg", "set/\x1b[2J", "set/" + "x" * 300, "set/" + "x/" * 200 + "x", "SET/a.jpg",
+    "set", "set/", ".", "", "..", "set/a\0.jpg", "set/\x1b[2J", "set/" + "x" * 300, "set/" + "x/" * 200 + "x",
+    "SET/a.jpg",
 )
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 KINDS = (0, stat.S_IFREG, stat.S_IFREG, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR)
