@@ -72,7 +72,12 @@ def _written_beside(path: Path, save: Callable[[BinaryIO], Any]) -> Iterator[Pat
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise DataError(f"{path}: cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, in its few words: HDF5 puts many others in their place, over several lines."""
+    return os.strerror(error.errno) if error.errno else brief(error)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -23,13 +23,16 @@ TRAIN = (
     "hardware.threads=1", "paths.store=store", "study=run",
 )
 EVALUATE = ("task=evaluate", "runs=outputs/run", "hardware=cpu", "hardware.threads=1", "study=judged")
-COMMANDS = {"train": TRAIN, "evaluate": EVALUATE}
+PREDICT = ("task=predict", "run=outputs/run", "images=photos", "prediction.hdf5=true", "hardware=cpu",
+           "hardware.threads=1", "study=predicted")
+COMMANDS = {"train": TRAIN, "evaluate": EVALUATE, "predict": PREDICT}
+CHECKPOINTS = "outputs/run/checkpoints"
 TIMES = ("images_per_s", "seconds")
 OF_THIS_START = ("train.log", "provenance.json")  # when, where and how often a run was started
 
 
 class Miniature:
-    """The study's two commands, `train` and `evaluate`, in one folder that is emptied between studies."""
+    """The study's commands, `train`, `evaluate` and `predict`, in one folder that is emptied between studies."""
 
     def __init__(self, place: Path) -> None:
         self.folder, self.output, self._kept = place / "study", place / "output.txt", place / "kept"
@@ -60,6 +63,20 @@ class Miniature:
         """As before the first run."""
         for path in self.folder.iterdir():
             shutil.rmtree(path)
+
+    def take_photos(self, count: int) -> None:
+        """Some of the training's images, to be predicted."""
+        (self.folder / "photos").mkdir()
+        for path in sorted(self.folder.glob("store/synthetic/*/*.png"))[:count]:
+            shutil.copy(path, self.folder / "photos")
+
+    def epochs_kept(self) -> int:
+        """How many epochs the training will not do again: by its last checkpoint, or its final one, which are whole."""
+        for name in ("final.pt", "last.pt"):
+            path = self.folder / CHECKPOINTS / name
+            if path.exists():
+                return int(torch.load(path, weights_only=True)["epoch"])
+        return 0
 
     def keep(self) -> None:
         """Remembers what there is now."""

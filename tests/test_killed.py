@@ -58,7 +58,7 @@ def kill_until_through(study: Miniature, commands: Sequence[str], kills: int, mo
     while sum(count.values()) < kills:
         study.empty()
         for command in commands:
-            killed = 0
+            killed, epochs = 0, study.epochs_kept()
             while True:
                 run = study.start(command)
                 at = "a random moment"
@@ -78,6 +78,8 @@ def kill_until_through(study: Miniature, commands: Sequence[str], kills: int, mo
                 assert code == -9, f"seed {SEED}, after {count}:\n{run.output}"
                 killed += 1
                 count[at] += 1
+                epochs_before, epochs = epochs, study.epochs_kept()
+                assert epochs >= epochs_before, f"seed {SEED}, after {count}: a checkpoint is lost"
         assert differences(study.content(), expected) == [], f"seed {SEED}, after {count}"
     return count
 

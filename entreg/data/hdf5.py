@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from entreg.data.heap import is_endless
 from entreg.errors import DataError, brief
 
 WAY_OUT = "get the file anew, or write it anew with pysaliency"
@@ -24,8 +25,12 @@ class Reader:
         if group is None:
             try:
                 group = h5py.File(path, "r")
+                endless = is_endless(path, group.id.get_create_plist().get_sizes()[1])
             except OSError as error:
                 raise DataError(f"{path}: cannot be read as HDF5: {brief(error)}; {WAY_OUT}") from error
+            if endless:
+                group.close()
+                raise DataError(f"{path}: cannot be read as HDF5: a collection in it has no end; {WAY_OUT}")
         self._group = group
 
     def __enter__(self) -> Reader:

@@ -13,12 +13,14 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from entreg.errors import DataError
+from entreg.errors import DataError, brief
 
 MOST_FILES = 100_000
 MOST_BYTES = 50 * 10**9
 MOST_TIMES = 100  # an archive's own size; photos and their maps do not compress like that
 SKIPPED = ("__MACOSX", ".svn", ".DS_Store", "Thumbs.db")  # what systems put beside people's files
+ANEW = "\n  download it anew    remove it"
+ELSEWHERE = "\n  have it elsewhere   data.root=FOLDER (ood.NAME.root=FOLDER where it is out of domain)"
 
 
 @contextmanager
@@ -47,17 +49,18 @@ def _unpack(archive: Path, wanted: str, partial: Path) -> None:
             folder = PurePosixPath(wanted).parts
             chosen = [(member, parts) for member, parts in members if parts[: len(folder)] == folder]
             if not chosen:
-                raise DataError(f"{archive} holds no {wanted}")
+                raise DataError(f"{archive} holds no {wanted}{ANEW}")
             show = sys.stderr.isatty() and os.environ.get("RANK", "0") == "0"
             for member, parts in tqdm(chosen, f"unpacking {archive.name}", leave=False, disable=not show):
-                name = f"{'/'.join(parts)}: "
+                name = f"{brief('/'.join(parts))}: "
                 _write(opened, member, partial.joinpath(*parts))
     except DataError:
         raise
     except OSError as error:
-        raise DataError(f"{archive} cannot be unpacked: {name}{error.strerror or error}") from error
+        reason = error.strerror or brief(error)
+        raise DataError(f"{archive} cannot be unpacked: {name}{reason}{ANEW}{ELSEWHERE}") from error
     except Exception as error:  # whatever zipfile stumbles over
-        raise DataError(f"{archive} cannot be unpacked: {name}{error}\n  download it anew   remove it") from error
+        raise DataError(f"{archive} cannot be unpacked: {name}{brief(error)}{ANEW}") from error
 
 
 def _members(archive: Path, opened: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, tuple[str, ...]]]:
@@ -67,9 +70,11 @@ def _members(archive: Path, opened: zipfile.ZipFile) -> Iterator[tuple[zipfile.Z
         parts = tuple(part for part in name.split("/") if part not in ("", "."))
         kind = stat.S_IFMT(member.external_attr >> 16)
         if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in parts or re.search(r"[\0-\x1f]", name):
-            raise DataError(f"{archive} is not unpacked: it names {name!r}, which may lie outside its folder")
+            raise DataError(
+                f"{archive} is not unpacked: it names {brief(repr(name))}, which may lie outside its folder{ANEW}"
+            )
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise DataError(f"{archive} is not unpacked: {name!r} is a link or a device")
+            raise DataError(f"{archive} is not unpacked: {brief(repr(name))} is a link or a device{ANEW}")
         if not (name.endswith("/") or any(part in SKIPPED or part.startswith("._") for part in parts)):
             yield member, parts
 
@@ -78,14 +83,17 @@ def _refuse_excess(archive: Path, members: list[zipfile.ZipInfo]) -> None:
     count, size, packed = len(members), sum(member.file_size for member in members), archive.stat().st_size
     most = min(MOST_BYTES, MOST_TIMES * packed)
     if count > MOST_FILES:
-        raise DataError(f"{archive} is not unpacked: it holds {count:,} files, at most {MOST_FILES:,} are")
+        raise DataError(f"{archive} is not unpacked: it holds {count:,} files, at most {MOST_FILES:,} are{ANEW}")
     if size > most:
         raise DataError(
             f"{archive} is not unpacked: {packed:,} bytes would become {size:,}, more than any published set's"
+            f"{ANEW}"
         )
     free = shutil.disk_usage(archive.parent).free
     if size > free > 0:  # a file system in memory may not tell
-        raise DataError(f"{archive} is not unpacked: it needs {size / 1e9:.2f} GB, {free / 1e9:.2f} GB are free")
+        raise DataError(
+            f"{archive} is not unpacked: it needs {size / 1e9:.2f} GB, {free / 1e9:.2f} GB are free{ELSEWHERE}"
+        )
 
 
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_name_that_is_too_long_is_refused(archive):
 def test_what_is_no_archive_is_named_with_the_way_out(tmp_path, content):
     path = tmp_path / "set.zip"
     path.write_bytes(content)
-    assert_refused(path, r"cannot be unpacked: File is not a zip file\n  download it anew   remove it")
+    assert_refused(path, r"cannot be unpacked: File is not a zip file\n  download it anew    remove it$")
 
 
 def test_a_damaged_archive_gives_one_line_whatever_the_damage(archive):

@@ -1,18 +1,25 @@
 """A small valid copy of a data set for each loader. A new loader is one line of SOURCES."""
 from __future__ import annotations
 
+import functools
+import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import scipy.io
 from PIL import Image, features
 
 from entreg.config import Data
-from entreg.data.sources import fixation_maps, folder, pysaliency, synthetic
+from entreg.data.sources import cat2000_observers, fixation_maps, folder, pysaliency, synthetic
 from tests.data.sources.pysaliency_set import copied
+from tests.data.sources.test_cat2000_observers import STORED, cell
+from tests.data.sources.test_pysaliency import write_fixations, write_scanpaths
 
 HEIGHT, WIDTH = 30, 40
 
@@ -97,10 +104,46 @@ def write_synthetic(place: Path) -> Data:
     return settings
 
 
-def write_pysaliency(place: Path) -> Data:
-    """Photos, and files that pysaliency wrote."""
+def write_pysaliency(stimuli: str, fixations: str, place: Path) -> Data:
+    """Photos, and files that pysaliency wrote, or that are written as its newer versions do."""
     copied(place)
-    return pysaliency.Settings(name="mine", root=str(place), fixations="trains.hdf5")
+    write_scanpaths(place / "scanpaths.hdf5")
+    write_fixations(place / "newer.hdf5", "1.2")
+    return pysaliency.Settings(name="mine", root=str(place), stimuli=stimuli, fixations=fixations,
+                               unpacked=str(place / "unpacked"))
+
+
+def of_pysaliency(stimuli: str, fixations: str) -> Source:
+    """These two of its files."""
+    return Source(functools.partial(write_pysaliency, stimuli, fixations), pysaliency.load,
+                  (stimuli, fixations, fixations) if stimuli == "stimuli.hdf5" else (stimuli,))
+
+
+def write_cat2000_observers(place: Path) -> Data:
+    """CAT2000's stimuli and its file of observers, in the form that the stand-in below reads."""
+    for seed, name in enumerate(name for name in STORED if "gone" not in name):
+        path = place / "Stimuli" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(seed, 3).save(path)
+    everybody = {name: {key: np.asarray(rows).tolist() for key, rows in one.items()} for name, one in STORED.items()}
+    (place / "allFixData.mat").write_text(json.dumps({"allData": everybody}, indent=1))
+    return cat2000_observers.Settings(name="cat2000", root=str(place))
+
+
+def load_cat2000_observers(settings: Any) -> Any:
+    """Read by a stand-in for mat-io, which is no package of the tests: JSON for what MATLAB keeps."""
+    def as_matlab(node: Any) -> Any:
+        is_cell = isinstance(node, dict) and all(isinstance(rows, list) for rows in node.values())
+        return cell(node) if is_cell else np.array(node, dtype=object)
+
+    def load_from_mat(path: str) -> dict[str, Any]:
+        found = json.loads(Path(path).read_text())
+        return {key: {name: as_matlab(one) for name, one in value.items()} for key, value in found.items()}
+
+    module = ModuleType("matio")
+    module.load_from_mat = load_from_mat  # type: ignore[attr-defined]
+    with patch.dict(sys.modules, matio=module):
+        return cat2000_observers.load(settings)
 
 
 SOURCES = {
@@ -108,5 +151,13 @@ SOURCES = {
     "dots": Source(lambda place: write_maps(place, "jpg"), fixation_maps.load, ("stimuli/*/*", "maps/*/*", "maps/*/*")),
     "matlab": Source(lambda place: write_maps(place, "mat"), fixation_maps.load, ("maps/*/*",)),
     "synthetic": Source(write_synthetic, synthetic.load, ("*/set.npz", "*/set.npz", "*/*.png")),
-    "pysaliency": Source(write_pysaliency, pysaliency.load, ("stimuli.hdf5", "trains.hdf5", "trains.hdf5")),
+    "pysaliency": of_pysaliency("stimuli.hdf5", "trains.hdf5"),
+    "pysaliency-fixations": of_pysaliency("stimuli.hdf5", "fixations.hdf5"),
+    "pysaliency-newer": of_pysaliency("stimuli.hdf5", "newer.hdf5"),
+    "pysaliency-scanpaths": of_pysaliency("stimuli.hdf5", "scanpaths.hdf5"),
+    "pysaliency-arrays": of_pysaliency("arrays.hdf5", "trains.hdf5"),
+    "cat2000_observers": Source(write_cat2000_observers, load_cat2000_observers, ("allFixData.mat",),
+                                ("allFixData.mat",)),
 }
+# of these the default suite tries fewer
+RARER = ("pysaliency-fixations", "pysaliency-newer", "pysaliency-scanpaths", "pysaliency-arrays", "cat2000_observers")

@@ -13,7 +13,7 @@ from entreg.data.geometry import Geometry, resize
 from entreg.data.images import read_grey, read_rgb, size_of, thumbnail
 from tests.fuzz.driver import outcome, tried
 from tests.fuzz.mutations import WORDS, damaged
-from tests.fuzz.sources import SOURCES, Source, write_pictures
+from tests.fuzz.sources import RARER, SOURCES, Source, write_pictures
 
 Drive = Callable[..., None]
 
@@ -34,8 +34,10 @@ def read_whole(source: Source, settings: Any) -> list[Any]:
     return [fixations.x, fixations.y, resized.fixations.x, resized.fixations.y, *images, list(data.dropped.values())]
 
 
-@tried(70, 1000)
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(("name", "count"), [
+    *((name, 30 if name in RARER else 70) for name in SOURCES),
+    *(pytest.param(name, 1000, marks=pytest.mark.slow) for name in SOURCES),
+])
 def test_a_data_set_with_a_damaged_file(tmp_path: Path, drive: Drive, name: str, count: int) -> None:
     source = SOURCES[name]
     settings = source.write(tmp_path)

@@ -5,7 +5,9 @@ Ranks are processes that import everything anew, seconds each: a launch serves a
 from __future__ import annotations
 
 import csv
+import datetime
 import functools
+import multiprocessing
 import os
 import re
 import signal
@@ -24,6 +26,7 @@ from entreg.config import register
 from entreg.data.sources import sources
 from entreg.errors import NonFiniteLoss
 from entreg.ranks import Ranks
+from entreg.run import launch as launch_module
 from entreg.run.folder import RunFolder
 from entreg.run.jobs import register_resolvers
 from entreg.run.launch import RankFailed, launch
@@ -186,3 +189,30 @@ def test_an_outer_torchrun_gives_one_run_with_the_same_numbers(runs, store, tmp_
     assert steps(run) == pytest.approx(steps(runs(1) / "mean_entropy"), rel=1e-6)
     epochs = [line for line in (run / "train.log").read_text().splitlines() if "epoch 2/2" in line]
     assert len(epochs) == 1 and done.stdout.count("epoch 2/2") == 1
+
+
+def meet_alone(folder: Path) -> None:
+    """One rank of two, whose other one never comes; in a process of its own, since it cannot be joined twice."""
+    os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+                   "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    launch_module.MEETING = datetime.timedelta(seconds=3)
+    started = time.monotonic()
+    try:
+        launch_module._initialise()
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+    else:
+        said = "met"
+    (folder / "said.txt").write_text(f"{time.monotonic() - started:.1f}\n{said}")
+
+
+def test_a_rank_whose_other_never_comes_gives_up_after_the_time_for_meeting(tmp_path):
+    """The short limit is in force, and not the one of half an hour that torch takes by itself."""
+    process = multiprocessing.get_context("spawn").Process(target=meet_alone, args=(tmp_path,))
+    process.start()
+    process.join(60)
+    process.kill()
+    assert process.exitcode == 0
+    seconds, said = (tmp_path / "said.txt").read_text().split("\n", 1)
+    assert 2 <= float(seconds) < 30
+    assert re.match(r"\w+Error: .*(Timed out|timed out|timeout)", said) and "1/2 clients joined" in said

@@ -1,8 +1,10 @@
 """What TensorBoard reads of a run, read back from the event file."""
 from __future__ import annotations
 
+import errno
 import io
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -84,3 +86,24 @@ def test_tensorboard_is_not_loaded_where_nobody_asks_for_it():
 
     code = "import sys; import entreg.train.trainer; assert 'tensorboard' not in sys.modules"
     subprocess.run((sys.executable, "-c", code), check=True)
+
+
+@pytest.mark.parametrize("fails", ["SummaryWriter", "add_text", "add_scalar", "flush", "add_image", "close"])
+def test_a_disk_that_is_full_is_warned_of_once_and_the_training_goes_on(tmp_path, monkeypatch, caplog, fails):
+    def call(name):
+        if name == fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def writer(_):
+        call("SummaryWriter")
+        names = ("add_text", "add_scalar", "flush", "add_image", "close")
+        return SimpleNamespace(**{name: lambda *_, name=name, **__: call(name) for name in names})
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=writer))
+    Image.new("RGB", (6, 4)).save(tmp_path / "map.png")
+    told = Board(tmp_path / "board", "seed: 3")
+    for _ in range(2):
+        told.tell(HISTORY, STEPS)
+    told.finish({"bias_map": tmp_path / "map.png"})
+    assert caplog.messages == [f"{tmp_path}/board: cannot be written: No space left on device; the training goes on "
+                               "without it, its tables have everything"]

@@ -56,7 +56,7 @@ def load(settings: Settings) -> DataSet:
     everybody = _read(path, settings)
     for name in everybody:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise DataError(f"{path}: allData: {name!r} is no path below {STIMULI}/; {_anew(settings)}")
+            raise DataError(f"{path}: allData: {brief(repr(name))} is no path below {STIMULI}/; {_anew(settings)}")
     places = {name: settings.base / STIMULI / name for name in everybody}
     names = sorted((name for name, place in places.items() if place.is_file()),
                    key=lambda name: (natural_order(name), name))
