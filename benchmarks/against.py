@@ -56,7 +56,7 @@ def loops(folder: Path) -> dict:
     compute_deterministically()
     made = generated.study(folder / "store", IMAGES, generated.settings())
 
-    def loop(*losses: tuple[str, int, float]):  # type: ignore[no-untyped-def]
+    def loop(*losses: tuple[str, int, float]):  # type: ignore[no-untyped-def]  # what is timed has names of its own
         slots: list[Slot] = []
         for loss, every, weight in losses:
             config = generated.settings(loss, every)

@@ -390,13 +390,17 @@ class Primary:
     )
     domain: str = setting("ood", "in_domain, ood (the mean over the foreign sets) or ood.NAME", changes="judgement")
     metric: str = setting(
-        "ig", "what is compared", changes="judgement", one_of=("ig", "nss", "auc", "sauc", "cc", "sim")
+        "ig", "what is compared", changes="judgement",
+        # those by which arms are compared, see evaluate/metrics.py
+        one_of=("ig", "ll", "nss", "auc", "sauc", "cc", "sim", "kl_bits"),
     )
     prior: str = setting("gaussian", "prior that IG is measured over", changes="judgement", one_of=("gaussian", "kde"))
 
     @property
     def metric_key(self) -> str:
         """The metric's column in per_image.csv."""
+        if self.metric == "ll":
+            return "ll_bits_per_fixation"
         if self.metric != "ig":
             return self.metric
         return "ig_bits_per_fixation" if self.prior == "gaussian" else "ig_kde_bits_per_fixation"
@@ -433,7 +437,7 @@ class Evaluation:
 
 
 @dataclass
-class Prediction:
+class Predicting:
     """What task=predict leaves of each image beside its log density."""
 
     pictures: bool = setting(True, "the density as a picture, alone and over the photo", changes="judgement")
@@ -475,7 +479,7 @@ class Config:
     )
     run: str | None = setting(None, "finished run that predicts, its folder", changes="result", path=True)
     images: str | None = setting(None, "folder of the images to predict", changes="result", path=True)
-    prediction: Prediction = group(Prediction)
+    prediction: Predicting = group(Predicting)
     published: str | None = setting(
         None, "file of a published DeepGaze IIE, whose DenseNet member is judged beside the runs", changes="judgement",
         path=True,

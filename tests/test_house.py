@@ -124,6 +124,26 @@ def test_the_table_allows_no_more_than_there_is():
     assert not unused, "no module of the room imports that any longer: MAY_IMPORT can be tighter"
 
 
+def test_what_the_type_checker_is_told_to_ignore_has_a_reason():
+    unsaid = [
+        f"{path.relative_to(ROOT)}:{number}" for path in (*MODULES, *(ROOT / "benchmarks").rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if "# type: ignore" in line and not re.search(r"# type: ignore\[[a-z-]+\]  # \w+", line)
+    ]
+    assert not unsaid, "\n".join(unsaid)
+
+
+def test_one_word_is_the_name_of_one_class():
+    """Of those that are handed on from room to room; what sources and tasks call their own settings aside."""
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.name != "Settings":
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    several = {name: paths for name, paths in places.items() if len(paths) > 1}
+    assert not several
+
+
 def test_the_house_says_what_each_room_is():
     """`room  what it is` as a line, or `room (what it is)` in a sentence."""
     rooms = sorted(path.parent.name for path in HOUSE.glob("*/__init__.py"))

@@ -140,7 +140,7 @@ def _refuse(path: Path, image: Image.Image) -> None:
         raise _too_large(path)
     if min(image.size) < 1:
         raise _unreadable(path, f"it has {image.width} x {image.height} pixels")
-    if image.format == "TIFF" and image.tag_v2.get(ORIENTATION, 1) != 1:  # type: ignore[attr-defined]
+    if image.format == "TIFF" and image.tag_v2.get(ORIENTATION, 1) != 1:  # type: ignore[attr-defined]  # a TIFF has it
         raise _unreadable(path, "it is a TIFF that is to be shown turned", "store it upright")
 
 

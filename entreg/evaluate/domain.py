@@ -16,6 +16,7 @@ from entreg.study.part import Subset
 
 log = logging.getLogger(__name__)
 
+ENOUGH_FOR_AN_INTERVAL = 30  # images; below, the scatter that an interval rests on is itself uncertain
 ENOUGH_FOR_A_KDE = 200  # images; below, the KDE prior is markedly weaker, so that IG over it looks better
 
 

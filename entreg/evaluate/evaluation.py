@@ -12,7 +12,7 @@ from entreg.config import Config
 from entreg.errors import UserError
 from entreg.evaluate import results
 from entreg.evaluate.arms import Arm, arms_of, refuse_missing_folds
-from entreg.evaluate.evidence import Judgement
+from entreg.evaluate.judgement import Judgement
 from entreg.evaluate.plan import plan_of
 from entreg.evaluate.published import arm_of, described
 from entreg.evaluate.runs import find

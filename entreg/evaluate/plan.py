@@ -91,14 +91,13 @@ def _is_planned(name: str, settings: Data, plans: Sequence[Mapping[str, Any]]) -
 
 
 def _is_meant(arm: Arm, primary: Primary, arms: Sequence[Arm]) -> bool:
-    """Whether the arm has all settings of the primary outcome's, and differs from its baseline by its loss alone."""
+    """Whether the arm has all settings of the primary outcome's, and differs from its baseline by nothing else."""
     baseline = baseline_of(arm, list(arms))
     if arm.is_baseline or baseline is None:
         return False
     ours, base = result_settings(arm.runs[0].config), result_settings(baseline.runs[0].config)
     differing = {key for key in ours if ours[key] != base.get(key)}
-    of_the_loss = {key for key in primary.arm if key.startswith("loss.")}
-    return differing <= of_the_loss and all(ours.get(key) == value for key, value in primary.arm.items())
+    return differing <= primary.arm.keys() and all(ours.get(key) == value for key, value in primary.arm.items())
 
 
 def _said(settings: Mapping[str, Any]) -> str:

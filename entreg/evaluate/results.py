@@ -20,7 +20,7 @@ from entreg.evaluate.arms import LAMBDA, Arm, baseline_of
 from entreg.evaluate.bias_map import BiasMaps, entropies
 from entreg.evaluate.differences import BETTER, Difference, Estimate, Pairing, Values, metrics_in, pairing_of, values_of
 from entreg.evaluate.ladder import PARTS, REST, parts
-from entreg.evaluate.metrics import METRICS, PRIMARY
+from entreg.evaluate.metrics import METRICS, PRIMARY, Metric
 from entreg.evaluate.plan import Plan
 from entreg.evaluate.scores import Rows
 from entreg.study.part import Size
@@ -28,6 +28,7 @@ from entreg.study.part import Size
 FORMAT = 2  # of results.json; 1 was version 0.1.0's, whose intervals did not cover the noise of training
 IN_DOMAIN, FOREIGN = "in_domain", "ood"
 AS_TRAINED = ("auc", "sauc", "nss")  # metrics that sharpness alone hardly moves
+FLATTER, SHARPER = "flatter", "sharper"
 NOT_SHOWN = "better as trained, not shown to know more about images"
 
 
@@ -109,7 +110,9 @@ class Compared:
     """An arm against its baseline in a domain.
 
     differences: by the metric's difference key; ladder: what the IG difference is made of, by part, and
-        `scale_and_spread` together; None where there is no ladder
+        `scale_and_spread` together, all exploratory, p corrected over the arms; None where there is no ladder
+    sharpness: what scale and spread together make the predictions, flatter or sharper than the baseline's; None where
+        there is no ladder
     lower_while_ig_higher: metrics as trained whose mean is lower although that of IG is higher
     reading: a sentence on what the difference shows, where that is less than it seems
     """
@@ -118,6 +121,7 @@ class Compared:
 
     differences: dict[str, Difference]
     ladder: dict[str, Difference] | None
+    sharpness: str | None
     lower_while_ig_higher: list[str]
     reading: str | None
 
@@ -145,6 +149,8 @@ class JudgedData:
     seen: by name, judged images that were left out since they are training images, or nearly, with the training image
     without_ladder: why there is no ladder; None where there is one, and in domain
     geometry: what becomes of a stored image before a model sees it, in words
+    few_images: too few for an interval that is itself certain; few_kde_images: too few for a KDE prior like the
+        literature's
     """
 
     name: str
@@ -155,6 +161,8 @@ class JudgedData:
     seen: dict[str, str]
     without_ladder: str | None
     geometry: str
+    few_images: bool
+    few_kde_images: bool
 
 
 @dataclass(frozen=True)
@@ -251,11 +259,11 @@ def results(
 def plain(node: Any) -> Any:
     """What is written to results.json: objects and lists of plain values; None where a field has no value."""
     if dataclasses.is_dataclass(node):
-        found: dict[str, Any] = {}
+        tree: dict[str, Any] = {}
         for item in dataclasses.fields(node):
             value = plain(getattr(node, item.name))
-            found |= value if item.name in getattr(node, "spread", ()) else {item.name: value}
-        return found
+            tree |= value if item.name in getattr(node, "spread", ()) else {item.name: value}
+        return tree
     if isinstance(node, Mapping):
         return {key: plain(value) for key, value in node.items()}
     return [plain(value) for value in node] if isinstance(node, (list, tuple)) else node
@@ -305,6 +313,13 @@ def reading(ig: Difference, ladder: Mapping[str, Difference] | None) -> str | No
         return None
     low = ladder[REST].ci95
     return NOT_SHOWN if low is None or low[0] <= 0 else None
+
+
+def sharpness(ladder: Mapping[str, Difference] | None) -> str | None:
+    """Whether IG by scale and spread together is gained, as flatter predictions gain it, or lost."""
+    if ladder is None:
+        return None
+    return FLATTER if ladder["scale_and_spread"].mean >= 0 else SHARPER
 
 
 def _arm(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
@@ -378,16 +393,16 @@ def _compared(arms: Sequence[Arm], evidence: Mapping[str, Evidence], plan: Plan)
             pairs[arm.name] = (arm, baseline, pairing_of(arm, baseline))
     domains = _domains_of(evidence, plan)
     cells = {domain: _differences(names, pairs, evidence, domain, plan) for domain, names in domains.items()}
+    ladders = {domain: _ladders(names, pairs, evidence) for domain, names in domains.items()}
     comparisons = {}
     for name, (_, baseline, pairing) in pairs.items():
         ours, base = evidence[name], evidence[baseline.name]
         compared = {}
-        for domain, names in domains.items():
-            own = cells[domain][name]
-            ladder = _parts(ours, base, names, pairing)
+        for domain in domains:
+            own, ladder = cells[domain][name], ladders[domain].get(name)
             ig = own[METRICS[0].difference_key]
             lower = _lower(own) if ig.mean > 0 else []
-            compared[domain] = Compared(own, ladder, lower, reading(ig, ladder))
+            compared[domain] = Compared(own, ladder, sharpness(ladder), lower, reading(ig, ladder))
         comparisons[name] = Comparison(baseline.name, pairing.kind, _entropy(ours, base, pairing), compared)
     return comparisons
 
@@ -404,7 +419,7 @@ def _differences(
     plan: Plan,
 ) -> dict[str, dict[str, Difference]]:
     """By arm and difference key, corrected over the arms."""
-    found: dict[str, dict[str, Difference]] = {arm: {} for arm in pairs}
+    by_arm: dict[str, dict[str, Difference]] = {arm: {} for arm in pairs}
     tables = [evidence[arm.name].rows[name] for arm, _, _ in pairs.values() for name in names]
     for metric in metrics_in(tables) if pairs else []:
         if not metric.compared:
@@ -417,12 +432,36 @@ def _differences(
             for arm, (_, baseline, pairing) in pairs.items()
         }
         primary = plan.arm if domain in plan.tested and metric.key == plan.metric else None
-        # a published model is a question of its own: it does not make the study's arms one more
-        fixed = {name for name, (arm, _, _) in pairs.items() if arm.is_fixed}
-        for family in ({k: v for k, v in cells.items() if k not in fixed}, {k: cells[k] for k in fixed}):
-            for arm, cell in differences.corrected(family, metric, primary).items():
-                found[arm][metric.difference_key] = cell
-    return found
+        for arm, cell in _corrected(cells, pairs, metric, primary).items():
+            by_arm[arm][metric.difference_key] = cell
+    return by_arm
+
+
+def _ladders(
+    names: list[str], pairs: Mapping[str, tuple[Arm, Arm, Pairing]], evidence: Mapping[str, Evidence]
+) -> dict[str, dict[str, Difference]]:
+    """The parts of the IG difference by arm and part, corrected over the arms; of arms that have a ladder."""
+    raw = {
+        arm: ladder for arm, (_, baseline, pairing) in pairs.items()
+        if (ladder := _parts(evidence[arm], evidence[baseline.name], names, pairing)) is not None
+    }
+    ladders: dict[str, dict[str, Difference]] = {arm: {} for arm in raw}
+    for part in next(iter(raw.values()), {}):
+        cells = {arm: ladder[part] for arm, ladder in raw.items()}
+        for arm, cell in _corrected(cells, pairs, METRICS[0], None).items():
+            ladders[arm][part] = cell
+    return ladders
+
+
+def _corrected(
+    cells: Mapping[str, Difference], pairs: Mapping[str, tuple[Arm, Arm, Pairing]], metric: Metric, primary: str | None
+) -> dict[str, Difference]:
+    """Differences of several arms, see `differences.corrected`."""
+    # a published model is a question of its own: it does not make the study's arms one more
+    families = ({arm: cell for arm, cell in cells.items() if pairs[arm][0].is_fixed is fixed}
+                for fixed in (False, True))
+    return {arm: cell for family in families
+            for arm, cell in differences.corrected(family, metric, primary).items()}
 
 
 def _parts(ours: Evidence, base: Evidence, names: list[str], pairing: Pairing) -> dict[str, Difference] | None:
@@ -430,12 +469,12 @@ def _parts(ours: Evidence, base: Evidence, names: list[str], pairing: Pairing) -
     if any(name not in ours.adapted or name not in base.adapted for name in names):
         return None
     shares = [[parts(_adapted(evidence, name)) for name in names] for evidence in (ours, base)]
-    found = {}
+    differing = {}
     for part in (*PARTS, "scale_and_spread"):
         members = ("scale", "spread") if part == "scale_and_spread" else (part,)
         a, b = (Values([sum((share[m] for m in members), np.zeros(1)) for share in one]) for one in shares)
-        found[part] = differences.difference(a, b, pairing, "higher")
-    return found
+        differing[part] = differences.difference(a, b, pairing, "higher")
+    return differing
 
 
 def _adapted(evidence: Evidence, name: str) -> dict[Subset, np.ndarray]:
@@ -450,14 +489,14 @@ def _lower(cells: Mapping[str, Difference]) -> list[str]:
 
 
 def _entropy(ours: Evidence, base: Evidence, pairing: Pairing) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    increases: dict[str, Any] = {}
     for kind in ("", "_without_center_bias"):
         key = f"bias_entropy{kind}"
         a, b = (one.by_training([entropies(next(iter(maps.values())))[f"{key}_nats"] for maps in one.maps])
                 for one in (ours, base))
         increase = differences.entropy_increase(a, b, pairing)
-        found |= {
+        increases |= {
             f"{key}_increase_nats": increase.increase_nats, f"{key}_increase_percent": increase.increase_percent,
             f"{key}_increase_ci95_nats": increase.ci95,
         }
-    return found
+    return increases

@@ -1,18 +1,13 @@
 """What an evaluation makes once for all of its runs."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import numpy as np
 
 from entreg.config import Data, Prior
 from entreg.data.geometry import Photos
-from entreg.data.images import thumbnail
 from entreg.evaluate.domain import Domain
 from entreg.evaluate.published import is_mit1003
-from entreg.evaluate.seen import nearly
+from entreg.evaluate.seen import Looks, looks, same_or_nearly
 from entreg.evaluate.target import Target, target_of
 from entreg.features.build import fingerprint, open_store
 from entreg.features.store import FeatureStore
@@ -52,7 +47,7 @@ class JudgedStages(Stages):
     def seen(self, settings: Data, which: str, trained_on: Data) -> dict[str, str]:
         """By name the judged images that were trained on, or nearly, each with the training image's name."""
         trained = self.subset(trained_on, "training")
-        numbers = nearly(self._thumbnails(settings, which), self._thumbnails(trained_on, "training"))
+        numbers = same_or_nearly(self._looks(settings, which), self._looks(trained_on, "training"))
         pairs = zip(self.subset(settings, which).names, numbers, strict=True)
         return {name: trained.names[number] for name, number in pairs if number is not None}
 
@@ -67,7 +62,7 @@ class JudgedStages(Stages):
             return dict.fromkeys(names, "MIT1003's own")
         if not stimuli:
             return {}
-        numbers = nearly(self._thumbnails(settings, which), _thumbnails(stimuli))
+        numbers = same_or_nearly(self._looks(settings, which), looks(stimuli))
         return {name: f"MIT1003's {stimuli[number].name}" for name, number in zip(names, numbers, strict=True)
                 if number is not None}
 
@@ -79,10 +74,5 @@ class JudgedStages(Stages):
         return target_of(self.domain(settings, "all", prior, left_out), map_factor, seed)
 
     @stage
-    def _thumbnails(self, settings: Data, which: str) -> np.ndarray:
-        return _thumbnails([stimulus.path for stimulus in self.subset(settings, which).stimuli])
-
-
-def _thumbnails(paths: Sequence[Path]) -> np.ndarray:
-    with ThreadPoolExecutor() as pool:
-        return np.array(list(pool.map(thumbnail, paths)))
+    def _looks(self, settings: Data, which: str) -> Looks:
+        return looks([stimulus.path for stimulus in self.subset(settings, which).stimuli])

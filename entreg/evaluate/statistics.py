@@ -18,7 +18,7 @@ import numpy as np
 import scipy.stats
 
 LEVEL = 0.05
-MOST_SEEDS = 1000  # beyond, nobody would train
+TRIED_SEEDS = 1000  # numbers that are tried one by one; beyond, the interval only narrows
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,32 @@ def seeds_to_halve(now: Uncertainty, seeds: int, images: int, folds: int = 1) ->
     """How many seeds would halve the interval, all else as estimated; None where no number would.
 
     seeds: of each arm now; images: judged, over all sets; folds: with models of their own. Images' part stays, that
-        of the seeds falls with their number.
+        of the seeds falls with their number. What is left of the interval with ever more seeds decides whether any
+        number would do.
     """
     a, s = float(now.images_variance), float(now.seeds_variance) * seeds
     if a + s == 0:
         return seeds + 1
-    n = np.arange(seeds + 1, MOST_SEEDS + 1)
-    variance = a + s / n
-    df = variance**2 / (a**2 / max(images - 1, 1) + (s / n) ** 2 / (folds * (n - 1)))
-    enough = scipy.stats.t.ppf(1 - LEVEL / 2, df) * variance**0.5 <= float(now.half_width) / 2
-    return int(n[enough.argmax()]) if enough.any() else None
+    half, images_df = float(now.half_width) / 2, max(images - 1, 1)
+
+    def is_enough(n: Any) -> Any:
+        variance = a + s / n
+        df = variance**2 / (a**2 / images_df + (s / n) ** 2 / (folds * (n - 1)))
+        return scipy.stats.t.ppf(1 - LEVEL / 2, df) * variance**0.5 <= half
+
+    n = np.arange(seeds + 1, max(TRIED_SEEDS, seeds + 1) + 1)
+    enough = is_enough(n)
+    if enough.any():
+        return int(n[enough.argmax()])
+    if scipy.stats.t.ppf(1 - LEVEL / 2, images_df) * a**0.5 >= half:
+        return None
+    high = int(n[-1])
+    while not is_enough(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    return high
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -53,7 +53,7 @@ III = Kind(
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedModel:
     """What a file holds.
 
     components: for each one its parameters under our names; of a model with scanpath input those that do without it
@@ -130,7 +130,7 @@ def check(settings: Model) -> None:
     _refuse_other(settings, own, ("backbone.name", "backbone.taps", "downsample"), "every published model")
 
 
-def start_of(settings: Model) -> Published | None:
+def start_of(settings: Model) -> PublishedModel | None:
     """What a training starts from; None where it starts from random numbers.
 
     DataError as `read`, SettingError where the training has another architecture than the file, or no such component.
@@ -144,7 +144,7 @@ def start_of(settings: Model) -> Published | None:
     return found
 
 
-def read(path: Path) -> Published:
+def read(path: Path) -> PublishedModel:
     """What a file holds. DataError where it is none of the published models', naming each key that does not fit."""
     if not path.is_file():
         raise DataError(f"{path}: there is no such file\n  {_where()}")
@@ -163,7 +163,7 @@ def read(path: Path) -> Published:
         log.warning("%s is not the published file of %s: its sha256 is %s, not %s", path, kind.name, digest[:12],
                     kind.sha256[:12])
     backbone = {key.removeprefix(BACKBONE): value for key, value in own.items() if key.startswith(BACKBONE)}
-    return Published(path, kind, digest, components, backbone)
+    return PublishedModel(path, kind, digest, components, backbone)
 
 
 def _prefix(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Kind]:

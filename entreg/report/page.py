@@ -63,12 +63,14 @@ def write(folder: RunFolder, content: Content) -> None:
             for name, places in folders.items()}
     foreign = [key for key in results["data"] if key != "in_domain"]
     primary = results["primary"]
+    leading = compared.get("arm")
     is_primary = bool(compared) and primary["arm"] == compared["arm"]
     context = {
         "r": results, "arms": arms, "compared": compared, "n": Numbers(results), "missing": MISSING, "ig": PRIMARY,
         "main": main_first(results)[0], "main_first": main_first(results), "domains": domains(results),
         # the metric of the primary outcome, where that is not IG and stands in a sentence of its own
         "other_metric": results["metrics"][primary["metric"]] if is_primary and primary["metric"] != PRIMARY else None,
+        "judged_by": {metric for arm in arms.values() for key in results["data"] for metric in arm[key]},
         "short": {key: data["name"] for key, data in results["data"].items()}
                  | {"in_domain": "in domain", "ood": "foreign mean"},
         "foreign": foreign,
@@ -80,12 +82,13 @@ def write(folder: RunFolder, content: Content) -> None:
         "synthetic": any(f"oracle_{PRIMARY}" in arm[key] for arm in arms.values() for key in results["data"]),
         "losses": _losses(content.histories),
         "bias_maps": _ratio_maps(content.bias_maps, "Bias map of {}"),
-        "mean_densities": {key: _mean_densities(maps) for key, maps in content.mean_densities.items()},
+        "mean_densities": {key: _mean_densities(maps, leading) for key, maps in content.mean_densities.items()},
         "waterfalls": {key: _waterfalls(results, key) for key in foreign},
         "differences": _differences(results),
         "scatter": _scatter(results, content.per_image),
-        "examples": {key: [_example(label, shown) for label, shown in rows] for key, rows in content.examples.items()},
-        "shown": _shown(list(arms)),
+        "examples": {key: [_example(label, predicted, leading) for label, predicted in rows]
+                     for key, rows in content.examples.items()},
+        "shown": _shown(list(arms), leading),
         "lambdas": _lambdas(results),
         "published": literature.PUBLISHED,
         "comparable": literature.comparable(results["data"]["in_domain"]["name"]),
@@ -123,13 +126,13 @@ def _picture(figure: Any, alt: str, title: str = "") -> Picture:
 
 
 def _losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Picture]:
-    found = []
+    panes = []
     for keys, label in panels.LOSS_PANELS:
         ends = "; ".join(f"{arm} ends at {np.mean([rows[-1][keys[-1]] for rows in seeds]):.4g}"
                          for arm, seeds in histories.items())
         alt = f"Curves by epoch of {' '.join(label.split())}. {ends}."
-        found.append(_picture(panels.history_panel(histories, keys, label), alt))
-    return found
+        panes.append(_picture(panels.history_panel(histories, keys, label), alt))
+    return panes
 
 
 def _ratio_maps(maps: Mapping[str, np.ndarray], what: str) -> list[Picture]:
@@ -146,15 +149,16 @@ def _ratio_maps(maps: Mapping[str, np.ndarray], what: str) -> list[Picture]:
     ]
 
 
-def _mean_densities(maps: Mapping[str, np.ndarray]) -> list[Picture]:
-    shown = {"fixations": maps["fixations"]} | {arm: maps[arm] for arm in _shown([a for a in maps if a != "fixations"])}
+def _mean_densities(maps: Mapping[str, np.ndarray], leading: str | None) -> list[Picture]:
+    arms = _shown([name for name in maps if name != "fixations"], leading)
+    shown = {"fixations": maps["fixations"]} | {arm: maps[arm] for arm in arms}
     return _ratio_maps(shown, "Mean density of {} over the photos")
 
 
 def _waterfalls(results: Mapping[str, Any], domain: str) -> list[Picture]:
     """What each IG difference is made of in a foreign domain; none where there is no ladder."""
     pictures = []
-    for arm in _shown(list(results["comparisons"])):
+    for arm in _shown(list(results["comparisons"]), results["comparison"].get("arm")):
         compared = results["comparisons"][arm][domain]
         if compared["ladder"]:
             parts = {words: compared["ladder"][part] for part, words in LADDER_WORDS.items()}
@@ -203,13 +207,19 @@ def _scatter(results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]])
     return groups if len(results["comparisons"]) > 1 else [sum(groups, [])] if groups else []
 
 
-def _shown(arms: list[str]) -> list[str]:
-    """Arms whose predictions are shown: all if they are few, else the first two, a middle one and the last."""
-    return arms if len(arms) <= SHOWN_ARMS else [arms[0], arms[1], arms[len(arms) // 2], arms[-1]]
+def _shown(arms: list[str], leading: str | None) -> list[str]:
+    """Arms that have pictures: all if they are few, else the first two, a middle one and the last.
+
+    leading: the arm of the main comparison, which is always among them
+    """
+    if len(arms) <= SHOWN_ARMS:
+        return arms
+    middle = leading if leading in arms[2:-1] else None
+    return [arms[0], arms[1], middle or arms[len(arms) // 2], arms[-1]]
 
 
-def _example(label: str, found: Mapping[str, Prediction]) -> dict[str, Any]:
-    shown = {arm: found[arm] for arm in _shown(list(found))}
+def _example(label: str, predicted: Mapping[str, Prediction], leading: str | None) -> dict[str, Any]:
+    shown = {arm: predicted[arm] for arm in _shown(list(predicted), leading)}
     first = next(iter(shown.values()))
     name = first.name
     scale = panels.scale_of(list(shown.values()))
@@ -248,16 +258,16 @@ def _quantities(
     points: Mapping[float, Mapping[str, Any]], words_of: Mapping[str, str]
 ) -> dict[str, dict[float, Any]]:
     """What is drawn against lambda, by its label: mean and interval (the entropy's: the seeds' range) of each arm."""
-    found = {
+    quantities = {
         f"IG {words} (bit/fixation)": {value: arm[domain][PRIMARY] for value, arm in points.items() if domain in arm}
         for domain, words in words_of.items()
     }
-    found["bias map entropy (nats)"] = {}
+    quantities["bias map entropy (nats)"] = {}
     for value, arm in points.items():
         by_seed = arm["bias_entropy_nats_by_seed"]
         cell = {"mean": arm["bias_entropy_nats"], "ci95": (min(by_seed), max(by_seed)), "ci95_over_images": None}
-        found["bias map entropy (nats)"][value] = cell
-    return {label: cells for label, cells in found.items() if cells}
+        quantities["bias map entropy (nats)"][value] = cell
+    return {label: cells for label, cells in quantities.items() if cells}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -83,12 +83,12 @@ def answer(results: Mapping[str, Any]) -> list[str]:
 
 def overview(results: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
     """By domain the compared arms by verdict."""
-    found: dict[str, dict[str, list[str]]] = {}
+    by_domain: dict[str, dict[str, list[str]]] = {}
     for key in main_first(results) if results["comparisons"] else []:
         for arm, comparison in results["comparisons"].items():
             word = comparison[key]["ig_difference_bits"]["verdict"]
-            found.setdefault(key, {}).setdefault(word, []).append(arm)
-    return found
+            by_domain.setdefault(key, {}).setdefault(word, []).append(arm)
+    return by_domain
 
 
 def difference(cell: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
@@ -121,12 +121,10 @@ def made_of(compared: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str
     ladder = compared["ladder"]
     lines = []
     if ladder:
-        flat = ladder["scale_and_spread"]
-        kind = "flatter" if flat["mean"] >= 0 else "sharper"
         lines.append(
-            f"of {compared['ig_difference_bits']['mean']:+.4f}: {_part(flat)} is {kind} predictions (scale "
-            f"{_part(ladder['scale'])}, spread {_part(ladder['spread'])}), {_part(ladder['centre_bias'])} centre bias, "
-            f"and {_part(ladder['rest'])} is left."
+            f"of {compared['ig_difference_bits']['mean']:+.4f}: {_part(ladder['scale_and_spread'])} is "
+            f"{compared['sharpness']} predictions (scale {_part(ladder['scale'])}, spread {_part(ladder['spread'])}), "
+            f"{_part(ladder['centre_bias'])} centre bias, and {_part(ladder['rest'])} is left."
         )
     if compared["reading"]:
         lines.append(f"{compared['reading']}.")
@@ -152,14 +150,14 @@ def arms(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """comparisons.csv: a row for each metric, and for each part of the ladder, of an arm's difference in a domain."""
-    found = []
+    rows = []
     for name, comparison in results["comparisons"].items():
         for domain in (key for key in comparison if key in ("in_domain", "ood") or key.startswith("ood.")):
             head = {"arm": name, "baseline": comparison["baseline"], "domain": domain}
-            found += _rows(comparison[domain], **head)
+            rows += _rows(comparison[domain], **head)
             ladder = comparison[domain]["ladder"] or {}
-            found += _rows({f"ladder.{part}": cell for part, cell in ladder.items()}, **head)
-    return found
+            rows += _rows({f"ladder.{part}": cell for part, cell in ladder.items()}, **head)
+    return rows
 
 
 def _part(cell: Mapping[str, Any]) -> str:
@@ -168,15 +166,15 @@ def _part(cell: Mapping[str, Any]) -> str:
 
 
 def _rows(cells: Mapping[str, Any], **head: str) -> list[dict[str, Any]]:
-    found = []
+    rows = []
     for metric, cell in cells.items():
         if isinstance(cell, Mapping) and "ci95" in cell:
             low, high = cell["ci95"] or (None, None)
             images_low, images_high = cell["ci95_over_images"] or (None, None)
             rest = {key: value for key, value in cell.items() if key not in ("mean", "ci95", "ci95_over_images")}
-            found.append(head | {"metric": metric, "mean": cell["mean"], "ci95_low": low, "ci95_high": high} | rest
+            rows.append(head | {"metric": metric, "mean": cell["mean"], "ci95_low": low, "ci95_high": high} | rest
                          | {"ci95_over_images_low": images_low, "ci95_over_images_high": images_high})
-    return found
+    return rows
 
 
 def _arms(results: Mapping[str, Any]) -> list[str]:

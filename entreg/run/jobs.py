@@ -241,6 +241,9 @@ class Preflight(Callback):
         try:
             sweeper = config.hydra.sweeper
             params, typed = sweeper.get("params") or {}, list(config.hydra.overrides.task)
+            instead = former.answer((f"{key}={value}" for key, value in params.items()), _conf())
+            if instead is not None:  # an experiment may hold a sweep, too
+                raise SettingError(f"hydra.sweeper.params: {instead}")
             jobs = jobs_of(params, typed) if is_basic(sweeper) else None
             self._check(config, launcher, folder, samples_of(params, typed) if jobs is None else jobs, jobs is not None)
         except (UserError, OmegaConfBaseException) as error:
@@ -296,7 +299,7 @@ def summary() -> Iterator[None]:
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/")
     register_resolvers()
     # Hydra's own message would not know what was meant
-    instead = former.answer(sys.argv[1:], Path(sys.argv[0]).absolute().parent / "conf")
+    instead = former.answer(sys.argv[1:], _conf())
     if instead is not None:
         _refuse(instead)
     try:
@@ -339,6 +342,11 @@ def asked(what: str, *, _root_: DictConfig) -> int | None:
     if whole is None or not gpus or not used or used >= gpus:
         return whole
     return max(1, whole * used // gpus)
+
+
+def _conf() -> Path:
+    """Where the command's options lie."""
+    return Path(sys.argv[0]).absolute().parent / "conf"
 
 
 def _refuse_unwritable(folder: Path, key: str) -> None:

@@ -31,7 +31,14 @@ from entreg.evaluate.differences import (
     verdict,
 )
 from entreg.evaluate.metrics import METRICS
-from entreg.evaluate.statistics import crossed, crossed_in_folds, crossed_unpaired, over_images
+from entreg.evaluate.statistics import (
+    Uncertainty,
+    crossed,
+    crossed_in_folds,
+    crossed_unpaired,
+    over_images,
+    seeds_to_halve,
+)
 from entreg.model.deepgaze3 import DeepGaze3
 from tests.evaluate.test_arms import run
 
@@ -201,6 +208,25 @@ def test_seeds_to_halve_are_those_of_the_two_way_analysis():
     # images alone scatter
     found = difference(Values([np.zeros((3, 5)) + np.arange(5.0)]), Values([np.zeros((3, 5))]), ALL, "higher")
     assert found.seeds_to_halve is None and found.seeds_part == 0
+
+
+@pytest.mark.parametrize("above", [0.0005, 1e-6, 0.0, -0.0005])
+def test_no_number_of_seeds_would_halve_what_the_images_alone_make_wider(above):
+    """The images' part alone has Student's interval: only where that is below the half some number will do."""
+    limit = scipy.stats.t.ppf(0.975, 49)
+    variance = (2 * (limit + above) / scipy.stats.norm.ppf(0.975)) ** 2
+    seeds_variance = variance - 1
+    now = Uncertainty(np.array(0.0), np.array(variance), np.array(np.inf), np.array(1.0), np.array(seeds_variance))
+    found = seeds_to_halve(now, 8, 50)
+
+    def half(n: int) -> float:
+        one = seeds_variance * 8 / n
+        return scipy.stats.t.ppf(0.975, (1 + one) ** 2 / (1 / 49 + one**2 / (n - 1))) * (1 + one) ** 0.5
+
+    if above <= 0:
+        assert found is None
+    else:
+        assert found > 1000 and half(found) <= limit + above < half(found - 1)
 
 
 def test_the_mean_of_an_arm_has_the_two_way_interval():

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from entreg.config import Primary
 from entreg.evaluate import metrics
 from entreg.evaluate.metrics import METRICS, blurred_density
 from entreg.model.log_density import LogDensity
+from entreg.settings import settings_of
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
 
@@ -14,6 +16,15 @@ GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def test_a_study_can_be_for_every_metric_by_which_arms_are_compared():
+    """Those of a foreign set alone, with another centre bias, aside."""
+    metric, = (one for one in settings_of(Primary()) if one.key == "metric")
+    compared = {m.key for m in METRICS if m.compared and not m.key.endswith("center_bias_bits_per_fixation")}
+    named = {Primary(metric=name, prior=prior).metric_key
+             for name in metric.declared["one_of"] for prior in ("gaussian", "kde")}
+    assert named == compared
 
 
 class Photo:

@@ -210,6 +210,18 @@ def test_an_arm_that_differs_from_its_baseline_by_more_is_another(study):
     assert study.plan().why.startswith("none of the arms is the one")
 
 
+@pytest.mark.parametrize("settings", [{"center_bias": "uniform"}, {"center_bias": "uniform", "sigma_px": 5.0}], ids=str)
+def test_an_arm_may_be_named_by_settings_beside_the_loss(study, settings):
+    named = {f"model.{key}": value for key, value in settings.items()}
+    primary = Primary(arm=Primary().arm | named)
+    study.trained(NLL, primary=primary)
+    study.trained(ENTROPY, primary=primary, model=Model(**settings))
+    study.trained(replace(ENTROPY, lambda_entropy=3.0), primary=primary, model=Model(**settings))
+    arm, = (arm for arm in arms_of(study.runs)[0] if arm.name == study.plan().arm)
+    config = arm.runs[0].config
+    assert config.loss == ENTROPY and {key: getattr(config.model, key) for key in settings} == settings
+
+
 def test_settings_that_both_arms_share_tell_arms_of_one_description_apart_no_further(study):
     """The same two arms at two widths of the blur: nobody said which of them is meant."""
     for sigma_px in (8.0, 5.0):

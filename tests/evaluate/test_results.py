@@ -235,6 +235,40 @@ def test_parts_add_up_to_the_difference_in_every_domain(found):
     assert compared["in_domain"]["ladder"] is None
 
 
+def test_parts_are_corrected_over_the_arms_and_exploratory(found):
+    """Three arms, of which the second is the primary outcome's: Holm by hand, m - k times the k-th smallest p."""
+    results = found(lambdas=(0.0, 0.1, 1.0, 3.0), foreign=2, gain=0.01, parts={"scale": 0.001, "spread": -0.001})
+    verdicts = set()
+    for domain in ("ood", "ood.elsewhere", "ood.beyond"):
+        for part in (*PARTS, "scale_and_spread"):
+            cells = [one[domain]["ladder"][part] for one in results["comparisons"].values()]
+            ordered = sorted(cells, key=lambda cell: cell["p"])
+            lowest = 0.0
+            for rank, cell in enumerate(ordered):
+                lowest = max(lowest, min((3 - rank) * cell["p"], 1.0))
+                assert cell["p_holm"] == pytest.approx(lowest) and cell["exploratory"]
+                is_clear = lowest < 0.05 and not cell["ci95"][0] <= 0 <= cell["ci95"][1]
+                assert (cell["verdict"] != UNDECIDED) is is_clear
+                verdicts.add((cell["p"] < 0.05, is_clear))
+    assert verdicts >= {(True, True), (True, False), (False, False)}
+
+
+@pytest.mark.parametrize("parts, expected", [
+    ({"scale": 0.04}, "flatter"), ({"spread": -0.04}, "sharper"), ({"scale": 0.05, "spread": -0.1}, "sharper"),
+    ({"scale": -0.05, "spread": 0.1, "centre_bias": -0.4}, "flatter"),
+])
+def test_scale_and_spread_together_say_whether_predictions_are_flatter(found, parts, expected):
+    compared = found(parts=parts)["comparison"]
+    assert compared["ood"]["sharpness"] == expected and compared["in_domain"]["sharpness"] is None
+
+
+@pytest.mark.parametrize("images, few, few_kde", [(9, True, True), (10, True, False), (30, False, False)])
+def test_data_say_where_they_are_few(found, images, few, few_kde):
+    """A made-up set's KDE prior is of twenty times its images."""
+    data = found(images=images, foreign=0)["data"]["in_domain"]
+    assert (data["few_images"], data["few_kde_images"]) == (few, few_kde)
+
+
 def test_a_mean_has_a_ladder_only_where_all_of_its_sets_have(tmp_path):
     assert findings(tmp_path, images=12).results["comparison"]["ood"]["ladder"] is None
 

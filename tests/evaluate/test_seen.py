@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from benchmarks.generated import picture
 from entreg.data.images import thumbnail
-from entreg.evaluate.seen import NEAR_BITS, nearly
+from entreg.evaluate.seen import NEAR_BITS, looks, nearly, same_or_nearly
 from tests.evaluate.photos import PORTRAIT, SIZE
 
 PHOTOS = 12
@@ -40,6 +40,17 @@ def test_copies_are_near_whatever_was_done_to_the_file(photos, tmp_path, save):
             save(image, tmp_path / f"copy {i}")
         copies += tmp_path.glob(f"copy {i}.*")
     assert nearly(thumbnails(copies), thumbnails(photos)) == [2, 7]
+
+
+def test_a_file_of_the_same_content_comes_before_one_that_only_looks_alike(photos, tmp_path):
+    """Without loss in another format: the thumbnails are the same, and the first of the nearest would be named."""
+    alike, copy = tmp_path / "alike.png", tmp_path / "copy.jpg"
+    with Image.open(photos[2]) as image:
+        image.save(alike)
+    copy.write_bytes(photos[2].read_bytes())
+    trained = looks([photos[0], alike, photos[2]])
+    assert nearly(trained.thumbnails[2:], trained.thumbnails[:2]) == [1]
+    assert same_or_nearly(looks([copy, alike, photos[7]]), trained) == [2, 1, None]
 
 
 def test_other_photos_and_mirrored_ones_are_not_near(photos, tmp_path):

@@ -14,6 +14,7 @@ from entreg.config import Config, Data, Evaluation, Loss
 from entreg.evaluate.adaptation import ADAPTED, SUBSETS, Adapted, Fit
 from entreg.evaluate.arms import Arm
 from entreg.evaluate.bias_map import BiasMaps
+from entreg.evaluate.domain import ENOUGH_FOR_A_KDE, ENOUGH_FOR_AN_INTERVAL
 from entreg.evaluate.plan import Plan
 from entreg.evaluate.results import Evidence, JudgedData, LeftOut, plain, results
 from entreg.evaluate.target import FEWEST_IMAGES
@@ -85,6 +86,7 @@ def findings(
             f"{n} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
             if few[domain] and domain != "in_domain" else None,
             "stretched to 48x36 (portraits 36x48)",
+            few_images=n < ENOUGH_FOR_AN_INTERVAL, few_kde_images=20 * n < ENOUGH_FOR_A_KDE,
         )
         for domain, n in domains.items()
     }

@@ -72,6 +72,12 @@ def section(path: Path, label: str) -> Page:
     return Page(re.search(rf'<section[^>]* aria-labelledby="{label}">.*?</section>', path.read_text(), re.S)[0])
 
 
+def section_of(content: page.Content, folder: Path, label: str) -> Page:
+    """One section of the page that is written into the folder."""
+    page.write(RunFolder(folder), content)
+    return section(RunFolder(folder).report, label)
+
+
 def words(shown: Page) -> str:
     return " ".join(shown.text.split())
 
@@ -130,12 +136,13 @@ def test_the_parts_of_the_difference_are_said_with_their_intervals(told, scale, 
     number = r"([+−]?[\d.]+)"
     part = rf"{number} \({number} to {number}\)"
     found = re.search(
-        rf"Of {number} bit out of domain, mean of 2 sets, {part} is {said} predictions, {part} centre bias, and {part} "
-        r"is left: what differs after each model was adapted to the foreign images by three numbers\.", words(answer),
+        rf"Of {number} bit out of domain, mean of 2 sets, {part} is {said} predictions \(scale {part}, spread "
+        rf"{part}\), {part} centre bias, and {part} is left: what differs after each model was adapted to the foreign "
+        r"images by three numbers\.", words(answer),
     )
     ladder = results["comparison"]["ood"]["ladder"]
     expected = [results["comparison"]["ood"]["ig_difference_bits"]["mean"]]
-    for name in ("scale_and_spread", "centre_bias", "rest"):
+    for name in ("scale_and_spread", "scale", "spread", "centre_bias", "rest"):
         expected += [ladder[name]["mean"], *ladder[name]["ci95"]]
     assert [float(text.replace("−", "-")) for text in found.groups()] == pytest.approx(expected, abs=0.00051)
 
@@ -163,6 +170,67 @@ def test_metrics_that_fall_while_the_gain_rises_are_said(told, falling, said):
     cells = results["comparison"]["ood"]
     numbers = {key: f"{cells[f'{key}_difference']['mean']:.4f}".replace("-", "−") for key in falling}
     assert f"Information gain as trained is higher, but {said.format(**numbers)}" in words(answer)
+
+
+def test_metrics_that_fall_are_said_in_every_domain_and_of_every_arm(told, tmp_path):
+    answer, results = told(falling=("sauc",), gain=0.1, foreign=2, lambdas=(0.0, 0.1, 1.0))
+
+    def said(arm: str, domain: str) -> str:
+        mean = f"{results['comparisons'][arm][domain]['sauc_difference']['mean']:.4f}".replace("-", "−")
+        return f"Information gain as trained is higher, but shuffled AUC ({mean}) is lower."
+
+    lines = [words(Page(text)) for text in re.findall("<li>.*?</li>", answer.source, re.S)]
+    for domain, begins in (("ood.elsewhere", "Out of domain (elsewhere)"), ("ood.beyond", "Out of domain (beyond)"),
+                           ("in_domain", "In domain")):
+        assert said("nll_entropy_lambda1", domain) in next(line for line in lines if line.startswith(begins))
+    foreign = words(section(RunFolder(tmp_path).report, "foreign"))
+    for name in ("elsewhere", "beyond"):
+        for arm in ("nll_entropy_lambda0.1", "nll_entropy_lambda1"):
+            assert said(arm, f"ood.{name}") in foreign
+
+
+def test_every_foreign_set_on_which_nothing_is_left_says_so(told):
+    answer, results = told(gain=0.1, parts={"scale": 0.1}, foreign=2)
+    assert all(results["comparison"][f"ood.{name}"]["reading"] == NOT_SHOWN for name in ("elsewhere", "beyond"))
+    assert words(answer).count(f"{NOT_SHOWN[0].upper()}{NOT_SHOWN[1:]}.") == 3
+
+
+def test_the_page_says_what_the_results_say_and_decides_nothing(tmp_path, monkeypatch):
+    """Other words, and sets that are called few, or not, whatever their numbers are."""
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    content = findings(tmp_path / "sweep", parts={"scale": 0.04}, foreign=2, images=12, labels=("worst",))
+    assert not section_of(content, tmp_path, "answer").text.count("elsewise")
+    content = findings(tmp_path / "another", parts={"scale": 0.04}, foreign=2, labels=("worst",))
+    for domain in ("ood", "ood.elsewhere"):
+        content.results["comparison"][domain]["sharpness"] = "elsewise"
+    for key, few in (("in_domain", True), ("ood.elsewhere", False), ("ood.beyond", True)):
+        content.results["data"][key] |= {"few_images": few, "few_kde_images": few}
+    assert words(section_of(content, tmp_path, "answer")).count("is elsewise predictions") == 2
+    limits = words(section_of(content, tmp_path, "limits"))
+    assert "images in domain: the interval" in limits and "images out of domain (beyond): the interval" in limits
+    assert "(elsewhere): the interval" not in limits and "KDE prior out of domain (elsewhere)" not in limits
+    assert "KDE prior out of domain (beyond) is built from" in limits
+    assert words(section_of(content, tmp_path, "arms")).count("too few for IG over it to be comparable") == 2
+
+
+def test_the_primary_outcomes_arm_is_always_among_the_pictures(told, tmp_path):
+    """Of seven arms the first two, a middle one and the last have pictures; lambda 1 would not be among them."""
+    told(lambdas=(0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), seeds=2)
+    shown = section(RunFolder(tmp_path).report, "foreign").pictures
+    arms = [re.search(r"Parts of the IG difference of (\S+) to", picture["alt"]) for picture in shown]
+    assert [arm[1] for arm in arms if arm] == [f"nll_entropy_lambda{value}" for value in ("0.01", "0.03", "1", "10")]
+    assert any("Mean density of nll_entropy_lambda1 over" in picture["alt"] for picture in shown)
+    predicted = section(RunFolder(tmp_path).report, "predictions")
+    assert any("predicted by nll_entropy_lambda1 for" in picture["alt"] for picture in predicted.pictures)
+
+
+def test_a_metric_of_any_domain_is_in_the_glossary(tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    content = findings(tmp_path / "sweep", labels=("worst",))
+    for arm in content.results["arms"].values():
+        del arm["ood.elsewhere"]["gold_ig_bits_per_fixation"]
+    units = section_of(content, tmp_path, "units").text
+    assert "gold standard's IG" in units and "oracle's IG" not in units
 
 
 def test_where_nothing_falls_nothing_is_said_to_fall(told):

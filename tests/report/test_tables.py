@@ -110,6 +110,12 @@ def test_parts_of_the_difference_are_said_with_their_intervals(told):
     assert not any(text.startswith("  of ") for text in told(images=12)[0])
 
 
+def test_the_terminal_says_what_the_results_say_and_decides_nothing(told):
+    _, results = told(parts={"scale": 0.04})
+    results["comparison"]["ood.elsewhere"]["sharpness"] = "elsewise"
+    assert " is elsewise predictions " in line(tables.answer(results), "  of ")
+
+
 @pytest.mark.parametrize("settings, said", [
     ({"gain": 0.1, "parts": {"scale": 0.1}}, 1), ({"gain": 0.1, "parts": {"scale": 0.02}}, 0),
     ({"gain": 0.1, "parts": {"scale": 0.1}, "foreign": 2}, 3), ({"gain": -0.1, "parts": {"scale": -0.1}}, 0),

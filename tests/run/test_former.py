@@ -13,6 +13,7 @@ from entreg.data.sources import settings_of_target
 from entreg.run import former
 from entreg.run.folder import plain
 from entreg.settings import resolved
+from tests.conftest import ROOT
 
 # the settings of every data set, as version 0.1.0 saved them
 SAVED = {
@@ -65,6 +66,66 @@ def test_a_name_that_nobody_knows_is_left_alone():
     assert former.today({"data": {"_target_": "os.system", "command": "true"}})["data"] == {
         "_target_": "os.system", "command": "true",
     }
+
+
+ALL_AT_ONCE = ": all foreign sets of one training (a sweep over them would train everything anew)"
+ONE_TO_LEARN_FROM = (
+    "type data=NAME, one data set to learn from; ood=[NAME,...] holds those that the model is also judged on"
+)
+
+
+@pytest.mark.parametrize("word, instead", [
+    ("data@ood=scene50", "type ood=[scene50] (several: ood=[scene50,another])"),
+    ("+data@ood=scene50", "type ood=[scene50] (several: ood=[scene50,another])"),
+    ("data@ood=null", "type ood=[] for no foreign set"),
+    ("~data@ood", "type ood=[] for no foreign set"),
+    ("~data@ood=scene50", "type ood=[] for no foreign set"),
+    ("~ood", "type ood=[] for no foreign set"),
+    ("ood=null", "type ood=[] for no foreign set"),
+    ("ood=a,b", f"type ood=[a,b]{ALL_AT_ONCE}"),
+    ("data@ood=a,b", f"type ood=[a,b]{ALL_AT_ONCE}"),
+    ("ood=[a],[b]", f"type ood=[a,b]{ALL_AT_ONCE}"),
+    ("ood=[a,b],[a]", f"type ood=[a,b]{ALL_AT_ONCE}"),
+    ("ood=[],[a]", f"type ood=[a]{ALL_AT_ONCE}"),
+    ("ood=[a], [b]", f"type ood=[a,b]{ALL_AT_ONCE}"),
+    ("ood=choice(a,b)", f"type ood=[a,b]{ALL_AT_ONCE}"),
+    ("ood=choice([a],[b])", f"type ood=[a,b]{ALL_AT_ONCE}"),
+    ("ood=shuffle([a],['b'])", f"type ood=[a,b]{ALL_AT_ONCE}"),
+    ("ood=glob(*)", f"type ood=[NAME,...]{ALL_AT_ONCE}"),
+    ("+ood=[a],[b]", f"type ood=[a,b]{ALL_AT_ONCE}"),
+    ("+data@ood.mine=a,b", f"type +data@ood.a=a +data@ood.b=b{ALL_AT_ONCE}"),
+    ("data=[a,b]", ONE_TO_LEARN_FROM),
+    ("data=[a]", ONE_TO_LEARN_FROM),
+    ("data=[a],[b]", ONE_TO_LEARN_FROM),
+    *((f"{plus}ood.{key}={value}", f"type ood.NAME.{key}=..., NAME being one of the foreign sets (ood=[NAME])")
+      for plus in ("", "+", "++")
+      for key, value in (("limit", 3), ("root", "/data/mine"), ("stimuli", "*.png"), ("bias_sd", 0.2), ("limit", "3,5"),
+                         ("_target_", "os.system"))),
+    ("evaluation.bootstrap=10000",
+     'leave it out: intervals are no longer resampled (README, "How sure it is")'),
+])
+def test_what_was_typed_once_is_answered_with_todays_form(word, instead):
+    assert former.answer(["loss=nll", word, "seed=0,1"], ROOT / "conf") == f"{word}: {instead}"
+
+
+@pytest.mark.parametrize("word", [
+    "-m", "--config-dir=x", "ood=[a]", "ood=[a,b]", "ood=[]", "data=osie", "data=osie,scene50", "seed=0,1",
+    "ood.scene50.limit=3", "ood.scene50.root=/data", "+data@ood.mine=folder", "ood.mine.root=/data",
+    "+ood.mine={name:mine}", "~ood.scene50", "ood=[", "experiment=osie", "experiment=[osie,triage]", "experiment=none",
+])
+def test_what_is_typed_today_has_no_answer(word):
+    assert former.answer([word], ROOT / "conf") is None
+
+
+@pytest.mark.parametrize("word", ["experiment=mine", "+experiment=mine", "experiment=[osie,mine]", "experiment=a,mine"])
+@pytest.mark.parametrize("line", ["override /data@ood: scene50", "override data@ood: null"])
+def test_an_experiment_of_ones_own_is_answered_by_its_file(tmp_path, word, line):
+    path = tmp_path / "experiment/mine.yaml"
+    path.parent.mkdir()
+    path.write_text(f"# @package _global_\ndefaults:\n  - {line}\n")
+    assert former.answer([word], tmp_path) == f"{path}: `override /data@ood: NAME` is now `override /ood: [NAME]`"
+    path.write_text("# @package _global_\ndefaults:\n  - override /ood: [scene50]\n")
+    assert former.answer([word], tmp_path) is None
 
 
 @pytest.mark.parametrize("words", [[], ["data=mit1003", "ood=[cat2000]"]], ids=["embedded", "downloaded"])

@@ -121,6 +121,12 @@ def test_a_folder_with_another_config_is_refused_and_the_keys_are_listed(failed_
     assert message.startswith("job 0 (")
 
 
+@pytest.mark.parametrize("sweep", ["'[a],[b]'", "'a,b'"])
+def test_an_experiments_own_sweep_over_the_foreign_sets_is_refused(refused, sweep):
+    message = refused(*WORDS, "experiment=lambda_sweep", f"+hydra.sweeper.params.ood={sweep}")
+    assert message.startswith("hydra.sweeper.params: ood=") and "type ood=[a,b]: all foreign sets of one" in message
+
+
 def test_what_is_free_to_change_is_not_refused(failed_once, start):
     folder = failed_once[0]
     tasks = "task._target_=tests.run.broken.fail_once,entreg.train.trainer.train"

@@ -14,7 +14,7 @@ from entreg import progress
 from entreg.errors import UserError
 from entreg.evaluate import scores
 from entreg.evaluate.arms import arms_of
-from entreg.evaluate.evidence import Judgement
+from entreg.evaluate.judgement import Judgement
 from entreg.evaluate.stages import JudgedStages
 from entreg.ranks import Ranks
 from entreg.settings import resolved

@@ -13,7 +13,7 @@ from entreg.evaluate import differences, results, scores
 from entreg.evaluate.adaptation import Adapted, adapt
 from entreg.evaluate.arms import Arm
 from entreg.evaluate.bias_map import BiasMaps, bias_maps_of
-from entreg.evaluate.domain import Domain
+from entreg.evaluate.domain import ENOUGH_FOR_A_KDE, ENOUGH_FOR_AN_INTERVAL, Domain
 from entreg.evaluate.metrics import PRIMARY
 from entreg.evaluate.published import descends, stimuli
 from entreg.evaluate.results import FOREIGN, IN_DOMAIN
@@ -110,24 +110,24 @@ class Judgement:
 
     def mean_densities(self) -> dict[str, dict[str, np.ndarray]]:
         """By foreign domain, (H, W) nats: `fixations`, the KDE of the set's, then each arm's mean predicted density."""
-        found: dict[str, dict[str, np.ndarray]] = {}
+        densities: dict[str, dict[str, np.ndarray]] = {}
         for name, domain in self.domains.items():
             if name == IN_DOMAIN:
                 continue
             size = _most_frequent(domain)
-            found[name] = {"fixations": domain.kde.log_density(*size)}
+            densities[name] = {"fixations": domain.kde.log_density(*size)}
             for arm in self._arms:
                 grids = torch.stack([one.mean_density[size].grid[0] for one in self._scored[arm.name][name]])
                 first = self._scored[arm.name][name][0].mean_density[size]
-                found[name][arm.name] = LogDensity(grids, first.rows, first.columns).mean().full()[0].numpy()
-        return found
+                densities[name][arm.name] = LogDensity(grids, first.rows, first.columns).mean().full()[0].numpy()
+        return densities
 
     def examples(self) -> dict[str, list[tuple[str, dict[str, Prediction]]]]:
         """By domain the best, median and worst image by the baseline's IG: what every arm (first training) predicts.
 
         In a cross-validation those of the first fold, in domain.
         """
-        found: dict[str, list[tuple[str, dict[str, Prediction]]]] = {}
+        by_domain: dict[str, list[tuple[str, dict[str, Prediction]]]] = {}
         for name in self.domains:
             first = self._arms[0]
             scored = self._scored[first.name][name][::first.folds if name == IN_DOMAIN else 1]
@@ -135,8 +135,8 @@ class Judgement:
             order = np.argsort(-ig, kind="stable")
             for label, i in (("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])):
                 predictions = {arm.name: self._prediction(arm.name, name, int(i)) for arm in self._arms}
-                found.setdefault(name, []).append((label, predictions))
-        return found
+                by_domain.setdefault(name, []).append((label, predictions))
+        return by_domain
 
     def _prediction(self, arm: str, domain: str, i: int) -> Prediction:
         first = self._judged[arm][0]
@@ -222,13 +222,15 @@ class Judgement:
     def _data(self, name: str) -> results.JudgedData:
         domain, gold = self.domains[name], self.domains[name].gold
         counts = [one.subset.counts for one in self._all_of(name)]
+        n_images = sum(map(len, counts))
         why = None
         if name != IN_DOMAIN and self._target(self._runs[0], name) is None:
             why = f"{len(domain.subset)} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
         return results.JudgedData(
-            domain.settings.name, sum(map(len, counts)), int(sum(count.sum() for count in counts)), domain.kde_images,
+            domain.settings.name, n_images, int(sum(count.sum() for count in counts)), domain.kde_images,
             None if gold is None else {"bandwidth": gold.bandwidth, "weights": [float(w) for w in gold.weights]},
             self.seen[name], why, domain.subset.resized.geometry.in_words(),
+            few_images=n_images < ENOUGH_FOR_AN_INTERVAL, few_kde_images=domain.kde_images < ENOUGH_FOR_A_KDE,
         )
 
     def _opened(self, run: Run) -> Study:
@@ -252,22 +254,22 @@ class Judgement:
 
     def _seen(self) -> dict[str, dict[str, str]]:
         """By domain: judged images that any of the runs was trained on, with the training image."""
-        found: dict[str, dict[str, str]] = {}
+        twins: dict[str, dict[str, str]] = {}
         for name in _names(self._runs[0]):
-            found[name] = {}
+            twins[name] = {}
             for run in self._runs:
                 settings, which = _images_of(run, name)
-                found[name] |= self._stages.seen(settings, which, run.config.data)
+                twins[name] |= self._stages.seen(settings, which, run.config.data)
                 if descends(run):
-                    found[name] |= self._stages.seen_elsewhere(settings, which, tuple(stimuli(run.config)))
-            if len(found[name]) == len({image for run in self._first.values() for image in self._images(run)[name][1]}):
+                    twins[name] |= self._stages.seen_elsewhere(settings, which, tuple(stimuli(run.config)))
+            if len(twins[name]) == len({image for run in self._first.values() for image in self._images(run)[name][1]}):
                 raise UserError(
                     f"{name}: the models were trained on all images of {settings.name}, or nearly; it can judge nothing"
                 )
-            if found[name]:
-                pairs = ", ".join(f"{image} (as {trained})" for image, trained in found[name].items())
+            if twins[name]:
+                pairs = ", ".join(f"{image} (as {trained})" for image, trained in twins[name].items())
                 log.warning("%s: left out, since the models were trained on them or nearly: %s", name, pairs)
-        return found
+        return twins
 
     def _domain(self, run: Run, name: str) -> Domain:
         settings, which = _images_of(run, name)
@@ -299,11 +301,11 @@ class Judgement:
                 )
 
     def _images(self, run: Run) -> dict[str, tuple[str, list[str]]]:
-        found = {}
+        by_name = {}
         for name in _names(run):
             settings, which = _images_of(run, name)
-            found[name] = settings.name, self._stages.subset(settings, which).names
-        return found
+            by_name[name] = settings.name, self._stages.subset(settings, which).names
+        return by_name
 
 
 
