@@ -152,6 +152,15 @@ def test_the_house_says_what_each_room_is():
     assert not missing, "the docstring of entreg/__init__.py does not say what these rooms are"
 
 
+def test_the_readme_lists_the_rooms_in_the_order_of_the_arrows():
+    """No room knows those after it, it says there."""
+    readme = (ROOT / "README.md").read_text()
+    tree, = re.findall(r"^entreg/\n(.*?)^```\nNo room knows those after it", readme, re.MULTILINE | re.DOTALL)
+    listed = re.findall(r"^  (\w+)/ ", tree, re.MULTILINE)
+    rooms = {path.parent.name for path in HOUSE.glob("*/__init__.py")}
+    assert listed == [room for room in MAY_IMPORT if room in rooms]
+
+
 def test_every_module_has_a_test_file_of_its_name():
     missing = []
     for path in MODULES:

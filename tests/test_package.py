@@ -1,9 +1,12 @@
-"""What importing entreg does: how long waiting threads spin is said before PyTorch is loaded."""
+"""The package: what importing it does, before PyTorch is loaded, and the lowest versions of what it needs."""
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from tests.conftest import ROOT
 
@@ -22,3 +25,17 @@ def test_waiting_threads_spin_shortly_unless_the_user_has_said_how(given, spins)
         text=True, check=True,
     )
     assert done.stdout == f"{spins}\n"
+
+
+def test_the_lowest_versions_tried_are_those_that_are_promised():
+    """Up to the patch level, so that `make test-lowest` tries what pyproject.toml says is enough."""
+    tried = dict(re.findall(r"^([\w.-]+)==([\d.]+)$", (ROOT / "tests/lowest.txt").read_text(), re.MULTILINE))
+    project = (ROOT / "pyproject.toml").read_text()
+    lists = [re.search(rf"^{name} = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)[1]
+             for name in ("dependencies", "test")]
+    requirements = [Requirement(entry) for entry in re.findall(r'"([^"]+)"', "".join(lists))]
+    assert {one.name for one in requirements} == tried.keys() and len(tried) > 15
+    for one in requirements:
+        floor, = (Version(part.version) for part in one.specifier if part.operator == ">=")
+        lowest = Version(tried[one.name])
+        assert lowest in one.specifier and lowest.release[:2] == (*floor.release, 0)[:2], f"{one}: {lowest} is tried"
