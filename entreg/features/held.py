@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 from entreg.errors import SettingError, UserError
-from entreg.features.memory import room
+from entreg.features.memory import nameless, room
 from entreg.features.store import FeatureStore
 from entreg.numerics import in_threads
 from entreg.progress import Progress
@@ -26,7 +26,7 @@ from entreg.ranks import Ranks, Stopped
 log = logging.getLogger(__name__)
 
 LOCAL = {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"}  # file systems
-ENOUGH_CACHED = 0.9  # of the rows: to read the rest from a local disk takes less time than to fill memory with all
+ENOUGH_CACHED = 0.9  # of the bytes: to read the rest from a local disk takes less time than to fill memory with all
 LOOK_EVERY_BYTES = 2**28  # of what is read, at what is left of the memory
 
 
@@ -104,14 +104,15 @@ def _hold(rows: list[Row], hold: str, ranks: Ranks) -> str:
 
 
 def _is_cached(rows: list[Row]) -> bool:
-    """Whether the page cache can be relied on: it is a local disk's, and has nearly all rows."""
+    """Whether the page cache can be relied on: it is a local disk's, and has nearly all of the rows."""
     try:
         kinds = _file_systems()
         if not all(kinds.get(store.folder.stat().st_dev) in LOCAL for store in {row.store for row in rows}):
             return False
     except OSError:
         return False
-    return sum(row.store.is_cached(row.number) for row in rows) >= ENOUGH_CACHED * len(rows)
+    cached = sum(row.store.cached_bytes(row.number) for row in rows)
+    return cached >= ENOUGH_CACHED * sum(row.length for row in rows)
 
 
 def _file_systems() -> dict[int, str]:
@@ -184,8 +185,7 @@ def _memory(size: int, first: int, ranks: Ranks) -> mmap.mmap:
     def create() -> None:
         nonlocal handle
         if ranks.rank == first:
-            handle = os.memfd_create("entreg-features")
-            os.ftruncate(handle, size)
+            handle = nameless(size)
 
     def see() -> None:
         nonlocal handle

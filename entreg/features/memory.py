@@ -1,12 +1,21 @@
-"""How much memory a job may still take: what its control groups, its own limits and the machine leave of it."""
+"""How much memory a job may still take: what its control groups, its own limits and the machine leave of it.
+
+And two calls to the system that Python offers not at all, or only where it was built with a newer C library.
+"""
 from __future__ import annotations
 
+import ctypes
+import errno
+import mmap
 import os
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
+_LIBRARY = ctypes.CDLL(None, use_errno=True)
 NO_LIMIT = 2**60  # bytes; version 1 of control groups writes a number beyond it for none
 
 
@@ -29,6 +38,28 @@ def room(root: Path = Path("/")) -> Room:
     except (OSError, KeyError):
         return Room(0, "a system that does not tell")
     return min([machine, *_groups(root), *_address_space(root)])
+
+
+def nameless(size: int) -> int:
+    """Handle of `size` bytes of new memory that other processes can open, too; it is gone when nobody has it any more.
+
+    OSError where the system has none.
+    """
+    create = getattr(_LIBRARY, "memfd_create", None)
+    handle = -1 if create is None else create(b"entreg-features", ctypes.c_uint(1))  # closed in other programs
+    if handle < 0:
+        number = ctypes.get_errno() if create is not None else errno.ENOSYS
+        raise OSError(number, os.strerror(number))
+    os.ftruncate(handle, size)
+    return handle
+
+
+def resident_bytes(address: int, length: int) -> int:
+    """How much of what is mapped there is in memory, in whole pages; all of a file that this user may not write."""
+    start = address // mmap.PAGESIZE * mmap.PAGESIZE
+    pages = np.zeros(-(-(address + length - start) // mmap.PAGESIZE), dtype=np.uint8)
+    asked = ctypes.c_void_p(start), ctypes.c_size_t(address + length - start), ctypes.c_void_p(pages.ctypes.data)
+    return 0 if _LIBRARY.mincore(*asked) else int((pages & 1).sum()) * mmap.PAGESIZE
 
 
 def _groups(root: Path) -> Iterator[Room]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from entreg.errors import DataError
+from entreg.features.memory import resident_bytes
 from entreg.features.recipe import BYTES, Images, Recipe
 
 CHECKSUMS = "checksums.bin"
@@ -90,14 +91,10 @@ class FeatureStore:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
         self._verify(i, to)
 
-    def is_cached(self, i: int) -> bool:
-        """Whether the system has image i's features in its page cache; False where it does not tell."""
-        path, start, length = self.place(i)
-        try:
-            with open(path, "rb", buffering=0) as file:
-                return os.preadv(file.fileno(), [bytearray(1)], start + length // 2, os.RWF_NOWAIT) == 1
-        except OSError:
-            return False
+    def cached_bytes(self, i: int) -> int:
+        """How much of image i's features is in the page cache, in whole pages."""
+        _, start, length = self.place(i)
+        return resident_bytes(self.row(i, self._maps[self.sizes[i]], start).data_ptr(), length)
 
     def prefetch(self, items: list[int]) -> None:
         """Asks the system to read these images' features from the disk while something else is computed."""

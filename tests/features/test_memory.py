@@ -1,10 +1,13 @@
 """How much memory is left under control groups of either version, nested or seen from a container, and other limits."""
+import ctypes
+import mmap
+import os
 import resource
 
 import pytest
 
 from entreg.features import memory
-from entreg.features.memory import Room, room
+from entreg.features.memory import Room, nameless, resident_bytes, room
 
 GB = 2**30
 V1 = "33 31 0:32 {shown} /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory"
@@ -107,3 +110,33 @@ def test_a_system_that_does_not_tell(tmp_path):
 
 def test_this_system_has_some():
     assert room().free_bytes > 2**20
+
+
+def test_nameless_memory_is_what_was_asked_for_and_can_be_opened_by_others():
+    handle = nameless(3 * mmap.PAGESIZE)
+    with mmap.mmap(handle, 3 * mmap.PAGESIZE) as ours:
+        ours[4096] = 7
+        with open(f"/proc/{os.getpid()}/fd/{handle}", "rb") as theirs:
+            content = theirs.read()
+    assert len(content) == 3 * mmap.PAGESIZE and content[4096] == 7
+    assert os.readlink(f"/proc/self/fd/{handle}") == "/memfd:entreg-features (deleted)"
+    os.close(handle)
+
+
+def test_where_the_system_has_no_nameless_memory_it_says_so(monkeypatch):
+    monkeypatch.setattr(memory, "_LIBRARY", object())
+    with pytest.raises(OSError, match="Function not implemented"):
+        nameless(1)
+
+
+def test_pages_are_resident_as_soon_as_they_are_touched():
+    page = mmap.PAGESIZE
+    with mmap.mmap(-1, 8 * page) as touched:
+        view = ctypes.c_char.from_buffer(touched)
+        address = ctypes.addressof(view)
+        assert resident_bytes(address, 8 * page) == 0
+        touched[2 * page] = touched[5 * page + 1] = 1
+        assert resident_bytes(address, 8 * page) == 2 * page
+        assert resident_bytes(address + 2 * page + 100, 10) == page
+        assert resident_bytes(address + 3 * page, 2 * page) == 0
+        del view
