@@ -68,6 +68,7 @@ def device_bytes(device: torch.device) -> int | None:
 
 
 def _rows(wanted: Mapping[FeatureStore, Collection[int]]) -> list[Row]:
+    """In the files' order; each begins on a page of its own."""
     rows, start = [], 0
     for store, numbers in wanted.items():
         for number in sorted(set(numbers), key=store.place):
@@ -79,7 +80,6 @@ def _rows(wanted: Mapping[FeatureStore, Collection[int]]) -> list[Row]:
 
 def _hold(rows: list[Row], hold: str, ranks: Ranks) -> str:
     """Reads the rows to where they fit; how, in words."""
-    # of a few bytes more: each row begins on a page of its own
     size = rows[-1].start + rows[-1].length
     try:
         free = [one for one in ranks.gather(device_bytes(ranks.device)) if one is not None]
