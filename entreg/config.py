@@ -360,6 +360,11 @@ class Stored:
     """How the backbone's features are kept: computed once for each image, on disk, shared by all runs."""
 
     dtype: str = setting("float16", "stored precision", changes="result", one_of=("float16", "bfloat16", "float32"))
+    hold: str = setting(
+        "auto", "where a training reads them from. memory: a GPU's, else the machine's, once for all ranks, at most "
+        "half of what the job has left; map: the disk, through the page cache; auto: memory where they fit, unless a "
+        "local disk's page cache has them", changes="machine", one_of=("auto", "map", "memory"),
+    )
 
 
 @dataclass

@@ -45,9 +45,8 @@ MAY_IMPORT = {
     },
     "report": {"numerics", "files", "run.folder"},
     "train": {
-        "errors", "ranks", "numerics", "files", "config", "run", "prior", "features.backbone", "features.grid", "model",
-        "study",
-        "report.panels",
+        "errors", "ranks", "numerics", "files", "config", "run", "prior", "features.backbone", "features.grid",
+        "features.held", "features.store", "model", "study", "report.panels",
     },
     "evaluate": {
         "errors", "ranks", "numerics", "progress", "files", "settings", "config", "run", "data", "prior", "features",

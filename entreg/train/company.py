@@ -23,6 +23,8 @@ from tqdm import tqdm
 from entreg.config import Loss
 from entreg.errors import UserError
 from entreg.features.grid import Grid
+from entreg.features.held import held
+from entreg.features.store import FeatureStore
 from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
@@ -73,6 +75,13 @@ class Company:
         """
         for trainer in self.working:
             self._guarded(trainer, trainer.begin)
+        if any(trainer.epoch < trainer.config.trainer.epochs for trainer in self.working):
+            with held(self._read(), self.config.store.hold, self.ranks):
+                yield from self._train()
+        else:
+            yield from self._train()
+
+    def _train(self) -> Iterator[Trainer]:
         while True:
             for slot in self.slots:
                 done = slot.trainer
@@ -82,6 +91,15 @@ class Company:
             if not self.working:
                 return
             self._epoch(min(trainer.epoch for trainer in self.working))
+
+    def _read(self) -> dict[FeatureStore, list[int]]:
+        """The features that every epoch reads: of each store its numbers."""
+        found: dict[FeatureStore, list[int]] = {}
+        for part in (self.training, self.validation):
+            found.setdefault(part.store, []).extend(part.rows)
+        for uniform in self.uniform.values():
+            found.setdefault(uniform.store, []).extend(range(len(uniform)))
+        return found
 
     def _epoch(self, epoch: int) -> None:
         started, images = time.perf_counter(), 0

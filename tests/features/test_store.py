@@ -90,3 +90,19 @@ def test_a_damaged_row_names_file_and_image(tmp_path, images):
     store[0], store[1], store[3]
     with pytest.raises(DataError, match=r"64x96.bin: features of 2.png are damaged"):
         store[2]
+
+
+def test_it_knows_what_of_a_row_is_in_the_page_cache(tmp_path, images):
+    """A hole is in nobody's memory until it is read; beside it a row that is."""
+    store = opened(tmp_path, images)
+    path, start, length = store.place(2)
+    assert store.cached_bytes(2) == length  # 24 pages, just written
+    os.truncate(path, start)
+    os.truncate(path, start + length)
+    assert (store.cached_bytes(0), store.cached_bytes(2)) == (length, 0)
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # nothing ahead
+        os.pread(file.fileno(), 1, start)
+        assert store.cached_bytes(2) in (0, 4096)  # a file system in memory reads a hole without filling it
+    path.read_bytes()
+    assert store.cached_bytes(2) in (0, length)

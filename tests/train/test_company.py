@@ -2,11 +2,15 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from pathlib import Path
 
 import pytest
 import torch
 
-from entreg.errors import NonFiniteLoss
+from entreg.errors import NonFiniteLoss, SettingError
+from entreg.features import held
+from entreg.features.memory import Room
 from entreg.ranks import Ranks, Stopped
 from entreg.run.folder import RunFolder
 from entreg.settings import resolved
@@ -103,3 +107,71 @@ def test_one_that_is_not_finite_leaves_and_the_others_go_on_to_the_same_bits(tra
     assert isinstance(left["strong"], NonFiniteLoss) and "(step 0)" in str(left["strong"])
     for name in done:
         assert_same(company[name], undisturbed[name], bits=True)
+
+
+def shares_memory() -> bool:
+    return "memfd:entreg-features" in Path("/proc/self/maps").read_text()
+
+
+def test_where_features_are_held_does_not_change_a_bit(trainer_of, monkeypatch, caplog):
+    """Mapped, in memory as asked for, in memory by itself, on a device (the processor stands in for it)."""
+    step, seen = Company.step, []
+
+    def watched(company, members, number):
+        stores = {company.training.store, company.validation.store, *(one.store for one in company.uniform.values())}
+        seen.append((sum(len(store.held) for store in stores), shares_memory()))
+        return step(company, members, number)
+
+    monkeypatch.setattr(Company, "step", watched)
+    read = 15 + 5 + 2 * 4  # training, validation, uniform images of both orientations
+    mapped = trainer_of("strong", "map", "store.hold=map")
+    mapped.run()
+    assert {*seen} == {(0, False)}
+
+    def same(place: str, hold: str, expected: tuple[int, bool], line: str) -> None:
+        seen.clear()
+        caplog.clear()
+        one = trainer_of("strong", place, f"store.hold={hold}")
+        with caplog.at_level(logging.INFO):
+            one.run()
+        assert {*seen} == {expected} and line in caplog.text
+        # the next run of a sweep has a copy of its own
+        assert not one.training.store.held and not shares_memory()
+        assert_same(one, mapped, bits=True)
+
+    same("memory", "memory", (read, True), "images are held in memory")
+    monkeypatch.setattr(held, "LOCAL", set())
+    same("auto", "auto", (read, True), "images are held in memory")
+    monkeypatch.setattr(held, "room", lambda: Room(1000, "the control group x"))
+    same("small", "auto", (0, False), "mapped and read ahead: more than half of the 0.00 GB that the control group x")
+    with pytest.raises(SettingError, match=r"store\.hold=memory: .* more than half of the 0\.00 GB"):
+        trainer_of("strong", "refused", "store.hold=memory").run()
+    monkeypatch.setattr(held, "device_bytes", lambda device: 10**9)
+    same("device", "memory", (read, False), "images are held in the memory of cpu (1.00 GB were free there)")
+
+
+def test_trainings_side_by_side_hold_one_copy(trainer_of, monkeypatch):
+    step, found = Company.step, set()
+
+    def watched(company, members, number):
+        lines = Path("/proc/self/maps").read_text().splitlines()
+        found.add((len(company.working), sum("memfd:entreg-features" in line for line in lines)))
+        return step(company, members, number)
+
+    monkeypatch.setattr(Company, "step", watched)
+    finished(Company([trainer_of(name, "held", "store.hold=memory").slot for name in ("baseline", "strong", "short")]))
+    assert found == {(3, 1), (2, 1)}  # the short one leaves earlier
+    assert not shares_memory()
+
+
+@pytest.mark.slow
+def test_ranks_that_share_features_train_to_the_same_bits(command, tmp_path):
+    words = (*SMALL, "hardware=cpu", "hardware.threads=1", "hardware.devices=2", "trainer.epochs=2", "loss=nll_entropy")
+    for hold in ("map", "memory"):
+        done = command(*words, f"store.hold={hold}", f"hydra.run.dir={hold}", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert "held in memory, one copy for 2 ranks" in done.stdout
+    assert (tmp_path / "memory/steps.csv").read_text() == (tmp_path / "map/steps.csv").read_text()
+    ours, theirs = (torch.load(tmp_path / f"{hold}/checkpoints/final.pt", weights_only=True)["model"]
+                    for hold in ("memory", "map"))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
