@@ -195,7 +195,7 @@ def test_a_failing_call_of_a_prediction_loses_nothing(tried):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+@pytest.mark.parametrize("share", [0.5, 0.98])
 def test_a_disk_that_is_full_while_predictions_hdf5_is_written(study, disk, share):
     """HDF5's own writes, which no other test makes fail: one line, nothing half, and the same command goes on."""
     if not disk(64_000_000):
