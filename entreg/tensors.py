@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import pickle
 import re
 import zipfile
 from collections.abc import Collection, Iterator
@@ -77,6 +78,8 @@ def read(path: Path, known_sha256: Collection[str | None] = ()) -> Any:
         return content
     except Exception as error:  # torch raises many kinds for a damaged file
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        if isinstance(error, pickle.UnpicklingError):  # PyTorch tells how to load it without its protection
+            first = "it is damaged, or holds other things than tensors, numbers and text"
         reason = f"cannot be read as a file of tensors: {brief(first)}"
         raise DataError(f"{path}: {reason}; restore it, or make it anew") from error
 
