@@ -85,6 +85,7 @@ class ArmInDomain:
 class ArmResults:
     """An arm: what it is, what it is worth in each domain, its own bias, and how its trainings went.
 
+    folds: models of one training: those of a cross-validation, else 1
     entropies: of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
     published: of the published file that it is, or that its trainings started from, see `published.described`
     """
@@ -93,6 +94,7 @@ class ArmResults:
 
     settings: dict[str, Any]
     seeds: list[int]
+    folds: int
     runs: list[str]
     is_baseline: bool
     domains: dict[str, ArmInDomain]
@@ -333,7 +335,7 @@ def _arm(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
                  for metric in metrics_in([evidence.rows[name] for name in planned])}
         domains[FOREIGN] = ArmInDomain(means, {}, {}, None, None, None)
     return ArmResults(
-        settings=arm.settings, seeds=arm.seeds,
+        settings=arm.settings, seeds=arm.seeds, folds=arm.folds,
         runs=[] if arm.is_fixed else [str(run.folder) for run in arm.runs], is_baseline=arm.is_baseline,
         domains=domains,
         entropies={key: float(np.mean([row[key] for row in per_run])) for key in per_run[0]},

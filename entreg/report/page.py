@@ -76,6 +76,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "foreign": foreign,
         "many": len(results["comparisons"]) > 1,
         "most_trainings": max(len(arm["seeds"]) for arm in arms.values()),
+        "most_folds": max(arm["folds"] for arm in arms.values()),
         "one_training": any(len(arm["seeds"]) == 1 for arm in arms.values()),
         "overview": overview(results),
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),

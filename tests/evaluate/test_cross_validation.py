@@ -42,7 +42,8 @@ def values(rows, arm: str, domain: str) -> dict[str, dict[str, list[float]]]:
 
 
 def test_each_image_is_judged_once_in_domain_by_the_fold_that_left_it_out(sweep):
-    _, results, rows = sweep
+    folder, results, rows = sweep
+    page = (folder / "evaluation/report.html").read_text()
     by_seed = values(rows, "nll", "in_domain")
     assert len(by_seed) == SEEDS
     assert all(len(images) == IMAGES and all(len(v) == 1 for v in images.values()) for images in by_seed.values())
@@ -50,6 +51,8 @@ def test_each_image_is_judged_once_in_domain_by_the_fold_that_left_it_out(sweep)
     metric = results["arms"]["nll"]["in_domain"]["ig_bits_per_fixation"]
     assert metric["mean"] == pytest.approx(mean) and (metric["n_images"], metric["n_seeds"]) == (IMAGES, SEEDS)
     assert results["data"]["in_domain"]["n_images"] == IMAGES
+    assert results["arms"]["nll"]["folds"] == FOLDS
+    assert f"<td>{SEEDS} of {FOLDS} folds</td>" in page and f"a training is {FOLDS} models" in page
     assert results["arms"]["nll"]["seeds"] == [0, 1] and len(results["arms"]["nll"]["runs"]) == FOLDS * SEEDS
 
 
