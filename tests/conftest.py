@@ -27,6 +27,18 @@ SMALL = (
 )
 
 
+def pytest_configure(config):
+    """Modules keep the order that is made below; older versions of pytest-xdist know no other."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """Modules that start processes take longest: they come first, so that both workers end at about the same time."""
+    long = {item.module for item in items if "command" in item.fixturenames}
+    items.sort(key=lambda item: item.module not in long)
+
+
 @pytest.fixture(scope="session")
 def store(tmp_path_factory) -> Path:
     """Feature stores of this test session: built once, read by every run."""
