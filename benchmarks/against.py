@@ -49,11 +49,12 @@ def loops(folder: Path) -> dict:
     """An epoch of one run alone, of one with the entropy in every step, and of six lambdas together."""
     from benchmarks import generated
     from entreg.run.folder import RunFolder
-    from entreg.run.hardware import compute_deterministically
+    from entreg.run.hardware import compute_deterministically, keep_freed_memory
     from entreg.train.company import Company, Slot
     from entreg.train.trainer import Trainer
 
     compute_deterministically()
+    keep_freed_memory()
     made = generated.study(folder / "store", IMAGES, generated.settings())
 
     def loop(*losses: tuple[str, int, float]):  # type: ignore[no-untyped-def]  # what is timed has names of its own

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from entreg.run.hardware import compute_deterministically
+from entreg.run.hardware import compute_deterministically, keep_freed_memory
 
 
 def prepare() -> None:
@@ -15,6 +15,7 @@ def prepare() -> None:
     # the random weights of generated studies are announced as a warning
     logging.basicConfig(level=logging.ERROR)
     compute_deterministically()
+    keep_freed_memory()
 
 
 def in_a_fresh_process(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -13,7 +13,7 @@ from entreg.errors import UserError
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder
-from entreg.run.hardware import compute_deterministically
+from entreg.run.hardware import compute_deterministically, keep_freed_memory
 from entreg.run.launch import LOG_FORMAT, launch
 from entreg.run.logs import about, logs_of
 from entreg.study.study import Stages, Study
@@ -80,6 +80,7 @@ def _train(
     left: numbers of the runs that are to be trained; the others keep their places alone
     """
     compute_deterministically()
+    keep_freed_memory()
     stages = Stages(ranks)
     found: list[float | tuple[str, str] | None] = [None] * len(runs)
     numbers = {own: number for number, (_, own) in enumerate(runs)}

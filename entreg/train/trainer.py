@@ -27,7 +27,7 @@ from entreg.ranks import Ranks
 from entreg.report.panels import Prediction
 from entreg.run import checkpoint
 from entreg.run.folder import RunFolder, plain
-from entreg.run.hardware import compute_deterministically, precision_of
+from entreg.run.hardware import compute_deterministically, keep_freed_memory, precision_of
 from entreg.run.launch import launch
 from entreg.run.provenance import provenance
 from entreg.study.part import Part, Size, UniformPart
@@ -70,6 +70,7 @@ def finished_before(folder: RunFolder) -> bool:
 def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
     """One rank's part of a training. Stopped where the run was asked to stop; it has saved."""
     compute_deterministically()
+    keep_freed_memory()
     seed_everything(config.seed)
     study = Study(config, Stages(ranks))
     trainer = Trainer(study, folder)

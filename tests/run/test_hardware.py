@@ -1,5 +1,8 @@
 """Devices, precision and threads: from `hardware` and what the machine has, with an error that says what is there."""
+import ctypes
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ import torch
 from entreg.config import Hardware
 from entreg.errors import SettingError
 from entreg.run.hardware import convolution_of, devices_of, precision_of, threads_of
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -100,3 +104,33 @@ def test_winograd_where_it_can_be_used_and_half_precision_hides_its_error(
             convolution_of(*arguments)
     else:
         assert convolution_of(*arguments) == expected
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library than glibc")
+def test_memory_that_a_thread_has_freed_is_there_for_the_next_one():
+    """Five blocks of 8 MB, freed and asked for again ten times: 2,000 pages each, cleared once or every time."""
+    script = """
+import resource, sys, threading, torch
+from entreg.run import hardware
+if sys.argv[1] == "kept":
+    hardware.keep_freed_memory()
+def work(times):
+    for _ in range(times):
+        blocks = [torch.ones(2**21) for _ in range(5)]
+        del blocks
+def in_a_thread(times):
+    thread = threading.Thread(target=work, args=(times,))
+    thread.start()
+    thread.join()
+in_a_thread(3)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+in_a_thread(10)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    faults = {
+        word: int(subprocess.run((sys.executable, "-c", script, word), cwd=ROOT, capture_output=True, text=True,
+                                 check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}).stdout)
+        for word in ("kept", "given back")
+    }
+    assert faults["kept"] < 10_000 and faults["kept"] < faults["given back"] / 5, faults
+    print(faults)
