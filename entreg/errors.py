@@ -9,7 +9,7 @@ class UserError(CompactHydraException):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__("".join(one if one.isprintable() or one == "\n" else "?" for one in message))
+        super().__init__(_shown(message))
 
 
 class SettingError(UserError):
@@ -27,5 +27,9 @@ class NonFiniteLoss(UserError):
 def brief(what: object) -> str:
     """One line of at most 200 printable characters: of an error, or of what a file holds, to be quoted in a message."""
     words = " ".join(str(what).split()) or type(what).__name__
-    shown = "".join(character if character.isprintable() else "?" for character in words)
+    shown = _shown(words)
     return shown if len(shown) <= 200 else f"{shown[:199]}…"
+
+
+def _shown(text: str) -> str:
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)

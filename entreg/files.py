@@ -10,6 +10,7 @@ import json
 import os
 import re
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +89,14 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Indented JSON; NaN is refused, since other languages cannot read it."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def check_zip(path: Path) -> None:
+    """ValueError where a member of a zip archive does not match its checksum; zipfile's errors where it is none."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} does not match")
 
 
 def sha256(path: Path) -> str:

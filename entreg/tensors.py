@@ -68,10 +68,7 @@ def read(path: Path, known_sha256: Collection[str | None] = ()) -> Any:
     _refuse_unknown(path, known_sha256)
     try:
         if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
-            if damaged is not None:
-                raise ValueError(f"the checksum of {damaged} does not match")
+            files.check_zip(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         if not all(one.device.type == "cpu" and one.layout == torch.strided for one in _tensors_in(content)):
             raise ValueError("a tensor in it has no plain values")

@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -75,22 +76,17 @@ class Company:
         """
         for trainer in self.working:
             self._guarded(trainer, trainer.begin)
-        if any(trainer.epoch < trainer.config.trainer.epochs for trainer in self.working):
-            with held(self._read(), self.config.store.hold, self.ranks):
-                yield from self._train()
-        else:
-            yield from self._train()
-
-    def _train(self) -> Iterator[Trainer]:
-        while True:
-            for slot in self.slots:
-                done = slot.trainer
-                if done is not None and done.epoch >= done.config.trainer.epochs:
-                    slot.trainer = None
-                    yield done
-            if not self.working:
-                return
-            self._epoch(min(trainer.epoch for trainer in self.working))
+        goes_on = any(trainer.epoch < trainer.config.trainer.epochs for trainer in self.working)
+        with held(self._read(), self.config.store.hold, self.ranks) if goes_on else nullcontext():
+            while True:
+                for slot in self.slots:
+                    done = slot.trainer
+                    if done is not None and done.epoch >= done.config.trainer.epochs:
+                        slot.trainer = None
+                        yield done
+                if not self.working:
+                    return
+                self._epoch(min(trainer.epoch for trainer in self.working))
 
     def _read(self) -> dict[FeatureStore, list[int]]:
         """The features that every epoch reads: of each store its numbers."""
