@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 
 from entreg.config import register
@@ -50,6 +51,15 @@ def study(tmp_path_factory) -> Iterator[Miniature]:
     """A whole study of about a second, to be killed and made to fail."""
     with Miniature(tmp_path_factory.mktemp("miniature")) as miniature:
         yield miniature
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads of small products wait for each other, and for long where other processes share the cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -23,7 +23,9 @@ from entreg.study.finished import finished as finished_run
 from entreg.study.finished import saved
 from entreg.study.study import Study
 from tests.environments import by_pysaliency
-from tests.predict.conftest import finished, made, one_thread, stages  # noqa: F401
+from tests.predict.conftest import finished, made, stages  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Model:

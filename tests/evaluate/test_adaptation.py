@@ -15,6 +15,8 @@ from entreg.run.folder import RunFolder
 from tests.evaluate.drawn import GRID, Model, Part, domain, gaussian, log_densities, readouts
 from tests.report.findings import findings
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IMAGES = 40
 CENTRE, CORNER = gaussian(0.5, 0.5, 0.25), gaussian(0.3, 0.7, 0.2)
 UNIFORM = torch.full_like(CENTRE, -math.log(16 * CENTRE.numel()))
@@ -29,15 +31,6 @@ def adapted(model, log_density, fixations=400, seed=0, given=CENTRE):
 
 def mean(found, subset, what):
     return np.mean([getattr(fit, what) for fit in found.fits[subset]])
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """As an evaluation adapts: each thread one model, alone."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

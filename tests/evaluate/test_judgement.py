@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from entreg import progress
 from entreg.errors import UserError
@@ -21,16 +20,9 @@ from entreg.settings import resolved
 from entreg.study.finished import Run
 from tests.evaluate.photos import FIXATIONS, FOREIGN, name_of, trained, words, write_sets
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE = (72, 96)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Other tests run beside these: threads that share a small product mostly wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

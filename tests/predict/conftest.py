@@ -22,12 +22,8 @@ from tests.evaluate.photos import HISTORY
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Threads of small products wait for each other, and for long where other processes share the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def alone(one_thread):
+    """Every test of this room computes in one thread."""
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,9 @@ from entreg.study.study import Stages, Study
 from entreg.train.company import Company, Slot
 from entreg.train.trainer import Trainer
 from tests.conftest import SMALL
-from tests.train.test_trainer import AskedToStop, history, one_thread, parameters  # noqa: F401
+from tests.train.test_trainer import AskedToStop, history, parameters  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 # what runs that are trained together may differ in: loss, seed of the weights, learning rate, length, initial blur
 MEMBERS = {

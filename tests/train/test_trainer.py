@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import logging
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,8 @@ from entreg.train.company import Company
 from entreg.train.trainer import Trainer, train
 from tests.conftest import SMALL
 from tests.model import published_files
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TIMING = ("images_per_s", "seconds")
 BATCHES = [6, 5, 4]  # images of each step of an epoch, in an order of its own: 11 landscapes and 4 portraits
@@ -47,15 +48,6 @@ def stop_in(trainer: Trainer, step: int) -> None:
     with pytest.raises(Stopped):
         trainer.run()
     trainer.ranks = undisturbed
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads of small products wait for each other, and for long where other processes share the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
