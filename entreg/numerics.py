@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BITS_PER_NAT = 1 / math.log(2)
+SUM = 16  # blocks of cells whose products are summed one after the other
+PIECE = 1 << 19  # numbers that a thread casts at a time: 2 MB of float32
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,10 +25,13 @@ Result = TypeVar("Result")
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Does the work for each item, every thread one at a time and alone.
 
-    Threads that share a small product mostly wait for each other, and its bits would depend on their number. Where one
-    item fails the rest is not begun.
+    Threads that share a small product mostly wait for each other, and its bits would depend on their number. One item
+    alone is computed by all threads. Where one item fails the rest is not begun.
     """
     threads = torch.get_num_threads()
+    if threads == 1 or len(items) == 1:
+        yield from map(work, items)
+        return
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield from pool.map(work, items)
@@ -47,16 +52,20 @@ def products(features: Tensor | Sequence[Tensor], matrix: Tensor, precision: tor
     """Features (B, cells, C) of any stored precision times matrix (out, C): (B, cells, out) in the matrix's precision.
 
     features: one tensor, or a sequence of B tensors (cells, C) that need not be contiguous in memory.
-    precision: of the product's factors. On the CPU image by image: the float32 copy of a float16 image stays in the
-    cache between cast and product.
+    precision: of the product's factors. On the CPU piece by piece, see `_pieces`.
     """
     # detached: matmul folds the blocks of what requires a gradient into one product again
     factor = matrix.detach().to(precision)
     if matrix.is_cuda:
         assert isinstance(features, Tensor)  # a GPU's batch is one
         return F.linear(features.to(precision), factor).to(matrix)
-    # (out, C) @ (C, cells of a block): with few outputs this order is the faster one in every BLAS tried
-    return torch.stack([(factor @ _blocks(image.to(precision)).mT).mT.flatten(0, 1) for image in features]).to(matrix)
+    found = matrix.new_empty(len(features), len(features[0]), len(matrix))
+    for image, own in zip(features, found, strict=True):
+        for cells, piece in _pieces(image, precision):
+            # (out, C) @ (C, cells of a block): with few outputs this order is the faster one in every BLAS tried
+            blocks = _blocks(piece)
+            own[cells].view(*blocks.shape[:2], -1).copy_((factor @ blocks.mT).mT)
+    return found
 
 
 def product_gradients(features: Tensor | Sequence[Tensor], gradient: Tensor) -> Tensor | list[Tensor]:
@@ -64,24 +73,36 @@ def product_gradients(features: Tensor | Sequence[Tensor], gradient: Tensor) -> 
     if gradient.is_cuda:
         assert isinstance(features, Tensor)
         return torch.bmm(gradient.mT, features.to(gradient))
-    return [
-        _summed(_blocks(own).mT, _blocks(image.to(gradient))) for image, own in zip(features, gradient, strict=True)
-    ]
+    return [_image_gradient(image, own) for image, own in zip(features, gradient, strict=True)]
 
 
-def _summed(left: Tensor, right: Tensor) -> Tensor:
-    """The sum over k of left[k] @ right[k], in sums of 16 products each: (m, n) from (k, m, c) and (k, c, n).
+def _image_gradient(image: Tensor, gradient: Tensor) -> Tensor:
+    """(out, C) from (cells, C) and (cells, out): in sums of SUM blocks, which round less than one does."""
+    total, part, blocks = gradient.new_zeros(gradient.shape[1], image.shape[1]), None, 0
+    for cells, piece in _pieces(image, gradient.dtype):
+        for left, right in zip(_blocks(gradient[cells]), _blocks(piece), strict=True):
+            if part is None:
+                part = left.mT @ right
+            else:
+                part.addmm_(left.mT, right)
+            blocks += 1
+            if blocks % SUM == 0:
+                total, part = total.add_(part), None
+    return total if part is None else total.add_(part)
 
-    As PyTorch sums the products where they are all kept, which would no longer fit into the cache.
+
+def _pieces(image: Tensor, precision: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
+    """Some of an image's cells at a time and their features in another precision, all in the same memory.
+
+    So the copy between cast and product stays in the cache of a core. That of a whole image does not, and threads that
+    write such copies wait for each other's: two of them were hardly faster than one.
     """
-    total = None
-    for start in range(0, len(left), 16):
-        part = left[start] @ right[start]
-        for k in range(start + 1, min(start + 16, len(left))):
-            part.addmm_(left[k], right[k])
-        total = part if total is None else part.add_(total)
-    assert total is not None
-    return total
+    length = _block(len(image))
+    step = max(length, PIECE // image.shape[1] // length * length)
+    memory = image.new_empty(min(step, len(image)), image.shape[1], dtype=precision)
+    for start in range(0, len(image), step):
+        part = image[start : start + step]
+        yield slice(start, start + len(part)), part if part.dtype == precision else memory[: len(part)].copy_(part)
 
 
 def normalised(features: Tensor, weights: Tensor | None) -> Tensor:
@@ -115,5 +136,9 @@ class _Normalised(torch.autograd.Function):
 
 def _blocks(x: Tensor) -> Tensor:
     """(cells, n) as blocks of cells, (k, cells/k, n): threads share blocks better than they share a skinny product."""
-    length = max((n for n in range(8, 33) if len(x) % n == 0), default=len(x))
-    return x.view(-1, length, x.shape[1])
+    return x.view(-1, _block(len(x)), x.shape[1])
+
+
+def _block(cells: int) -> int:
+    """How many of so many cells make a block."""
+    return max((n for n in range(8, 33) if cells % n == 0), default=cells)
