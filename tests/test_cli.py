@@ -130,6 +130,7 @@ def test_what_knowing_the_bias_would_buy_is_judged_image_by_image(sweep):
     assert len({ood["ig_by_center_bias"][kind]["mean"] for kind in ("training", "own", "uniform")}) == 3
 
 
+@pytest.mark.slow
 def test_runs_judged_on_other_images_are_refused_before_any_is_judged(command, sweep):
     words = "task=evaluate", "runs=multirun/arms", "hydra.run.dir=few", "ood.synthetic_ood.limit=3"
     done = command(*words, folder=sweep)
