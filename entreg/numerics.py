@@ -25,13 +25,10 @@ Result = TypeVar("Result")
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Does the work for each item, every thread one at a time and alone.
 
-    Threads that share a small product mostly wait for each other, and its bits would depend on their number. One item
-    alone is computed by all threads. Where one item fails the rest is not begun.
+    Threads that share a small product mostly wait for each other, and its bits would depend on their number. Where one
+    item fails the rest is not begun.
     """
     threads = torch.get_num_threads()
-    if threads == 1 or len(items) == 1:
-        yield from map(work, items)
-        return
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield from pool.map(work, items)

@@ -6,7 +6,7 @@ from benchmarks.golden import relative
 from entreg import numerics
 from entreg.config import Hardware
 from entreg.errors import SettingError
-from entreg.numerics import normalised, product_gradients, products, wake_log1p
+from entreg.numerics import in_threads, normalised, product_gradients, products, wake_log1p
 from entreg.run.hardware import precision_of
 
 
@@ -46,6 +46,14 @@ def test_products_piece_by_piece_are_those_of_the_whole(cells, stored, monkeypat
     monkeypatch.setattr(numerics, "PIECE", 10**9)
     whole = both()
     assert torch.equal(forward, whole[0]) and torch.equal(backward, whole[1])
+
+
+@pytest.mark.parametrize("items", [1, 3])
+def test_an_item_is_computed_by_one_thread_even_where_it_is_the_only_one(items, one_thread):
+    """The last image of a store that was stopped is computed alone: its bits must not tell."""
+    torch.set_num_threads(2)
+    assert [*in_threads(lambda _: torch.get_num_threads(), range(items))] == [1] * items
+    assert torch.get_num_threads() == 2
 
 
 def test_log1p_is_awake_and_changes_no_number():

@@ -90,7 +90,7 @@ class _Readouts(torch.autograd.Function):
                 return Chunk(own, inputs, _networks(inputs, weights))
 
         wake_log1p()
-        chunks = [*in_threads(compute, _slices(len(features), count, wide, grid.cells))]
+        chunks = _in_chunks(compute, _slices(len(features), count, wide, grid.cells))
         ctx.chunks, ctx.count = chunks if needed else None, count
         found = torch.cat([chunk.found.detach() for chunk in chunks])
         return found.unflatten(0, (-1, count)).transpose(0, 1).contiguous()
@@ -106,7 +106,7 @@ class _Readouts(torch.autograd.Function):
             columns = columns.unflatten(0, (-1, count)).transpose(1, 2).flatten(2)
             return product_gradients(chunk.features, columns), others
 
-        found = [*in_threads(compute, [*zip(chunks, upstream, strict=True)])]
+        found = _in_chunks(compute, [*zip(chunks, upstream, strict=True)])
         ctx.chunks = None
         wide = _sum([one for one, _ in found])
         rest = [torch.cat(one).double().unflatten(0, (-1, count)).sum(0)
@@ -141,6 +141,12 @@ def _slices(images: int, models: int, like: Tensor, cells: int) -> list[slice]:
     if models == 1 and len(ends) > 2 and ends[-1] - ends[-2] == 1:
         del ends[-2]
     return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+
+
+def _in_chunks(compute: Any, chunks: list[Any]) -> list[Any]:
+    if len(chunks) == 1 or torch.get_num_threads() == 1:
+        return [compute(chunk) for chunk in chunks]
+    return [*in_threads(compute, chunks)]
 
 
 def _sum(found: list[Tensor | list[Tensor]]) -> Tensor:

@@ -155,4 +155,3 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         for word in ("kept", "given back")
     }
     assert faults["kept"] < 10_000 and faults["kept"] < faults["given back"] / 5, faults
-    print(faults)
