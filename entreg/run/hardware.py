@@ -2,10 +2,7 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -97,20 +94,6 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         for what, size in ((TRIM_THRESHOLD, 2**30), (MMAP_THRESHOLD, 2**25), (TOP_PAD, 2**26)):  # the greatest allowed
             mallopt(what, size)
-
-
-@contextmanager
-def garbage_of_its_own() -> Iterator[None]:
-    """Searches for garbage meanwhile pass over what there was before, which a long loop keeps anyway.
-
-    PyTorch and Hydra bring some 100,000 objects, and to look at them takes as long as the steps for a dozen images.
-    """
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _cpu_computes_in_float16() -> bool:

@@ -30,7 +30,6 @@ from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
 from entreg.ranks import Stopped
-from entreg.run.hardware import garbage_of_its_own
 from entreg.run.logs import about
 from entreg.study.part import Size
 from entreg.train import batches
@@ -78,7 +77,7 @@ class Company:
         for trainer in self.working:
             self._guarded(trainer, trainer.begin)
         goes_on = any(trainer.epoch < trainer.config.trainer.epochs for trainer in self.working)
-        with held(self._read(), self.config.store.hold, self.ranks) if goes_on else nullcontext(), garbage_of_its_own():
+        with held(self._read(), self.config.store.hold, self.ranks) if goes_on else nullcontext():
             while True:
                 for slot in self.slots:
                     done = slot.trainer

@@ -1,10 +1,8 @@
 """Devices, precision and threads: from `hardware` and what the machine has, with an error that says what is there."""
 import ctypes
-import gc
 import os
 import subprocess
 import sys
-import weakref
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ import torch
 
 from entreg.config import Hardware
 from entreg.errors import SettingError
-from entreg.run import hardware
 from entreg.run.hardware import convolution_of, devices_of, precision_of, threads_of
 from tests.conftest import ROOT
 
@@ -107,25 +104,6 @@ def test_winograd_where_it_can_be_used_and_half_precision_hides_its_error(
             convolution_of(*arguments)
     else:
         assert convolution_of(*arguments) == expected
-
-
-def test_garbage_of_a_training_is_found_and_nothing_else_is_looked_at():
-    class Ring:
-        pass
-
-    def ring():
-        found = Ring()
-        found.itself = found
-        return weakref.ref(found)
-
-    older = ring()
-    with hardware.garbage_of_its_own():
-        assert older() is None, "what was garbage before would be kept"
-        kept, own = gc.get_freeze_count(), ring()
-        assert kept > 10_000
-        gc.collect()
-        assert own() is None
-    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library than glibc")
