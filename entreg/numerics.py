@@ -6,8 +6,10 @@ would depend on how a batch is cut up among ranks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -22,18 +24,36 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Does the work for each item, every thread one at a time and alone.
 
     Threads that share a small product mostly wait for each other, and its bits would depend on their number. Where one
     item fails the rest is not begun.
     """
     threads = torch.get_num_threads()
+    if threads == 1:
+        yield from map(work, items)
+        return
+
+    def alone(item: Item) -> Result:
+        torch.set_num_threads(1)  # of this thread, but MKL's of the whole process
+        return work(item)
+
+    begun = deque(_pool(threads).submit(alone, item) for item in items)
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(work, items)
+        while begun:
+            yield begun.popleft().result()
     finally:
+        for future in begun:
+            future.cancel()
+        wait(begun)
         torch.set_num_threads(threads)
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Kept: threads that are new for each step take a seventh of it, for their start, their memory and their end."""
+    return ThreadPoolExecutor(threads, "entreg")
 
 
 def wake_log1p() -> None:

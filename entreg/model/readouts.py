@@ -119,8 +119,32 @@ def _networks(inputs: list[Tensor], weights: Tensor | None) -> Tensor:
     x, shift, *middle, last = inputs
     x = F.softplus(x + shift)
     for matrix, shift in zip(middle[::2], middle[1::2], strict=True):
-        x = F.softplus(torch.bmm(normalised(x, weights), matrix.mT) + shift)
-    return torch.bmm(x, last.mT)
+        x = F.softplus(_Product.apply(normalised(x, weights), matrix) + shift)
+    return _Product.apply(x, last)
+
+
+class _Product(torch.autograd.Function):
+    """x (n, cells, in) times matrix (n, out, in): (n, cells, out). To the bit what bmm makes of them, and faster.
+
+    A product with one column, which bmm computes ten times slower, is one of numbers or is turned so that it has one
+    row. The small networks take a fifth less time for it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor) -> Tensor:
+        ctx.save_for_backward(x, matrix)
+        return x * matrix.mT if x.shape[2] == 1 else torch.bmm(x, matrix.mT)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        x, matrix = ctx.saved_tensors
+        outputs, inputs = matrix.shape[1:]
+        if outputs == 1:
+            to_x = gradient * matrix
+        else:
+            to_x = torch.bmm(matrix.mT, gradient.mT).mT if inputs == 1 else torch.bmm(gradient, matrix)
+        to_matrix = torch.bmm(gradient.mT, x) if inputs > outputs else torch.bmm(x.mT, gradient).mT
+        return to_x, to_matrix
 
 
 def _copies(x: Tensor, images: int, like: Tensor) -> Tensor:
