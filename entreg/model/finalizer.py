@@ -53,6 +53,6 @@ class Finalizer(nn.Module):
         cells = readout.reshape(len(readout), len(grid.rows.counts), len(grid.columns.counts))
         blurred = self.gauss.matrix(grid.rows) @ cells @ self.gauss.matrix(grid.columns).T
         return LogDensity.normalised(
-            blurred + self.center_bias_weight * center_bias,
+            (self.center_bias_weight * center_bias).add_(blurred),
             grid.rows.map_counts.to(device), grid.columns.map_counts.to(device),
         )

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,11 +26,9 @@ class LogDensity:
         """The density proportional to exp(grid): grid minus its logsumexp over all H*W pixels."""
         if (rows == rows[0]).all() and (columns == columns[0]).all():
             # every cell stands for equally many pixels
-            log_sum = grid.flatten(1).logsumexp(1) + math.log(int(rows[0]) * int(columns[0]))
-        else:
-            log_sum = (grid + (rows[:, None] * columns).to(grid.dtype).log()).flatten(1).logsumexp(1)
-        # not log_softmax: rounded near log p, its p sum to 1 less exactly, and gradients that nearly cancel show it
-        return cls(grid - log_sum[:, None, None], rows, columns)
+            pixels = int(rows[0]) * int(columns[0])
+            return cls(_Normalised.apply(grid, None, math.log(pixels)), rows, columns)
+        return cls(_Normalised.apply(grid, (rows[:, None] * columns).to(grid.dtype).log(), 0.0), rows, columns)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -71,6 +70,27 @@ class LogDensity:
 
     def _pixels(self) -> Tensor:
         return (self.rows[:, None] * self.columns).to(self.grid.dtype)
+
+
+class _Normalised(torch.autograd.Function):
+    """Grid (B, h, w) minus each one's logsumexp over pixels: to the bit what PyTorch makes of it, in half the memory.
+
+    log_pixels: (h, w) of each cell, or None where all stand for as many; more: what is then added to the logsumexp
+    """
+
+    @staticmethod
+    def forward(ctx: Any, grid: Tensor, log_pixels: Tensor | None, more: float) -> Tensor:
+        summed = grid if log_pixels is None else grid + log_pixels
+        log_sum = summed.logsumexp((1, 2), keepdim=True)
+        ctx.save_for_backward(summed, log_sum)
+        # not log_softmax: rounded near log p, its p sum to 1 less exactly, and gradients that nearly cancel show it
+        return grid - (log_sum + more)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        summed, log_sum = ctx.saved_tensors
+        p = (summed - log_sum).exp_()
+        return p.mul_(-gradient.sum((1, 2), keepdim=True)).add_(gradient), None, None
 
 
 def cell_of_pixel(counts: Tensor) -> Tensor:
