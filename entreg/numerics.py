@@ -1,4 +1,4 @@
-"""Products and normalisations whose bits, forwards and backwards, are the same for an image whatever its batch holds.
+"""Threads and normalisations whose bits, forwards and backwards, are the same for an image whatever its batch holds.
 
 Some gradients of the model nearly cancel, and Adam makes whole steps of what is left: that must not be rounding, which
 would depend on how a batch is cut up among ranks.
@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 BITS_PER_NAT = 1 / math.log(2)
-SUM = 16  # blocks of cells whose products are summed one after the other
-PIECE = 1 << 19  # numbers that a thread casts at a time: 2 MB of float32
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -65,63 +62,6 @@ def wake_log1p() -> None:
     torch.log1p(torch.full((64,), -0.0))
 
 
-def products(features: Tensor | Sequence[Tensor], matrix: Tensor, precision: torch.dtype) -> Tensor:
-    """Features (B, cells, C) of any stored precision times matrix (out, C): (B, cells, out) in the matrix's precision.
-
-    features: one tensor, or a sequence of B tensors (cells, C) that need not be contiguous in memory.
-    precision: of the product's factors. On the CPU piece by piece, see `_pieces`.
-    """
-    # detached: matmul folds the blocks of what requires a gradient into one product again
-    factor = matrix.detach().to(precision)
-    if matrix.is_cuda:
-        assert isinstance(features, Tensor)  # a GPU's batch is one
-        return F.linear(features.to(precision), factor).to(matrix)
-    found = matrix.new_empty(len(features), len(features[0]), len(matrix))
-    for image, own in zip(features, found, strict=True):
-        for cells, piece in _pieces(image, precision):
-            # (out, C) @ (C, cells of a block): with few outputs this order is the faster one in every BLAS tried
-            blocks = _blocks(piece)
-            own[cells].view(*blocks.shape[:2], -1).copy_((factor @ blocks.mT).mT)
-    return found
-
-
-def product_gradients(features: Tensor | Sequence[Tensor], gradient: Tensor) -> Tensor | list[Tensor]:
-    """Of `products` to its matrix: (out, C) of each image, in the precision of `gradient` (B, cells, out)."""
-    if gradient.is_cuda:
-        assert isinstance(features, Tensor)
-        return torch.bmm(gradient.mT, features.to(gradient))
-    return [_image_gradient(image, own) for image, own in zip(features, gradient, strict=True)]
-
-
-def _image_gradient(image: Tensor, gradient: Tensor) -> Tensor:
-    """(out, C) from (cells, C) and (cells, out): in sums of SUM blocks, which round less than one does."""
-    total, part, blocks = gradient.new_zeros(gradient.shape[1], image.shape[1]), None, 0
-    for cells, piece in _pieces(image, gradient.dtype):
-        for left, right in zip(_blocks(gradient[cells]), _blocks(piece), strict=True):
-            if part is None:
-                part = left.mT @ right
-            else:
-                part.addmm_(left.mT, right)
-            blocks += 1
-            if blocks % SUM == 0:
-                total, part = total.add_(part), None
-    return total if part is None else total.add_(part)
-
-
-def _pieces(image: Tensor, precision: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
-    """Some of an image's cells at a time and their features in another precision, all in the same memory.
-
-    So the copy between cast and product stays in the cache of a core. That of a whole image does not, and threads that
-    write such copies wait for each other's: two of them were hardly faster than one.
-    """
-    length = _block(len(image))
-    step = max(length, PIECE // image.shape[1] // length * length)
-    memory = image.new_empty(min(step, len(image)), image.shape[1], dtype=precision)
-    for start in range(0, len(image), step):
-        part = image[start : start + step]
-        yield slice(start, start + len(part)), part if part.dtype == precision else memory[: len(part)].copy_(part)
-
-
 def normalised(features: Tensor, weights: Tensor | None) -> Tensor:
     """Features (B, cells, C) with mean 0 and variance 1 over cells and channels together, one pair an image.
 
@@ -149,13 +89,3 @@ class _Normalised(torch.autograd.Function):
         mean = gradient.mean((1, 2), keepdim=True)
         slope = torch.linalg.vecdot(gradient.flatten(1), found.flatten(1))[:, None, None] / found[0].numel()
         return (gradient - mean).addcmul_(found, slope, value=-1).mul_(rstd)
-
-
-def _blocks(x: Tensor) -> Tensor:
-    """(cells, n) as blocks of cells, (k, cells/k, n): threads share blocks better than they share a skinny product."""
-    return x.view(-1, _block(len(x)), x.shape[1])
-
-
-def _block(cells: int) -> int:
-    """How many of so many cells make a block."""
-    return max((n for n in range(8, 33) if cells % n == 0), default=cells)

@@ -1,51 +1,9 @@
-"""Products an image: what they compute, and gradients that nearly cancel."""
+"""Threads that work alone, and normalisations whose gradients nearly cancel."""
 import pytest
 import torch
 
 from benchmarks.golden import relative
-from entreg import numerics
-from entreg.config import Hardware
-from entreg.errors import SettingError
-from entreg.numerics import in_threads, normalised, product_gradients, products, wake_log1p
-from entreg.run.hardware import precision_of
-
-
-@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
-def test_gradients_of_a_low_precision_product_are_float32s(precision):
-    """Large sums included: 768 cells of 100 times 1000 are past float16's range."""
-    try:
-        precision_of(Hardware(precision=str(precision).removeprefix("torch.")), "cpu")
-    except SettingError as error:
-        pytest.skip(str(error))
-    features = torch.full((2, 768, 3), 100.0, dtype=precision)
-    found = products(features, torch.ones(4, 3), precision)
-    assert found.dtype == torch.float32 and torch.equal(found, torch.full((2, 768, 4), 300.0))
-    for gradient in product_gradients(features, torch.full((2, 768, 4), 1000.0)):
-        assert torch.equal(gradient, torch.full((4, 3), 768 * 1e5))
-
-
-@pytest.mark.parametrize("stored", [torch.float16, torch.float32])
-@pytest.mark.parametrize("cells", [
-    pytest.param(768, id="blocks of 32"), pytest.param(475, id="blocks of 25, the last piece is shorter"),
-    pytest.param(211, id="a prime number: one block"), pytest.param(12, id="one piece"),
-])
-def test_products_piece_by_piece_are_those_of_the_whole(cells, stored, monkeypatch):
-    """Against float64, and to the bit against pieces as long as an image."""
-    torch.manual_seed(0)
-    features = [torch.randn(cells, 300).to(stored) for _ in range(3)]
-    matrix, upstream = torch.randn(8, 300), torch.randn(3, cells, 8)
-
-    def both():
-        return products(features, matrix, torch.float32), torch.stack(product_gradients(features, upstream))
-
-    monkeypatch.setattr(numerics, "PIECE", 100 * 300)
-    forward, backward = both()
-    exact = torch.stack(features).double()
-    torch.testing.assert_close(forward.double(), exact @ matrix.double().mT, atol=1e-4, rtol=0)
-    torch.testing.assert_close(backward.double(), upstream.double().mT @ exact, atol=2e-4, rtol=0)
-    monkeypatch.setattr(numerics, "PIECE", 10**9)
-    whole = both()
-    assert torch.equal(forward, whole[0]) and torch.equal(backward, whole[1])
+from entreg.numerics import in_threads, normalised, wake_log1p
 
 
 @pytest.mark.parametrize("items", [1, 3])

@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from entreg.features.grid import Grid
+from entreg.model.products import product_gradients, products
 from entreg.model.readout import Layer
-from entreg.numerics import in_threads, normalised, product_gradients, products, wake_log1p
+from entreg.numerics import in_threads, normalised, wake_log1p
 
 IMAGES = 12  # of all models together, that a thread computes at a time: what it works on should stay in the cache
 VECTOR = 32  # float32 numbers that a pointwise function of PyTorch computes at a time
