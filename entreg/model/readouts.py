@@ -20,7 +20,7 @@ from entreg.model.products import product_gradients, products
 from entreg.model.readout import Layer
 from entreg.numerics import in_threads, normalised, wake_log1p
 
-IMAGES = 12  # of all models together, that a thread computes at a time: what it works on should stay in the cache
+IMAGES = 24  # of all models together, that a thread computes at a time: fewer keep to the cache, more save calls
 VECTOR = 32  # float32 numbers that a pointwise function of PyTorch computes at a time
 
 
