@@ -6,14 +6,16 @@ would depend on how a batch is cut up among ranks.
 from __future__ import annotations
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 BITS_PER_NAT = 1 / math.log(2)
 
@@ -33,12 +35,15 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
         return
 
     def alone(item: Item) -> Result:
-        torch.set_num_threads(1)  # of this thread, but MKL's of the whole process
+        torch.set_num_threads(1)  # of this thread; those that begin meanwhile take it too, so it is put back below
         return work(item)
 
-    begun = deque(_pool(threads).submit(alone, item) for item in items)
+    begun: deque[Future[Result]] = deque()
     try:
+        pool = _pool(threads)
+        begun.extend(pool.submit(alone, item) for item in items)
         while begun:
+            wait([begun[0]])  # among those that are waited for below, too, should this be interrupted
             yield begun.popleft().result()
     finally:
         for future in begun:
@@ -51,6 +56,9 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Kept: threads that are new for each step take a seventh of it, for their start, their memory and their end."""
     return ThreadPoolExecutor(threads, "entreg")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a fork has the pool, but none of its threads
 
 
 def wake_log1p() -> None:
@@ -84,6 +92,7 @@ class _Normalised(torch.autograd.Function):
         return found
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         found, rstd = ctx.saved_tensors
         mean = gradient.mean((1, 2), keepdim=True)

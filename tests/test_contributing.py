@@ -30,7 +30,7 @@ def project(tmp_path):
     """A copy of the project's code, and carry_out(section): writes the files that a recipe shows whole; returns all."""
     copy = tmp_path / "project"
     for name in ("conf", "entreg"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     shutil.copy(ROOT / "train.py", copy)
 
     def carry_out(section: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class _Normalised(torch.autograd.Function):
         return grid - (log_sum + more)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         summed, log_sum = ctx.saved_tensors
         p = (summed - log_sum).exp_()

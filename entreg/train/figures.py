@@ -31,7 +31,8 @@ def predictions(path: Path, examples: Sequence[Prediction]) -> None:
     figure = Figure(figsize=(9, 3.4 * len(examples)), layout="constrained")
     for row, example in zip(figure.subplots(len(examples), 2, squeeze=False), examples, strict=True):
         panels.draw_image(row[0], example)
-        figure.colorbar(panels.draw_density(row[1], example), ax=row[1], label="bit over uniform")
+        # panchor: a portrait stays in the middle of its column, as its image does
+        figure.colorbar(panels.draw_density(row[1], example), ax=row[1], label="bit over uniform", panchor=False)
         # a file name is no formula
         row[0].set_title(f"{example.name}: {example.title}", fontsize="medium", parse_math=False)
     _save(figure, path)

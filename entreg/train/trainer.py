@@ -308,7 +308,10 @@ class Trainer:
             changed = [k for k, v in self.fingerprints.items() if state["fingerprints"].get(k, v) != v]
             if changed:
                 what = ", ".join(changed)
-                raise DataError(f"{path} was trained on other contents than are there now: {what} changed")
+                raise DataError(
+                    f"{path} was trained on other contents than are there now: {what} changed; bring those back, or "
+                    "train anew in another folder (hydra.run.dir=FOLDER, of a sweep hydra.sweep.dir=FOLDER)"
+                )
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.scheduler.load_state_dict(state["scheduler"])

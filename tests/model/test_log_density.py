@@ -83,3 +83,19 @@ def test_at_another_size_each_pixel_takes_the_density_at_its_centres_place(rows,
     found = density(rows, columns).at_size(height, width)
     assert found.size == (height, width)
     np.testing.assert_allclose(found.full(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [(4, 4, 4), (3, 4, 5)], ids=["cells alike", "cells of several sizes"])
+def test_a_densitys_gradient_is_that_of_its_formula(rows):
+    """grid - logsumexp(grid + log of a cell's pixels): against PyTorch's gradient, and against finite differences."""
+    torch.manual_seed(0)
+    rows, columns = torch.tensor(rows), torch.tensor([2, 2])
+    grid = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)
+    log_pixels = (rows[:, None] * columns).double().log()
+    expected = grid - (grid + log_pixels).logsumexp((1, 2), keepdim=True)
+    found = LogDensity.normalised(grid, rows, columns).grid
+    torch.testing.assert_close(found, expected)
+    upstream = torch.randn(2, 3, 2, dtype=torch.float64)
+    ours, theirs = (torch.autograd.grad(one, grid, upstream)[0] for one in (found, expected))
+    torch.testing.assert_close(ours, theirs)
+    assert torch.autograd.gradcheck(lambda one: LogDensity.normalised(one, rows, columns).grid, grid)

@@ -71,3 +71,15 @@ def test_products_piece_by_piece_are_those_of_the_whole(convolves, monkeypatch):
     whole = both()
     assert torch.equal(pieces[0], whole[0])
     torch.testing.assert_close(pieces[1], whole[1], atol=2e-4 if convolves else 0, rtol=0)
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(convolves, one_thread):
+    torch.manual_seed(0)
+    features, matrix, upstream = torch.randn(2, 768, 300).half(), torch.randn(16, 300), torch.randn(2, 768, 16)
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        gradients = product_gradients(features, upstream)
+        found.append((products(features, matrix, torch.float32), torch.stack([*gradients])))
+    for forward, backward in found[1:]:
+        assert torch.equal(forward, found[0][0]) and torch.equal(backward, found[0][1])

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from entreg.features.grid import Grid, grid_of
 from entreg.model.deepgaze3 import DeepGaze3
-from entreg.model.readouts import readouts
+from entreg.model.readouts import _Product, readouts
 from entreg.numerics import normalised
 from tests.model.test_readout import HEIGHT, WIDTH, drawn, layer_norm, maps, positions_major
 
@@ -57,6 +57,21 @@ def test_the_bits_do_not_depend_on_threads_nor_on_the_other_images():
         finally:
             torch.set_num_threads(threads)
         assert torch.equal(readouts(several, features(16)[:6], GRID, torch.float32), found[:, :6])
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(8, 16), (16, 1), (1, 128), (128, 16), (1, 1)])
+def test_a_small_product_is_bmms(inputs, outputs):
+    """And its gradients are: against finite differences in float64, and against PyTorch's in float32."""
+    torch.manual_seed(0)
+    x, matrix = torch.randn(3, 24, inputs).requires_grad_(), torch.randn(3, outputs, inputs).requires_grad_()
+    upstream = torch.randn(3, 24, outputs)
+    found, expected = _Product.apply(x, matrix), torch.bmm(x, matrix.mT)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    gradients_of = [torch.autograd.grad(one, (x, matrix), upstream) for one in (found, expected)]
+    for ours, theirs in zip(*gradients_of, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    small = x.detach()[:1, :3].double().requires_grad_(), matrix.detach()[:1].double().requires_grad_()
+    assert torch.autograd.gradcheck(_Product.apply, small)
 
 
 def test_gradients_are_summed_over_images_in_float64():

@@ -102,7 +102,7 @@ def test_one_that_is_refused_or_broken_is_left_out_and_the_others_go_on(command,
     state = torch.load(folder / "2/checkpoints/last.pt", weights_only=True)
     torch.save(state | {"fingerprints": {"data": "of others"}}, folder / "2/checkpoints/last.pt")
     done = command(*SWEEP, "study=s", "hydra/launcher=together", folder=tmp_path)
-    assert done.returncode == 1 and "trained on other contents" in done.stderr
+    assert done.returncode == 1 and "changed; bring those back, or train anew in another folder (" in done.stderr
     assert "trained on other contents" in (folder / "2/failure.txt").read_text()
     assert_near(folder / "0", alone / "0")
 
