@@ -259,7 +259,7 @@ def test_features_of_other_data_are_not_gone_on_with(trainer_of):
     stop_in(trainer, 1)
     other = trainer_of()
     other.fingerprints |= {"data": "other", "features": "others"}
-    with pytest.raises(DataError, match=rf"^{other.folder.last} was trained on other .*: data, features changed$"):
+    with pytest.raises(DataError, match=rf"^{other.folder.last} was trained on other .*: data, features changed;"):
         other.run()
 
 
