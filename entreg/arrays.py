@@ -10,7 +10,8 @@ from entreg import files
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """The arrays by name, compressed. DataError as for `files.write`."""
-    files.write(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    # no allow_pickle=False: numpy before 2.1 takes it for one more array
+    files.write(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]  # a name might be allow_pickle
 
 
 def read(path: Path, version: int) -> dict[str, np.ndarray]:

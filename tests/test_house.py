@@ -49,8 +49,8 @@ MAY_IMPORT = {
         "features.held", "features.store", "model", "study", "report.panels",
     },
     "evaluate": {
-        "errors", "ranks", "numerics", "progress", "files", "settings", "config", "run", "data", "prior", "features",
-        "model", "study", "report",
+        "errors", "ranks", "numerics", "progress", "files", "arrays", "settings", "config", "run", "data", "prior",
+        "features", "model", "study", "report",
     },
     "predict": {
         "errors", "ranks", "files", "arrays", "tensors", "config", "run", "data.geometry", "data.images", "data.names",

@@ -5,9 +5,7 @@ import dataclasses
 import logging
 from pathlib import Path
 
-import numpy as np
-
-from entreg import files
+from entreg import arrays, files
 from entreg.config import Config
 from entreg.errors import UserError
 from entreg.evaluate import results
@@ -73,8 +71,7 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
     files.write_csv(folder.per_image, per_image)
     files.write_csv(folder.arms, tables.arms(found))
     files.write_csv(folder.comparisons, tables.comparisons(found))
-    arrays: dict[str, np.ndarray] = bias_maps
-    files.write(folder.bias_maps, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    arrays.write(folder.bias_maps, bias_maps)
     start = provenance(ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=judgement.fingerprints(),
                        features=features)
     folder.add_start(start)

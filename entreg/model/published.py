@@ -182,8 +182,7 @@ def _prefix(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Kind]:
 
 def _components(own: Mapping[str, Tensor], kind: Kind) -> tuple[list[dict[str, Tensor]], list[str]]:
     """The parameters of each component under our names, and what is wrong with them."""
-    with torch.device("meta"):
-        needed = {key: value.shape for key, value in DeepGaze3(CHANNELS, 8.0, 0).state_dict().items()}
+    needed = {key: value.shape for key, value in DeepGaze3(CHANNELS, 8.0, 0).state_dict().items()}
     dropped: tuple[str, ...] = ()
     if not kind.is_spatial:
         needed = {key: shape for key, shape in needed.items() if not key.startswith("fixation_selection_network.")}

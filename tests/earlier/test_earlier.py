@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from entreg.run.hardware import processor_name
+from tests.conftest import TRUST
 
 HERE = Path(__file__).parent / "f7f6b1e"
 COMMON = (
@@ -43,7 +44,8 @@ def place(tmp_path_factory) -> Path:
 
 
 def test_a_sweep_is_evaluated_to_the_last_digit(command, place):
-    done = command("task=evaluate", "runs=multirun/arms", "hydra.run.dir=evaluation", "paths.data=data", folder=place)
+    done = command("task=evaluate", "runs=multirun/arms", "hydra.run.dir=evaluation", "paths.data=data", *TRUST,
+                   folder=place)
     assert done.returncode == 0, done.stdout + done.stderr
     with open(place / "expected/per_image.csv") as file:
         rows = list(csv.DictReader(file))
@@ -73,7 +75,7 @@ def assert_same_weights(run: Path, expected: Path) -> None:
 
 def test_an_unfinished_run_goes_on_to_the_last_digit(command, place):
     words = (*COMMON, "trainer.epochs=4", "loss=nll_entropy", "loss.every=1", "study=long", "hydra.run.dir=unfinished")
-    done = command(*words, folder=place)
+    done = command(*words, *TRUST, folder=place)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "resumed from" in done.stdout
     assert_same_weights(place / "unfinished", place / "expected/unfinished.pt")
@@ -83,13 +85,13 @@ def test_an_unfinished_run_goes_on_to_the_last_digit(command, place):
 
 def test_another_config_is_still_refused_there(command, place):
     words = (*COMMON, "trainer.epochs=4", "loss=nll_entropy", "loss.every=2", "study=long", "hydra.run.dir=unfinished")
-    done = command(*words, folder=place)
+    done = command(*words, *TRUST, folder=place)
     assert done.returncode == 1
     assert "these settings differ: loss.every." in done.stderr
 
 
 def test_a_sweep_that_was_killed_goes_on_to_the_last_digit(command, place):
-    done = command("-m", *COMMON, "trainer.epochs=2", "loss=nll,nll_entropy", "study=cut", folder=place)
+    done = command("-m", *COMMON, "trainer.epochs=2", "loss=nll,nll_entropy", "study=cut", *TRUST, folder=place)
     assert done.returncode == 0, done.stdout + done.stderr
     for run in (0, 1):
         assert_same_weights(place / f"multirun/cut/{run}", place / f"expected/cut_{run}.pt")

@@ -58,7 +58,7 @@ def write_pictures(place: Path) -> None:
         ("moving.gif", grey, {"save_all": True, "append_images": [rgb.convert("L")]}),
         ("rgb.webp", rgb, {}), ("rgb.jp2", rgb, {}),
     ]:
-        needed = {".webp": "webp", ".jp2": "jpg_2000"}.get(Path(name).suffix)
+        needed = "libtiff" if "compression" in more else {".webp": "webp", ".jp2": "jpg_2000"}.get(Path(name).suffix)
         if needed is None or features.check(needed):
             image.save(place / name, **more)
 

@@ -107,27 +107,29 @@ def test_winograd_where_it_can_be_used_and_half_precision_hides_its_error(
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library than glibc")
-def test_memory_that_a_thread_has_freed_is_there_when_it_asks_again():
-    """Five blocks of 8 MB, freed and asked for again ten times: 2,000 pages each, cleared once or every time."""
+@pytest.mark.parametrize("place", ["here", "in a thread"])
+def test_memory_that_was_freed_is_there_when_it_is_asked_for_again(place):
+    """Twenty blocks of 8 MB, freed and asked for again ten times: 2,000 pages each, that are cleared or are not."""
     script = """
 import resource, sys, torch
 from concurrent.futures import ThreadPoolExecutor
 from entreg.run import hardware
 if sys.argv[1] == "kept":
     hardware.keep_freed_memory()
-def work(times):
-    for _ in range(times):
-        blocks = [torch.ones(2**21) for _ in range(5)]
+def work():
+    for _ in range(10):
+        blocks = [torch.ones(2**21) for _ in range(20)]
         del blocks
 thread = ThreadPoolExecutor(1)
-thread.submit(work, 3).result()
+do = work if sys.argv[2] == "here" else lambda: thread.submit(work).result()
+do()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-thread.submit(work, 10).result()
+do()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     faults = {
-        word: int(subprocess.run((sys.executable, "-c", script, word), cwd=ROOT, capture_output=True, text=True,
+        word: int(subprocess.run((sys.executable, "-c", script, word, place), cwd=ROOT, capture_output=True, text=True,
                                  check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}).stdout)
         for word in ("kept", "given back")
     }
-    assert faults["kept"] < 10_000 and faults["kept"] < faults["given back"] / 5, faults
+    assert faults["kept"] < faults["given back"] / 10, faults

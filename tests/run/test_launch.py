@@ -215,4 +215,5 @@ def test_a_rank_whose_other_never_comes_gives_up_after_the_time_for_meeting(tmp_
     assert process.exitcode == 0
     seconds, said = (tmp_path / "said.txt").read_text().split("\n", 1)
     assert 2 <= float(seconds) < 30
-    assert re.match(r"\w+Error: .*(Timed out|timed out|timeout)", said) and "1/2 clients joined" in said
+    # PyTorch 2.0 says no more than the second
+    assert re.match(r"\w+Error: .*(Timed out|timed out|timeout).*1/2 clients joined|RuntimeError: Socket Timeout", said)
