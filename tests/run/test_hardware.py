@@ -109,11 +109,16 @@ def test_winograd_where_it_can_be_used_and_half_precision_hides_its_error(
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library than glibc")
 @pytest.mark.parametrize("place", ["here", "in a thread"])
 def test_memory_that_was_freed_is_there_when_it_is_asked_for_again(place):
-    """Twenty blocks of 8 MB, freed and asked for again ten times: 2,000 pages each, that are cleared or are not."""
+    """Twenty blocks of 8 MB, freed and asked for again ten times: 2,000 pages each, that are cleared or are not.
+
+    glibc's first thresholds are set before, since it moves them by itself as long as nobody has.
+    """
     script = """
-import resource, sys, torch
+import ctypes, resource, sys, torch
 from concurrent.futures import ThreadPoolExecutor
 from entreg.run import hardware
+for what in (hardware.TRIM_THRESHOLD, hardware.MMAP_THRESHOLD):
+    ctypes.CDLL(None).mallopt(what, 2**17)
 if sys.argv[1] == "kept":
     hardware.keep_freed_memory()
 def work():
@@ -132,4 +137,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
                                  check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}).stdout)
         for word in ("kept", "given back")
     }
-    assert faults["kept"] < faults["given back"] / 10, faults
+    assert faults["given back"] > 400_000 and faults["kept"] < 40_000, faults
