@@ -169,9 +169,7 @@ def _slices(images: int, models: int, like: Tensor, cells: int) -> list[slice]:
 
 
 def _in_chunks(compute: Any, chunks: list[Any]) -> list[Any]:
-    if len(chunks) == 1 or torch.get_num_threads() == 1:
-        return [compute(chunk) for chunk in chunks]
-    return [*in_threads(compute, chunks)]
+    return [compute(chunks[0])] if len(chunks) == 1 else [*in_threads(compute, chunks)]
 
 
 def _sum(found: list[Tensor | list[Tensor]]) -> Tensor:
