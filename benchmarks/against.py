@@ -50,7 +50,7 @@ def loops(folder: Path) -> dict:
     from benchmarks import generated
     from entreg.run.folder import RunFolder
     from entreg.run.hardware import compute_deterministically, keep_freed_memory
-    from entreg.train.company import Company, Slot
+    from entreg.train.company import Company
     from entreg.train.trainer import Trainer
 
     compute_deterministically()
@@ -58,12 +58,12 @@ def loops(folder: Path) -> dict:
     made = generated.study(folder / "store", IMAGES, generated.settings())
 
     def loop(*losses: tuple[str, int, float]):  # type: ignore[no-untyped-def]  # what is timed has names of its own
-        slots: list[Slot] = []
+        trainers: list[Trainer] = []
         for loss, every, weight in losses:
             config = generated.settings(loss, every)
             config.loss.lambda_entropy = weight
-            slots.append(Trainer(replace(made, config=config), RunFolder(folder / str(len(slots)))).slot)
-        company = Company(slots)
+            trainers.append(Trainer(replace(made, config=config), RunFolder(folder / str(len(trainers)))))
+        company = Company(trainers)
 
         def epoch() -> None:
             for k in range(0, IMAGES, BATCH):

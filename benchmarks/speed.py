@@ -55,7 +55,7 @@ class Steps:
 
     def __init__(self, study: GeneratedStudy, folder: Path, loss: str = "nll", every: int = 10) -> None:
         trainer = Trainer(replace(study, config=settings(loss, every)), RunFolder(folder))
-        self.company = Company([trainer.slot])
+        self.company = Company([trainer])
         self.batches = len(study.training) // 32
         self.number = 0
 

@@ -10,14 +10,17 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 BITS_PER_NAT = 1 / math.log(2)
+VECTOR = 32  # float32 numbers that a pointwise function of PyTorch computes at a time
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,6 +55,20 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Meanwhile PyTorch computes in this thread alone: bits of a sum that threads share depend on their number."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Kept: threads that are new for each step take a seventh of it, for their start, their memory and their end."""
@@ -68,6 +85,27 @@ def wake_log1p() -> None:
     touched that constant's page of memory the processor handles a suppressed fault for each 16 numbers instead.
     """
     torch.log1p(torch.full((64,), -0.0))
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Log(1 + exp x), of each number to bits that do not depend on where it stands.
+
+    PyTorch rounds what is left over of whole vectors otherwise, so nothing is left over.
+    """
+    missing = -x.numel() % VECTOR
+    if missing == 0 or x.is_cuda:
+        return F.softplus(x)
+    return F.softplus(F.pad(x.flatten(), (0, missing)))[: x.numel()].view(x.shape)
+
+
+def bmm(a: Tensor, b: Tensor) -> Tensor:
+    """(B, n, m) times (B, m, k): (B, n, k), each product to bits that do not depend on B.
+
+    PyTorch gives a batch of one to another function of the library than one of several, so it becomes one of two.
+    """
+    if len(a) == 1 and not a.is_cuda:
+        return torch.bmm(a.expand(2, -1, -1), b.expand(2, -1, -1))[:1]
+    return torch.bmm(a, b)
 
 
 def normalised(features: Tensor, weights: Tensor | None) -> Tensor:

@@ -69,14 +69,12 @@ class Ranks:
         return items[self.rank :: self.count]
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Sum over ranks, in place."""
-        if self.count > 1:
-            dist.all_reduce(tensor, group=self._group())
-        return tensor
+        """Sum over ranks, in their order: all_reduce's order depends on where in the message a number stands."""
+        return _sum(tensor, self.count, self._group())
 
     def differentiable_sum(self, tensor: Tensor) -> Tensor:
         """Sum over ranks through which gradients flow back to every rank."""
-        return _Sum.apply(tensor, self._group()) if self.count > 1 else tensor
+        return _Sum.apply(tensor, self.count, self._group()) if self.count > 1 else tensor
 
     def gather(self, item: Item, patient: bool = False) -> list[Item]:
         """Every rank's item, in the ranks' order, on all ranks; patient: where one may come hours after the others."""
@@ -108,19 +106,26 @@ class Ranks:
         return self.groups.patient if patient else self.groups.steps
 
 
+def _sum(tensor: Tensor, count: int, group: Any) -> Tensor:
+    if count == 1:
+        return tensor
+    of_ranks = [torch.empty_like(tensor) for _ in range(count)]
+    dist.all_gather(of_ranks, tensor.contiguous(), group=group)
+    total = of_ranks[0]
+    for one in of_ranks[1:]:
+        total += one
+    return total
+
+
 class _Sum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, tensor: Tensor, group: Any) -> Tensor:
-        ctx.group = group
-        total = tensor.clone()
-        dist.all_reduce(total, group=group)
-        return total
+    def forward(ctx: Any, tensor: Tensor, count: int, group: Any) -> Tensor:
+        ctx.count, ctx.group = count, group
+        return _sum(tensor, count, group)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        total = gradients[0].clone()
-        dist.all_reduce(total, group=ctx.group)
-        return total, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _sum(gradients[0], ctx.count, ctx.group), None, None
 
 
 def under_torchrun() -> bool:

@@ -11,7 +11,11 @@ from entreg.ranks import Ranks, Stopped, under_torchrun
 @pytest.fixture
 def twin(monkeypatch):
     """One of two ranks, of which the other one holds the same numbers: a sum over both is the double."""
-    monkeypatch.setattr(ranks.dist, "all_reduce", lambda tensor, group: tensor.mul_(2))
+    def all_gather(of_ranks, tensor, group):
+        for one in of_ranks:
+            one.copy_(tensor)
+
+    monkeypatch.setattr(ranks.dist, "all_gather", all_gather)
     return Ranks(rank=1, count=2)
 
 
@@ -37,10 +41,17 @@ def test_one_rank_needs_nobody_else():
     assert alone.device == torch.device("cpu")
 
 
-def test_a_sum_is_made_in_place(twin):
-    x = torch.tensor([1.0, 2.0])
-    assert twin.sum(x) is x
-    assert x.tolist() == [2, 4]
+def test_a_sum_is_made_in_the_ranks_order_wherever_a_number_stands(monkeypatch):
+    """2^24 + 1 is 2^24 in float32, so that 1 is left of (2^24 - 2^24) + 1, and nothing of (1 + 2^24) - 2^24."""
+    held = torch.tensor([[2.0**24, 1.0], [-(2.0**24), 2.0**24], [1.0, -(2.0**24)]])
+
+    def all_gather(of_ranks, tensor, group):
+        assert torch.equal(tensor, held[1])
+        for one, own in zip(of_ranks, held, strict=True):
+            one.copy_(own)
+
+    monkeypatch.setattr(ranks.dist, "all_gather", all_gather)
+    assert Ranks(rank=1, count=3).sum(held[1].clone()).tolist() == [1, 0]
 
 
 def test_gradients_flow_back_from_every_rank(twin):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,11 @@ from entreg.model import mixture
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity, cell_of_pixel
 from entreg.model.mixture import Mixture
-from entreg.model.readouts import VECTOR, readouts
-from entreg.numerics import in_threads
+from entreg.model.readouts import readouts
+from entreg.numerics import in_threads, one_thread
 from entreg.prior.center_bias import CenterBias
 from entreg.study.finished import Run, final_model
-from entreg.study.part import Batch, Part, Size
+from entreg.study.part import Part, Size
 from entreg.study.study import Study
 
 Row = dict[str, Any]  # one image's scores
@@ -45,9 +46,9 @@ def judged(run: Run, study: Study) -> Judged:
 @torch.no_grad()
 def predict(model: DeepGaze3 | Mixture, part: Part, i: int) -> LogDensity:
     """Log density of image i, on the CPU."""
-    batch = part.batch([i, i])
+    batch = part.batch([i])
     found = readouts(_components(model), batch.features, batch.grid, part.precision)
-    return _densities(model, found[:, :1], batch, [batch.center_bias[0]])[0]
+    return _densities(model, found, batch.grid, [batch.center_bias[0]])[0]
 
 
 def _components(model: DeepGaze3 | Mixture) -> list[DeepGaze3]:
@@ -55,17 +56,16 @@ def _components(model: DeepGaze3 | Mixture) -> list[DeepGaze3]:
 
 
 def _densities(
-    model: DeepGaze3 | Mixture, found: Tensor, batch: Batch, center_biases: Sequence[Tensor]
+    model: DeepGaze3 | Mixture, found: Sequence[Tensor], grid: Grid, center_biases: Sequence[Tensor]
 ) -> list[LogDensity]:
-    """Of one image, on the CPU, from its components' readouts (n, 1 or 2, cells, 1): with each of the centre biases."""
-    # one image alone is cut up among threads and so rounds differently than one of several
+    """Of one image, on the CPU, from its components' readouts (1, cells, 1): with each of the centre biases."""
     densities = []
     for one in center_biases:
-        twice = one.to(found.device).expand(2, -1, -1)
-        each = [component.finalizer(readout.expand(2, -1, -1), twice, batch.grid)
+        given = one.to(found[0].device)[None]
+        each = [component.finalizer(readout, given, grid)
                 for component, readout in zip(_components(model), found, strict=True)]
         d = mixture.averaged(each) if len(each) > 1 else each[0]
-        densities.append(LogDensity(d.grid[:1].cpu(), d.rows.cpu(), d.columns.cpu()))
+        densities.append(LogDensity(d.grid.cpu(), d.rows.cpu(), d.columns.cpu()))
     return densities
 
 
@@ -103,23 +103,21 @@ def score(
         others = {} if own is None else {"own": torch.from_numpy(own), "uniform": uniform.map(truth.size)}
         for numbers in sharing.values():
             part = models[numbers[0]][1]
-            # the last numbers may be rounded otherwise, and one image alone: then the second copy has those
-            alone = len(numbers) > 1 and part.store.recipe.grid(part.sizes[i]).cells % VECTOR == 0
-            batch = part.batch([i] if alone else [i, i])
+            batch = part.batch([i])
+            members = [_components(models[number][0]) for number in numbers]
             with torch.no_grad():
-                members = [component for n in numbers for component in _components(models[n][0])]
-                computed = readouts(members, batch.features, batch.grid, part.precision)[:, :1]
-                found = computed.split([len(_components(models[n][0])) for n in numbers])
+                computed = iter(readouts(list(chain(*members)), batch.features, batch.grid, part.precision))
+                found = [[next(computed) for _ in components] for components in members]
             on_map = OnMap(truth, batch.grid)
             given = [batch.center_bias[0], *others.values()]
 
             def judge(
-                number_and_readout: tuple[int, Tensor], batch: Batch = batch, on_map: OnMap = on_map,
+                number_and_readouts: tuple[int, list[Tensor]], grid: Grid = batch.grid, on_map: OnMap = on_map,
                 given: list[Tensor] = given, truth: Truth = truth, others: dict[str, Tensor] = others,
             ) -> tuple[LogDensity, Row]:
-                number, readout = number_and_readout
+                number, of_components = number_and_readouts
                 with torch.no_grad():
-                    density, *rest = _densities(models[number][0], readout, batch, given)
+                    density, *rest = _densities(models[number][0], of_components, grid, given)
                 row = on_map.row(density)
                 for kind, other in zip(others, rest, strict=True):
                     gain = metrics.ig_bits(_at(other, truth), truth.log_gaussian).mean()
@@ -146,6 +144,7 @@ def averaged(tables: Sequence[Rows]) -> Rows:
     ]
 
 
+@one_thread()
 def _added(total: LogDensity | None, density: LogDensity) -> LogDensity:
     """The sum of two densities, as logarithms."""
     return density if total is None else replace(total, grid=torch.logaddexp(total.grid, density.grid))

@@ -3,16 +3,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from entreg.features.grid import Grid
-from entreg.model.finalizer import Finalizer
+from entreg.model.finalizer import Finalizer, log_density
 from entreg.model.log_density import LogDensity
 from entreg.model.readout import FixationSelectionNetwork, Layer, Pointwise, SaliencyNetwork
-from entreg.model.readouts import readouts
+from entreg.model.readouts import Head, readouts
 
 
 class DeepGaze3(nn.Module):
@@ -73,14 +72,16 @@ def densities(
 
     center_biases: of each model, its (B, m_y, m_x)
     """
-    if len(features) == 1:
-        # one image alone is cut up among threads and so rounds differently than one of several
-        twice = features.expand(2, -1, -1) if isinstance(features, Tensor) else [features[0]] * 2
-        found = densities(models, twice, [one.expand(2, -1, -1) for one in center_biases], grid, precision)
-        return [replace(density, grid=density.grid[:1]) for density in found]
-    return [
-        model.finalizer(readout, center_bias, grid)
-        for model, readout, center_bias in zip(
-            models, readouts(models, features, grid, precision).unbind(), center_biases, strict=True
-        )
-    ]
+    heads = [_head(model, center_bias, grid) for model, center_bias in zip(models, center_biases, strict=True)]
+    rows, columns = (axis.map_counts.to(center_biases[0].device) for axis in (grid.rows, grid.columns))
+    return [LogDensity(log_p, rows, columns) for log_p in readouts(models, features, grid, precision, heads)]
+
+
+def _head(model: DeepGaze3, center_bias: Tensor, grid: Grid) -> Head:
+    """What the finalizer makes of some images' readouts."""
+
+    def compute(readout: Tensor, tensors: Sequence[Tensor], images: slice) -> Tensor:
+        rows, columns, weight = tensors
+        return log_density(readout, center_bias[images], grid, rows, columns, weight).grid
+
+    return Head(model.finalizer.tensors(grid), compute)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from entreg.features.grid import Axis, Grid
 from entreg.model.log_density import LogDensity
+from entreg.numerics import bmm, one_thread
 
 
 class Gauss(nn.Module):
@@ -49,10 +50,23 @@ class Finalizer(nn.Module):
         self.center_bias_weight = nn.Parameter(torch.ones(1))
 
     def forward(self, readout: Tensor, center_bias: Tensor, grid: Grid) -> LogDensity:
-        device = readout.device
-        cells = readout.reshape(len(readout), len(grid.rows.counts), len(grid.columns.counts))
-        blurred = self.gauss.matrix(grid.rows) @ cells @ self.gauss.matrix(grid.columns).T
-        return LogDensity.normalised(
-            (self.center_bias_weight * center_bias).add_(blurred),
-            grid.rows.map_counts.to(device), grid.columns.map_counts.to(device),
-        )
+        with one_thread():
+            return log_density(readout, center_bias, grid, *self.tensors(grid))
+
+    def tensors(self, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
+        """The blur along rows and along columns, see `Gauss.matrix`, and the centre bias's weight."""
+        return self.gauss.matrix(grid.rows), self.gauss.matrix(grid.columns), self.center_bias_weight
+
+
+def log_density(
+    readout: Tensor, center_bias: Tensor, grid: Grid, rows: Tensor, columns: Tensor, weight: Tensor
+) -> LogDensity:
+    """What `Finalizer` computes, from its tensors."""
+    images, device = len(readout), readout.device
+    cells = readout.reshape(images, len(grid.rows.counts), len(grid.columns.counts))
+    # a product for each image, not one of all: its shapes do not depend on their number
+    blurred = bmm(rows.expand(images, -1, -1), cells)
+    blurred = bmm(blurred, columns.mT.expand(images, -1, -1))
+    return LogDensity.normalised(
+        (weight * center_bias).add_(blurred), grid.rows.map_counts.to(device), grid.columns.map_counts.to(device)
+    )

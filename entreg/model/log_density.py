@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from entreg.numerics import one_thread
+
 
 @dataclass(frozen=True)
 class LogDensity:
@@ -40,6 +42,7 @@ class LogDensity:
         """Log density (n,) in nats at pixel (y, x) of the batch's image `image`; each (n,) integers."""
         return self.grid[image, cell_of_pixel(self.rows)[y], cell_of_pixel(self.columns)[x]]
 
+    @one_thread()
     def entropy_nats(self) -> Tensor:
         """Shannon entropy -sum p log p over the H*W pixels: (B,), at most log(H*W), which the uniform density reaches.
 
@@ -64,6 +67,7 @@ class LogDensity:
         )
         return LogDensity.normalised(self.grid.double(), rows, columns)
 
+    @one_thread()
     def mean(self) -> LogDensity:
         """The batch's mean density (densities are averaged, not log densities), as a batch of one."""
         log_mean = self.grid.logsumexp(0, keepdim=True) - math.log(len(self.grid))
@@ -80,6 +84,7 @@ class _Normalised(torch.autograd.Function):
     """
 
     @staticmethod
+    @one_thread()
     def forward(ctx: Any, grid: Tensor, log_pixels: Tensor | None, more: float) -> Tensor:
         summed = grid if log_pixels is None else grid + log_pixels
         log_sum = summed.logsumexp((1, 2), keepdim=True)
@@ -89,6 +94,7 @@ class _Normalised(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @one_thread()
     def backward(ctx: Any, gradient: Tensor) -> Any:
         summed, log_sum = ctx.saved_tensors
         p = (summed - log_sum).exp_()

@@ -1,8 +1,8 @@
 """Steps of trainings side by side, on every rank: one alone, or several that read the same images in the same order.
 
 Each rank takes its slice of every global batch, features are read and cast once for all trainings, and sums over ranks
-are made once a step. A training has its place, and keeps its part of the widest product, whoever else has finished or
-left: so a company that was killed goes on to the same bits.
+are made once a step. Nothing else is shared: every number of a training is computed in the same shapes and in the same
+order as if it were alone, so its bits do not depend on who else is there, has finished or has left.
 """
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,12 +20,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from entreg.config import Loss
 from entreg.errors import UserError
 from entreg.features.grid import Grid
 from entreg.features.held import held
 from entreg.features.store import FeatureStore
-from entreg.model.deepgaze3 import DeepGaze3, densities
+from entreg.model.deepgaze3 import densities
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
 from entreg.ranks import Stopped
@@ -41,49 +39,34 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Slot:
-    """A place in a company: a model, and the training that it belongs to.
+class Company:
+    """Trainings of one batch order on the same images with the same features and centre biases.
 
-    trainer: None where it has finished before, has left, or never began: then the model is a blank one
+    working: those that have epochs to go
     """
 
-    model: DeepGaze3
-    loss: Loss
-    trainer: Trainer | None
-
-
-class Company:
-    """Trainings of one batch order on the same images with the same features and centre biases."""
-
-    def __init__(self, slots: Sequence[Slot], leave: Callable[[Trainer, UserError], None] | None = None) -> None:
+    def __init__(self, trainers: Sequence[Trainer], leave: Callable[[Trainer, UserError], None] | None = None) -> None:
         """leave: told of each training that failed and why, while the others go on; None: its error is raised."""
-        self.slots, self._leave = list(slots), leave
+        self.working, self._leave = list(trainers), leave
         first = self.working[0]
         self.config, self.ranks, self.precision = first.config, first.ranks, first.precision
         self.training, self.validation, self.uniform = first.training, first.validation, first.uniform
         self.landscape, self.prior_nats = first.study.landscape, first.prior_nats
-
-    @property
-    def working(self) -> list[Trainer]:
-        """The trainings that have epochs to go."""
-        return [slot.trainer for slot in self.slots if slot.trainer is not None]
 
     def run(self) -> Iterator[Trainer]:
         """Trains all to their last epochs, from their checkpoints where they have some; yields those that are done.
 
         Stopped where asked to stop, after all have saved.
         """
-        for trainer in self.working:
+        for trainer in list(self.working):
             self._guarded(trainer, trainer.begin)
         goes_on = any(trainer.epoch < trainer.config.trainer.epochs for trainer in self.working)
         with held(self._read(), self.config.store.hold, self.ranks) if goes_on else nullcontext():
             while True:
-                for slot in self.slots:
-                    done = slot.trainer
-                    if done is not None and done.epoch >= done.config.trainer.epochs:
-                        slot.trainer = None
-                        yield done
+                for trainer in list(self.working):
+                    if trainer.epoch >= trainer.config.trainer.epochs:
+                        self.working.remove(trainer)
+                        yield trainer
                 if not self.working:
                     return
                 self._epoch(min(trainer.epoch for trainer in self.working))
@@ -120,10 +103,10 @@ class Company:
                 return
         rate = images / (time.perf_counter() - started)
         validations, bias_maps = self.validate(), self.bias_maps()
-        for slot, validation, bias_map in zip(self.slots, validations, bias_maps, strict=True):
+        for trainer, validation, bias_map in zip(list(self.working), validations, bias_maps, strict=True):
             # one that was saved later than the others before a kill has waited for them
-            if slot.trainer is not None and slot.trainer.epoch == epoch:
-                self._guarded(slot.trainer, partial(slot.trainer.finish_epoch, validation, bias_map, rate, started))
+            if trainer.epoch == epoch:
+                self._guarded(trainer, partial(trainer.finish_epoch, validation, bias_map, rate, started))
 
     def step(self, members: list[int], number: int) -> bool:
         """One optimiser step of each training on a global batch; whether any rank was asked to stop."""
@@ -139,15 +122,14 @@ class Company:
         if mine:
             counts = training.counts[members]
             batch = training.batch(mine)
-            found = self._densities(self.slots, batch.features, [batch.center_bias] * len(self.slots), batch.grid)
+            found = self._densities(trainers, batch.features, [batch.center_bias] * len(trainers), batch.grid)
             losses = []
-            for slot, density in zip(self.slots, found, strict=True):
-                if slot.trainer in trainers:
-                    weights = fixation_weights(counts, slot.loss.mean_over)[ranks.rank :: ranks.count]
-                    one = nll_nats(density, batch.image, batch.y, batch.x, weights.to(device))
-                    own[slot.trainer.folder] = one.detach()
-                    sums[1 + 2 * trainers.index(slot.trainer)] = one.detach().sum()
-                    losses.append(one.sum())
+            for place, (trainer, density) in enumerate(zip(trainers, found, strict=True)):
+                weights = fixation_weights(counts, trainer.config.loss.mean_over)[ranks.rank :: ranks.count]
+                one = nll_nats(density, batch.image, batch.y, batch.x, weights.to(device))
+                own[trainer.folder] = one.detach()
+                sums[1 + 2 * place] = one.detach().sum()
+                losses.append(one.sum())
             torch.autograd.backward(losses)
         regularised = self._regularise(step, trainers, training.sizes[members[0]], sums)
         gradients = [[_gradient(p) for p in trainer.model.parameters()] for trainer in trainers]
@@ -166,9 +148,8 @@ class Company:
 
     def _regularise(self, step: int, trainers: list[Trainer], size: Size, sums: Tensor) -> list[Trainer]:
         """Adds to gradients and sums what losses compute from bias maps of `size`; the trainings where one does."""
-        # those that have left keep their places here, too
-        slots = [slot for slot in self.slots if slot.loss.regularises and step % slot.loss.every == 0]
-        regularised = [slot.trainer for slot in slots if slot.trainer in trainers and slot.trainer is not None]
+        regularised = [trainer for trainer in trainers
+                       if trainer.config.loss.regularises and step % trainer.config.loss.every == 0]
         if not regularised:
             return []
         size = size if size in self.uniform else self.landscape  # images of any shape have uniform ones of that alone
@@ -177,36 +158,37 @@ class Company:
         # a rank without images joins a sum over ranks all the same, forwards and backwards: it keeps none of one map
         features, center_bias, grid = uniform.inputs(members or [0])
         flat = torch.full_like(center_bias, -math.log(size[0] * size[1]))
-        given = [flat if slot.loss.center_bias == "uniform" else center_bias for slot in slots]
+        given = [flat if trainer.config.loss.center_bias == "uniform" else center_bias for trainer in regularised]
         losses = []
-        for slot, density in zip(slots, self._densities(slots, features, given, grid), strict=True):
-            if slot.trainer in trainers:
-                density = dataclasses.replace(density, grid=density.grid[: len(members)])
-                share = REGULARISERS[slot.loss.name].share(density, len(uniform), slot.loss, self.ranks)
-                sums[2 + 2 * trainers.index(slot.trainer)] = share.detach()
-                losses.append(slot.loss.weight * share)
+        for trainer, density in zip(regularised, self._densities(regularised, features, given, grid), strict=True):
+            loss = trainer.config.loss
+            density = dataclasses.replace(density, grid=density.grid[: len(members)])
+            share = REGULARISERS[loss.name].share(density, len(uniform), loss, self.ranks)
+            sums[2 + 2 * trainers.index(trainer)] = share.detach()
+            losses.append(loss.weight * share)
         torch.autograd.backward(losses)
         return regularised
 
     @torch.no_grad()
     def bias_maps(self) -> list[LogDensity]:
-        """Of each slot the mean density on the uniform images at the study's landscape size."""
+        """Of each training the mean density on the uniform images at the study's landscape size."""
         uniform = self.uniform[self.landscape]
         features, center_bias, grid = uniform.inputs(range(len(uniform)))
-        found = self._densities(self.slots, features, [center_bias] * len(self.slots), grid)
+        found = self._densities(self.working, features, [center_bias] * len(self.working), grid)
         return [density.mean() for density in found]
 
     @torch.no_grad()
     def validate(self) -> list[tuple[float, float]]:
-        """Of each slot validation NLL (nats) and IG over the Gaussian prior (bit/fixation): means over images."""
+        """Of each training validation NLL (nats) and IG over the Gaussian prior (bit/fixation): means over images."""
         validation, device = self.validation, self.ranks.device
-        sums = torch.zeros(len(self.slots), 2, dtype=torch.float64, device=device)
+        sums = torch.zeros(len(self.working), 2, dtype=torch.float64, device=device)
         for members in batches.in_order(validation.sizes, self.config.trainer.batch_size):
             mine = self.ranks.mine(members)
             if not mine:
                 continue
             batch = validation.batch(mine)
-            found = self._densities(self.slots, batch.features, [batch.center_bias] * len(self.slots), batch.grid)
+            given = [batch.center_bias] * len(self.working)
+            found = self._densities(self.working, batch.features, given, batch.grid)
             for total, density in zip(sums, found, strict=True):
                 log_p = torch.zeros(len(mine), dtype=torch.float64, device=device)
                 log_p.index_add_(0, batch.image, density.at(batch.image, batch.y, batch.x).double())
@@ -216,9 +198,9 @@ class Company:
         return [(nll, ig) for nll, ig in (self.ranks.sum(sums) / len(validation)).tolist()]
 
     def _densities(
-        self, slots: list[Slot], features: Tensor | Sequence[Tensor], center_biases: list[Tensor], grid: Grid
+        self, trainers: list[Trainer], features: Tensor | Sequence[Tensor], center_biases: list[Tensor], grid: Grid
     ) -> list[LogDensity]:
-        return densities([slot.model for slot in slots], features, center_biases, grid, self.precision)
+        return densities([trainer.model for trainer in trainers], features, center_biases, grid, self.precision)
 
     def _guarded(self, trainer: Trainer, work: Callable[[], None]) -> None:
         """Work for one training, which leaves where that fails for a reason of its own."""
@@ -229,9 +211,7 @@ class Company:
             if self._leave is None:
                 raise
             self._leave(trainer, error)
-            for slot in self.slots:
-                if slot.trainer is trainer:
-                    slot.trainer, slot.model = None, trainer.blank_model()
+            self.working.remove(trainer)
 
 
 def _gradient(parameter: torch.nn.Parameter) -> Tensor:

@@ -3,21 +3,20 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 
 from entreg import errors, files
 from entreg.config import Config
 from entreg.errors import UserError
-from entreg.model.deepgaze3 import DeepGaze3
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder
 from entreg.run.hardware import compute_deterministically, keep_freed_memory
 from entreg.run.launch import LOG_FORMAT, launch
 from entreg.run.logs import about, logs_of
 from entreg.study.study import Stages, Study
-from entreg.train.company import Company, Slot
+from entreg.train.company import Company
 from entreg.train.trainer import Trainer, finished_before, record_start, seed_everything
 
 log = logging.getLogger(__name__)
@@ -50,8 +49,7 @@ def groups(configs: Sequence[Config], most: int | None = None) -> list[list[int]
 def train_together(runs: Sequence[Run], refused: Sequence[bool]) -> list[float | UserError | None]:
     """Trains runs that agree in what they share, each in its folder; of each the last validation IG, or why it failed.
 
-    refused: which of the runs keep their place in the company alone. None for those, and for all where they stopped to
-    be requeued.
+    refused: which of the runs are left out. None for those, and for all where they stopped to be requeued.
     """
     before: dict[int, float | UserError | None] = {}  # what is known of runs that are not trained now
     for number, (_, folder) in enumerate(runs):
@@ -77,7 +75,7 @@ def _train(
 ) -> list[float | tuple[str, str] | None]:
     """One rank's part. Of each run its IG, or its error's name and message: an exception of ours need not travel.
 
-    left: numbers of the runs that are to be trained; the others keep their places alone
+    left: numbers of the runs that are to be trained
     """
     compute_deterministically()
     keep_freed_memory()
@@ -93,41 +91,31 @@ def _train(
             files.write_text(own.failure, str(error))
 
     with logs_of([runs[number][1] for number in left], LOG_FORMAT) if ranks.is_first else nullcontext():
-        slots = []
-        channels = Study(config, stages).recipe.channels
-        for number, (own_config, own) in enumerate(runs):
+        trainers = []
+        for number in left:
+            own_config, own = runs[number]
             with about(own):
-                slots.append(_slot(own_config, own, number in left, stages, channels, leave))
-        if not any(slot.trainer for slot in slots):
+                seed_everything(own_config.seed)
+                try:
+                    study = Study(own_config, stages)
+                    trainer = Trainer(study, own)
+                except UserError as error:
+                    leave(own, error)
+                    continue
+                if ranks.is_first:
+                    record_start(trainer, study)
+                trainers.append(trainer)
+        if not trainers:
             return found
-        log.info("%d runs are trained together: %s", len(runs), ", ".join(own.path.name for _, own in runs))
-        for trainer in Company(slots, lambda trainer, error: leave(trainer.folder, error)).run():
+        names = ", ".join(trainer.folder.path.name for trainer in trainers)
+        log.info("%d runs are trained together: %s", len(trainers), names)
+        for trainer in Company(trainers, lambda trainer, error: leave(trainer.folder, error)).run():
             with about(trainer.folder):
                 trainer.finish()
                 found[numbers[trainer.folder]] = trainer.history[-1]["validation_ig_bits_per_fixation"]
                 if ranks.is_first:
                     log.info("finished: %s", trainer.folder.final)
     return found
-
-
-def _slot(
-    config: Config, folder: RunFolder, is_left: bool, stages: Stages, channels: int,
-    leave: Callable[[RunFolder, UserError], None],
-) -> Slot:
-    """The run's place; a blank model where it is not trained now."""
-    if is_left:
-        seed_everything(config.seed)
-        try:
-            study = Study(config, stages)
-            trainer = Trainer(study, folder)
-        except UserError as error:
-            leave(folder, error)
-        else:
-            if stages.ranks.is_first:
-                record_start(trainer, study)
-            return trainer.slot
-    blank = DeepGaze3(channels, config.model.sigma_px, config.seed).to(stages.ranks.device)
-    return Slot(blank, config.loss, None)
 
 
 def _error(name: str, text: str) -> UserError:

@@ -33,7 +33,7 @@ from entreg.run.provenance import provenance
 from entreg.study.part import Part, Size, UniformPart
 from entreg.study.study import Stages, Study
 from entreg.train import board, figures
-from entreg.train.company import Company, Slot
+from entreg.train.company import Company
 from entreg.train.losses import REGULARISERS
 from entreg.train.schedule import adam
 
@@ -139,7 +139,8 @@ class Trainer:
         self.fingerprints = study.fingerprints | {"features": self.training.store.folder.name}
         device = self.ranks.device
         self.precision = precision_of(config.hardware, device.type)
-        self.model = self.blank_model()
+        channels = self.training.store.recipe.channels
+        self.model = DeepGaze3(channels, config.model.sigma_px, config.seed).to(device)
         if start is not None:
             start.start(self.model, config.model, self.training.store.recipe.backbone.state_dict())
             self.fingerprints |= {"init_from": start.sha256}
@@ -163,14 +164,9 @@ class Trainer:
                 config.loss.name, self.ranks.count, device.type, self.precision, config.trainer.batch_size, config.seed,
             )
 
-    @property
-    def slot(self) -> Slot:
-        """This training's place in a company."""
-        return Slot(self.model, self.config.loss, self)
-
     def run(self) -> None:
         """Trains to the last epoch, from last.pt where there is one. Stopped where asked to stop, after saving."""
-        for _ in Company([self.slot]).run():
+        for _ in Company([self]).run():
             pass
 
     def finish(self) -> None:
@@ -198,18 +194,13 @@ class Trainer:
             examples.append(Prediction(validation.names[i], f"{ig:.2f} bit/fixation", image, map_nats, y, x))
         return examples
 
-    def blank_model(self) -> DeepGaze3:
-        """A model that nothing was learnt by yet."""
-        channels = self.training.store.recipe.channels
-        return DeepGaze3(channels, self.config.model.sigma_px, self.config.seed).to(self.ranks.device)
-
     def validate(self) -> tuple[float, float]:
         """Validation NLL (nats) and IG over the Gaussian prior (bit/fixation)."""
-        return Company([self.slot]).validate()[0]
+        return Company([self]).validate()[0]
 
     def bias_map(self) -> LogDensity:
         """Mean density on the uniform images at the study's landscape size."""
-        return Company([self.slot]).bias_maps()[0]
+        return Company([self]).bias_maps()[0]
 
     def add_step(self, nll_nats: float, of_bias_map: float | None, images: int) -> None:
         """Takes a step with the gradients that the model has, and notes what was minimised."""

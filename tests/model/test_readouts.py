@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from entreg.features.grid import Grid, grid_of
-from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.readouts import _Product, readouts
 from entreg.numerics import normalised
 from tests.model.test_readout import HEIGHT, WIDTH, drawn, layer_norm, maps, positions_major
@@ -28,35 +28,68 @@ def model(seed: int) -> DeepGaze3:
 
 
 def gradients(models: list[DeepGaze3], images: int) -> tuple[torch.Tensor, list[list[torch.Tensor]]]:
-    found = readouts(models, features(images), GRID, torch.float32)
+    found = torch.stack(readouts(models, features(images), GRID, torch.float32))
     upstream = torch.randn(images, GRID.cells, 1, generator=torch.Generator().manual_seed(2))
     (found * upstream).sum().backward()
     own = [[p.grad for name, p in one.named_parameters() if "finalizer" not in name] for one in models]
     return found.detach(), own
 
 
-@pytest.mark.parametrize("images", [2, 5, 16])
-def test_each_of_several_models_is_as_if_alone(images):
-    company, of_each = gradients([model(seed) for seed in range(4)], images)
-    assert company.shape == (4, images, GRID.cells, 1)
+# cells that fill vectors and pictures, and that leave something over of both
+GRIDS = {96: GRID, 77: grid_of((112, 176), ((7, 11),), 2, 4, 4)}
+
+
+def densities_and_gradients(models, images, grid, wanted=None):
+    """Log densities of each model, and the gradients of those that are wanted."""
+    generator = torch.Generator().manual_seed(1)
+    values = torch.randn(16, grid.cells, CHANNELS, generator=generator).half()[images]
+    center_bias = torch.randn(16, len(grid.rows.map_counts), len(grid.columns.map_counts), generator=generator)[images]
+    found = densities(models, values, [center_bias] * len(models), grid, torch.float32)
+    wanted = range(len(models)) if wanted is None else wanted
+    torch.autograd.backward([found[number].entropy_nats().sum() for number in wanted])
+    of_models = [[parameter.grad for parameter in one.parameters()] for one in models]
+    return [one.grid.detach() for one in found], of_models
+
+
+@pytest.mark.parametrize("cells", GRIDS)
+@pytest.mark.parametrize("images", [1, 2, 5, 16])
+def test_each_of_several_models_has_the_bits_of_one_alone(images, cells):
+    """Densities and gradients, wherever it stands; and where nothing is asked of one of the others."""
+    grid = GRIDS[cells]
+    assert grid.cells == cells
+    together = densities_and_gradients([model(seed) for seed in range(4)], slice(images), grid)
+    some = densities_and_gradients([model(seed) for seed in range(4)], slice(images), grid, wanted=[1, 3])
     for seed in range(4):
-        alone, (own,) = gradients([model(seed)], images)
-        torch.testing.assert_close(company[seed], alone[0], rtol=1e-6, atol=1e-6)
-        for found, expected in zip(of_each[seed], own, strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+        (density,), (gradients_alone,) = densities_and_gradients([model(seed)], slice(images), grid)
+        for found in (together, some):
+            assert torch.equal(found[0][seed], density)
+        expected = [(together, gradients_alone), (some, gradients_alone if seed in (1, 3) else None)]
+        for found, gradients_of in expected:
+            if gradients_of is None:
+                assert found[1][seed] == [None] * len(gradients_alone)
+            else:
+                assert all(torch.equal(a, b) for a, b in zip(found[1][seed], gradients_of, strict=True))
 
 
-def test_the_bits_do_not_depend_on_threads_nor_on_the_other_images():
-    several = [model(seed) for seed in range(3)]
-    threads = torch.get_num_threads()
-    with torch.no_grad():
-        found = readouts(several, features(16), GRID, torch.float32)
-        try:
-            torch.set_num_threads(3 - min(threads, 2))
-            assert torch.equal(readouts(several, features(16), GRID, torch.float32), found)
-        finally:
-            torch.set_num_threads(threads)
-        assert torch.equal(readouts(several, features(16)[:6], GRID, torch.float32), found[:, :6])
+@pytest.mark.parametrize("cells", GRIDS)
+def test_the_bits_do_not_depend_on_the_number_of_threads(cells, one_thread):
+    found = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        (density,), (of_model,) = densities_and_gradients([model(0)], slice(16), GRIDS[cells])
+        found.append([density, *of_model])
+    for of_threads in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(of_threads, found[0], strict=True))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cells", GRIDS)
+def test_an_images_bits_do_not_depend_on_the_other_images(cells):
+    generator = torch.Generator().manual_seed(1)
+    values = torch.randn(9, cells, CHANNELS, generator=generator).half()
+    found, = readouts([model(0)], values, GRIDS[cells], torch.float32)
+    for images in (slice(1), slice(2), slice(3), slice(5), slice(3, 9), slice(8, 9)):
+        assert torch.equal(readouts([model(0)], values[images], GRIDS[cells], torch.float32)[0], found[images])
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(8, 16), (16, 1), (1, 128), (128, 16), (1, 1)])
@@ -85,7 +118,7 @@ def test_gradients_are_summed_over_images_in_float64():
     (found[:, :1, 0] * torch.tensor([[2.0**27], [1.0], [-(2.0**27)]])).sum().backward()
     summed = one.fixation_selection_network.bias1.bias.grad.clone()
     one.zero_grad()
-    readouts([one], same, GRID, torch.float32)[0, 1, 0, 0].backward()
+    readouts([one], same, GRID, torch.float32)[0][1, 0, 0].backward()
     torch.testing.assert_close(summed, one.fixation_selection_network.bias1.bias.grad, rtol=1e-6, atol=0)
 
 

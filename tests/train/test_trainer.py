@@ -106,7 +106,7 @@ def test_a_steps_nll_is_the_plain_mean_before_the_step(trainer_of):
     members = first_batch(trainer)
     expected = plain_nll_nats(trainer, trainer.training, members).item()
     before = parameters(trainer)
-    Company([trainer.slot]).step(members, 0)
+    Company([trainer]).step(members, 0)
     nll = pytest.approx(expected, rel=1e-5)
     assert trainer.steps == [{"step": 0, "epoch": 1, "nll_nats": nll, "bias_entropy_nats": None}]
     assert not any(torch.equal(value, before[name]) for name, value in parameters(trainer).items() if "conv" in name)
@@ -120,7 +120,7 @@ def test_over_fixations_the_nll_is_the_mean_of_all_fixations_of_the_batch(traine
     part.fixations[members[0]] = tuple(axis[:1] for axis in part.fixations[members[0]])
     log_p = torch.cat([predicted(trainer, part, i)[part.fixations[i]] for i in members])
     assert len(log_p) == 90 * (len(members) - 1) + 1
-    Company([trainer.slot]).step(members, 0)
+    Company([trainer]).step(members, 0)
     assert trainer.steps[0]["nll_nats"] == pytest.approx(-log_p.mean().item(), rel=1e-5)
 
 
@@ -133,7 +133,7 @@ def test_a_steps_gradient_is_that_of_nll_minus_lambda_times_entropy(trainer_of, 
     if words:
         loss = loss - 0.7 * plain_entropy_nats(trainer, (192, 144))
     expected = torch.autograd.grad(loss, list(named.values()))
-    Company([trainer.slot]).step(members, 0)
+    Company([trainer]).step(members, 0)
     for (name, parameter), gradient in zip(named.items(), expected, strict=True):
         difference = (parameter.grad - gradient).norm() / gradient.norm()
         assert difference < 1e-3, name
@@ -320,7 +320,7 @@ def test_by_degree_the_bias_map_is_of_the_landscape_size_whatever_the_batch(trai
     trainer = trainer_of(*words, folder="degrees")
     assert set(trainer.training.sizes) == {(288, 384), (384, 288)} and list(trainer.uniform) == [(144, 192)]
     before = plain_entropy_nats(trainer, (144, 192)).item()
-    Company([trainer.slot]).step(batches.in_order(trainer.training.sizes, 6)[-1], 0)
+    Company([trainer]).step(batches.in_order(trainer.training.sizes, 6)[-1], 0)
     assert trainer.steps[-1]["bias_entropy_nats"] == pytest.approx(before, rel=1e-5)
     assert trainer.bias_map().size == (144, 192)
 
