@@ -19,8 +19,8 @@ fetch     published files from the network: downloaded, checked, unpacked
 
 Below everything: run (how a job is run, wherever it runs: folder, launch, hardware, checkpoint, jobs), ranks (what a
 process is among others), numerics, progress, files, arrays, config, settings, errors. Train, evaluate and predict stand
-side by side and do not know each other. The task prepare gets data and weights and builds features, so that jobs need
-no network.
+side by side; of evaluate, train knows the list of metrics alone, in which the one that a study is for must be. The task
+prepare gets data and weights and builds features, so that jobs need no network.
 """
 from __future__ import annotations
 

@@ -395,20 +395,9 @@ class Primary:
     )
     domain: str = setting("ood", "in_domain, ood (the mean over the foreign sets) or ood.NAME", changes="judgement")
     metric: str = setting(
-        "ig", "what is compared", changes="judgement",
-        # those by which arms are compared, see evaluate/metrics.py
-        one_of=("ig", "ll", "nss", "auc", "sauc", "cc", "sim", "kl_bits"),
+        "ig", "what is compared: ig, ll, nss, auc or any other metric by which arms are compared", changes="judgement"
     )
     prior: str = setting("gaussian", "prior that IG is measured over", changes="judgement", one_of=("gaussian", "kde"))
-
-    @property
-    def metric_key(self) -> str:
-        """The metric's column in per_image.csv."""
-        if self.metric == "ll":
-            return "ll_bits_per_fixation"
-        if self.metric != "ig":
-            return self.metric
-        return "ig_bits_per_fixation" if self.prior == "gaussian" else "ig_kde_bits_per_fixation"
 
     def broken_rules(self) -> Iterator[Rule]:
         """The domain is one that a study has."""

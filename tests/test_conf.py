@@ -8,6 +8,7 @@ import pytest
 from hydra.errors import HydraException
 
 from entreg.errors import SettingError
+from entreg.run.jobs import checked
 from entreg.settings import check, resolved
 from tests.conftest import ROOT
 
@@ -74,6 +75,13 @@ def test_a_value_out_of_range_is_named_in_full(composed, typed, key):
     with pytest.raises(SettingError) as error:
         check(composed(typed))
     assert str(error.value).startswith(f"{key}=")
+
+
+@pytest.mark.parametrize("task", ["train", "evaluate"])
+def test_a_study_for_a_metric_that_is_none_is_refused_with_those_that_are(composed, task):
+    with pytest.raises(SettingError, match=r"^evaluation.primary.metric=beauty is no metric .* \(one of ig, ll, nss, "):
+        checked(composed(f"task={task}", "evaluation.primary.metric=beauty"))
+    assert checked(composed(f"task={task}", "evaluation.primary.metric=sauc")).evaluation.primary.metric == "sauc"
 
 
 @pytest.mark.parametrize(

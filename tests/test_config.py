@@ -65,13 +65,6 @@ def test_other_counts_than_the_published_ones_are_said(images, fixations, said):
     assert PublishedData().differences(images, fixations) == []
 
 
-@pytest.mark.parametrize("metric, prior, key", [
-    ("ig", "gaussian", "ig_bits_per_fixation"), ("ig", "kde", "ig_kde_bits_per_fixation"), ("nss", "gaussian", "nss"),
-])
-def test_the_primary_outcomes_column(metric, prior, key):
-    assert Primary(metric=metric, prior=prior).metric_key == key
-
-
 def test_a_foreign_set_goes_by_the_name_under_which_it_stands():
     assert Config(ood={"mylab": Data(name="folder")}).ood["mylab"].name == "mylab"
 

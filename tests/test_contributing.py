@@ -17,6 +17,7 @@ from PIL import Image
 from tests.conftest import ROOT, SMALL
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+END = "\n    ),\n)\n"  # of a list's last entry, and of the list
 SECTIONS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", TEXT, re.M | re.S))
 
 
@@ -42,6 +43,13 @@ def project(tmp_path):
         return found
 
     return copy, carry_out
+
+
+def touched(copy: Path) -> set[str]:
+    """The files of the copy that are new or differ."""
+    paths = (path for name in ("conf", "entreg") for path in (copy / name).rglob("*") if path.is_file())
+    names = {path.relative_to(copy) for path in paths if path.suffix in (".py", ".yaml")}
+    return {str(n) for n in names if not (ROOT / n).is_file() or (ROOT / n).read_bytes() != (copy / n).read_bytes()}
 
 
 def insert(path: Path, before: str, content: str) -> None:
@@ -80,7 +88,8 @@ def test_a_data_set_is_one_yaml_and_a_line(project, store):
 
 def test_a_backbone_is_one_yaml(project, store):
     copy, carry_out = project
-    assert list(carry_out("A backbone")) == ["`conf/model/deepgaze3_squeezenet.yaml`"]
+    carry_out("A backbone")
+    assert touched(copy) == {"conf/model/deepgaze3_squeezenet.yaml"}
     done = run(copy, store, "model=deepgaze3_squeezenet", *SMALL, "trainer.epochs=1", "hydra.run.dir=run")
     assert "RANDOM WEIGHTS (model.backbone.weights=null) of torchvision's squeezenet1_1, seed 0" in done.stdout
     made, = json.loads((copy / "run/provenance.json").read_text())
@@ -90,7 +99,8 @@ def test_a_backbone_is_one_yaml(project, store):
 
 def test_a_source_is_a_module_and_a_yaml(project, store):
     copy, carry_out = project
-    assert list(carry_out("A source of data sets")) == ["`entreg/data/sources/listed.py`", "`conf/data/listed.yaml`"]
+    carry_out("A source of data sets")
+    assert touched(copy) == {"entreg/data/sources/listed.py", "conf/data/listed.yaml"}
     draw_photos(copy / "photos", 8)
     small = [word for word in SMALL if "side_px" in word and word.startswith("data.")]
     done = run(copy, store, "data=listed", "data.root=photos", "ood=[]", *small, "data.folds=4", "trainer.epochs=1",
@@ -99,18 +109,18 @@ def test_a_source_is_a_module_and_a_yaml(project, store):
     assert "data.suffix = .png: end of the photos' names" in run(copy, store, "--help").stdout
 
 
-def test_a_metric_is_two_files(project, store):
+def test_a_metric_is_an_entry_of_a_list(project, store):
     copy, carry_out = project
-    (_, table), (_, function), (_, row) = carry_out("A metric").items()
-    metrics, scores = copy / "entreg/evaluate/metrics.py", copy / "entreg/evaluate/scores.py"
-    metrics.write_text(metrics.read_text().replace("\n))\n", "\n" + table, 1) + function)
-    known, new = row.splitlines(keepends=True)
-    assert known in scores.read_text()
-    scores.write_text(scores.read_text().replace(known, known + new))
-    run(copy, store, "loss=nll", *SMALL, "trainer.epochs=1", "hydra.run.dir=run")
+    (_, entry), = carry_out("A metric").items()
+    path = copy / "entreg/evaluate/metrics.py"
+    head, tail = path.read_text().split("METRICS = (\n")
+    path.write_text(f"{head}METRICS = (\n{tail.replace(END, END[:-2] + entry + END[-2:], 1)}")
+    assert touched(copy) == {"entreg/evaluate/metrics.py"}
+    run(copy, store, "loss=nll", *SMALL, "trainer.epochs=1", "evaluation.primary.metric=peak", "hydra.run.dir=run")
     run(copy, store, "task=evaluate", "runs=run", "hydra.run.dir=evaluation")
     results = json.loads((copy / "evaluation/results.json").read_text())
     assert 0 < results["arms"]["nll"]["in_domain"]["peak"]["mean"] < 1
+    assert results["primary"]["metric"] == "peak"
     assert "The greatest density of any pixel." in (copy / "evaluation/report.html").read_text()
 
 
@@ -137,7 +147,8 @@ def test_a_loss_is_three_files(project, store):
 
 def test_a_task_is_two_files(project, store):
     copy, carry_out = project
-    assert list(carry_out("A task")) == ["`entreg/count.py`", "`conf/task/count.yaml`"]
+    carry_out("A task")
+    assert touched(copy) == {"entreg/count.py", "conf/task/count.yaml"}
     done = run(copy, store, "-m", "task=count", "data.images=7,9", "study=counts")
     assert "7 images, 630 fixations" in done.stdout and "9 images, 810 fixations" in done.stdout
     assert re.search(r"\n0 +data.images=7 +finished +multirun/counts/0\n", done.stdout)

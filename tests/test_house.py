@@ -44,13 +44,13 @@ MAY_IMPORT = {
         "errors", "ranks", "claims", "fetch", "config", "run", "features.backbone", "features.weights", "study",
     },
     "report": {"numerics", "files", "run.folder"},
-    "train": {
-        "errors", "ranks", "numerics", "files", "config", "run", "prior", "features.backbone", "features.grid",
-        "features.held", "features.store", "model", "study", "report.panels",
-    },
     "evaluate": {
         "errors", "ranks", "numerics", "progress", "files", "arrays", "settings", "config", "run", "data", "prior",
         "features", "model", "study", "report",
+    },
+    "train": {
+        "errors", "ranks", "numerics", "files", "config", "run", "prior", "features.backbone", "features.grid",
+        "features.held", "features.store", "model", "study", "report.panels", "evaluate.metrics",
     },
     "predict": {
         "errors", "ranks", "files", "arrays", "tensors", "config", "run", "data.geometry", "data.images", "data.names",

@@ -11,6 +11,7 @@ from entreg.errors import UserError
 from entreg.evaluate import results
 from entreg.evaluate.arms import Arm, arms_of, refuse_missing_folds
 from entreg.evaluate.judgement import Judgement
+from entreg.evaluate.metrics import primary_metric
 from entreg.evaluate.plan import plan_of
 from entreg.evaluate.published import arm_of, described
 from entreg.evaluate.runs import find
@@ -25,6 +26,11 @@ from entreg.study import arithmetic
 from entreg.study.finished import read, typed_keys
 
 log = logging.getLogger(__name__)
+
+
+def check(config: Config) -> None:
+    """Check what can be said of a config before its runs are read. SettingError where the primary metric is none."""
+    primary_metric(config.evaluation.primary)
 
 
 def evaluate(config: Config, folder: RunFolder) -> float | None:

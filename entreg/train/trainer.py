@@ -17,6 +17,7 @@ from torch import Tensor
 from entreg import files
 from entreg.config import Config, Loss
 from entreg.errors import DataError, NonFiniteLoss, UserError
+from entreg.evaluate.metrics import primary_metric
 from entreg.features import backbone
 from entreg.model import published
 from entreg.model.deepgaze3 import DeepGaze3
@@ -45,6 +46,7 @@ def check(config: Config) -> None:
     backbone.check(config.model.backbone)
     backbone.check_convolution(config.model.backbone, config.hardware)
     published.check(config.model)
+    primary_metric(config.evaluation.primary)  # what the study is for is recorded when a run is first started
     if config.logger.name == "tensorboard":
         board.check()
 

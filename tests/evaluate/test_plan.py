@@ -106,6 +106,12 @@ def test_runs_of_the_first_version_recorded_nothing(study):
     assert (study.plan().domain, study.plan().metric) == ("ood", "ig_bits_per_fixation")
 
 
+def test_a_metric_that_is_no_longer_there_is_named_with_those_that_are(study):
+    study.both(primary=Primary(metric="beauty"))
+    with pytest.raises(DataError, match=rf"{study.place}/0 was planned for .*=beauty is no metric .*\(one of ig, ll, "):
+        study.plan()
+
+
 def test_a_plan_that_cannot_be_read_is_named(study):
     study.both()
     study.runs[1].folder.plan.write_text('{"primary": ')
