@@ -10,7 +10,6 @@ from entreg.config import (
     Download,
     Evaluation,
     Hardware,
-    Loss,
     Optim,
     Primary,
     PublishedData,
@@ -19,15 +18,6 @@ from entreg.config import (
 )
 from entreg.data.sources import sources
 from entreg.settings import settings_of
-
-
-@pytest.mark.parametrize("loss, weight", [
-    (Loss(name="nll", lambda_entropy=3.0), 0.0), (Loss(name="nll_entropy", lambda_entropy=0.0), 0.0),
-    (Loss(name="nll_entropy", lambda_entropy=0.3), -0.3),
-])
-def test_the_entropy_is_rewarded_and_lambda_zero_is_the_baseline(loss, weight):
-    assert loss.weight == weight and loss.regularises is (weight != 0)
-    assert ("lambda_entropy" in loss.unused) is (weight == 0)
 
 
 @pytest.mark.parametrize("group, names", [

@@ -52,12 +52,6 @@ def touched(copy: Path) -> set[str]:
     return {str(n) for n in names if not (ROOT / n).is_file() or (ROOT / n).read_bytes() != (copy / n).read_bytes()}
 
 
-def insert(path: Path, before: str, content: str) -> None:
-    text = path.read_text()
-    assert text.count(before) == 1, f"{path.name} has no single place like {before!r}"
-    path.write_text(text.replace(before, content + before))
-
-
 def run(copy: Path, store: Path, *words: str) -> subprocess.CompletedProcess:
     done = subprocess.run(
         (sys.executable, "train.py", *words, f"paths.store={store}"), cwd=copy, capture_output=True, text=True,
@@ -124,25 +118,24 @@ def test_a_metric_is_an_entry_of_a_list(project, store):
     assert "The greatest density of any pixel." in (copy / "evaluation/report.html").read_text()
 
 
-def test_a_loss_is_three_files(project, store):
+def test_a_loss_is_a_module_and_a_yaml(project, store):
+    """It is trained and reported beside the baseline, with a setting of its own."""
     copy, carry_out = project
-    (_, config), (_, function), (_, entry), _ = carry_out("A loss").items()
-    names, weight = config.splitlines()
-    path = copy / "entreg/config.py"
-    text = path.read_text()
-    for new in (names, weight):
-        old = re.sub(r',?\s*"nll_peak"(: self\.lambda_entropy)?', "", new)
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    path.write_text(text)
-    losses = copy / "entreg/train/losses.py"
-    insert(losses, "REGULARISERS = {", function)
-    losses.write_text(losses.read_text().rstrip().removesuffix("}") + entry + "}\n")
-    run(copy, store, "loss=nll_peak", "loss.lambda_entropy=2", "loss.every=1", *SMALL, "trainer.epochs=1",
-        "hydra.run.dir=run")
-    with open(copy / "run/steps.csv") as file:
+    carry_out("A loss")
+    assert touched(copy) == {"entreg/losses/nll_peak.py", "conf/loss/nll_peak.yaml"}
+    meant = "+evaluation.primary.arm={loss.name:nll_peak,loss.power:0.5,loss.lambda_entropy:2,loss.every:1}"
+    small = (*SMALL, "loss.lambda_entropy=2", "loss.every=1", "trainer.epochs=1", "study=peaks", meant)
+    run(copy, store, "loss=nll", *small, "hydra.run.dir=peaks/nll")
+    run(copy, store, "loss=nll_peak", "loss.power=0.5", *small, "hydra.run.dir=peaks/nll_peak")
+    with open(copy / "peaks/nll_peak/steps.csv") as file:
         peaks = [float(row["greatest_density"]) for row in csv.DictReader(file)]
     assert len(peaks) == 3 and all(0 < peak < 1 for peak in peaks)
+    run(copy, store, "task=evaluate", "runs=peaks", "hydra.run.dir=evaluation")
+    results = json.loads((copy / "evaluation/results.json").read_text())
+    assert list(results["comparisons"]) == ["nll_peak"] and results["comparisons"]["nll_peak"]["baseline"] == "nll"
+    assert results["primary"]["arm"] == "nll_peak"
+    assert "nll_peak" in (copy / "evaluation/report.html").read_text().replace("<wbr>", "")
+    assert "loss.power = 1.0: of the greatest density (above 0)" in run(copy, store, "--help").stdout
 
 
 def test_a_task_is_two_files(project, store):

@@ -36,9 +36,10 @@ MAY_IMPORT = {
         "config",
     },
     "model": {"errors", "numerics", "files", "fetch.published", "tensors", "config", "features.grid"},
+    "losses": {"errors", "ranks", "settings", "config", "model.log_density"},
     "study": {
         "errors", "ranks", "files", "settings", "config", "run.checkpoint", "run.folder", "run.former", "run.hardware",
-        "data", "prior", "features", "model.deepgaze3", "model.mixture",
+        "data", "prior", "features", "model.deepgaze3", "model.mixture", "losses",
     },
     "prepare": {
         "errors", "ranks", "claims", "fetch", "config", "run", "features.backbone", "features.weights", "study",
@@ -46,11 +47,11 @@ MAY_IMPORT = {
     "report": {"numerics", "files", "run.folder"},
     "evaluate": {
         "errors", "ranks", "numerics", "progress", "files", "arrays", "settings", "config", "run", "data", "prior",
-        "features", "model", "study", "report",
+        "features", "model", "losses", "study", "report",
     },
     "train": {
         "errors", "ranks", "numerics", "files", "config", "run", "prior", "features.backbone", "features.grid",
-        "features.held", "features.store", "model", "study", "report.panels", "evaluate.metrics",
+        "features.held", "features.store", "model", "losses", "study", "report.panels", "evaluate.metrics",
     },
     "predict": {
         "errors", "ranks", "files", "arrays", "tensors", "config", "run", "data.geometry", "data.images", "data.names",

@@ -5,7 +5,7 @@ import dataclasses
 import logging
 from pathlib import Path
 
-from entreg import arrays, files
+from entreg import arrays, files, losses
 from entreg.config import Config
 from entreg.errors import UserError
 from entreg.evaluate import results
@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 
 
 def check(config: Config) -> None:
-    """Check what can be said of a config before its runs are read. SettingError where the primary metric is none."""
+    """Check the primary outcome before runs are read. SettingError where its metric or a setting of its arm is none."""
     primary_metric(config.evaluation.primary)
+    losses.check(config)
 
 
 def evaluate(config: Config, folder: RunFolder) -> float | None:

@@ -26,6 +26,7 @@ from entreg.errors import UserError
 from entreg.features.grid import Grid
 from entreg.features.held import held
 from entreg.features.store import FeatureStore
+from entreg.losses.nll import fixation_weights, nll_nats
 from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
@@ -33,7 +34,6 @@ from entreg.ranks import Stopped
 from entreg.run.logs import about
 from entreg.study.part import Size
 from entreg.train import batches
-from entreg.train.losses import REGULARISERS, fixation_weights, nll_nats
 
 if TYPE_CHECKING:
     from entreg.train.trainer import Trainer
@@ -182,7 +182,7 @@ class Company:
         for slot, density in zip(slots, self._densities(slots, features, given, grid), strict=True):
             if slot.trainer in trainers:
                 density = dataclasses.replace(density, grid=density.grid[: len(members)])
-                share = REGULARISERS[slot.loss.name].share(density, len(uniform), slot.loss, self.ranks)
+                share = slot.loss.share(density, len(uniform), self.ranks)
                 sums[2 + 2 * trainers.index(slot.trainer)] = share.detach()
                 losses.append(slot.loss.weight * share)
         torch.autograd.backward(losses)

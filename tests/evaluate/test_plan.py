@@ -12,6 +12,7 @@ from entreg.data.sources import synthetic
 from entreg.errors import DataError
 from entreg.evaluate.arms import arms_of
 from entreg.evaluate.plan import Plan, plan_of
+from entreg.losses import nll, nll_entropy
 from entreg.run.folder import RunFolder
 from entreg.study.finished import Run
 
@@ -30,7 +31,7 @@ def config(
     )
 
 
-NLL, ENTROPY = Loss(name="nll"), Loss(name="nll_entropy")
+NLL, ENTROPY = nll.Settings(), nll_entropy.Settings()
 
 
 class Study:
