@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -539,11 +540,14 @@ class Config:
                 settings.geometry = "degrees" if settings.geometry == "stretch" else settings.geometry
 
 
-def register(sources: Mapping[str, type[Data]], losses: Mapping[str, type[Loss]]) -> None:
-    """Makes the schemas known to Hydra, and the list of settings to its --help.
+def register(
+    sources: Mapping[str, type[Data]], losses: Mapping[str, type[Loss]], folders: Iterable[Path]
+) -> None:
+    """Makes known to Hydra the schemas and that each data set can also be a foreign one, and to --help the settings.
 
     sources, losses: the settings of each data source and of each loss, by its name; conf/data/ and conf/loss/ call them
         schema_NAME
+    folders: in whose data/ the options are: each is one of `ood`, too, where it stands under its name
     """
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
@@ -551,6 +555,9 @@ def register(sources: Mapping[str, type[Data]], losses: Mapping[str, type[Loss]]
     for option, by_name in schemas.items():
         for name, schema in by_name.items():
             store.store(group=option, name=f"schema_{name}", node=schema)
+
+    for path in (path for folder in folders for path in folder.glob("data/*.yaml")):
+        store.store(group="ood", name=path.stem, node={"defaults": [f"/data/{path.stem}@{path.stem}"]})
 
     def settings_help(*, _root_: DictConfig) -> str:
         return _settings_help(_root_, schemas)

@@ -80,7 +80,7 @@ def files_that_tests_make_are_trusted():
 @pytest.fixture
 def composed():
     """composed(*overrides): the DictConfig that these words on the command line give."""
-    register(sources(), losses())
+    register(sources(), losses(), [ROOT / "conf"])
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         yield lambda *overrides: compose("config", list(overrides))

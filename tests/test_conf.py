@@ -1,6 +1,7 @@
 """Every config composes, names that scripts rely on exist, and wrong values are refused by their full key."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import hydra
@@ -28,6 +29,19 @@ def test_every_option_composes(composed, group, option):
 @pytest.mark.parametrize("option", [o for o in options("data") if o != "folder"])
 def test_any_data_set_can_stand_out_of_domain(composed, option):
     assert resolved(composed(f"ood=[{option}]")).ood[option].name == option
+
+
+def test_a_foreign_set_that_is_none_is_refused_with_those_that_are(composed):
+    with pytest.raises(HydraException, match="Could not find 'ood/nowhere'(.|\n)*\tosie\n(.|\n)*\tscene50\n"):
+        composed("ood=nowhere")
+
+
+def test_a_data_set_of_ones_own_folder_of_options_can_be_judged_on(command, tmp_path):
+    (tmp_path / "mine/data").mkdir(parents=True)
+    (tmp_path / "mine/data/lab.yaml").write_text("defaults: [osie, _self_]\n\nname: lab\nroot: /lab\n")
+    for words in (("--config-dir=mine",), ("-cd", "mine")):
+        done = command("--cfg=job", "--package=ood", *words, "ood=[lab,scene50]", folder=tmp_path)
+        assert done.returncode == 0 and re.search(r"^lab:\n(  .*\n)*  root: /lab\n", done.stdout, re.MULTILINE)
 
 
 def test_without_out_of_domain(composed):

@@ -34,7 +34,7 @@ WORDS = (*SMALL, "trainer.epochs=2", "hardware=cpu")
 @pytest.fixture
 def start(monkeypatch, tmp_path):
     """start(*words): what the callback does before the first job of `python train.py -m *words` is started."""
-    register(sources(), losses())
+    register(sources(), losses(), [ROOT / "conf"])
     register_resolvers()
     monkeypatch.setattr(jobs, "_started", [])
 

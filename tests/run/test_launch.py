@@ -49,7 +49,7 @@ TIMING = ("images_per_s", "seconds")
 @pytest.fixture(scope="module")
 def config_for(store):
     """config_for(devices, aggregation): the config of a run here."""
-    register(sources(), losses())
+    register(sources(), losses(), [ROOT / "conf"])
     register_resolvers()
 
     def composed(devices: int, aggregation: str = "mean_entropy"):
