@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import hydra
 import pytest
@@ -75,6 +76,19 @@ def test_what_is_typed_wins_over_an_experiment(composed):
 def test_a_study_composes_with_a_lambda_sweep(composed):
     c = composed("experiment=[osie,lambda_sweep]")
     assert (c.data.name, c.loss.name) == ("osie", "nll_entropy")
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # each is merged over its schema of that name, as meant
+def test_both_launchers_of_slurm_ask_for_the_same(composed):
+    """What they are and how many runs a job has aside."""
+    def asked_by(launcher: str) -> dict[str, Any]:
+        words = [f"hydra/launcher={launcher}", "hardware=gpu4", "hardware.partition=p", "study=x"]
+        cfg = hydra.compose("config", words, return_hydra_config=True)
+        return {key: cfg.hydra.launcher[key] for key in cfg.hydra.launcher if key not in ("_target_", "runs_per_job")}
+
+    asked = asked_by("submitit_slurm")
+    assert asked == asked_by("together_slurm")
+    assert (asked["gpus_per_node"], asked["partition"], asked["max_num_timeout"]) == (4, "p", 20)
 
 
 @pytest.mark.parametrize("typed, key", [
