@@ -24,12 +24,12 @@ MAY_IMPORT = {
     "files": {"errors"},
     "arrays": {"files"},
     "claims": {"errors", "files"},
-    "fetch": {"errors", "files", "claims"},
+    "fetch": {"errors", "progress", "files", "claims"},
     "tensors": {"errors", "files"},
     "settings": {"errors"},
     "config": {"settings"},
     "run": {"errors", "ranks", "files", "claims", "tensors", "settings", "config"},
-    "data": {"errors", "files", "claims", "settings", "config"},
+    "data": {"errors", "progress", "files", "claims", "settings", "config"},
     "prior": {"errors", "ranks", "files", "arrays", "claims", "config", "data.geometry"},
     "features": {
         "errors", "ranks", "numerics", "progress", "files", "claims", "fetch.download", "fetch.published", "tensors",
@@ -50,12 +50,13 @@ MAY_IMPORT = {
         "features", "model", "losses", "study", "report",
     },
     "train": {
-        "errors", "ranks", "numerics", "files", "config", "run", "prior", "features.backbone", "features.grid",
-        "features.held", "features.store", "model", "losses", "study", "report.panels", "evaluate.metrics",
+        "errors", "ranks", "numerics", "progress", "files", "config", "run", "prior", "features.backbone",
+        "features.grid", "features.held", "features.store", "model", "losses", "study", "report.panels",
+        "evaluate.metrics",
     },
     "predict": {
-        "errors", "ranks", "files", "arrays", "tensors", "config", "run", "data.geometry", "data.images", "data.names",
-        "prior", "model.log_density", "study", "report.panels",
+        "errors", "ranks", "progress", "files", "arrays", "tensors", "config", "run", "data.geometry", "data.images",
+        "data.names", "prior", "model.log_density", "study", "report.panels",
     },
     "interop": {"errors", "predict"},
     "": {"predict.trained"},  # entreg itself: what `import entreg` offers

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from entreg.config import Loss
 from entreg.errors import UserError
@@ -30,6 +28,7 @@ from entreg.losses.nll import fixation_weights, nll_nats
 from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
+from entreg.progress import Progress
 from entreg.ranks import Stopped
 from entreg.run.logs import about
 from entreg.study.part import Size
@@ -102,28 +101,30 @@ class Company:
         config = self.config
         order = batches.shuffled(self.training.sizes, config.trainer.batch_size, config.order_seed, epoch)
         done = min(trainer.step for trainer in self.working) - epoch * len(order)  # every epoch has as many steps
-        show = self.ranks.is_first and sys.stderr.isatty()
-        bar = tqdm(order[done:], f"epoch {epoch + 1}", unit="step", leave=False, disable=not show)
-        for number, members in enumerate(bar, start=done):
-            if number + 1 < len(order):
-                self.training.prefetch(self.ranks.mine(order[number + 1]))
-            stop = self.step(members, number)
-            images += len(members)
-            if stop:
-                bar.close()
-                for trainer in self.working:
-                    with about(trainer.folder):
-                        trainer.save(trainer.folder.last)
-                        log.info("asked to stop: saved at epoch %d, step %d", trainer.epoch + 1, trainer.step)
-                raise Stopped
-            if not self.working:
-                return
+        with Progress(f"epoch {epoch + 1}", len(order), "step", done) as progress:
+            for number, members in enumerate(order[done:], start=done):
+                if number + 1 < len(order):
+                    self.training.prefetch(self.ranks.mine(order[number + 1]))
+                stop = self.step(members, number)
+                images += len(members)
+                progress.step()
+                if stop:
+                    self._save_all()
+                    raise Stopped
+                if not self.working:
+                    return
         rate = images / (time.perf_counter() - started)
         validations, bias_maps = self.validate(), self.bias_maps()
         for slot, validation, bias_map in zip(self.slots, validations, bias_maps, strict=True):
             # one that was saved later than the others before a kill has waited for them
             if slot.trainer is not None and slot.trainer.epoch == epoch:
                 self._guarded(slot.trainer, partial(slot.trainer.finish_epoch, validation, bias_map, rate, started))
+
+    def _save_all(self) -> None:
+        for trainer in self.working:
+            with about(trainer.folder):
+                trainer.save(trainer.folder.last)
+                log.info("asked to stop: saved at epoch %d, step %d", trainer.epoch + 1, trainer.step)
 
     def step(self, members: list[int], number: int) -> bool:
         """One optimiser step of each training on a global batch; whether any rank was asked to stop."""
