@@ -11,9 +11,9 @@ from benchmarks.generated import CPU, FIXATIONS, LANDSCAPE, Pictures, gazes, rec
 from benchmarks.golden import gradient, relative
 from benchmarks.plain import PlainStep
 from entreg.features.recipe import Recipe
+from entreg.losses.nll import fixation_weights, nll_nats
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
-from entreg.train.losses import fixation_weights, nll_nats
 
 
 class Inputs:

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from entreg.config import Backbone, Config, Data, Hardware, Loss
+from entreg.config import Backbone, Config, Data, Hardware
 from entreg.data.dataset import DataSet, Fixations, Stimulus
 from entreg.data.geometry import Geometry, resize
 from entreg.data.images import read_rgb
 from entreg.features.backbone import Taps, build
 from entreg.features.recipe import Recipe
 from entreg.features.store import FeatureStore
+from entreg.losses import losses
 from entreg.ranks import Ranks
 from entreg.run.hardware import convolution_of, precision_of
 from entreg.study.part import Part, UniformPart
@@ -112,7 +113,7 @@ class GeneratedStudy:
 
 def settings(loss: str = "nll", every: int = 10, epochs: int = 1) -> Config:
     """The default settings at the specification's batch size."""
-    config = Config(data=Data(), loss=Loss(name=loss, every=every))
+    config = Config(data=Data(), loss=losses()[loss](every=every))
     config.trainer.epochs, config.trainer.batch_size = epochs, 32
     config.hardware.precision = "float32"
     config.store.hold = "map"  # memory is measured without the store

@@ -11,7 +11,8 @@ prior     where people look before an image is seen: KDE, Gaussian, centre bias,
 features  the frozen backbone, run once for each image into a memory-mapped store
 model     DeepGaze III's readout at native resolution, its finalizer, the log density on a grid; the plain reference
 study     what a run works on: data, features and priors, ready to be read in batches
-train     the training loop, its losses, schedule and pictures
+losses    what is minimised: the NLL of human fixations, and what each loss adds to it
+train     the training loop, its schedule and pictures
 evaluate  scores, uncertainty, what a difference is made of, results.json
 predict   a finished run's density for any image, in Python and as files
 report    tables, panels and one page: they print what they are given and decide nothing
@@ -19,8 +20,8 @@ fetch     published files from the network: downloaded, checked, unpacked
 
 Below everything: run (how a job is run, wherever it runs: folder, launch, hardware, checkpoint, jobs), ranks (what a
 process is among others), numerics, progress, files, arrays, config, settings, errors. Train, evaluate and predict stand
-side by side and do not know each other. The task prepare gets data and weights and builds features, so that jobs need
-no network.
+side by side; of evaluate, train knows the list of metrics alone, in which the one that a study is for must be. The task
+prepare gets data and weights and builds features, so that jobs need no network.
 """
 from __future__ import annotations
 

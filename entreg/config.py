@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from hydra.core.config_store import ConfigStore
@@ -207,11 +208,20 @@ class PublishedData(Data):
 
 @dataclass
 class Loss:
-    """nll: human fixations alone. nll_entropy: nll - lambda_entropy * H(bias map) on every `every`-th step."""
+    """What is minimised: the NLL of human fixations, plus `weight` times what a loss computes from the bias map.
 
-    name: str = setting(MISSING, "nll or nll_entropy", changes="result", one_of=("nll", "nll_entropy"))
+    Each file under entreg/losses/ has a `Settings` that inherits from this, computes the loss and adds what it needs.
+    Of the settings here, `mean_over` is the NLL's; the others are of the bias map, and losses may share them.
+
+    column: the column of steps.csv that holds what is computed from the bias map
+    """
+
+    column: ClassVar[str]
+
+    name: str = setting(MISSING, "its name", changes="result")
     lambda_entropy: float = setting(
-        1.0, "weight of the bias map's entropy (nats); nll ignores it", changes="result", at_least=0
+        1.0, "weight of what is computed from the bias map (nats of entropy); nll ignores it", changes="result",
+        at_least=0,
     )
     every: int = setting(
         10, "the entropy enters on global steps 0, every, 2*every, ...", changes="result", at_least=1
@@ -235,8 +245,20 @@ class Loss:
 
     @property
     def weight(self) -> float:
-        """Of what is computed from the bias map, in the loss that is minimised."""
-        return {"nll": 0.0, "nll_entropy": -self.lambda_entropy}[self.name]
+        """Weight of `share` in the sum that is minimised, with its sign; 0: the bias map plays no part."""
+        return 0.0
+
+    def share(self, density: Any, images: int, ranks: Any) -> Any:
+        """Compute a rank's share of what the loss makes of the bias map: a scalar tensor, unweighted, with a gradient.
+
+        density: the LogDensity that was predicted for this rank's uniform images
+        images: number of uniform images over all ranks; the shares of all ranks add up
+        """
+        raise NotImplementedError
+
+    def remark(self) -> str | None:
+        """What a person is told before a training; None where there is nothing to say."""
+        return None
 
     @property
     def regularises(self) -> bool:
@@ -244,9 +266,14 @@ class Loss:
         return self.weight != 0
 
     @property
+    def of_bias_map(self) -> tuple[str, ...]:
+        """Settings of what is computed from the bias map."""
+        return tuple(item.name for item in fields(self) if item.name not in ("name", "mean_over"))
+
+    @property
     def unused(self) -> tuple[str, ...]:
         """Settings that no step of this loss uses, so that they cannot tell one run from another."""
-        return () if self.regularises else ("lambda_entropy", "every", "normalisation", "aggregation", "center_bias")
+        return () if self.regularises else self.of_bias_map
 
 
 @dataclass
@@ -395,20 +422,9 @@ class Primary:
     )
     domain: str = setting("ood", "in_domain, ood (the mean over the foreign sets) or ood.NAME", changes="judgement")
     metric: str = setting(
-        "ig", "what is compared", changes="judgement",
-        # those by which arms are compared, see evaluate/metrics.py
-        one_of=("ig", "ll", "nss", "auc", "sauc", "cc", "sim", "kl_bits"),
+        "ig", "what is compared: ig, ll, nss, auc or any other metric by which arms are compared", changes="judgement"
     )
     prior: str = setting("gaussian", "prior that IG is measured over", changes="judgement", one_of=("gaussian", "kde"))
-
-    @property
-    def metric_key(self) -> str:
-        """The metric's column in per_image.csv."""
-        if self.metric == "ll":
-            return "ll_bits_per_fixation"
-        if self.metric != "ig":
-            return self.metric
-        return "ig_bits_per_fixation" if self.prior == "gaussian" else "ig_kde_bits_per_fixation"
 
     def broken_rules(self) -> Iterator[Rule]:
         """The domain is one that a study has."""
@@ -497,7 +513,8 @@ class Config:
         """The primary outcome's domain is one of this study; its arm is told by settings that change results."""
         primary = self.evaluation.primary
         known = [one.key for one in settings_of(self) if one.changes == "result"]
-        unknown = [key for key in primary.arm if key not in known]
+        # a setting of a loss may be another run's loss's own: entreg/losses knows them all
+        unknown = [key for key in primary.arm if key not in known and not key.startswith("loss.")]
         if unknown:
             yield "evaluation.primary.arm", f"{', '.join(unknown)}: no settings that change a result"
         if self.published is not None and self.task.name != "evaluate":
@@ -523,18 +540,27 @@ class Config:
                 settings.geometry = "degrees" if settings.geometry == "stretch" else settings.geometry
 
 
-def register(sources: Mapping[str, type[Data]]) -> None:
-    """Makes the schemas known to Hydra, and the list of settings to its --help.
+def register(
+    sources: Mapping[str, type[Data]], losses: Mapping[str, type[Loss]], folders: Iterable[Path]
+) -> None:
+    """Makes known to Hydra the schemas and that each data set can also be a foreign one, and to --help the settings.
 
-    sources: the settings of each data source, by its name; conf/data/ calls them schema_NAME
+    sources, losses: the settings of each data source and of each loss, by its name; conf/data/ and conf/loss/ call them
+        schema_NAME
+    folders: in whose data/ the options are: each is one of `ood`, too, where it stands under its name
     """
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
-    for name, schema in sources.items():
-        store.store(group="data", name=f"schema_{name}", node=schema)
+    schemas: dict[str, Mapping[str, type[Any]]] = {"data": sources, "loss": losses}
+    for option, by_name in schemas.items():
+        for name, schema in by_name.items():
+            store.store(group=option, name=f"schema_{name}", node=schema)
+
+    for path in (path for folder in folders for path in folder.glob("data/*.yaml")):
+        store.store(group="ood", name=path.stem, node={"defaults": [f"/data/{path.stem}@{path.stem}"]})
 
     def settings_help(*, _root_: DictConfig) -> str:
-        return _settings_help(_root_, sources)
+        return _settings_help(_root_, schemas)
 
     OmegaConf.register_new_resolver("settings", settings_help, replace=True)
 
@@ -547,12 +573,16 @@ def without_hydra(cfg: DictConfig) -> DictConfig:
     return own
 
 
-def _settings_help(cfg: DictConfig, sources: Mapping[str, type[Data]]) -> str:
-    """Every setting with its value in this composition, and those of the data sources that are not composed."""
+def _settings_help(cfg: DictConfig, schemas: Mapping[str, Mapping[str, type[Any]]]) -> str:
+    """Every setting with its value in this composition, and those of data sources and losses that are not composed."""
     config: Any = OmegaConf.to_object(without_hydra(cfg))
     lines = listed(config)
-    for name, schema in sources.items():
-        if schema is not type(config.data):
-            own = [line for line in listed(schema(), "data.") if line not in listed(Data(), "data.")]
-            lines += [f"  (data sources of the kind {name} also have)", *own] if own else []
+    for option, base, words in (
+        ("data", Data, "data sources of the kind {} also have"), ("loss", Loss, "the loss {} also has")
+    ):
+        shared = [item.name for item in fields(base)]
+        for name, schema in schemas[option].items():
+            if schema is not type(getattr(config, option)):
+                own = listed(schema(), f"{option}.", leave_out=shared)
+                lines += [f"  ({words.format(name)})", *own] if own else []
     return "\n".join(lines)

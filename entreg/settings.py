@@ -11,7 +11,7 @@ import dataclasses
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -146,10 +146,12 @@ def differing(saved: Mapping[str, Any], config: Any) -> list[str]:
     return sorted(keys)
 
 
-def listed(config: Any, prefix: str = "") -> list[str]:
-    """A line for each setting of a config object: key, value, meaning and range."""
+def listed(config: Any, prefix: str = "", leave_out: Collection[str] = ()) -> list[str]:
+    """A line for each setting of a config object: key, value, meaning and range; leave_out: names of some."""
     lines = []
     for one in settings_of(config, prefix):
+        if one.key.removeprefix(prefix) in leave_out:
+            continue
         words = {None: "null", True: "true", False: "false"}
         shown = words[one.value] if one.value is None or isinstance(one.value, bool) else one.value
         value = "" if one.value == MISSING else f" = {shown}"

@@ -15,6 +15,7 @@ from hydra import compose, initialize_config_dir
 from entreg import tensors
 from entreg.config import register
 from entreg.data.sources import sources
+from entreg.losses import losses
 from entreg.run.jobs import register_resolvers
 from tests.miniature import Miniature
 
@@ -79,7 +80,7 @@ def files_that_tests_make_are_trusted():
 @pytest.fixture
 def composed():
     """composed(*overrides): the DictConfig that these words on the command line give."""
-    register(sources())
+    register(sources(), losses(), [ROOT / "conf"])
     register_resolvers()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         yield lambda *overrides: compose("config", list(overrides))

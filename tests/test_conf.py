@@ -1,13 +1,16 @@
 """Every config composes, names that scripts rely on exist, and wrong values are refused by their full key."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import hydra
 import pytest
 from hydra.errors import HydraException
 
 from entreg.errors import SettingError
+from entreg.run.jobs import checked
 from entreg.settings import check, resolved
 from tests.conftest import ROOT
 
@@ -27,6 +30,19 @@ def test_every_option_composes(composed, group, option):
 @pytest.mark.parametrize("option", [o for o in options("data") if o != "folder"])
 def test_any_data_set_can_stand_out_of_domain(composed, option):
     assert resolved(composed(f"ood=[{option}]")).ood[option].name == option
+
+
+def test_a_foreign_set_that_is_none_is_refused_with_those_that_are(composed):
+    with pytest.raises(HydraException, match="Could not find 'ood/nowhere'(.|\n)*\tosie\n(.|\n)*\tscene50\n"):
+        composed("ood=nowhere")
+
+
+def test_a_data_set_of_ones_own_folder_of_options_can_be_judged_on(command, tmp_path):
+    (tmp_path / "mine/data").mkdir(parents=True)
+    (tmp_path / "mine/data/lab.yaml").write_text("defaults: [osie, _self_]\n\nname: lab\nroot: /lab\n")
+    for words in (("--config-dir=mine",), ("-cd", "mine")):
+        done = command("--cfg=job", "--package=ood", *words, "ood=[lab,scene50]", folder=tmp_path)
+        assert done.returncode == 0 and re.search(r"^lab:\n(  .*\n)*  root: /lab\n", done.stdout, re.MULTILINE)
 
 
 def test_without_out_of_domain(composed):
@@ -62,6 +78,19 @@ def test_a_study_composes_with_a_lambda_sweep(composed):
     assert (c.data.name, c.loss.name) == ("osie", "nll_entropy")
 
 
+@pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # each is merged over its schema of that name, as meant
+def test_both_launchers_of_slurm_ask_for_the_same(composed):
+    """What they are and how many runs a job has aside."""
+    def asked_by(launcher: str) -> dict[str, Any]:
+        words = [f"hydra/launcher={launcher}", "hardware=gpu4", "hardware.partition=p", "study=x"]
+        cfg = hydra.compose("config", words, return_hydra_config=True)
+        return {key: cfg.hydra.launcher[key] for key in cfg.hydra.launcher if key not in ("_target_", "runs_per_job")}
+
+    asked = asked_by("submitit_slurm")
+    assert asked == asked_by("together_slurm")
+    assert (asked["gpus_per_node"], asked["partition"], asked["max_num_timeout"]) == (4, "p", 20)
+
+
 @pytest.mark.parametrize("typed, key", [
     ("ood.synthetic_ood.sigma_px=-1", "ood.synthetic_ood.sigma_px"), ("data.sigma_px=0", "data.sigma_px"),
     ("loss.every=0", "loss.every"),
@@ -74,6 +103,13 @@ def test_a_value_out_of_range_is_named_in_full(composed, typed, key):
     with pytest.raises(SettingError) as error:
         check(composed(typed))
     assert str(error.value).startswith(f"{key}=")
+
+
+@pytest.mark.parametrize("task", ["train", "evaluate"])
+def test_a_study_for_a_metric_that_is_none_is_refused_with_those_that_are(composed, task):
+    with pytest.raises(SettingError, match=r"^evaluation.primary.metric=beauty is no metric .* \(one of ig, ll, nss, "):
+        checked(composed(f"task={task}", "evaluation.primary.metric=beauty"))
+    assert checked(composed(f"task={task}", "evaluation.primary.metric=sauc")).evaluation.primary.metric == "sauc"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from entreg.config import (
     Download,
     Evaluation,
     Hardware,
-    Loss,
     Optim,
     Primary,
     PublishedData,
@@ -19,15 +18,6 @@ from entreg.config import (
 )
 from entreg.data.sources import sources
 from entreg.settings import settings_of
-
-
-@pytest.mark.parametrize("loss, weight", [
-    (Loss(name="nll", lambda_entropy=3.0), 0.0), (Loss(name="nll_entropy", lambda_entropy=0.0), 0.0),
-    (Loss(name="nll_entropy", lambda_entropy=0.3), -0.3),
-])
-def test_the_entropy_is_rewarded_and_lambda_zero_is_the_baseline(loss, weight):
-    assert loss.weight == weight and loss.regularises is (weight != 0)
-    assert ("lambda_entropy" in loss.unused) is (weight == 0)
 
 
 @pytest.mark.parametrize("group, names", [
@@ -63,13 +53,6 @@ def test_what_is_downloaded_has_an_address_a_place_below_root_and_a_hash_that_ca
 def test_other_counts_than_the_published_ones_are_said(images, fixations, said):
     assert PublishedData(root="there", expected_images=3, expected_fixations=40).differences(images, fixations) == said
     assert PublishedData().differences(images, fixations) == []
-
-
-@pytest.mark.parametrize("metric, prior, key", [
-    ("ig", "gaussian", "ig_bits_per_fixation"), ("ig", "kde", "ig_kde_bits_per_fixation"), ("nss", "gaussian", "nss"),
-])
-def test_the_primary_outcomes_column(metric, prior, key):
-    assert Primary(metric=metric, prior=prior).metric_key == key
 
 
 def test_a_foreign_set_goes_by_the_name_under_which_it_stands():

@@ -17,6 +17,7 @@ from PIL import Image
 from tests.conftest import ROOT, SMALL
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+END = "\n    ),\n)\n"  # of a list's last entry, and of the list
 SECTIONS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", TEXT, re.M | re.S))
 
 
@@ -44,10 +45,11 @@ def project(tmp_path):
     return copy, carry_out
 
 
-def insert(path: Path, before: str, content: str) -> None:
-    text = path.read_text()
-    assert text.count(before) == 1, f"{path.name} has no single place like {before!r}"
-    path.write_text(text.replace(before, content + before))
+def touched(copy: Path) -> set[str]:
+    """The files of the copy that are new or differ."""
+    paths = (path for name in ("conf", "entreg") for path in (copy / name).rglob("*") if path.is_file())
+    names = {path.relative_to(copy) for path in paths if path.suffix in (".py", ".yaml")}
+    return {str(n) for n in names if not (ROOT / n).is_file() or (ROOT / n).read_bytes() != (copy / n).read_bytes()}
 
 
 def run(copy: Path, store: Path, *words: str) -> subprocess.CompletedProcess:
@@ -66,9 +68,10 @@ def draw_photos(folder: Path, count: int) -> None:
         Image.fromarray(random.integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(folder / f"{i}.png")
 
 
-def test_a_data_set_is_one_yaml_and_a_line(project, store):
+def test_a_data_set_to_learn_from_or_to_judge_on_is_one_yaml(project, store):
     copy, carry_out = project
-    assert list(carry_out("A data set in a layout that is known")) == ["`conf/data/toy.yaml`", "`conf/ood/toy.yaml`"]
+    carry_out("A data set in a layout that is known")
+    assert touched(copy) == {"conf/data/toy.yaml"}
     draw_photos(copy / "data/toy/stimuli", 8)
     rows = [f"{i}.png,{10 + i},{20 + k}" for i in range(8) for k in range(5)]
     (copy / "data/toy/fixations.csv").write_text("\n".join(["image,x,y", *rows]))
@@ -80,7 +83,8 @@ def test_a_data_set_is_one_yaml_and_a_line(project, store):
 
 def test_a_backbone_is_one_yaml(project, store):
     copy, carry_out = project
-    assert list(carry_out("A backbone")) == ["`conf/model/deepgaze3_squeezenet.yaml`"]
+    carry_out("A backbone")
+    assert touched(copy) == {"conf/model/deepgaze3_squeezenet.yaml"}
     done = run(copy, store, "model=deepgaze3_squeezenet", *SMALL, "trainer.epochs=1", "hydra.run.dir=run")
     assert "RANDOM WEIGHTS (model.backbone.weights=null) of torchvision's squeezenet1_1, seed 0" in done.stdout
     made, = json.loads((copy / "run/provenance.json").read_text())
@@ -90,7 +94,8 @@ def test_a_backbone_is_one_yaml(project, store):
 
 def test_a_source_is_a_module_and_a_yaml(project, store):
     copy, carry_out = project
-    assert list(carry_out("A source of data sets")) == ["`entreg/data/sources/listed.py`", "`conf/data/listed.yaml`"]
+    carry_out("A source of data sets")
+    assert touched(copy) == {"entreg/data/sources/listed.py", "conf/data/listed.yaml"}
     draw_photos(copy / "photos", 8)
     small = [word for word in SMALL if "side_px" in word and word.startswith("data.")]
     done = run(copy, store, "data=listed", "data.root=photos", "ood=[]", *small, "data.folds=4", "trainer.epochs=1",
@@ -99,45 +104,45 @@ def test_a_source_is_a_module_and_a_yaml(project, store):
     assert "data.suffix = .png: end of the photos' names" in run(copy, store, "--help").stdout
 
 
-def test_a_metric_is_two_files(project, store):
+def test_a_metric_is_an_entry_of_a_list(project, store):
     copy, carry_out = project
-    (_, table), (_, function), (_, row) = carry_out("A metric").items()
-    metrics, scores = copy / "entreg/evaluate/metrics.py", copy / "entreg/evaluate/scores.py"
-    metrics.write_text(metrics.read_text().replace("\n))\n", "\n" + table, 1) + function)
-    known, new = row.splitlines(keepends=True)
-    assert known in scores.read_text()
-    scores.write_text(scores.read_text().replace(known, known + new))
-    run(copy, store, "loss=nll", *SMALL, "trainer.epochs=1", "hydra.run.dir=run")
+    (_, entry), = carry_out("A metric").items()
+    path = copy / "entreg/evaluate/metrics.py"
+    head, tail = path.read_text().split("METRICS = (\n")
+    path.write_text(f"{head}METRICS = (\n{tail.replace(END, END[:-2] + entry + END[-2:], 1)}")
+    assert touched(copy) == {"entreg/evaluate/metrics.py"}
+    run(copy, store, "loss=nll", *SMALL, "trainer.epochs=1", "evaluation.primary.metric=peak", "hydra.run.dir=run")
     run(copy, store, "task=evaluate", "runs=run", "hydra.run.dir=evaluation")
     results = json.loads((copy / "evaluation/results.json").read_text())
     assert 0 < results["arms"]["nll"]["in_domain"]["peak"]["mean"] < 1
+    assert results["primary"]["metric"] == "peak"
     assert "The greatest density of any pixel." in (copy / "evaluation/report.html").read_text()
 
 
-def test_a_loss_is_three_files(project, store):
+def test_a_loss_is_a_module_and_a_yaml(project, store):
+    """It is trained and reported beside the baseline, with a setting of its own."""
     copy, carry_out = project
-    (_, config), (_, function), (_, entry), _ = carry_out("A loss").items()
-    names, weight = config.splitlines()
-    path = copy / "entreg/config.py"
-    text = path.read_text()
-    for new in (names, weight):
-        old = re.sub(r',?\s*"nll_peak"(: self\.lambda_entropy)?', "", new)
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    path.write_text(text)
-    losses = copy / "entreg/train/losses.py"
-    insert(losses, "REGULARISERS = {", function)
-    losses.write_text(losses.read_text().rstrip().removesuffix("}") + entry + "}\n")
-    run(copy, store, "loss=nll_peak", "loss.lambda_entropy=2", "loss.every=1", *SMALL, "trainer.epochs=1",
-        "hydra.run.dir=run")
-    with open(copy / "run/steps.csv") as file:
+    carry_out("A loss")
+    assert touched(copy) == {"entreg/losses/nll_peak.py", "conf/loss/nll_peak.yaml"}
+    meant = "+evaluation.primary.arm={loss.name:nll_peak,loss.power:0.5,loss.lambda_entropy:2,loss.every:1}"
+    small = (*SMALL, "loss.lambda_entropy=2", "loss.every=1", "trainer.epochs=1", "study=peaks", meant)
+    run(copy, store, "loss=nll", *small, "hydra.run.dir=peaks/nll")
+    run(copy, store, "loss=nll_peak", "loss.power=0.5", *small, "hydra.run.dir=peaks/nll_peak")
+    with open(copy / "peaks/nll_peak/steps.csv") as file:
         peaks = [float(row["greatest_density"]) for row in csv.DictReader(file)]
     assert len(peaks) == 3 and all(0 < peak < 1 for peak in peaks)
+    run(copy, store, "task=evaluate", "runs=peaks", "hydra.run.dir=evaluation")
+    results = json.loads((copy / "evaluation/results.json").read_text())
+    assert list(results["comparisons"]) == ["nll_peak"] and results["comparisons"]["nll_peak"]["baseline"] == "nll"
+    assert results["primary"]["arm"] == "nll_peak"
+    assert "nll_peak" in (copy / "evaluation/report.html").read_text().replace("<wbr>", "")
+    assert "loss.power = 1.0: of the greatest density (above 0)" in run(copy, store, "--help").stdout
 
 
 def test_a_task_is_two_files(project, store):
     copy, carry_out = project
-    assert list(carry_out("A task")) == ["`entreg/count.py`", "`conf/task/count.yaml`"]
+    carry_out("A task")
+    assert touched(copy) == {"entreg/count.py", "conf/task/count.yaml"}
     done = run(copy, store, "-m", "task=count", "data.images=7,9", "study=counts")
     assert "7 images, 630 fixations" in done.stdout and "9 images, 810 fixations" in done.stdout
     assert re.search(r"\n0 +data.images=7 +finished +multirun/counts/0\n", done.stdout)

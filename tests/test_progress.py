@@ -24,8 +24,8 @@ def clock(monkeypatch):
     return made
 
 
-def steps(clock, count, each_s, **more):
-    with Progress("judging on osie", count, "image", **more) as one:
+def steps(clock, count, each_s):
+    with Progress("judging on osie", count, "image") as one:
         for _ in range(count):
             clock.now_s += each_s
             one.step()
@@ -49,9 +49,11 @@ def test_short_work_says_nothing(clock, caplog, capsys):
 
 
 def test_other_ranks_say_nothing(clock, caplog, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    with caplog.at_level(logging.INFO):
-        steps(clock, 3, each_s=100, told=False)
+    monkeypatch.setenv("RANK", "1")
+    for terminal in (True, False):
+        monkeypatch.setattr("sys.stderr.isatty", lambda terminal=terminal: terminal)
+        with caplog.at_level(logging.INFO):
+            steps(clock, 3, each_s=100)
     assert caplog.text == "" and capsys.readouterr() == ("", "")
 
 
@@ -60,4 +62,25 @@ def test_a_terminal_shows_a_bar_and_no_lines(clock, caplog, capsys, monkeypatch)
     with caplog.at_level(logging.INFO):
         steps(clock, 3, each_s=100)
     shown = capsys.readouterr().err
-    assert "judging on osie:   0%" in shown and "3/3" in shown and caplog.text == ""
+    assert "judging on osie:   0%" in shown and "0/3" in shown and caplog.text == ""
+
+
+@pytest.mark.parametrize("count, lines", [
+    (400_000_000, ["a.zip: 250.0 of 400.0 MB, 2.00 MB/s, 1 minutes left"]), (None, ["a.zip: 250.0 MB, 2.00 MB/s"]),
+])
+def test_bytes_are_said_in_megabytes_and_what_was_there_before_is_no_speed(clock, caplog, count, lines):
+    with caplog.at_level(logging.INFO), Progress("a.zip", count, "B", done=50_000_000) as one:
+        for _ in range(2):
+            clock.now_s += 50
+            one.step(100_000_000)
+    assert [record.getMessage() for record in caplog.records] == lines
+
+
+def test_what_is_said_beside_stands_in_the_log_alone(clock, caplog, capsys, monkeypatch):
+    with caplog.at_level(logging.INFO), Progress("a.zip", 3, "B") as one:
+        one.say("three bytes")
+    assert [record.getMessage() for record in caplog.records] == ["a.zip: three bytes"]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with Progress("a.zip", 3, "B") as one:
+        one.say("three bytes")
+    assert len(caplog.records) == 1 and "three bytes" not in capsys.readouterr().err

@@ -8,10 +8,11 @@ import typing
 
 import pytest
 
-from entreg.config import Config, Loss
+from entreg.config import Config
 from entreg.data.sources import sources
 from entreg.data.sources.folder import Settings as Folder
 from entreg.errors import SettingError
+from entreg.losses import nll
 from entreg.settings import CHANGES, check, differing, resolved, setting, settings_of
 
 
@@ -44,7 +45,7 @@ def test_a_setting_without_the_word_is_refused():
 
 def test_what_the_settings_change():
     """The ones that the study rests on."""
-    config = Config(data=Folder(), ood={"lab": Folder()}, loss=Loss(name="nll"))
+    config = Config(data=Folder(), ood={"lab": Folder()}, loss=nll.Settings())
     words = {one.key: one.changes for one in settings_of(config)}
     expected = {
         "loss.lambda_entropy": "result", "data.fold": "replicate", "data.drop_first": "result",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from entreg.config import Config, Loss
+from entreg.config import Config
 from entreg.errors import UserError
 from entreg.run.folder import RunFolder
 from entreg.settings import settings_of
@@ -76,11 +76,11 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
             log.info("%s is the same run as %s: it counts once", run.folder, same.folder)
     by_group = [result_settings(members[0].config) for members in groups.values()]
     losses = [own["loss.name"] for own in by_group]
-    usual = Config(data=type(runs[0].config.data)(), loss=Loss(name="nll_entropy"))
-    defaults = {one.key: one.value for one in settings_of(usual) if one.key != LAMBDA}
     arms = []
     for members, own in zip(groups.values(), by_group, strict=True):
         differing = {key: own.get(key) for key in keys}
+        usual = Config(data=type(members[0].config.data)(), loss=type(members[0].config.loss)())
+        defaults = {one.key: one.value for one in settings_of(usual) if one.key != LAMBDA}
         name = own["loss.name"]
         if losses.count(name) > 1:
             name += "".join(
@@ -117,7 +117,7 @@ def refuse_missing_folds(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -
 
 def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
     """The baseline that differs from the arm by its loss alone, else the first one; None where there is none."""
-    of_the_loss = {"loss.name", *(f"loss.{key}" for key in Loss(name="nll").unused)}
+    of_the_loss = {"loss.name", *(f"loss.{key}" for key in arm.runs[0].config.loss.of_bias_map)}
 
     def others(a: Arm) -> dict[str, Any]:
         return {key: value for key, value in a.settings.items() if key not in of_the_loss}

@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 
 from entreg.config import Data, Prior
-from entreg.evaluate import metrics
 from entreg.prior.gold import GoldStandard, gold_standard
 from entreg.prior.kde import FixationKde, kde_of
 from entreg.study.part import Subset
@@ -64,10 +63,10 @@ class Domain:
         references = {name: values[i] for name, values in self._references.items()}
         return Truth(
             stimulus.name, stimulus.category, size, y, x,
-            metrics.blurred_density(y, x, *size, self.settings.sigma_px),
+            blurred_density(y, x, *size, self.settings.sigma_px),
             self.log_gaussian[i], self.log_kde[i], references,
-            metrics.rescaled_pixels(elsewhere.y, heights, size[0]),
-            metrics.rescaled_pixels(elsewhere.x, widths, size[1]),
+            rescaled_pixels(elsewhere.y, heights, size[0]),
+            rescaled_pixels(elsewhere.x, widths, size[1]),
         )
 
     def own_center_biases(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -136,3 +135,31 @@ class Domain:
             pairs = zip(known, self.subset.fixations, strict=True)
             references["oracle"] = [log_density[y.numpy(), x.numpy()] for log_density, (y, x) in pairs]
         return references
+
+
+def rescaled_pixels(position: np.ndarray, size: np.ndarray | int, new_size: int) -> np.ndarray:
+    """Pixels (n,) in an image of `new_size` rows (or columns) where fixations of images with `size` of them would lie.
+
+    The position itself is scaled, then floored: pysaliency's way with the fixations of other images in shuffled AUC.
+    """
+    scaled = np.floor(np.asarray(position, dtype=np.float64) * (new_size / np.asarray(size)))
+    return np.minimum(scaled, new_size - 1).astype(np.int64)  # rounding may lift the last sliver over the edge
+
+
+def blurred_density(y: np.ndarray, x: np.ndarray, height: int, width: int, sigma_px: float) -> np.ndarray:
+    """The ground truth of CC and SIM: a Gaussian on each fixated pixel, (H, W), divided by the sum over the pixels.
+
+    y, x: (n,) integer pixels; two fixations on one pixel count twice. Nothing is truncated; weight that falls outside
+    the image is lost before the division (no reflection).
+    ValueError: no fixation, or one outside the image.
+    """
+    if not len(y):
+        raise ValueError("a density map needs at least one fixation")
+    np.ravel_multi_index((y, x), (height, width))  # ValueError where one is outside
+    # a Gaussian is a product of one in y and one in x, so their sum over the fixations is one matrix product
+    rows, columns = (
+        np.exp(-0.5 * ((np.arange(size) - np.asarray(at)[:, None]) / sigma_px) ** 2)
+        for at, size in ((y, height), (x, width))
+    )
+    density = rows.T @ columns
+    return density / density.sum()

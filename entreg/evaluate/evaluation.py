@@ -5,12 +5,13 @@ import dataclasses
 import logging
 from pathlib import Path
 
-from entreg import arrays, files
+from entreg import arrays, files, losses
 from entreg.config import Config
 from entreg.errors import UserError
 from entreg.evaluate import results
 from entreg.evaluate.arms import Arm, arms_of, refuse_missing_folds
 from entreg.evaluate.judgement import Judgement
+from entreg.evaluate.metrics import primary_metric
 from entreg.evaluate.plan import plan_of
 from entreg.evaluate.published import arm_of, described
 from entreg.evaluate.runs import find
@@ -25,6 +26,12 @@ from entreg.study import arithmetic
 from entreg.study.finished import read, typed_keys
 
 log = logging.getLogger(__name__)
+
+
+def check(config: Config) -> None:
+    """Check the primary outcome before runs are read. SettingError where its metric or a setting of its arm is none."""
+    primary_metric(config.evaluation.primary)
+    losses.check(config)
 
 
 def evaluate(config: Config, folder: RunFolder) -> float | None:

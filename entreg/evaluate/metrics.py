@@ -4,76 +4,24 @@ A map that is constant on cells needs no pixels: `values` are its cells' log den
 pixels each cell stands for (any one shape, such as (h, w); 1 for a full map). `at` (n,) is the log density at the n
 fixations, taken from the same map; a fixation's pixel is floor(y), floor(x), and one fixated twice counts twice.
 
+`METRICS`, at the end, lists every metric: an entry there is all that a new one takes.
+
 The conventions are pysaliency's; tests/golden/metrics.npz holds its numbers. Review: Kuemmerer, Wallis & Bethge 2018,
 *Saliency benchmarking made easy*, ECCV. Everything is computed in float64.
 """
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from entreg.config import Primary
+from entreg.errors import SettingError
+from entreg.evaluate.scored_image import Centred, Ranked, ScoredImage
 from entreg.numerics import BITS_PER_NAT
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number that every judged image has, or may have.
-
-    key: its column in per_image.csv; better: which way is better, None for what is shown for reference
-    compared: whether arms are compared by it; meaning: for a reader who does not know it
-    """
-
-    key: str
-    title: str
-    unit: str
-    better: str | None
-    compared: bool
-    meaning: str
-
-    @property
-    def difference_key(self) -> str:
-        """Its key in a comparison of two arms."""
-        stem, bits, _ = self.key.partition("_bits_per_fixation")
-        return f"{stem}_difference_bits" if bits else f"{self.key}_difference"
-
-
-PRIMARY = "ig_bits_per_fixation"
-METRICS = tuple(Metric(*row) for row in (
-    (PRIMARY, "IG over the Gaussian prior", "bit/fixation", "higher", True,
-     "Information gain: how many bits better than a fixed central Gaussian the model predicts where a fixation lands; "
-     "+1 bit doubles the predicted density there."),
-    ("ig_kde_bits_per_fixation", "IG over the KDE prior", "bit/fixation", "higher", True,
-     "The same over a smoothed density of the data set's fixations on its other images."),
-    ("ll_bits_per_fixation", "log likelihood over uniform", "bit/fixation", "higher", True,
-     "The same over the uniform density."),
-    ("nss", "NSS", "standard deviations", "higher", True,
-     "Normalised scanpath saliency: the standardised density at the fixations."),
-    ("auc", "AUC", "0 to 1", "higher", True,
-     "The chance that a fixated pixel has a higher value than another pixel of the image; 0.5 is chance."),
-    ("sauc", "shuffled AUC", "0 to 1", "higher", True,
-     "The chance that a fixated pixel has a higher value than a pixel fixated in another image; 0.5 is chance."),
-    ("cc", "CC", "−1 to 1", "higher", True, "Correlation with the blurred fixation density."),
-    ("sim", "SIM", "0 to 1", "higher", True, "Overlap with the blurred fixation density."),
-    ("kl_bits", "KL(fixations || model)", "bits", "lower", True,
-     "Bits by which the density falls short of the empirical fixation distribution; the prior's minus the model's is "
-     "the IG."),
-    ("kl_gaussian_prior_bits", "KL(fixations || Gaussian prior)", "bits", None, False, "The prior's."),
-    ("kl_kde_prior_bits", "KL(fixations || KDE prior)", "bits", None, False, "The prior's."),
-    ("gold_ig_bits_per_fixation", "gold standard's IG", "bit/fixation", None, False,
-     "What other people's fixations on the same image predict, over the Gaussian prior."),
-    ("gold_ig_kde_bits_per_fixation", "gold standard's IG over the KDE prior", "bit/fixation", None, False,
-     "What other people's fixations on the same image predict, over the KDE prior."),
-    ("oracle_ig_bits_per_fixation", "oracle's IG", "bit/fixation", None, False,
-     "What the true density of synthetic images predicts, over the Gaussian prior."),
-    ("oracle_ig_kde_bits_per_fixation", "oracle's IG over the KDE prior", "bit/fixation", None, False,
-     "What the true density of synthetic images predicts, over the KDE prior."),
-    ("ig_own_center_bias_bits_per_fixation", "IG with the set's own centre bias", "bit/fixation", "higher", True,
-     "IG over the Gaussian prior of a model that receives the judged set's centre bias as input."),
-    ("ig_uniform_center_bias_bits_per_fixation", "IG with a uniform centre bias", "bit/fixation", "higher", True,
-     "IG over the Gaussian prior of a model that receives a uniform centre bias as input."),
-))
 
 
 def ig_bits(at: np.ndarray, prior_at: np.ndarray) -> np.ndarray:
@@ -127,56 +75,12 @@ def auc(at: np.ndarray, values: np.ndarray, pixels: np.ndarray | int = 1) -> np.
     return Ranked(values).auc(at, pixels)
 
 
-class Ranked:
-    """The values of a map in ascending order, sorted once for every AUC that is asked of them."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self._values = _float(values)
-        # which of equal values comes first does not matter: their weights are added either way
-        self._order = np.argsort(self._values, axis=None)
-        self._ascending = self._values.ravel()[self._order]
-
-    def auc(self, at: np.ndarray, weights: np.ndarray | int = 1) -> np.ndarray:
-        """Area under the ROC curve of each fixation, see `auc`; weights: nonfixations of each value, whole numbers."""
-        each = np.broadcast_to(weights, self._values.shape).ravel()
-        lower_than = np.concatenate([[0.0], np.cumsum(each[self._order], dtype=np.float64)])
-        at = _float(at)
-        below = lower_than[np.searchsorted(self._ascending, at, "left")]
-        not_above = lower_than[np.searchsorted(self._ascending, at, "right")]
-        return (below + not_above) / (2 * lower_than[-1])
-
-
-def rescaled_pixels(position: np.ndarray, size: np.ndarray | int, new_size: int) -> np.ndarray:
-    """Pixels (n,) in an image of `new_size` rows (or columns) where fixations of images with `size` of them would lie.
-
-    The position itself is scaled, then floored: pysaliency's way with the fixations of other images in shuffled AUC.
-    """
-    scaled = np.floor(_float(position) * (new_size / np.asarray(size)))
-    return np.minimum(scaled, new_size - 1).astype(np.int64)  # rounding may lift the last sliver over the edge
-
-
 def cc(density: np.ndarray, blurred: np.ndarray) -> float:
     """Pearson correlation over the pixels of the density with the blurred fixation density, both (H, W); -1..1.
 
     A constant map correlates with nothing: 0.
     """
     return Centred(density).cc(Centred(blurred))
-
-
-class Centred:
-    """A map less its mean, made once for every correlation that is asked of it."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self._is_constant = np.ptp(values) == 0
-        self._values = _float(values) - np.mean(values, dtype=np.float64)
-        self._sum_of_squares = np.square(self._values).sum()
-
-    def cc(self, other: Centred) -> float:
-        """Pearson correlation with another map of the same shape, see `cc`."""
-        if self._is_constant or other._is_constant:
-            return 0.0
-        product = (self._values * other._values).sum()
-        return float(product / math.sqrt(self._sum_of_squares * other._sum_of_squares))
 
 
 def sim(density: np.ndarray, blurred: np.ndarray) -> float:
@@ -188,20 +92,155 @@ def _float(values: np.ndarray) -> np.ndarray:
     return np.asarray(values, dtype=np.float64)
 
 
-def blurred_density(y: np.ndarray, x: np.ndarray, height: int, width: int, sigma_px: float) -> np.ndarray:
-    """The ground truth of CC and SIM: a Gaussian on each fixated pixel, (H, W), divided by the sum over the pixels.
+def _mean_ig(at: np.ndarray | None, prior_at: np.ndarray) -> float | None:
+    """Mean information gain over the fixations, bits; None where there is no log density at them."""
+    return None if at is None else ig_bits(at, prior_at).mean()
 
-    y, x: (n,) integer pixels; two fixations on one pixel count twice. Nothing is truncated; weight that falls outside
-    the image is lost before the division (no reflection).
-    ValueError: no fixation, or one outside the image.
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that every judged image has, or may have.
+
+    key: its column in per_image.csv; better: which way is better, None for what is shown for reference
+    compared: whether arms are compared by it; meaning: for a reader who does not know it
+    score: computes it for an image; None where the image lacks what it needs
+    name: what `evaluation.primary.metric` calls it, by default its key; prior: the one that it is measured over, where
+        `evaluation.primary.prior` chooses between two metrics of one name
+    everywhere: whether every domain has it, so that a study can be planned for it
     """
-    if not len(y):
-        raise ValueError("a density map needs at least one fixation")
-    np.ravel_multi_index((y, x), (height, width))  # ValueError where one is outside
-    # a Gaussian is a product of one in y and one in x, so their sum over the fixations is one matrix product
-    rows, columns = (
-        np.exp(-0.5 * ((np.arange(size) - np.asarray(at)[:, None]) / sigma_px) ** 2)
-        for at, size in ((y, height), (x, width))
+
+    key: str
+    title: str
+    unit: str
+    better: str | None
+    compared: bool
+    meaning: str
+    score: Callable[[ScoredImage], float | None]
+    name: str = ""
+    prior: str | None = None
+    everywhere: bool = True
+
+    @property
+    def difference_key(self) -> str:
+        """Its key in a comparison of two arms."""
+        stem, bits, _ = self.key.partition("_bits_per_fixation")
+        return f"{stem}_difference_bits" if bits else f"{self.key}_difference"
+
+    def described(self) -> dict[str, Any]:
+        """What results.json says of it."""
+        return {
+            "key": self.key, "title": self.title, "unit": self.unit, "better": self.better, "compared": self.compared,
+            "meaning": self.meaning, "difference_key": self.difference_key,
+        }
+
+
+PRIMARY = "ig_bits_per_fixation"
+METRICS = (
+    Metric(
+        PRIMARY, "IG over the Gaussian prior", "bit/fixation", "higher", True,
+        "Information gain: how many bits better than a fixed central Gaussian the model predicts where a fixation "
+        "lands; +1 bit doubles the predicted density there.",
+        lambda image: _mean_ig(image.at, image.truth.log_gaussian), name="ig", prior="gaussian",
+    ),
+    Metric(
+        "ig_kde_bits_per_fixation", "IG over the KDE prior", "bit/fixation", "higher", True,
+        "The same over a smoothed density of the data set's fixations on its other images.",
+        lambda image: _mean_ig(image.at, image.truth.log_kde), name="ig", prior="kde",
+    ),
+    Metric(
+        "ll_bits_per_fixation", "log likelihood over uniform", "bit/fixation", "higher", True,
+        "The same over the uniform density.",
+        lambda image: ll_bits(image.at, *image.truth.size).mean(), name="ll",
+    ),
+    Metric(
+        "nss", "NSS", "standard deviations", "higher", True,
+        "Normalised scanpath saliency: the standardised density at the fixations.",
+        lambda image: nss(image.at, image.grid, image.pixels).mean(),
+    ),
+    Metric(
+        "auc", "AUC", "0 to 1", "higher", True,
+        "The chance that a fixated pixel has a higher value than another pixel of the image; 0.5 is chance.",
+        lambda image: image.ranked.auc(image.at, image.pixels).mean(),
+    ),
+    Metric(
+        "sauc", "shuffled AUC", "0 to 1", "higher", True,
+        "The chance that a fixated pixel has a higher value than a pixel fixated in another image; 0.5 is chance.",
+        lambda image: image.ranked.auc(image.at, image.nonfixations).mean(),
+    ),
+    Metric(
+        "cc", "CC", "−1 to 1", "higher", True, "Correlation with the blurred fixation density.",
+        lambda image: Centred(image.full).cc(image.blurred),
+    ),
+    Metric(
+        "sim", "SIM", "0 to 1", "higher", True, "Overlap with the blurred fixation density.",
+        lambda image: sim(image.full, image.truth.blurred),
+    ),
+    Metric(
+        "kl_bits", "KL(fixations || model)", "bits", "lower", True,
+        "Bits by which the density falls short of the empirical fixation distribution; the prior's minus the model's "
+        "is the IG.",
+        lambda image: kl_bits(image.at, image.truth.y, image.truth.x),
+    ),
+    Metric(
+        "kl_gaussian_prior_bits", "KL(fixations || Gaussian prior)", "bits", None, False, "The prior's.",
+        lambda image: kl_bits(image.truth.log_gaussian, image.truth.y, image.truth.x),
+    ),
+    Metric(
+        "kl_kde_prior_bits", "KL(fixations || KDE prior)", "bits", None, False, "The prior's.",
+        lambda image: kl_bits(image.truth.log_kde, image.truth.y, image.truth.x),
+    ),
+    Metric(
+        "gold_ig_bits_per_fixation", "gold standard's IG", "bit/fixation", None, False,
+        "What other people's fixations on the same image predict, over the Gaussian prior.",
+        lambda image: _mean_ig(image.truth.log_references.get("gold"), image.truth.log_gaussian),
+    ),
+    Metric(
+        "gold_ig_kde_bits_per_fixation", "gold standard's IG over the KDE prior", "bit/fixation", None, False,
+        "What other people's fixations on the same image predict, over the KDE prior.",
+        lambda image: _mean_ig(image.truth.log_references.get("gold"), image.truth.log_kde),
+    ),
+    Metric(
+        "oracle_ig_bits_per_fixation", "oracle's IG", "bit/fixation", None, False,
+        "What the true density of synthetic images predicts, over the Gaussian prior.",
+        lambda image: _mean_ig(image.truth.log_references.get("oracle"), image.truth.log_gaussian),
+    ),
+    Metric(
+        "oracle_ig_kde_bits_per_fixation", "oracle's IG over the KDE prior", "bit/fixation", None, False,
+        "What the true density of synthetic images predicts, over the KDE prior.",
+        lambda image: _mean_ig(image.truth.log_references.get("oracle"), image.truth.log_kde),
+    ),
+    Metric(
+        "ig_own_center_bias_bits_per_fixation", "IG with the set's own centre bias", "bit/fixation", "higher", True,
+        "IG over the Gaussian prior of a model that receives the judged set's centre bias as input.",
+        lambda image: _mean_ig(image.at_given.get("own"), image.truth.log_gaussian), everywhere=False,
+    ),
+    Metric(
+        "ig_uniform_center_bias_bits_per_fixation", "IG with a uniform centre bias", "bit/fixation", "higher", True,
+        "IG over the Gaussian prior of a model that receives a uniform centre bias as input.",
+        lambda image: _mean_ig(image.at_given.get("uniform"), image.truth.log_gaussian), everywhere=False,
+    ),
+)
+# per_image.csv has the divergences before the metrics of the map; results and page have them after those
+_FIRST_COLUMNS = (
+    PRIMARY, "ig_kde_bits_per_fixation", "ll_bits_per_fixation", "kl_bits", "kl_gaussian_prior_bits",
+    "kl_kde_prior_bits",
+)
+
+
+def scores_of(image: ScoredImage) -> dict[str, float]:
+    """Compute every metric that the image has what it needs for, by key, in the order of per_image.csv's columns."""
+    scores = {metric.key: metric.score(image) for metric in METRICS}
+    order = dict.fromkeys((*_FIRST_COLUMNS, *scores))
+    return {key: float(value) for key in order if (value := scores[key]) is not None}
+
+
+def primary_metric(primary: Primary) -> Metric:
+    """Return the metric that a study is planned for. SettingError, with all names, where its name is none."""
+    planned = [metric for metric in METRICS if metric.compared and metric.everywhere]
+    for metric in planned:
+        if (metric.name or metric.key) == primary.metric and metric.prior in (None, primary.prior):
+            return metric
+    names = ", ".join(dict.fromkeys(metric.name or metric.key for metric in planned))
+    raise SettingError(
+        f"evaluation.primary.metric={primary.metric} is no metric by which arms are compared (one of {names})"
     )
-    density = rows.T @ columns
-    return density / density.sum()

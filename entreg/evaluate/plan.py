@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from entreg.config import Config, Data, Primary
+from entreg.errors import DataError, SettingError
 from entreg.evaluate.arms import Arm, baseline_of, result_settings
+from entreg.evaluate.metrics import primary_metric
 from entreg.settings import settings_of
 
 
@@ -34,7 +36,10 @@ class Plan:
 
 
 def plan_of(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
-    """Read from the runs of the arms; typed: the keys that were typed for this evaluation."""
+    """Read from the runs of the arms; typed: the keys that were typed for this evaluation.
+
+    DataError where a run recorded a metric that is none.
+    """
     runs = [run for arm in arms for run in arm.runs]
     plans = [run.folder.read_plan() for run in runs]
     foreign = runs[0].config.ood
@@ -52,7 +57,11 @@ def plan_of(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
             why = f"several arms are what was named beforehand ({_said(primary.arm)}): {', '.join(matching)}"
     if arm is None:
         planned = list(foreign)
-    return Plan(arm, primary.domain, primary.metric_key, planned, [n for n in foreign if n not in planned], why)
+    try:
+        metric = primary_metric(primary)
+    except SettingError as error:
+        raise DataError(f"{runs[0].folder} was planned for a metric that is not known here: {error}") from error
+    return Plan(arm, primary.domain, metric.key, planned, [n for n in foreign if n not in planned], why)
 
 
 def _why_exploratory(

@@ -5,8 +5,9 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from entreg.config import Config, Data, Loss
+from entreg.config import Config, Data
 from entreg.evaluate.arms import Arm
+from entreg.losses import nll
 from entreg.model.published import TRAINED_ON, read
 from entreg.run.folder import RunFolder
 from entreg.study.finished import Run
@@ -25,7 +26,7 @@ def arm_of(published: Path, component: int | None, beside: Config) -> Arm:
     origin = read(published)
     model = origin.model(component)
     config = copy.deepcopy(beside)
-    config.model, config.loss = origin.settings(beside.model.center_bias), Loss(name="nll")
+    config.model, config.loss = origin.settings(beside.model.center_bias), nll.Settings()
     name = origin.kind.name if component is None else f"{origin.kind.name}, component {component}"
     said = described(published, "judged", beside) | {
         "name": name, "sha256": origin.sha256, "is_the_published_file": origin.sha256 == origin.kind.sha256,

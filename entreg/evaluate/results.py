@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from entreg.config import Evaluation
+from entreg.config import Evaluation, Primary
 from entreg.evaluate import differences
 from entreg.evaluate.adaptation import ADAPTED, SUBSETS, Adapted, Subset
 from entreg.evaluate.arms import LAMBDA, Arm, baseline_of
 from entreg.evaluate.bias_map import BiasMaps, entropies
 from entreg.evaluate.differences import BETTER, Difference, Estimate, Pairing, Values, metrics_in, pairing_of, values_of
 from entreg.evaluate.ladder import PARTS, REST, parts
-from entreg.evaluate.metrics import METRICS, PRIMARY, Metric
+from entreg.evaluate.metrics import METRICS, PRIMARY, Metric, primary_metric
 from entreg.evaluate.plan import Plan
 from entreg.evaluate.scores import Rows
 from entreg.study.part import Size
@@ -245,7 +245,7 @@ def results(
         grouped_by=list(keys),
         baseline=baseline.name if baseline else None,
         primary=plan,
-        metrics={m.key: dataclasses.asdict(m) | {"difference_key": m.difference_key} for m in METRICS},
+        metrics={metric.key: metric.described() for metric in METRICS},
         arms=by_name,
         comparison={"arm": first} | plain(comparisons[first]) if first else {},
         comparisons=comparisons,
@@ -302,7 +302,7 @@ def band(arm: Arm, metrics: Mapping[str, Any]) -> dict[str, Any]:
     if data.name != expected.ig_band_data or data.limit is not None or data.sample is not None:
         return {"verdict": "not applicable", "why": f"the expectation is for all of {expected.ig_band_data}"}
     low, high = expected.ig_band_bits
-    ig = metrics["ig_kde_bits_per_fixation" if expected.ig_band_prior == "kde" else PRIMARY].mean
+    ig = metrics[primary_metric(Primary(metric="ig", prior=expected.ig_band_prior)).key].mean
     return {
         "verdict": "inside" if low <= ig <= high else "outside", "ig_bits_per_fixation": ig, "low": low, "high": high,
         "prior": expected.ig_band_prior, "source": expected.ig_band_source,

@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from entreg.evaluate import metrics
-from entreg.evaluate.domain import Domain, Truth
+from entreg.evaluate.domain import Domain
+from entreg.evaluate.metrics import scores_of
+from entreg.evaluate.scored_image import OnMap, ScoredImage
 from entreg.features.grid import Grid
 from entreg.model import mixture
 from entreg.model.deepgaze3 import DeepGaze3
-from entreg.model.log_density import LogDensity, cell_of_pixel
+from entreg.model.log_density import LogDensity
 from entreg.model.mixture import Mixture
 from entreg.model.readouts import readouts
 from entreg.numerics import in_threads, one_thread
@@ -113,16 +114,13 @@ def score(
 
             def judge(
                 number_and_readouts: tuple[int, list[Tensor]], grid: Grid = batch.grid, on_map: OnMap = on_map,
-                given: list[Tensor] = given, truth: Truth = truth, others: dict[str, Tensor] = others,
+                given: list[Tensor] = given, others: dict[str, Tensor] = others,
             ) -> tuple[LogDensity, Row]:
                 number, of_components = number_and_readouts
                 with torch.no_grad():
                     density, *rest = _densities(models[number][0], of_components, grid, given)
-                row = on_map.row(density)
-                for kind, other in zip(others, rest, strict=True):
-                    gain = metrics.ig_bits(_at(other, truth), truth.log_gaussian).mean()
-                    row[f"ig_{kind}_center_bias_bits_per_fixation"] = float(gain)
-                return density, row
+                image = ScoredImage(on_map, density, dict(zip(others, rest, strict=True)))
+                return density, _row(image)
 
             work = [*zip(numbers, found, strict=True)]
             for number, (density, row) in zip(numbers, in_threads(judge, work), strict=True):
@@ -131,6 +129,11 @@ def score(
         tell()
     return [Scored(rows, {size: _normalised(one) for size, one in densities.items()})
             for rows, densities in zip(tables, sums, strict=True)]
+
+
+def _row(image: ScoredImage) -> Row:
+    truth = image.truth
+    return {"image": truth.name, "category": truth.category, "fixations": len(truth.y), **scores_of(image)}
 
 
 def averaged(tables: Sequence[Rows]) -> Rows:
@@ -152,58 +155,3 @@ def _added(total: LogDensity | None, density: LogDensity) -> LogDensity:
 
 def _normalised(density: LogDensity) -> LogDensity:
     return LogDensity.normalised(density.grid, density.rows, density.columns)
-
-
-def _at(density: LogDensity, truth: Truth) -> np.ndarray:
-    """(n,) nats at the fixations, float64."""
-    y, x = torch.from_numpy(truth.y), torch.from_numpy(truth.x)
-    return density.at(torch.zeros_like(y), y, x).double().numpy()
-
-
-class OnMap:
-    """An image's truth on the grid of the models' maps: all that its scores need and that no model changes."""
-
-    def __init__(self, truth: Truth, grid: Grid) -> None:
-        self.truth = truth
-        self._sides = [axis.map_counts.numpy() for axis in (grid.rows, grid.columns)]
-        self._pixels = self._sides[0][:, None] * self._sides[1]
-        rows, columns = (cell_of_pixel(axis.map_counts).numpy() for axis in (grid.rows, grid.columns))
-        cells = rows[truth.other_y] * self._pixels.shape[1] + columns[truth.other_x]
-        self._nonfixations = np.bincount(cells, minlength=self._pixels.size).reshape(self._pixels.shape)
-        self._blurred = metrics.Centred(truth.blurred)
-        self._known = {
-            "kl_gaussian_prior_bits": metrics.kl_bits(truth.log_gaussian, truth.y, truth.x),
-            "kl_kde_prior_bits": metrics.kl_bits(truth.log_kde, truth.y, truth.x),
-        }
-        self._references: dict[str, float] = {}
-        for name, log_reference in truth.log_references.items():
-            over = {"": truth.log_gaussian, "_kde": truth.log_kde}
-            self._references |= {
-                f"{name}_ig{prior}_bits_per_fixation": metrics.ig_bits(log_reference, values).mean()
-                for prior, values in over.items()
-            }
-
-    def row(self, density: LogDensity) -> Row:
-        """What the density is worth."""
-        truth, (height, width) = self.truth, self.truth.size
-        at = _at(density, truth)
-        grid = density.grid[0].double().numpy()
-        ranked = metrics.Ranked(grid)
-        full = np.exp(grid).repeat(self._sides[0], 0).repeat(self._sides[1], 1)
-        row = {
-            "image": truth.name,
-            "category": truth.category,
-            "fixations": len(truth.y),
-            "ig_bits_per_fixation": metrics.ig_bits(at, truth.log_gaussian).mean(),
-            "ig_kde_bits_per_fixation": metrics.ig_bits(at, truth.log_kde).mean(),
-            "ll_bits_per_fixation": metrics.ll_bits(at, height, width).mean(),
-            "kl_bits": metrics.kl_bits(at, truth.y, truth.x),
-            **self._known,
-            "nss": metrics.nss(at, grid, self._pixels).mean(),
-            "auc": ranked.auc(at, self._pixels).mean(),
-            "sauc": ranked.auc(at, self._nonfixations).mean(),
-            "cc": metrics.Centred(full).cc(self._blurred),
-            "sim": metrics.sim(full, truth.blurred),
-            **self._references,
-        }
-        return {key: float(value) if isinstance(value, np.floating) else value for key, value in row.items()}

@@ -116,7 +116,7 @@ def _build(images: Images, recipe: Recipe, final: Path, ranks: Ranks) -> None:
     try:
         # shared out first: what is done changes as soon as one rank begins
         mine = [i for i in ranks.mine(range(len(place))) if not _is_done(rows, place[i], checksums[i], recipe)]
-        with Progress("features", len(mine), "image", told=ranks.is_first) as progress:
+        with Progress("features", len(mine), "image") as progress:
             for _ in in_threads(add, mine):
                 progress.step()
         _flush((*rows.values(), table), partial)

@@ -162,7 +162,7 @@ def _in_memory(rows: list[Row], size: int, ranks: Ranks) -> None:
 
 def _each(rows: list[Row], read: Callable[[Row], None], ranks: Ranks, look: Callable[[], None] = lambda: None) -> None:
     since = 0
-    with Progress("features into memory", len(rows), "image", told=ranks.is_first) as progress:
+    with Progress("features into memory", len(rows), "image") as progress:
         for row, _ in zip(rows, in_threads(read, rows), strict=True):
             progress.step()
             since += row.length

@@ -9,23 +9,21 @@ import logging
 import os
 import re
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import requests
-from tqdm import tqdm
 
 from entreg import files
 from entreg.errors import DataError
 from entreg.fetch.published import Published
+from entreg.progress import Progress
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = (20, 60)  # to connect, and without a single byte
 WAIT_S = 1.0
-TOLD_EVERY_S = 60.0  # where no progress bar is shown, as in a job's log
 PART_BYTES = 1 << 14  # of which a broken connection loses the last
 LATER = (408, 425, 429)  # answers of a server that may answer otherwise soon, as do those from 500 on
 
@@ -146,19 +144,12 @@ class Resuming:
 
     def _receive(self, answer: requests.Response, start: int, total: int | None) -> None:
         self._in_pieces |= start > 0
-        name, first = self._published.name, os.environ.get("RANK", "0") == "0"
-        show, told = first and sys.stderr.isatty(), time.monotonic()
-        if first and not show:
+        with Progress(self._published.name, total, "B", start) as progress, open(self._part, "ab") as file:
             size = "a size that the server does not tell" if total is None else f"{total / 1e6:,.1f} MB"
-            log.info("%s: %s%s", name, size, f", going on at {start / 1e6:,.1f}" if start else "")
-        bar = tqdm(total=total, initial=start, desc=name, unit="B", unit_scale=True, leave=False, disable=not show)
-        with bar, open(self._part, "ab") as file:
+            progress.say(size + (f", going on at {start / 1e6:,.1f}" if start else ""))
             for part in answer.iter_content(PART_BYTES):
                 file.write(part)
-                bar.update(len(part))
-                if first and not show and time.monotonic() - told >= TOLD_EVERY_S:
-                    told = time.monotonic()
-                    log.info("%s: %.1f MB of %s", name, file.tell() / 1e6, size)
+                progress.step(len(part))
             file.flush()
             os.fsync(file.fileno())
         if total is not None and self.have != total:

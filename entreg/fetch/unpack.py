@@ -1,19 +1,16 @@
 """Unpacking an archive from elsewhere: what it names stays in its folder, and it cannot fill the disk."""
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import stat
-import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from entreg.errors import DataError, brief
+from entreg.progress import Progress
 
 MOST_FILES = 100_000
 MOST_BYTES = 50 * 10**9
@@ -50,10 +47,11 @@ def _unpack(archive: Path, wanted: str, partial: Path) -> None:
             chosen = [(member, parts) for member, parts in members if parts[: len(folder)] == folder]
             if not chosen:
                 raise DataError(f"{archive} holds no {wanted}{ANEW}")
-            show = sys.stderr.isatty() and os.environ.get("RANK", "0") == "0"
-            for member, parts in tqdm(chosen, f"unpacking {archive.name}", leave=False, disable=not show):
-                name = f"{brief('/'.join(parts))}: "
-                _write(opened, member, partial.joinpath(*parts))
+            with Progress(f"unpacking {archive.name}", len(chosen), "file") as progress:
+                for member, parts in chosen:
+                    name = f"{brief('/'.join(parts))}: "
+                    _write(opened, member, partial.joinpath(*parts))
+                    progress.step()
     except DataError:
         raise
     except OSError as error:

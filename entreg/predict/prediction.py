@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sys
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from entreg import files
 from entreg.config import Config
@@ -21,6 +18,7 @@ from entreg.data.names import refuse_link_out
 from entreg.errors import DataError, SettingError, UserError
 from entreg.predict import maps
 from entreg.predict.trained import Trained, finished_in
+from entreg.progress import Progress
 from entreg.ranks import Ranks
 from entreg.report import panels
 from entreg.run.folder import RunFolder
@@ -31,7 +29,6 @@ from entreg.study.finished import read, typed_keys
 
 log = logging.getLogger(__name__)
 
-TOLD_EVERY_S = 60  # where no progress bar is shown, as in a job's log
 TOLD_FAILURES = 20  # the table has them all
 
 
@@ -89,23 +86,21 @@ def _rows(
     ranks: Ranks, config: Config, folder: RunFolder, trained: Trained, paths: Mapping[str, Path], run_sha256: str
 ) -> list[dict[str, Any]]:
     """The rows of predictions.csv. What is there, of the same image and run, is not made again."""
-    rows, made, told = [], 0, time.monotonic()
-    show = ranks.is_first and sys.stderr.isatty()
-    for name, path in tqdm(paths.items(), "images", unit="image", leave=False, disable=not show):
-        ranks.stop_if_asked()
-        row: dict[str, Any] = dict.fromkeys(("image", "height_px", "width_px", "entropy_nats", "failure"), "")
-        try:
-            values, is_new = _one(config, folder, trained, name, path, run_sha256)
-            made += is_new
-            p = np.exp(values, dtype=np.float64)
-            row |= {"height_px": p.shape[0], "width_px": p.shape[1], "entropy_nats": float(-(p * values).sum())}
-        except UnreadablePhoto as error:
-            log.warning("%s", error)
-            row["failure"] = str(error)
-        rows.append(row | {"image": name})
-        if not show and time.monotonic() - told >= TOLD_EVERY_S:
-            told = time.monotonic()
-            log.info("%d of %d images", len(rows), len(paths))
+    rows, made = [], 0
+    with Progress("predicting", len(paths), "image") as progress:
+        for name, path in paths.items():
+            ranks.stop_if_asked()
+            row: dict[str, Any] = dict.fromkeys(("image", "height_px", "width_px", "entropy_nats", "failure"), "")
+            try:
+                values, is_new = _one(config, folder, trained, name, path, run_sha256)
+                made += is_new
+                p = np.exp(values, dtype=np.float64)
+                row |= {"height_px": p.shape[0], "width_px": p.shape[1], "entropy_nats": float(-(p * values).sum())}
+            except UnreadablePhoto as error:
+                log.warning("%s", error)
+                row["failure"] = str(error)
+            rows.append(row | {"image": name})
+            progress.step()
     failed = sum(bool(row["failure"]) for row in rows)
     log.info("%d images predicted, %d done before, %d could not be read", made, len(rows) - made - failed, failed)
     return rows

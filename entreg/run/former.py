@@ -90,7 +90,7 @@ def _instead(override: Override, conf: Path) -> str | None:
             return ("type data=NAME, one data set to learn from; ood=[NAME,...] holds those that the model is also "
                     "judged on")
     of_the_one_set = re.fullmatch(r"ood\.(\w+)", key)
-    is_a_set = isinstance(value, dict) or of_the_one_set and (conf / f"ood/{of_the_one_set[1]}.yaml").is_file()
+    is_a_set = isinstance(value, dict) or of_the_one_set and (conf / f"data/{of_the_one_set[1]}.yaml").is_file()
     if of_the_one_set and not override.is_delete() and not is_a_set:
         return f"type ood.NAME.{of_the_one_set[1]}=..., NAME being one of the foreign sets (ood=[NAME])"
     if key == "evaluation.bootstrap":

@@ -20,6 +20,7 @@ from typing import Any
 
 import hydra
 import submitit
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -344,8 +345,13 @@ def asked(what: str, *, _root_: DictConfig) -> int | None:
     return max(1, whole * used // gpus)
 
 
+def option_folders() -> list[Path]:
+    """Where the command's options lie: in its conf/, and in the folder that --config-dir names."""
+    more = get_args_parser().parse_known_args()[0].config_dir
+    return [_conf(), *([Path(more)] if more else [])]
+
+
 def _conf() -> Path:
-    """Where the command's options lie."""
     return Path(sys.argv[0]).absolute().parent / "conf"
 
 

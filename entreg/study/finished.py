@@ -18,10 +18,11 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from entreg import files
-from entreg.config import Config, Data
+from entreg.config import Config, Data, Loss
 from entreg.data.sources import settings_of_target
 from entreg.errors import DataError, SettingError, UserError, brief
 from entreg.features import backbone
+from entreg.losses import losses
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.mixture import Mixture
 from entreg.run import checkpoint, former
@@ -116,6 +117,8 @@ def saved(folder: RunFolder, replaced: Mapping[str, Any] | None = None, *, loads
         elif "data" in tree:
             known = [field.name for field in dataclasses.fields(Data)]
             tree["data"], schemas["data"] = {key: tree["data"][key] for key in known if key in tree["data"]}, Data()
+        if "loss" in tree:
+            schemas["loss"] = _loss(folder, tree["loss"]["name"])
         if "ood" in tree:
             tree["ood"] = tree["ood"] if loads_data else {}
             schemas["ood"] = {name: _schema(folder, "ood", one) for name, one in tree["ood"].items()}
@@ -165,6 +168,12 @@ def _schema(folder: RunFolder, key: str, tree: Any) -> Data:
             f"  it is one of your own   type it: {key}=NAME, an option of your conf/"
         )
     return settings()
+
+
+def _loss(folder: RunFolder, name: Any) -> Loss:
+    if name not in losses():
+        raise DataError(f"{folder.config}: {brief(name)} is no loss of this version of entreg ({', '.join(losses())})")
+    return losses()[name]()
 
 
 def _does_not_fit(folder: RunFolder, error: Exception) -> DataError:

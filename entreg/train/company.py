@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -18,20 +17,20 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from entreg.errors import UserError
 from entreg.features.grid import Grid
 from entreg.features.held import held
 from entreg.features.store import FeatureStore
+from entreg.losses.nll import fixation_weights, nll_nats
 from entreg.model.deepgaze3 import densities
 from entreg.model.log_density import LogDensity
 from entreg.numerics import BITS_PER_NAT
+from entreg.progress import Progress
 from entreg.ranks import Stopped
 from entreg.run.logs import about
 from entreg.study.part import Size
 from entreg.train import batches
-from entreg.train.losses import REGULARISERS, fixation_weights, nll_nats
 
 if TYPE_CHECKING:
     from entreg.train.trainer import Trainer
@@ -85,28 +84,30 @@ class Company:
         config = self.config
         order = batches.shuffled(self.training.sizes, config.trainer.batch_size, config.order_seed, epoch)
         done = min(trainer.step for trainer in self.working) - epoch * len(order)  # every epoch has as many steps
-        show = self.ranks.is_first and sys.stderr.isatty()
-        bar = tqdm(order[done:], f"epoch {epoch + 1}", unit="step", leave=False, disable=not show)
-        for number, members in enumerate(bar, start=done):
-            if number + 1 < len(order):
-                self.training.prefetch(self.ranks.mine(order[number + 1]))
-            stop = self.step(members, number)
-            images += len(members)
-            if stop:
-                bar.close()
-                for trainer in self.working:
-                    with about(trainer.folder):
-                        trainer.save(trainer.folder.last)
-                        log.info("asked to stop: saved at epoch %d, step %d", trainer.epoch + 1, trainer.step)
-                raise Stopped
-            if not self.working:
-                return
+        with Progress(f"epoch {epoch + 1}", len(order), "step", done) as progress:
+            for number, members in enumerate(order[done:], start=done):
+                if number + 1 < len(order):
+                    self.training.prefetch(self.ranks.mine(order[number + 1]))
+                stop = self.step(members, number)
+                images += len(members)
+                progress.step()
+                if stop:
+                    self._save_all()
+                    raise Stopped
+                if not self.working:
+                    return
         rate = images / (time.perf_counter() - started)
         validations, bias_maps = self.validate(), self.bias_maps()
         for trainer, validation, bias_map in zip(list(self.working), validations, bias_maps, strict=True):
             # one that was saved later than the others before a kill has waited for them
             if trainer.epoch == epoch:
                 self._guarded(trainer, partial(trainer.finish_epoch, validation, bias_map, rate, started))
+
+    def _save_all(self) -> None:
+        for trainer in self.working:
+            with about(trainer.folder):
+                trainer.save(trainer.folder.last)
+                log.info("asked to stop: saved at epoch %d, step %d", trainer.epoch + 1, trainer.step)
 
     def step(self, members: list[int], number: int) -> bool:
         """One optimiser step of each training on a global batch; whether any rank was asked to stop."""
@@ -163,7 +164,7 @@ class Company:
         for trainer, density in zip(regularised, self._densities(regularised, features, given, grid), strict=True):
             loss = trainer.config.loss
             density = dataclasses.replace(density, grid=density.grid[: len(members)])
-            share = REGULARISERS[loss.name].share(density, len(uniform), loss, self.ranks)
+            share = loss.share(density, len(uniform), self.ranks)
             sums[2 + 2 * trainers.index(trainer)] = share.detach()
             losses.append(loss.weight * share)
         torch.autograd.backward(losses)

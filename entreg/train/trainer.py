@@ -14,9 +14,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from entreg import files
-from entreg.config import Config, Loss
+from entreg import files, losses
+from entreg.config import Config
 from entreg.errors import DataError, NonFiniteLoss, UserError
+from entreg.evaluate.metrics import primary_metric
 from entreg.features import backbone
 from entreg.model import published
 from entreg.model.deepgaze3 import DeepGaze3
@@ -34,7 +35,6 @@ from entreg.study.part import Part, Size, UniformPart
 from entreg.study.study import Stages, Study
 from entreg.train import board, figures
 from entreg.train.company import Company
-from entreg.train.losses import REGULARISERS
 from entreg.train.schedule import adam
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,9 @@ def check(config: Config) -> None:
     backbone.check(config.model.backbone)
     backbone.check_convolution(config.model.backbone, config.hardware)
     published.check(config.model)
+    # what the study is for is recorded when a run is first started
+    primary_metric(config.evaluation.primary)
+    losses.check(config)
     if config.logger.name == "tensorboard":
         board.check()
 
@@ -155,9 +158,9 @@ class Trainer:
         self.uniform = {size: study.uniform(size) for size in sorted(shapes)}
         priors = self.validation.gaussian_log_priors(config.prior)
         self.prior_nats = torch.tensor([p.mean() for p in priors], dtype=torch.float64)
-        if config.loss.name == "nll" and config.loss.lambda_entropy != Loss().lambda_entropy:
-            log.warning("loss=nll has no use for loss.lambda_entropy=%g; the regularised arm is loss=nll_entropy",
-                        config.loss.lambda_entropy)
+        remark = config.loss.remark()
+        if remark is not None:
+            log.warning("%s", remark)
         if self.ranks.is_first:
             log.info(
                 "%s on %d %s rank(s), %s, global batch %d, seed %d",
@@ -209,7 +212,7 @@ class Trainer:
         self.images_seen += images
         self.steps.append({
             "step": self.step, "epoch": self.epoch + 1, "nll_nats": nll_nats,
-            REGULARISERS[self.config.loss.name].column: of_bias_map,
+            self.config.loss.column: of_bias_map,
         })
         self.step += 1
 
@@ -327,7 +330,7 @@ class Trainer:
         values = zip(mine, own.tolist(), strict=True)
         names = [self.training.names[i] for i, value in values if not math.isfinite(value)]
         names = sorted(name for rank in self.ranks.gather(names) for name in rank)
-        where = f"images {', '.join(names)}" if names else "the bias map's entropy"
+        where = f"images {', '.join(names)}" if names else self.config.loss.column
         raise NonFiniteLoss(
             f"the loss is not finite in epoch {self.epoch + 1}, batch {number + 1} (step {self.step}): {where}; "
             + self._last_good()

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from entreg.config import Config, Loss, Training
+from entreg.config import Config, Training
 from entreg.data.sources import synthetic
 from entreg.errors import UserError
 from entreg.evaluate.arms import arms_of, baseline_of, refuse_missing_folds, result_settings
 from entreg.evaluate.differences import ONE_ORDER, PAIRED, Pairing, pairing_of
+from entreg.losses import losses
 from entreg.run.folder import RunFolder
 from entreg.study.finished import Run
 
 
 def run(loss: str, seed: int = 0, epochs: int = 25, **settings) -> Run:
     data = synthetic.Settings(_target_="entreg.data.sources.synthetic.load", name="s")
-    loss_settings = Loss(name=loss, **settings)
+    loss_settings = losses()[loss](**settings)
     config = Config(data=data, loss=loss_settings, seed=seed, trainer=Training(epochs=epochs), study="s")
     return Run(RunFolder(Path("x")), config, {})
 

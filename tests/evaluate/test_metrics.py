@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from entreg.config import Primary
+from entreg.errors import SettingError
 from entreg.evaluate import metrics
-from entreg.evaluate.metrics import METRICS, blurred_density
+from entreg.evaluate.domain import rescaled_pixels
+from entreg.evaluate.metrics import METRICS, primary_metric
 from entreg.model.log_density import LogDensity
-from entreg.settings import settings_of
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "metrics.npz")
 
@@ -18,13 +19,23 @@ def rng():
     return np.random.default_rng(0)
 
 
-def test_a_study_can_be_for_every_metric_by_which_arms_are_compared():
-    """Those of a foreign set alone, with another centre bias, aside."""
-    metric, = (one for one in settings_of(Primary()) if one.key == "metric")
-    compared = {m.key for m in METRICS if m.compared and not m.key.endswith("center_bias_bits_per_fixation")}
-    named = {Primary(metric=name, prior=prior).metric_key
-             for name in metric.declared["one_of"] for prior in ("gaussian", "kde")}
-    assert named == compared
+@pytest.mark.parametrize("metric, prior, key", [
+    ("ig", "gaussian", "ig_bits_per_fixation"), ("ig", "kde", "ig_kde_bits_per_fixation"),
+    ("ll", "gaussian", "ll_bits_per_fixation"), ("ll", "kde", "ll_bits_per_fixation"), ("nss", "kde", "nss"),
+    ("kl_bits", "gaussian", "kl_bits"),
+])
+def test_a_study_is_for_the_metric_that_it_names(metric, prior, key):
+    assert primary_metric(Primary(metric=metric, prior=prior)).key == key
+
+
+@pytest.mark.parametrize("name", ["beauty", "kl_kde_prior_bits", "ig_own_center_bias_bits_per_fixation"])
+def test_a_study_is_for_no_reference_and_for_nothing_that_foreign_sets_alone_have(name):
+    with pytest.raises(SettingError) as error:
+        primary_metric(Primary(metric=name))
+    assert str(error.value) == (
+        f"evaluation.primary.metric={name} is no metric by which arms are compared "
+        "(one of ig, ll, nss, auc, sauc, cc, sim, kl_bits)"
+    )
 
 
 class Photo:
@@ -60,8 +71,8 @@ def test_ig_nss_and_auc_are_pysaliencys(photo):
 def test_shuffled_auc_is_pysaliencys(photo):
     others = ~photo.of_image
     heights, widths = np.array([(p.height, p.width) for p in PHOTOS])[GOLDEN["n"][others]].T
-    y = metrics.rescaled_pixels(GOLDEN["y"][others], heights, photo.height)
-    x = metrics.rescaled_pixels(GOLDEN["x"][others], widths, photo.width)
+    y = rescaled_pixels(GOLDEN["y"][others], heights, photo.height)
+    x = rescaled_pixels(GOLDEN["x"][others], widths, photo.width)
     expected = GOLDEN["sauc_per_fixation"][photo.of_image]
     np.testing.assert_allclose(metrics.auc(photo.at, photo.log_density[y, x]), expected, atol=1e-12)
 
@@ -122,51 +133,12 @@ def test_cells_give_what_their_pixels_give(rng):
         np.testing.assert_allclose(metric(at, cells, pixels), metric(at, full), atol=1e-12)
 
 
-def test_scaled_fixations_stay_inside():
-    position = np.array([0.0, 0.999, np.nextafter(300.0, 0)])
-    np.testing.assert_array_equal(metrics.rescaled_pixels(position, 300, 600), [0, 1, 599])
-    np.testing.assert_array_equal(metrics.rescaled_pixels(position, 300, 100), [0, 0, 99])
-    last = np.nextafter(59.0, 0)
-    assert np.floor(last * (768 / 59)) == 768  # rounding alone would put it below the image
-    assert metrics.rescaled_pixels(last, 59, 768) == 767
-
-
 def test_cc_is_numpys_and_sim_is_the_shared_mass(rng):
     p, q = rng.dirichlet(np.ones(30)).reshape(5, 6), rng.dirichlet(np.ones(30)).reshape(5, 6)
     assert metrics.cc(p, q) == pytest.approx(np.corrcoef(p.ravel(), q.ravel())[0, 1], abs=1e-12)
     assert metrics.sim(p, p) == pytest.approx(1)
     assert metrics.sim(np.array([[0.5, 0.5, 0.0]]), np.array([[0.2, 0.0, 0.8]])) == pytest.approx(0.2)
     assert metrics.sim(p, q) == pytest.approx(1 - np.abs(p - q).sum() / 2)
-
-
-def test_one_fixation_becomes_a_gaussian():
-    p = blurred_density(np.array([40]), np.array([60]), 96, 128, sigma_px=5.0)
-    assert p.shape == (96, 128)
-    assert p.sum() == pytest.approx(1)
-    rows, columns = np.arange(96) - 40, np.arange(128) - 60
-    assert p.sum(1) @ rows == pytest.approx(0, abs=1e-9)
-    assert p.sum(1) @ rows**2 == pytest.approx(25, rel=0.01)  # the variance, less what lies beyond 4 sigma
-    assert p.sum(0) @ columns**2 == pytest.approx(25, rel=0.01)
-    assert p[40, 65] / p[40, 60] == pytest.approx(np.exp(-0.5))
-
-
-def test_two_fixations_on_a_pixel_count_twice():
-    p = blurred_density(np.array([10, 10, 10]), np.array([20, 20, 100]), 96, 128, sigma_px=2.0)
-    assert p[10, 20] / p[10, 100] == pytest.approx(2)
-
-
-def test_nothing_is_reflected_at_the_border():
-    p = blurred_density(np.array([0]), np.array([0]), 96, 128, sigma_px=4.0)
-    assert p[0, 4] / p[0, 0] == pytest.approx(np.exp(-0.5))
-    assert p.sum() == pytest.approx(1)
-
-
-def test_no_fixation_or_one_outside_is_an_error():
-    none = np.array([], dtype=np.int64)
-    with pytest.raises(ValueError, match="at least one fixation"):
-        blurred_density(none, none, 96, 128, sigma_px=4.0)
-    with pytest.raises(ValueError):
-        blurred_density(np.array([96]), np.array([0]), 96, 128, sigma_px=4.0)
 
 
 def test_every_metric_is_described_once():

@@ -12,6 +12,7 @@ from entreg.data.sources import synthetic
 from entreg.errors import DataError
 from entreg.evaluate.arms import arms_of
 from entreg.evaluate.plan import Plan, plan_of
+from entreg.losses import nll, nll_entropy
 from entreg.run.folder import RunFolder
 from entreg.study.finished import Run
 
@@ -30,7 +31,7 @@ def config(
     )
 
 
-NLL, ENTROPY = Loss(name="nll"), Loss(name="nll_entropy")
+NLL, ENTROPY = nll.Settings(), nll_entropy.Settings()
 
 
 class Study:
@@ -104,6 +105,12 @@ def test_runs_of_the_first_version_recorded_nothing(study):
     study.runs[1].folder.plan.unlink()
     assert study.plan().why.startswith("2 of 2 runs do not record")
     assert (study.plan().domain, study.plan().metric) == ("ood", "ig_bits_per_fixation")
+
+
+def test_a_metric_that_is_no_longer_there_is_named_with_those_that_are(study):
+    study.both(primary=Primary(metric="beauty"))
+    with pytest.raises(DataError, match=rf"{study.place}/0 was planned for .*=beauty is no metric .*\(one of ig, ll, "):
+        study.plan()
 
 
 def test_a_plan_that_cannot_be_read_is_named(study):

@@ -10,12 +10,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from entreg.config import Config, Data, Evaluation, Loss
+from entreg.config import Config, Data, Evaluation
 from entreg.evaluate.adaptation import SUBSETS
 from entreg.evaluate.differences import BETTER, NO_VERDICT, PAIRED, UNDECIDED, WORSE, Difference
 from entreg.evaluate.ladder import PARTS
 from entreg.evaluate.results import FORMAT, NOT_SHOWN, Category, band, by_category, explained, plain, reading
 from entreg.evaluate.statistics import crossed
+from entreg.losses import nll
 from entreg.run.folder import RunFolder
 from entreg.study.finished import Run
 from tests.evaluate.test_arms import run
@@ -29,7 +30,7 @@ def mean(value: float) -> SimpleNamespace:
 def history(*rows: tuple[float, float]) -> Run:
     keys = ("train_nll_nats", "validation_nll_nats")
     state = {"history": [dict(zip(keys, row, strict=True)) for row in rows]}
-    return Run(RunFolder(Path("x")), Config(data=Data(name="x"), loss=Loss(name="nll")), state)
+    return Run(RunFolder(Path("x")), Config(data=Data(name="x"), loss=nll.Settings()), state)
 
 
 def a_difference(verdict: str, low: float, high: float) -> Difference:

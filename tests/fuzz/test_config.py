@@ -37,7 +37,7 @@ FOREIGN = {key.replace("data.", "ood.synthetic_ood."): one for key, one in OWN.i
 SETTINGS = OWN | FOREIGN
 GROUPS = {
     group: sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
-    for group in ("data", "ood", "loss", "model", "optim", "hardware", "task", "experiment")
+    for group in ("data", "loss", "model", "optim", "hardware", "task", "experiment")
 }
 ANY = st.one_of(
     st.sampled_from([
@@ -86,7 +86,7 @@ def typed(draw: st.DrawFn) -> list[str]:
             group = draw(st.sampled_from(sorted(GROUPS)))
             words.append(f"{group}={draw(st.one_of(st.sampled_from(GROUPS[group]), ANY))}")
         elif kind == "foreign":
-            words.append(f"ood=[{','.join(draw(st.lists(st.sampled_from(GROUPS['ood']), max_size=3)))}]")
+            words.append(f"ood=[{','.join(draw(st.lists(st.sampled_from(GROUPS['data']), max_size=3)))}]")
         elif kind == "delete":
             words.append(f"~{draw(st.sampled_from((key, key.split('.')[0])))}")
         elif kind == "add":

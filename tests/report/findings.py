@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from entreg.config import Config, Data, Evaluation, Loss
+from entreg.config import Config, Data, Evaluation
 from entreg.evaluate.adaptation import ADAPTED, SUBSETS, Adapted, Fit
 from entreg.evaluate.arms import Arm
 from entreg.evaluate.bias_map import BiasMaps
@@ -18,6 +18,7 @@ from entreg.evaluate.domain import ENOUGH_FOR_A_KDE, ENOUGH_FOR_AN_INTERVAL
 from entreg.evaluate.plan import Plan
 from entreg.evaluate.results import Evidence, JudgedData, LeftOut, plain, results
 from entreg.evaluate.target import FEWEST_IMAGES
+from entreg.losses import nll_entropy
 from entreg.model.log_density import LogDensity
 from entreg.report.page import Content
 from entreg.report.panels import Prediction
@@ -119,7 +120,7 @@ def _arm(rng: np.random.Generator, folder: Path, rank: int, value: float, seeds:
         place.typed.parent.mkdir(parents=True)
         place.typed.write_text(f"- loss.lambda_entropy={value:g}\n- seed={seed}\n")
         place.provenance.write_text(json.dumps({"git_commit": "fedcba9876543210", "git_clean": False}))
-        loss = Loss(name="nll_entropy", lambda_entropy=value)
+        loss = nll_entropy.Settings(lambda_entropy=value)
         config = Config(data=Data(name="made_up"), loss=loss, evaluation=expected, seed=seed, study="made-up")
         runs.append(Run(place, config, {"history": _history(rng, rank)}))
     name = ("nll_entropy" + f"_lambda{value:g}" * named) if value else "nll"

@@ -17,6 +17,7 @@ from hydra.types import RunMode
 
 from entreg.config import register
 from entreg.data.sources import sources
+from entreg.losses import losses
 from entreg.run import jobs
 from entreg.run.folder import SweepFolder, samples_of
 from entreg.run.jobs import register_resolvers
@@ -33,7 +34,7 @@ WORDS = (*SMALL, "trainer.epochs=2", "hardware=cpu")
 @pytest.fixture
 def start(monkeypatch, tmp_path):
     """start(*words): what the callback does before the first job of `python train.py -m *words` is started."""
-    register(sources())
+    register(sources(), losses(), [ROOT / "conf"])
     register_resolvers()
     monkeypatch.setattr(jobs, "_started", [])
 
@@ -207,7 +208,7 @@ def test_wrong_settings_are_refused_before_the_first_job(refused):
         "model.backbone.name=resnet": "job 0 (loss=nll model.backbone.name=resnet): model.backbone.name=resnet: torch",
         "model.backbone.name=resnet18": "['conv5_1', 'relu5_1', 'relu5_2', 'conv5_3', 'relu5_4']; resnet18 has",
         "evaluation.primary.domain=ood.elsewhere": "elsewhere is none of the foreign sets (ood=[synthetic_ood])",
-        "+evaluation.primary.arm={loss.nam:nll}": "loss.nam: no settings that change a result",
+        "+evaluation.primary.arm={loss.nam:nll}": "loss.nam: no loss has such a setting",
         "optim.milestones=[0.2,1.5]": "optim.milestones=[0.2, 1.5] is out of range",
         "task._target_=nowhere.train": "task._target_=nowhere.train cannot be imported: ",
         "task._target_=''": "task._target_= cannot be imported: ",

@@ -25,6 +25,7 @@ from hydra import compose, initialize_config_dir
 from entreg.config import register
 from entreg.data.sources import sources
 from entreg.errors import NonFiniteLoss
+from entreg.losses import losses
 from entreg.ranks import Ranks
 from entreg.run import launch as launch_module
 from entreg.run.folder import RunFolder
@@ -48,7 +49,7 @@ TIMING = ("images_per_s", "seconds")
 @pytest.fixture(scope="module")
 def config_for(store):
     """config_for(devices, aggregation): the config of a run here."""
-    register(sources())
+    register(sources(), losses(), [ROOT / "conf"])
     register_resolvers()
 
     def composed(devices: int, aggregation: str = "mean_entropy"):

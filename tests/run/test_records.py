@@ -29,7 +29,7 @@ def test_what_runs_record_is_taken(test, content):
     (records.starts, [{"features": {"convolution": []}}], "are no names"),
     (records.plan, None, "no primary outcome"), (records.plan, {"primary": {}}, "no foreign sets by name"),
     (records.plan, {"primary": {}, "ood": {"a": 1}}, "no foreign sets by name"),
-    (records.plan, PLAN | {"primary": {"metric": "beauty"}}, "its primary outcome is none .metric=beauty is out of"),
+    (records.plan, PLAN | {"primary": {"prior": "none"}}, "its primary outcome is none .prior=none is out of"),
     (records.plan, PLAN | {"primary": {"more": 1}}, "its primary outcome is none .*more"),
     (records.plan, PLAN | {"primary": {"domain": []}}, "its primary outcome is none"),
     (records.row, None, "no information gain"), (records.row, {}, "no information gain"),

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from entreg.config import Config, Data, Hardware, Loss
+from entreg.config import Config, Data, Hardware
+from entreg.losses import nll
 from entreg.run.folder import RunFolder
 from entreg.study import arithmetic
 from entreg.study.arithmetic import settle
@@ -38,7 +39,7 @@ def runs(tmp_path):
             features = {"backbone_precision": f"torch.{way[0]}", "convolution": way[1]} if way else None
             folder.add_start({"features": features} if features else {})
             hardware = Hardware(precision="auto")
-            made.append(Run(folder, Config(data=Data(name="a"), loss=Loss(name="nll"), hardware=hardware), {}))
+            made.append(Run(folder, Config(data=Data(name="a"), loss=nll.Settings(), hardware=hardware), {}))
         return made
 
     return make

@@ -99,6 +99,15 @@ def test_a_data_source_that_nobody_knows_is_named_and_not_imported(saved, typed)
         read(folder, typed("task=evaluate"))
 
 
+def test_a_loss_that_is_no_longer_there_is_named_with_those_that_are(saved, typed):
+    folder = saved()
+    tree = OmegaConf.load(folder.config)
+    tree.loss.name = "nll_peak"
+    OmegaConf.save(tree, folder.config)
+    with pytest.raises(DataError, match=rf"{folder.config}: nll_peak is no loss .*\(nll, nll_entropy\)$"):
+        read(folder, typed("task=evaluate"))
+
+
 def test_a_folder_from_elsewhere_runs_none_of_its_code(saved, typed, tmp_path, monkeypatch):
     """A loader that lies in the folder itself, which is in the search path where someone works in it."""
     folder = saved()

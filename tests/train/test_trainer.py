@@ -299,7 +299,7 @@ def test_a_bias_map_that_is_not_finite_is_named_with_the_last_good_state(trainer
         for size, uniform in trainer.uniform.items()
     }
     last = trainer.folder.last
-    with pytest.raises(NonFiniteLoss, match=rf"\(step 3\): the bias map's entropy; the last good state is in {last}$"):
+    with pytest.raises(NonFiniteLoss, match=rf"\(step 3\): bias_entropy_nats; the last good state is in {last}$"):
         trainer.run()
 
 

@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from omegaconf import MISSING
-from tqdm import tqdm
 
 from entreg.config import PublishedData, Rule
 from entreg.data import matlab
@@ -22,6 +21,7 @@ from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixatio
 from entreg.data.images import read_grey, size_of
 from entreg.data.names import refuse_link_out, why_it_leads_out
 from entreg.errors import DataError
+from entreg.progress import Progress
 from entreg.settings import setting
 
 NO_STIMULI = ("Output", "__MACOSX")  # folders of maps beside CAT2000's stimuli, and what archives of a Mac carry along
@@ -95,7 +95,11 @@ def load(settings: Settings) -> DataSet:
         return _read(settings, *pair)
 
     with ThreadPoolExecutor() as pool:
-        read_pairs = list(tqdm(pool.map(read, pairs), settings.name, len(pairs), leave=False, disable=None))
+        read_pairs = []
+        with Progress(settings.name, len(pairs), "image") as progress:
+            for pair in pool.map(read, pairs):
+                read_pairs.append(pair)
+                progress.step()
     stimuli = tuple(stimulus for stimulus, _, _ in read_pairs)
     image = np.repeat(np.arange(len(stimuli)), [len(x) for _, x, _ in read_pairs])
     x, y = (np.concatenate([one[axis] for one in read_pairs]) for axis in (1, 2))
