@@ -62,7 +62,7 @@ def loops(folder: Path) -> dict:
         for loss, every, weight in losses:
             config = generated.settings(loss, every)
             config.loss.lambda_entropy = weight
-            slots.append(Trainer(replace(made, config=config), RunFolder(folder / str(len(slots)))).slot)
+            slots.append(Slot.of(Trainer(replace(made, config=config), RunFolder(folder / str(len(slots))))))
         company = Company(slots)
 
         def epoch() -> None:

@@ -27,7 +27,7 @@ from entreg.model.deepgaze3 import DeepGaze3
 from entreg.numerics import in_threads
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder
-from entreg.train.company import Company
+from entreg.train.company import Company, Slot
 from entreg.train.trainer import Trainer
 
 PLAIN_BATCH = 4
@@ -55,7 +55,7 @@ class Steps:
 
     def __init__(self, study: GeneratedStudy, folder: Path, loss: str = "nll", every: int = 10) -> None:
         trainer = Trainer(replace(study, config=settings(loss, every)), RunFolder(folder))
-        self.company = Company([trainer.slot])
+        self.company = Company([Slot.of(trainer)])
         self.batches = len(study.training) // 32
         self.number = 0
 

@@ -137,7 +137,7 @@ def test_a_loss_is_three_files(project, store):
 
 def test_a_task_is_two_files(project, store):
     copy, carry_out = project
-    assert list(carry_out("A task")) == ["`entreg/count.py`", "`conf/task/count.yaml`"]
+    assert list(carry_out("A task")) == ["`entreg/tasks/count.py`", "`conf/task/count.yaml`"]
     done = run(copy, store, "-m", "task=count", "data.images=7,9", "study=counts")
     assert "7 images, 630 fixations" in done.stdout and "9 images, 810 fixations" in done.stdout
     assert re.search(r"\n0 +data.images=7 +finished +multirun/counts/0\n", done.stdout)

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -34,9 +33,7 @@ from entreg.run.logs import about
 from entreg.study.part import Size
 from entreg.train import batches
 from entreg.train.losses import REGULARISERS, fixation_weights, nll_nats
-
-if TYPE_CHECKING:
-    from entreg.train.trainer import Trainer
+from entreg.train.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +48,11 @@ class Slot:
     model: DeepGaze3
     loss: Loss
     trainer: Trainer | None
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> Slot:
+        """Return the place of a training."""
+        return cls(trainer.model, trainer.config.loss, trainer)
 
 
 class Company:
@@ -69,9 +71,10 @@ class Company:
         """The trainings that have epochs to go."""
         return [slot.trainer for slot in self.slots if slot.trainer is not None]
 
-    def run(self) -> Iterator[Trainer]:
-        """Trains all to their last epochs, from their checkpoints where they have some; yields those that are done.
+    def run(self) -> Iterator[tuple[Trainer, LogDensity]]:
+        """Train all to their last epochs, from their checkpoints where they have some; yield each that is done.
 
+        With it comes its bias map at the study's landscape size: who asked for the trainings finishes them.
         Stopped where asked to stop, after all have saved.
         """
         for trainer in self.working:
@@ -82,8 +85,9 @@ class Company:
                 for slot in self.slots:
                     done = slot.trainer
                     if done is not None and done.epoch >= done.config.trainer.epochs:
+                        bias_map, = self.bias_maps([slot])
                         slot.trainer = None
-                        yield done
+                        yield done, bias_map
                 if not self.working:
                     return
                 self._epoch(min(trainer.epoch for trainer in self.working))
@@ -119,7 +123,7 @@ class Company:
             if not self.working:
                 return
         rate = images / (time.perf_counter() - started)
-        validations, bias_maps = self.validate(), self.bias_maps()
+        validations, bias_maps = self.validate(), self.bias_maps(self.slots)
         for slot, validation, bias_map in zip(self.slots, validations, bias_maps, strict=True):
             # one that was saved later than the others before a kill has waited for them
             if slot.trainer is not None and slot.trainer.epoch == epoch:
@@ -189,11 +193,11 @@ class Company:
         return regularised
 
     @torch.no_grad()
-    def bias_maps(self) -> list[LogDensity]:
-        """Of each slot the mean density on the uniform images at the study's landscape size."""
+    def bias_maps(self, slots: Sequence[Slot]) -> list[LogDensity]:
+        """Return of each slot the mean density on the uniform images at the study's landscape size."""
         uniform = self.uniform[self.landscape]
         features, center_bias, grid = uniform.inputs(range(len(uniform)))
-        found = self._densities(self.slots, features, [center_bias] * len(self.slots), grid)
+        found = self._densities(slots, features, [center_bias] * len(slots), grid)
         return [density.mean() for density in found]
 
     @torch.no_grad()
@@ -216,7 +220,7 @@ class Company:
         return [(nll, ig) for nll, ig in (self.ranks.sum(sums) / len(validation)).tolist()]
 
     def _densities(
-        self, slots: list[Slot], features: Tensor | Sequence[Tensor], center_biases: list[Tensor], grid: Grid
+        self, slots: Sequence[Slot], features: Tensor | Sequence[Tensor], center_biases: list[Tensor], grid: Grid
     ) -> list[LogDensity]:
         return densities([slot.model for slot in slots], features, center_biases, grid, self.precision)
 

@@ -101,9 +101,9 @@ def _train(
         if not any(slot.trainer for slot in slots):
             return found
         log.info("%d runs are trained together: %s", len(runs), ", ".join(own.path.name for _, own in runs))
-        for trainer in Company(slots, lambda trainer, error: leave(trainer.folder, error)).run():
+        for trainer, bias_map in Company(slots, lambda trainer, error: leave(trainer.folder, error)).run():
             with about(trainer.folder):
-                trainer.finish()
+                trainer.finish(bias_map)
                 found[numbers[trainer.folder]] = trainer.history[-1]["validation_ig_bits_per_fixation"]
                 if ranks.is_first:
                     log.info("finished: %s", trainer.folder.final)
@@ -125,7 +125,7 @@ def _slot(
         else:
             if stages.ranks.is_first:
                 record_start(trainer, study)
-            return trainer.slot
+            return Slot.of(trainer)
     blank = DeepGaze3(channels, config.model.sigma_px, config.seed).to(stages.ranks.device)
     return Slot(blank, config.loss, None)
 

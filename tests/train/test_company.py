@@ -18,7 +18,7 @@ from entreg.study.study import Stages, Study
 from entreg.train.company import Company, Slot
 from entreg.train.trainer import Trainer
 from tests.conftest import SMALL
-from tests.train.test_trainer import AskedToStop, history, parameters  # noqa: F401
+from tests.train.test_trainer import AskedToStop, history, parameters, run  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,7 +48,7 @@ def trainer_of(composed, store, stages, tmp_path):
 
 
 def finished(company: Company) -> list[str]:
-    return [trainer.folder.path.name for trainer in company.run()]
+    return [trainer.folder.path.name for trainer, _ in company.run()]
 
 
 def assert_same(found: Trainer, expected: Trainer, bits: bool) -> None:
@@ -65,21 +65,21 @@ def assert_same(found: Trainer, expected: Trainer, bits: bool) -> None:
 
 def test_a_runs_result_does_not_depend_on_its_company(trainer_of):
     company = {name: trainer_of(name, "company") for name in MEMBERS}
-    done = finished(Company([one.slot for one in company.values()]))
+    done = finished(Company([Slot.of(one) for one in company.values()]))
     assert done == ["short", "baseline", "strong", "rare", "pooled"]
     for name, one in company.items():
         alone = trainer_of(name, "alone")
-        alone.run()
+        run(alone)
         assert_same(one, alone, bits=False)
 
 
 def test_a_company_that_was_stopped_goes_on_to_the_same_bits(trainer_of):
     """In its second epoch, when one member has finished: its place stays empty. Another was saved an epoch later."""
     undisturbed = {name: trainer_of(name, "undisturbed") for name in MEMBERS}
-    finished(Company([one.slot for one in undisturbed.values()]))
+    finished(Company([Slot.of(one) for one in undisturbed.values()]))
     steps = len(undisturbed["short"].steps)
 
-    company = Company([trainer_of(name, "stopped").slot for name in MEMBERS])
+    company = Company([Slot.of(trainer_of(name, "stopped")) for name in MEMBERS])
     company.ranks = dataclasses.replace(company.ranks, stop=AskedToStop(steps + 1))
     with pytest.raises(Stopped):
         finished(company)
@@ -89,7 +89,7 @@ def test_a_company_that_was_stopped_goes_on_to_the_same_bits(trainer_of):
     names = [name for name in MEMBERS if name != "short"]
     resumed = {name: trainer_of(name, "stopped") for name in names}
     blank = trainer_of("short", "stopped")
-    slots = [resumed[name].slot if name in resumed else Slot(blank.blank_model(), blank.config.loss, None)
+    slots = [Slot.of(resumed[name]) if name in resumed else Slot(blank.blank_model(), blank.config.loss, None)
              for name in MEMBERS]
     finished(Company(slots))
     for name in names:
@@ -98,12 +98,12 @@ def test_a_company_that_was_stopped_goes_on_to_the_same_bits(trainer_of):
 
 def test_one_that_is_not_finite_leaves_and_the_others_go_on_to_the_same_bits(trainer_of):
     undisturbed = {name: trainer_of(name, "undisturbed") for name in MEMBERS}
-    finished(Company([one.slot for one in undisturbed.values()]))
+    finished(Company([Slot.of(one) for one in undisturbed.values()]))
     company = {name: trainer_of(name, "company") for name in MEMBERS}
     with torch.no_grad():
         company["strong"].model.saliency_network.conv0.weight[0] = float("nan")
     left = {}
-    slots = [one.slot for one in company.values()]
+    slots = [Slot.of(one) for one in company.values()]
     done = finished(Company(slots, lambda trainer, error: left.update({trainer.folder.path.name: error})))
     assert sorted(done) == ["baseline", "pooled", "rare", "short"]
     assert isinstance(left["strong"], NonFiniteLoss) and "(step 0)" in str(left["strong"])
@@ -127,7 +127,7 @@ def test_where_features_are_held_does_not_change_a_bit(trainer_of, monkeypatch, 
     monkeypatch.setattr(Company, "step", watched)
     read = 15 + 5 + 2 * 4  # training, validation, uniform images of both orientations
     mapped = trainer_of("strong", "map", "store.hold=map")
-    mapped.run()
+    run(mapped)
     assert {*seen} == {(0, False)}
 
     def same(place: str, hold: str, expected: tuple[int, bool], line: str) -> None:
@@ -135,7 +135,7 @@ def test_where_features_are_held_does_not_change_a_bit(trainer_of, monkeypatch, 
         caplog.clear()
         one = trainer_of("strong", place, f"store.hold={hold}")
         with caplog.at_level(logging.INFO):
-            one.run()
+            run(one)
         assert {*seen} == {expected} and line in caplog.text
         # the next run of a sweep has a copy of its own
         assert not one.training.store.held and not shares_memory()
@@ -147,7 +147,7 @@ def test_where_features_are_held_does_not_change_a_bit(trainer_of, monkeypatch, 
     monkeypatch.setattr(held, "room", lambda: Room(1000, "the control group x"))
     same("small", "auto", (0, False), "mapped and read ahead: more than half of the 0.00 GB that the control group x")
     with pytest.raises(SettingError, match=r"store\.hold=memory: .* more than half of the 0\.00 GB"):
-        trainer_of("strong", "refused", "store.hold=memory").run()
+        run(trainer_of("strong", "refused", "store.hold=memory"))
     monkeypatch.setattr(held, "device_bytes", lambda device: 10**9)
     same("device", "memory", (read, False), "images are held in the memory of cpu (1.00 GB were free there)")
 
@@ -161,7 +161,8 @@ def test_trainings_side_by_side_hold_one_copy(trainer_of, monkeypatch):
         return step(company, members, number)
 
     monkeypatch.setattr(Company, "step", watched)
-    finished(Company([trainer_of(name, "held", "store.hold=memory").slot for name in ("baseline", "strong", "short")]))
+    names = ("baseline", "strong", "short")
+    finished(Company([Slot.of(trainer_of(name, "held", "store.hold=memory")) for name in names]))
     assert found == {(3, 1), (2, 1)}  # the short one leaves earlier
     assert not shares_memory()
 
