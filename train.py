@@ -9,12 +9,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
-from entreg.config import register
-from entreg.data.sources import sources
-from entreg.losses import losses
 from entreg.run import jobs
-
-register(sources(), losses(), jobs.option_folders())
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

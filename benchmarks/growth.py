@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.fresh import in_a_fresh_process
 from benchmarks.generated import DISTINCT, LANDSCAPE, recipe, settings, study
 from entreg.run.folder import RunFolder
+from entreg.train.company import Company
 from entreg.train.trainer import Trainer
 
 SIZES = (100, 300, 1000, 3000)
@@ -88,7 +89,8 @@ def _train(folder: Path, images: int, epochs: int) -> dict:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    trainer.run()
+    for _ in Company([trainer]).run():
+        pass
     done.set()
     watcher.join()
     return {"images": images, "rss_anon_gb": highest[0], "epoch_s": [row["seconds"] for row in trainer.history]}

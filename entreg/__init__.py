@@ -6,6 +6,7 @@ Each room hands on to the next, and none reaches back:
             prior ----^          ^      evaluate -^
                         model ---'      predict -^
 
+tasks     what task=NAME does, each in a module of that name: train, evaluate, predict, prepare
 data      stimuli and fixations of one data set, brought to one size; data/sources: where they come from
 prior     where people look before an image is seen: KDE, Gaussian, centre bias, gold standard
 features  the frozen backbone, run once for each image into a memory-mapped store
@@ -20,8 +21,8 @@ fetch     published files from the network: downloaded, checked, unpacked
 
 Below everything: run (how a job is run, wherever it runs: folder, launch, hardware, checkpoint, jobs), ranks (what a
 process is among others), numerics, progress, files, arrays, config, settings, errors. Train, evaluate and predict stand
-side by side; of evaluate, train knows the list of metrics alone, in which the one that a study is for must be. The task
-prepare gets data and weights and builds features, so that jobs need no network.
+side by side and do not know each other; tasks knows all three, and only `run.jobs` stands above it. Tasks, losses and
+data sources are known by the names of their modules: what is typed and saved names them so, and chooses nothing else.
 """
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ __all__ = ["load"]
 
 def load(
     run: str | Path, *, device: str | torch.device | None = None, weights: str | Path | None = None,
-    data: str | Path | None = None, trust: bool = False,
+    trust: bool = False,
 ) -> Trained:
     """The finished training in the folder `run`, ready to predict where people look in any image.
 
@@ -62,11 +63,10 @@ def load(
 
     device: `cpu`, `cuda`, `cuda:1`; None: a GPU where PyTorch sees one
     weights: where the backbone's weights are no longer where they were: their file, or the folder that it lies in
-    data: folder of the data set that it was trained on, which only runs that were trained before version 0.2.0 need
     trust: whether a file that you have not written is read also with a PyTorch below 2.10, in which it could run code
     UserError: there is no finished training, it was trained on crops, or what it needs is missing or was replaced.
     """
     from entreg.predict import trained  # PyTorch and all else are loaded by those who use them
 
-    return trained.load(run, device=device, weights=weights, data=data, trust=trust)
+    return trained.load(run, device=device, weights=weights, trust=trust)
 

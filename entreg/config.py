@@ -27,10 +27,9 @@ MOST_PX = 16_384  # side of an image given to the model; its features would be 1
 
 @dataclass
 class Task:
-    """What to do. `_target_` is called with the composed config and the job's folder."""
+    """What to do."""
 
-    _target_: str = setting(MISSING, "function that does it", changes="replicate")
-    name: str = setting(MISSING, "its name", changes="replicate")
+    name: str = setting(MISSING, "what to do: a task, by the name of its module in entreg/tasks/", changes="replicate")
     devices: int | None = setting(
         None, "devices that it can use; null: all of hardware's", changes="replicate", at_least=1
     )
@@ -97,7 +96,9 @@ class Data:
     Each file under entreg/data/sources/ has a `Settings` that inherits from this and adds what its source needs.
     """
 
-    _target_: str = setting(MISSING, "function that loads it", changes="result")
+    source: str = setting(
+        MISSING, "where it comes from: a source, by the name of its module in entreg/data/sources/", changes="result"
+    )
     name: str = setting(MISSING, "its name", changes="result")
     root: str | None = setting(None, "folder of the data set", changes="place", path=True)
     limit: int | None = setting(None, "use only the first so many images (after sample)", changes="result", at_least=2)
@@ -122,12 +123,12 @@ class Data:
     )
     px_per_degree: float | None = setting(
         None, "pixels of the stored images to a degree of visual angle, as they were shown; null: not known",
-        changes="result", above=0, came_later=True,
+        changes="result", above=0,
     )
     model_px_per_degree: float | None = setting(
         None, "pixels to a degree that geometry=degrees brings images to, of foreign sets always the training set's; "
         "null: the training set's own",
-        changes="result", above=0, came_later=True,
+        changes="result", above=0,
     )
     long_side_px: int = setting(
         1024, "longer side of the images given to the model", changes="result", at_least=32, at_most=MOST_PX
@@ -552,9 +553,10 @@ def register(
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     schemas: dict[str, Mapping[str, type[Any]]] = {"data": sources, "loss": losses}
-    for option, by_name in schemas.items():
-        for name, schema in by_name.items():
-            store.store(group=option, name=f"schema_{name}", node=schema)
+    for name, schema in sources.items():
+        store.store(group="data", name=f"schema_{name}", node=schema(source=name))
+    for name, loss in losses.items():
+        store.store(group="loss", name=f"schema_{name}", node=loss)
 
     for path in (path for folder in folders for path in folder.glob("data/*.yaml")):
         store.store(group="ood", name=path.stem, node={"defaults": [f"/data/{path.stem}@{path.stem}"]})

@@ -29,26 +29,27 @@ CHANGES = {
     "machine": "what is asked of the machine or cluster, or kept beside the results: no result depends on it",
 }
 LIMITS = {"at_least": "at least", "above": "above", "at_most": "at most", "one_of": "one of"}
+_KEYWORDS = f"changes= takes one of {', '.join(CHANGES)}; the other keywords are path, {', '.join(LIMITS)}"
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes: of the usual file systems, and of Linux
 
 
 def setting(
-    default: Any, meaning: str, *, changes: str, path: bool | str = False, came_later: bool = False, **limits: Any
+    default: Any, meaning: str, *, changes: str = "", path: bool | str = False, **limits: Any
 ) -> Any:
     """A dataclass field that is a setting.
 
     changes: a word of CHANGES
     path: it names a file or folder; relative paths are made absolute against the folder that the command was typed in.
         `unless a name`: where it is a word alone, without a dot or slash, it names something else
-    came_later: a config saved before it came had no use for it, so that its value now makes no other run
     limits: at_least, above, at_most, one_of; they also hold for each item of a list
+    ValueError where a keyword is none of these, such as one of an earlier version, or where `changes` is missing.
     """
-    unknown = limits.keys() - LIMITS.keys()
-    if changes not in CHANGES or unknown:
-        known = f"{', '.join(CHANGES)} and {', '.join(LIMITS)} are known"
-        raise ValueError(f"changes={changes!r}, limits {sorted(unknown)}: {known}")
-    metadata = {"meaning": meaning, "changes": changes, "path": path, "default": default, "came_later": came_later,
-                **limits}
+    unknown = sorted(limits.keys() - LIMITS.keys())
+    if unknown:
+        raise ValueError(f"setting {meaning!r}: {unknown[0]}= is unknown; {_KEYWORDS}")
+    if changes not in CHANGES:
+        raise ValueError(f"setting {meaning!r}: changes={changes!r} is unknown; {_KEYWORDS}")
+    metadata = {"meaning": meaning, "changes": changes, "path": path, "default": default, **limits}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: copy.copy(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -131,15 +132,12 @@ def resolved(cfg: DictConfig) -> Any:
 def differing(saved: Mapping[str, Any], config: Any) -> list[str]:
     """Keys in which a saved config (plain, nested) is another run than `config`: its results or its replicate differ.
 
-    A setting that the saved config lacks was added later; its default means what was done before, or, where it was
-    declared so (`came_later`), nothing.
+    A setting that the saved config lacks was added later; its default means what was done before.
     """
     keys = []
     for one in settings_of(config):
         if one.changes in ("result", "replicate"):
             value = _at(saved, one.key)
-            if value is _MISSING and one.declared["came_later"]:
-                continue
             before = one.declared["default"] if value is _MISSING else value
             if before != one.value:
                 keys.append(one.key)

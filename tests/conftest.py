@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -90,13 +90,15 @@ def composed():
 def command(store):
     """command(*words, folder): train.py with these words, run in `folder`; the finished process, output as text.
 
-    python: another one than that of the tests
+    python: another one than that of the tests; more_path: folders that it imports from, too
     """
 
     def run(
-        *words: str, folder: Path, timeout_s: float = 280, python: Path | str = sys.executable
+        *words: str, folder: Path, timeout_s: float = 280, python: Path | str = sys.executable,
+        more_path: Sequence[Path] = (),
     ) -> subprocess.CompletedProcess:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        path = os.pathsep.join(map(str, (*more_path, ROOT)))
+        environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         return subprocess.run(
             (str(python), str(ROOT / "train.py"), *words, f"paths.store={store}"),
             cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s,

@@ -9,6 +9,7 @@ import hydra
 import pytest
 from hydra.errors import HydraException
 
+from entreg.data import sources
 from entreg.errors import SettingError
 from entreg.run.jobs import checked
 from entreg.settings import check, resolved
@@ -133,11 +134,14 @@ def test_weights_are_a_file_or_a_name(composed):
         assert resolved(composed(f"model.backbone.weights={typed}")).model.backbone.weights == expected
 
 
-def test_every_target_exists(composed):
-    for group in ("task", "data"):
-        for option in options(group):
-            target = composed(f"{group}={option}")[group]._target_
-            assert callable(hydra.utils.get_method(target))
+def test_every_option_names_a_task_or_a_source_that_there_is(composed):
+    assert options("task") == sorted(path.stem for path in (ROOT / "entreg/tasks").glob("[!_]*.py"))
+    for option in options("task"):
+        assert composed(f"task={option}").task.name == option
+    for option in options("data"):
+        config = resolved(composed(f"data={option}", "data.root=/data"))
+        sources.check(config.data, "data")
+        assert type(config.data).__module__ == f"entreg.data.sources.{config.data.source}"
 
 
 def test_by_degree_foreign_sets_come_to_the_training_sets_pixels(composed):

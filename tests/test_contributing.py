@@ -142,7 +142,7 @@ def test_a_loss_is_a_module_and_a_yaml(project, store):
 def test_a_task_is_two_files(project, store):
     copy, carry_out = project
     carry_out("A task")
-    assert touched(copy) == {"entreg/count.py", "conf/task/count.yaml"}
+    assert touched(copy) == {"entreg/tasks/count.py", "conf/task/count.yaml"}
     done = run(copy, store, "-m", "task=count", "data.images=7,9", "study=counts")
     assert "7 images, 630 fixations" in done.stdout and "9 images, 810 fixations" in done.stdout
     assert re.search(r"\n0 +data.images=7 +finished +multirun/counts/0\n", done.stdout)

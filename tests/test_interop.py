@@ -14,7 +14,6 @@ from entreg.errors import UserError
 from entreg.evaluate.scores import judged, score
 from entreg.evaluate.stages import JudgedStages
 from entreg.interop import pysaliency_model
-from entreg.predict import prediction
 from entreg.prior.gaussian import gaussian_log_prior
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder
@@ -22,6 +21,7 @@ from entreg.settings import resolved
 from entreg.study.finished import finished as finished_run
 from entreg.study.finished import saved
 from entreg.study.study import Study
+from entreg.tasks.predict import predict_all
 from tests.environments import by_pysaliency
 from tests.predict.conftest import finished, made, stages  # noqa: F401
 
@@ -83,7 +83,7 @@ def test_pysaliency_computes_our_information_gain(composed, finished, tmp_path):
         shutil.copy(stimulus.path, images / stimulus.name)
     words = "task=predict", f"run={folder}", f"images={images}", "prediction.hdf5=true", "study=p", "hardware=cpu"
     predicted = RunFolder(tmp_path / "predicted")
-    prediction.predict_all(Ranks(), resolved(composed(*words, "prediction.pictures=false")), predicted)
+    predict_all(Ranks(), resolved(composed(*words, "prediction.pictures=false")), predicted)
 
     found = by_pysaliency("judge.py", {
         "stimuli": [str(images / stimulus.name) for stimulus in part.stimuli], "run": str(folder), "priors": priors,

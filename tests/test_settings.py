@@ -34,15 +34,6 @@ def test_every_setting_says_what_it_means_and_what_it_changes(schema):
         assert metadata.get("changes") in CHANGES and metadata.get("meaning"), f"{key} is not declared with `setting`"
 
 
-def test_a_setting_without_the_word_is_refused():
-    with pytest.raises(TypeError, match="changes"):
-        setting(1, "no word")
-    with pytest.raises(ValueError, match="is_great"):
-        setting(1, "a limit that is not known", changes="result", is_great=True)
-    with pytest.raises(ValueError, match="nothing"):
-        setting(1, "a word that is not known", changes="nothing")
-
-
 def test_what_the_settings_change():
     """The ones that the study rests on."""
     config = Config(data=Folder(), ood={"lab": Folder()}, loss=nll.Settings())
@@ -109,10 +100,12 @@ def test_a_place_that_no_file_system_has_is_refused(composed):
     assert resolved(composed(f"data.root={'A' * 255}")).data.root.endswith("A" * 255)
 
 
-def test_what_came_later_and_had_no_use_makes_no_other_run(composed):
-    """Data sets whose pixels for a degree became known are still those that were trained on."""
-    saved = dataclasses.asdict(resolved(composed("data=osie")))
-    del saved["data"]["px_per_degree"]
-    assert differing(saved, resolved(composed("data=osie"))) == []
-    by_degree = resolved(composed("data=osie", "data.geometry=degrees", "ood=[]"))
-    assert differing(saved, by_degree) == ["data.geometry", "data.model_px_per_degree"]
+@pytest.mark.parametrize("keywords, said", [
+    ({"affecting": "result"}, "setting 'depth': affecting= is unknown; changes= takes one of result, replicate, "),
+    ({"changes": "everything"}, "setting 'depth': changes='everything' is unknown; changes= takes one of result, "),
+    ({}, "setting 'depth': changes='' is unknown; changes= takes one of result, replicate, "),
+])
+def test_a_keyword_of_another_version_is_answered_with_todays(keywords, said):
+    with pytest.raises(ValueError) as caught:
+        setting(3, "depth", **keywords)
+    assert str(caught.value).startswith(said)

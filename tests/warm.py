@@ -119,8 +119,8 @@ def _warm_up() -> None:
     import matplotlib.backends.backend_agg  # noqa: F401
     import torch
 
-    import entreg.evaluate.evaluation  # noqa: F401
-    import entreg.train.trainer  # noqa: F401
+    import entreg.tasks.evaluate  # noqa: F401
+    import entreg.tasks.train  # noqa: F401
     from entreg import claims
     from entreg.config import Backbone, Model, Paths
     from entreg.features.backbone import build

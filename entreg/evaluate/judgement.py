@@ -246,10 +246,6 @@ class Judgement:
                 f"{run.folder} was trained on other contents than are there now: {what} changed; "
                 "give the folder of those it was trained on (paths.data=PATH, paths.weights=PATH)"
             )
-        starts = run.folder.starts()
-        if starts and "code" not in starts[0] and study.recipe.was_another(study.sizes):
-            log.warning("%s was trained by version 0.1.0, which resized images of this size otherwise than published: "
-                        "its model is judged as one of today", run.folder)
         return study
 
     def _seen(self) -> dict[str, dict[str, str]]:

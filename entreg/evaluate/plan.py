@@ -72,7 +72,7 @@ def _why_exploratory(
         return "evaluation.primary was typed for this evaluation, after the runs were trained"
     without = sum(plan is None for plan in plans)
     if without:
-        return f"{without} of {len(plans)} runs do not record what the study is for (those of version 0.1.0 did not)"
+        return f"{without} of {len(plans)} runs do not record what the study is for"
     known = [plan for plan in plans if plan is not None]
     if any(plan["primary"] != known[0]["primary"] for plan in known):
         return "the runs were started with different primary outcomes"

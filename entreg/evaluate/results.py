@@ -25,7 +25,7 @@ from entreg.evaluate.plan import Plan
 from entreg.evaluate.scores import Rows
 from entreg.study.part import Size
 
-FORMAT = 2  # of results.json; 1 was version 0.1.0's, whose intervals did not cover the noise of training
+FORMAT = 2  # of results.json: to be raised when a reader of the one before would read it wrongly
 IN_DOMAIN, FOREIGN = "in_domain", "ood"
 AS_TRAINED = ("auc", "sauc", "nss")  # metrics that sharpness alone hardly moves
 FLATTER, SHARPER = "flatter", "sharper"

@@ -79,27 +79,17 @@ def resized(length: int, new_length: int) -> Tensor:
     return _resample(length, size=new_length)
 
 
-def was_rounded_otherwise(
+def rounds_otherwise_in_float64(
     size: tuple[int, int], tap_sizes: tuple[tuple[int, int], ...], downsample: int, readout_factor: int
 ) -> bool:
-    """Whether entreg 0.1.0, which resized in float64, read other pixels or cells for images of this size.
+    """Whether a resize that is computed in float64 reads other pixels or cells of images of this size.
 
-    A store of such images that it has built must not be taken for one of today.
+    The layout that is recorded of a store tells such sizes apart.
     """
     return any(
         _differs(size[axis], scale_factor=1 / downsample)
         or any(_differs(tap[axis], size=_readout(size[axis], downsample, readout_factor)) for tap in tap_sizes)
         for axis in (0, 1)
-    )
-
-
-def was_mapped_otherwise(size: tuple[int, int], downsample: int, readout_factor: int, map_factor: int) -> bool:
-    """Whether entreg 0.1.0 made other maps of a readout for images of this size, see `was_rounded_otherwise`."""
-    maps = [(length, len(downsampled(length, map_factor))) for length in size]
-    return any(
-        _differs(length, scale_factor=1 / map_factor) or _differs(of_map, size=length)
-        or _differs(_readout(length, downsample, readout_factor), size=of_map)
-        for length, of_map in maps
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from entreg.features.backbone import Taps
-from entreg.features.grid import Grid, grid_of, was_mapped_otherwise, was_rounded_otherwise
+from entreg.features.grid import Grid, grid_of, rounds_otherwise_in_float64
 from entreg.numerics import normalised
 
 # of how rows are computed: to be raised when the code makes other numbers of the same images and settings, so that
@@ -68,15 +68,10 @@ class Recipe:
             "convolution": self.convolution, "layout": max(map(self._layout, set(sizes)), default=1),
         } | ({} if VERSION == 1 else {"version": VERSION})
 
-    def was_another(self, sizes: Iterable[tuple[int, int]]) -> bool:
-        """Whether version 0.1.0 read images of one of these sizes, or made maps of them, in another way."""
-        factors = self.backbone.downsample, self.readout_factor
-        return any(self._layout(size) > 1 or was_mapped_otherwise(size, *factors, self.map_factor) for size in sizes)
-
     def _layout(self, size: tuple[int, int]) -> int:
-        # 2: images that version 0.1.0 has read otherwise; all others keep the number that they had, and their stores
+        # stores and trainings that are there have recorded it
         factors = self.backbone.downsample, self.readout_factor
-        return 2 if was_rounded_otherwise(size, self.backbone.tap_sizes(size), *factors) else 1
+        return 2 if rounds_otherwise_in_float64(size, self.backbone.tap_sizes(size), *factors) else 1
 
     @torch.inference_mode()
     def row(self, image: np.ndarray, device: torch.device) -> Tensor:

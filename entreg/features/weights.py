@@ -9,6 +9,7 @@ import torchvision
 from torch import Tensor
 
 from entreg import files, tensors
+from entreg.config import Backbone
 from entreg.errors import DataError
 from entreg.fetch.download import download
 from entreg.fetch.published import DEEPGAZE2E, Published
@@ -56,6 +57,21 @@ def found(name: str, weights: str, folder: Path) -> Path | None:
             f"  nor one of torchvision's names ({', '.join(names)}); null means random weights"
         )
     return path
+
+
+def missing(backbone: Backbone, folder: Path) -> str | None:
+    """Return the name of the weights that have to be downloaded, and log it. DataError: a local file is missing."""
+    wanted = backbone.weights
+    if wanted is None:
+        log.info("weights: random, none are needed (model.backbone.weights=null)")
+        return None
+    path = found(backbone.name, wanted, folder)
+    if path is not None:
+        log.info("weights: there, %s", path)
+        return None
+    log.info("weights: %s are not in %s; licence: none stated; to be downloaded:\n  %s",
+             wanted, folder, published(backbone.name, wanted))
+    return wanted
 
 
 def fetched(name: str, weights: str, folder: Path) -> Path:

@@ -1,9 +1,9 @@
-"""task=predict: the log density of every image in a folder, as files and pictures."""
+"""The images of a folder predicted one after the other, each as a file and pictures, and a table of them."""
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,80 +13,29 @@ from matplotlib.figure import Figure
 
 from entreg import files
 from entreg.config import Config
-from entreg.data.images import pictures_below, read_rgb
+from entreg.data.images import read_rgb
 from entreg.data.names import refuse_link_out
-from entreg.errors import DataError, SettingError, UserError
+from entreg.errors import DataError, UserError
 from entreg.predict import maps
-from entreg.predict.trained import Trained, finished_in
+from entreg.predict.trained import Trained
 from entreg.progress import Progress
 from entreg.ranks import Ranks
 from entreg.report import panels
 from entreg.run.folder import RunFolder
-from entreg.run.hardware import compute_deterministically
-from entreg.run.launch import launch
-from entreg.run.provenance import provenance
-from entreg.study.finished import read, typed_keys
 
 log = logging.getLogger(__name__)
 
 TOLD_FAILURES = 20  # the table has them all
 
 
-def check(config: Config) -> None:
-    """What can be said before anything is read. SettingError where the run or the images are not named."""
-    if config.run is None or config.images is None:
-        raise SettingError("task=predict needs a finished run and a folder of images: run=FOLDER images=FOLDER")
-
-
-def predict(config: Config, folder: RunFolder) -> int | None:
-    """Predicts the images below config.images by config.run; the number of images.
-
-    UserError at the end where some could not be read; all others are done. None where it stopped to be requeued.
-    """
-    return launch(predict_all, config, folder)
-
-
-def predict_all(ranks: Ranks, config: Config, folder: RunFolder) -> int:
-    """What `predict` does, on one rank. Stopped where the run was asked to stop: the same command goes on."""
-    compute_deterministically()
-    run, images = finished_in(Path(config.run or "")), Path(config.images or "")
-    if not images.is_dir():
-        raise DataError(f"images={images}: there is no such folder")
-    paths = pictures_below(images)
-    if not paths:
-        raise DataError(f"images={images}: there is no image of a type that Pillow reads")
-    typed = typed_keys()
-    trained = Trained(read(run, config, loads_data=not run.center_bias.is_file()), ranks.device, typed)
-    log.info("%d images; features: %s", len(paths), trained.arithmetic)
-    folder.write_config(config)
-    start = provenance(
-        ranks.device.type, {}, fingerprints=trained.run.state["fingerprints"] | {"run": files.sha256(run.final)},
-        features=trained.recipe.describe([]),
-    )
-    folder.add_start(start)
-    rows = _rows(ranks, config, folder, trained, paths, start["fingerprints"]["run"])
-    files.write_csv(folder.predictions_table, rows)
-    done = [row["image"] for row in rows if not row["failure"]]
-    if config.prediction.hdf5:
-        keys = maps.shortest(list(paths))
-        maps.write_hdf5(folder.log_densities, {name: folder.log_density(name) for name in done}, keys)
-    if len(done) < len(rows):
-        failures = [row["failure"] for row in rows if row["failure"]]
-        more = [f"... and {len(failures) - TOLD_FAILURES} more, see {folder.predictions_table}"]
-        raise UserError("\n  ".join([
-            f"{len(failures)} of {len(rows)} images could not be predicted, the others are done:",
-            *failures[:TOLD_FAILURES], *more * (len(failures) > TOLD_FAILURES),
-        ]))
-    folder.finish()
-    print(folder)
-    return len(rows)
-
-
-def _rows(
+def rows(
     ranks: Ranks, config: Config, folder: RunFolder, trained: Trained, paths: Mapping[str, Path], run_sha256: str
 ) -> list[dict[str, Any]]:
-    """The rows of predictions.csv. What is there, of the same image and run, is not made again."""
-    rows, made = [], 0
+    """Predict the images and return the rows of predictions.csv. What is there, of the same image and run, is kept.
+
+    paths: of the images, by name; run_sha256: of the run's final checkpoint
+    """
+    found, made = [], 0
     with Progress("predicting", len(paths), "image") as progress:
         for name, path in paths.items():
             ranks.stop_if_asked()
@@ -99,11 +48,22 @@ def _rows(
             except UnreadablePhoto as error:
                 log.warning("%s", error)
                 row["failure"] = str(error)
-            rows.append(row | {"image": name})
+            found.append(row | {"image": name})
             progress.step()
-    failed = sum(bool(row["failure"]) for row in rows)
-    log.info("%d images predicted, %d done before, %d could not be read", made, len(rows) - made - failed, failed)
-    return rows
+    failed = sum(bool(row["failure"]) for row in found)
+    log.info("%d images predicted, %d done before, %d could not be read", made, len(found) - made - failed, failed)
+    return found
+
+
+def refuse_failures(predicted: Sequence[Mapping[str, Any]], table: Path) -> None:
+    """UserError that names the images which could not be predicted, where there are some; table: has them all."""
+    failures = [row["failure"] for row in predicted if row["failure"]]
+    if failures:
+        more = [f"... and {len(failures) - TOLD_FAILURES} more, see {table}"]
+        raise UserError("\n  ".join([
+            f"{len(failures)} of {len(predicted)} images could not be predicted, the others are done:",
+            *failures[:TOLD_FAILURES], *more * (len(failures) > TOLD_FAILURES),
+        ]))
 
 
 class UnreadablePhoto(DataError):

@@ -15,12 +15,11 @@ from entreg.data.images import Picture, rgb_of
 from entreg.errors import DataError, SettingError, UserError
 from entreg.model.log_density import LogDensity
 from entreg.prior import kept
-from entreg.prior.center_bias import CenterBias
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder, SweepFolder
 from entreg.study import arithmetic
 from entreg.study.finished import Run, final_model, finished, saved
-from entreg.study.study import Stages, fingerprint, recipe_settings
+from entreg.study.study import Stages, recipe_settings
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +30,7 @@ class Trained:
     def __init__(self, run: Run, device: torch.device, typed: Sequence[str] = ()) -> None:
         """run: its config says where the weights are; typed: keys of settings that somebody chose for this prediction.
 
-        UserError: the run was trained on crops, its backbone's weights are missing or others, or it has not kept its
-        centre bias and its data set is missing or another.
+        UserError: the run was trained on crops, or its backbone's weights or its centre bias are missing or others.
         """
         config, self.run, self.device = run.config, run, device
         if config.data.geometry == "crop":
@@ -49,7 +47,9 @@ class Trained:
                 f"{run.folder}: the backbone's weights ({config.model.backbone.weights}) are not those that it was "
                 f"trained with: their SHA-256 is {self.recipe.weights_sha256[:12]}... and not {str(expected)[:12]}..."
             )
-        self.center_bias = _center_bias(run)
+        self.center_bias = kept.read(
+            run.folder.center_bias, config.model.center_bias, config.model.saliency_map_factor
+        )
         self.model = final_model(run, self.recipe.channels).to(device)
         self.recipe.backbone.to(device)
 
@@ -88,19 +88,17 @@ class Trained:
 
 def load(
     run: str | Path, *, device: str | torch.device | None = None, weights: str | Path | None = None,
-    data: str | Path | None = None, trust: bool = False,
+    trust: bool = False,
 ) -> Trained:
     """The finished training in the folder `run`. See `entreg.load`."""
     tensors.trust(trust)
     folder, on = finished_in(Path(run).expanduser()), _device(device)
-    cfg = saved(folder, loads_data=not folder.center_bias.is_file())
+    cfg = saved(folder, loads_data=False)
     cfg.hardware.kind, cfg.hardware.devices = on.type, 1
     if weights is not None and Path(weights).expanduser().is_dir():
         cfg.paths.weights = str(weights)
     elif weights is not None:
         cfg.model.backbone.weights = str(weights)
-    if data is not None:
-        cfg.data.root = str(data)
     return Trained(finished(folder, cfg), on)
 
 
@@ -116,29 +114,6 @@ def finished_in(path: Path) -> RunFolder:
     runs = [str(one) for one in SweepFolder(path).trainings() if one.is_trained]
     instead = f"; a sweep: choose one of {', '.join(runs[:5])}{', ...' * (len(runs) > 5)}" if runs else ""
     raise UserError(f"{path}: there is no finished training{instead}")
-
-
-def _center_bias(run: Run) -> CenterBias:
-    """As the run has kept it; of an older run from its config or, a KDE, from its data set."""
-    folder, config = run.folder, run.config
-    kind, map_factor = config.model.center_bias, config.model.saliency_map_factor
-    if folder.center_bias.is_file():
-        return kept.read(folder.center_bias, kind, map_factor)
-    if kind != "kde":
-        return CenterBias(kind, config.prior, map_factor, None)
-    try:
-        config.data.require()
-    except UserError as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(
-            f"{folder} was trained before runs kept their centre bias, so its data set is needed: {reason}"
-        ) from error
-    stages = Stages(Ranks())
-    found, expected = fingerprint(stages.subset(config.data, "all")), run.state["fingerprints"].get("data")
-    if found != expected:
-        raise DataError(f"{folder}: its data set at {config.data.root} has other fixations than it was trained with")
-    log.warning("%s was trained before runs kept their centre bias: it is made from %s", folder, config.data.root)
-    return stages.center_bias(config.data, kind, map_factor, config.prior)
 
 
 def _device(device: str | torch.device | None) -> torch.device:

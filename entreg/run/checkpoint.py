@@ -32,9 +32,9 @@ def read(path: Path) -> dict[str, Any]:
     found = tensors.read(path)
     if not isinstance(found, dict):
         raise DataError(f"{path}: is no checkpoint, it holds a {type(found).__name__}; {files.WAY_OUT}")
-    if not isinstance(found.get("format", 1), int):
-        raise DataError(f"{path}: is no checkpoint, its format is {brief(found['format'])}; {files.WAY_OUT}")
-    if found.get("format", 1) != FORMAT:
+    if not isinstance(found.get("format"), int):
+        raise DataError(f"{path}: is no checkpoint, its format is {brief(found.get('format'))}; {files.WAY_OUT}")
+    if found["format"] != FORMAT:
         raise UserError(
             f"{path} was written by another version of entreg (format {found['format']}, this one reads {FORMAT}); "
             "go on with that version"

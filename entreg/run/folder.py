@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from entreg import files
 from entreg.config import Config
 from entreg.errors import DataError, SettingError, brief
-from entreg.run import checkpoint, former, records
+from entreg.run import checkpoint, migrations, records
 from entreg.settings import differing
 
 MOST_JOBS = 10_000  # of a sweep
@@ -157,7 +157,7 @@ class RunFolder:
                 raise ValueError("it holds an interpolation (${...}); what a run saves is resolved")
             if not (isinstance(tree, dict) and isinstance(tree.get("task"), dict) and "name" in tree["task"]):
                 raise ValueError("it has no task")
-            return former.today({str(key): value for key, value in tree.items()})
+            return migrations.today({str(key): value for key, value in tree.items()})
         except DataError:
             raise
         except Exception as error:  # whatever is stumbled over in a tree of another form
@@ -195,21 +195,21 @@ class RunFolder:
             files.write_json(self.plan, plan | {"sha256": _digest(plan)})
 
     def read_plan(self) -> dict[str, Any] | None:
-        """The same; None where the run has none, as those of version 0.1.0.
+        """The same, with the sources' names of today; None where the run has none.
 
         DataError where it cannot be read, and where it was changed: what a study was for is not said afterwards.
         """
         if not self.plan.is_file():
             return None
         plan = files.read_json(self.plan)
-        # the first ones of version 0.2.0 had no checksum
-        if isinstance(plan, dict) and plan.pop("sha256", _digest(plan)) != _digest(plan):
+        if isinstance(plan, dict) and plan.pop("sha256", None) != _digest(plan):
             raise DataError(
                 f"{self.plan} was changed after it was written (its checksum does not match).\n"
                 "  bring it back from a copy\n"
                 "  or remove it: then no outcome of this run counts as named beforehand"
             )
-        return _tested(self.plan, records.plan, plan)
+        plan = _tested(self.plan, records.plan, plan)
+        return plan | {"ood": {name: migrations.data_set(settings) for name, settings in plan["ood"].items()}}
 
     def starts(self) -> list[dict[str, Any]]:
         """Where the run comes from: one entry for each time that it was started, the first one first.
@@ -218,9 +218,7 @@ class RunFolder:
         """
         if not self.provenance.is_file():
             return []
-        content = files.read_json(self.provenance)
-        # version 0.1.0 kept the last start alone
-        return _tested(self.provenance, records.starts, content if isinstance(content, list) else [content])
+        return _tested(self.provenance, records.starts, files.read_json(self.provenance))
 
     def read_typed(self) -> list[str] | None:
         """The words that the job was started with; None where there are none. DataError where they cannot be read."""
@@ -289,6 +287,8 @@ def _tested(path: Path, test: records.Test, content: Any) -> Any:
     if why is not None:
         raise DataError(f"{path}: {brief(why)}; {files.WAY_OUT}")
     return content
+
+
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

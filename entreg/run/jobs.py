@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import atexit
 import errno
-import importlib
 import logging
 import os
 import shutil
@@ -18,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
 import submitit
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
@@ -28,11 +26,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from entreg import files, tensors
+from entreg import files, tasks, tensors
 from entreg.claims import Claim, Taken
-from entreg.config import Config, without_hydra
+from entreg.config import Config, register, without_hydra
+from entreg.data import sources
 from entreg.errors import DataError, SettingError, UserError, brief
-from entreg.run import former
+from entreg.losses import losses
+from entreg.run import migrations
 from entreg.run.folder import RunFolder, SweepFolder, is_basic, jobs_of, samples_of
 from entreg.run.launch import RankFailed, new_study
 from entreg.run.provenance import code_version
@@ -77,7 +77,7 @@ def job(cfg: DictConfig) -> Any:
         _warn_of_other_code(SweepFolder(Path(hydra_config.sweep.dir)))
     try:
         with _alone_in(folder), _failure_left_in(folder):
-            return hydra.utils.get_method(config.task._target_)(config, folder)
+            return tasks.perform(config, folder)
     except KeyboardInterrupt:
         print(f"\ninterrupted: {_goes_on(folder, hydra_config.mode)}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
@@ -197,21 +197,14 @@ def _goes_on(folder: RunFolder, mode: RunMode | None) -> str:
 
 
 def checked(cfg: DictConfig) -> Config:
-    """The typed config; beside its task a module may have a `check` of its own. SettingError of a wrong setting."""
+    """The typed config, its task and data sources looked up. SettingError of a wrong setting."""
     try:
         config: Config = resolved(cfg)
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere, a value that is missing
         raise SettingError(f"{error.full_key or 'the config'}: {brief(error.msg or error)}; give a value") from error
-    target = config.task._target_
-    place, _, name = target.rpartition(".")
-    try:
-        module = importlib.import_module(place)
-        getattr(module, name)
-    except Exception as error:  # whatever importing it runs into
-        raise SettingError(f"task._target_={target} cannot be imported: {brief(error)}; choose task=NAME") from error
-    check = getattr(module, "check", None)
-    if check is not None:
-        check(config)
+    for key, settings in {"data": config.data, **{f"ood.{name}": one for name, one in config.ood.items()}}.items():
+        sources.check(settings, key)
+    tasks.check(config)
     return config
 
 
@@ -242,7 +235,7 @@ class Preflight(Callback):
         try:
             sweeper = config.hydra.sweeper
             params, typed = sweeper.get("params") or {}, list(config.hydra.overrides.task)
-            instead = former.answer((f"{key}={value}" for key, value in params.items()), _conf())
+            instead = migrations.answer([f"{key}={value}" for key, value in params.items()], _conf())
             if instead is not None:  # an experiment may hold a sweep, too
                 raise SettingError(f"hydra.sweeper.params: {instead}")
             jobs = jobs_of(params, typed) if is_basic(sweeper) else None
@@ -295,12 +288,16 @@ class Preflight(Callback):
 
 @contextmanager
 def summary() -> Iterator[None]:
-    """Around main(): prints the sweep's table at the end, after a failure too."""
+    """Around main(): makes the settings known to Hydra; prints the sweep's table at the end, after a failure too."""
     # Hydra warns that conf/hydra/launcher/submitit_slurm.yaml is merged over the plugin's schema of that name, as meant
     warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/")
+    try:
+        register(sources.sources(), losses(), option_folders())
+    except SettingError as error:
+        _refuse(str(error))
     register_resolvers()
     # Hydra's own message would not know what was meant
-    instead = former.answer(sys.argv[1:], _conf())
+    instead = migrations.answer(sys.argv[1:], _conf())
     if instead is not None:
         _refuse(instead)
     try:

@@ -15,12 +15,14 @@ import torch
 import torchvision
 
 from entreg.run.hardware import processor_name
+from entreg.version import VERSION
 
 
 def provenance(kind: str, seeds: dict[str, int], **made_from: Any) -> dict[str, Any]:
     """Code, versions, machine and seeds; made_from: fingerprints and whatever else a run depends on."""
     status = _git("status", "--porcelain")
     return {
+        "version": VERSION,
         "git_commit": _git("rev-parse", "HEAD"),
         "git_clean": None if status is None else status == "",
         "code": code_version(),

@@ -22,7 +22,7 @@ def starts(content: Any) -> str | None:
     if not isinstance(content, list) or not content or not all(isinstance(start, dict) for start in content):
         return "it holds no entry for each start"
     for start in content:
-        names = [start.get("git_commit"), start.get("code")]
+        names = [start.get("version"), start.get("git_commit"), start.get("code")]
         features = start.get("features")
         # of a training a recipe, of an evaluation words
         if isinstance(features, dict):
@@ -30,7 +30,7 @@ def starts(content: Any) -> str | None:
         else:
             names.append(features)
         if not all(name is None or isinstance(name, str) for name in names):
-            return "its commit, code or features are no names"
+            return "its version, commit, code or features are no names"
     return None
 
 

@@ -1,6 +1,6 @@
 """A finished training, read from its folder with the config that it was trained with.
 
-Nothing of such a folder is run: loaders that it names are looked up among those of entreg, never imported.
+Nothing of such a folder is run: the data sources that it names are looked up among those of entreg.
 """
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from torch import Tensor
 
 from entreg import files
 from entreg.config import Config, Data, Loss
-from entreg.data.sources import settings_of_target
+from entreg.data.sources import settings_of
 from entreg.errors import DataError, SettingError, UserError, brief
 from entreg.features import backbone
 from entreg.losses import losses
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.mixture import Mixture
-from entreg.run import checkpoint, former
+from entreg.run import checkpoint, migrations
 from entreg.run.folder import RunFolder
-from entreg.settings import resolved, settings_of
+from entreg.settings import resolved
+from entreg.settings import settings_of as all_settings
 
 # what is read of a training's history, from every epoch
 HISTORY = (
@@ -161,13 +162,13 @@ def final_model(run: Run, channels: int) -> DeepGaze3:
 
 
 def _schema(folder: RunFolder, key: str, tree: Any) -> Data:
-    settings = settings_of_target(tree["_target_"])
-    if settings is None:
+    try:
+        return settings_of(tree["source"])()
+    except SettingError as error:
         raise DataError(
-            f"{folder.config}: {brief(tree['_target_'])} is no data source of this version of entreg.\n"
+            f"{folder.config}: {brief(tree['source'])} is no data source of this version of entreg.\n"
             f"  it is one of your own   type it: {key}=NAME, an option of your conf/"
-        )
-    return settings()
+        ) from error
 
 
 def _loss(folder: RunFolder, name: Any) -> Loss:
@@ -208,9 +209,9 @@ def _refuse_changed_config(folder: RunFolder, state: dict[str, Any]) -> None:
     kept = state.get("config")
     if not isinstance(kept, dict):  # nothing to hold it against
         return
-    free = {one.key for one in settings_of(Config()) if one.changes in ("place", "machine")}
+    free = {one.key for one in all_settings(Config()) if one.changes in ("place", "machine")}
     try:
-        theirs = _leaves(former.today(kept))
+        theirs = _leaves(migrations.today(kept))
     except Exception as error:  # whatever is stumbled over in a tree of another form
         what = f"the config that it keeps cannot be read as that of a run: {brief(error)}; {files.WAY_OUT}"
         raise DataError(f"{folder.final}: {what}") from error

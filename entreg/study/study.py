@@ -9,11 +9,11 @@ from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-import hydra
 import numpy as np
 import torch
 
 from entreg.config import Backbone, Config, Data, Prior, Uniform
+from entreg.data import sources
 from entreg.data.geometry import Photos, Resized, resize, shape_of
 from entreg.data.splits import chosen, split
 from entreg.data.uniform import UniformImages, levels
@@ -82,7 +82,7 @@ class Stages:
     @stage
     def data(self, settings: Data) -> Resized:
         """The data set, brought to the size of its settings; what was read is logged."""
-        dataset = hydra.utils.get_method(settings._target_)(settings)
+        dataset = sources.load(settings)
         resized = resize(dataset, shape_of(settings))
         log.info("%s%s", dataset.summary(), f", {resized.n_outside} outside the crop" if resized.n_outside else "")
         for note in dataset.notes:

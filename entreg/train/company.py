@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -31,9 +30,7 @@ from entreg.ranks import Stopped
 from entreg.run.logs import about
 from entreg.study.part import Size
 from entreg.train import batches
-
-if TYPE_CHECKING:
-    from entreg.train.trainer import Trainer
+from entreg.train.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +49,10 @@ class Company:
         self.training, self.validation, self.uniform = first.training, first.validation, first.uniform
         self.landscape, self.prior_nats = first.study.landscape, first.prior_nats
 
-    def run(self) -> Iterator[Trainer]:
-        """Trains all to their last epochs, from their checkpoints where they have some; yields those that are done.
+    def run(self) -> Iterator[tuple[Trainer, LogDensity]]:
+        """Train all to their last epochs, from their checkpoints where they have some; yield each that is done.
 
+        With it comes its bias map at the study's landscape size: who asked for the trainings finishes them.
         Stopped where asked to stop, after all have saved.
         """
         for trainer in list(self.working):
@@ -64,8 +62,9 @@ class Company:
             while True:
                 for trainer in list(self.working):
                     if trainer.epoch >= trainer.config.trainer.epochs:
+                        bias_map, = self.bias_maps([trainer])
                         self.working.remove(trainer)
-                        yield trainer
+                        yield trainer, bias_map
                 if not self.working:
                     return
                 self._epoch(min(trainer.epoch for trainer in self.working))
@@ -97,7 +96,7 @@ class Company:
                 if not self.working:
                     return
         rate = images / (time.perf_counter() - started)
-        validations, bias_maps = self.validate(), self.bias_maps()
+        validations, bias_maps = self.validate(), self.bias_maps(self.working)
         for trainer, validation, bias_map in zip(list(self.working), validations, bias_maps, strict=True):
             # one that was saved later than the others before a kill has waited for them
             if trainer.epoch == epoch:
@@ -171,11 +170,11 @@ class Company:
         return regularised
 
     @torch.no_grad()
-    def bias_maps(self) -> list[LogDensity]:
-        """Of each training the mean density on the uniform images at the study's landscape size."""
+    def bias_maps(self, trainers: Sequence[Trainer]) -> list[LogDensity]:
+        """Return of each training the mean density on the uniform images at the study's landscape size."""
         uniform = self.uniform[self.landscape]
         features, center_bias, grid = uniform.inputs(range(len(uniform)))
-        found = self._densities(self.working, features, [center_bias] * len(self.working), grid)
+        found = self._densities(trainers, features, [center_bias] * len(trainers), grid)
         return [density.mean() for density in found]
 
     @torch.no_grad()
@@ -199,7 +198,7 @@ class Company:
         return [(nll, ig) for nll, ig in (self.ranks.sum(sums) / len(validation)).tolist()]
 
     def _densities(
-        self, trainers: list[Trainer], features: Tensor | Sequence[Tensor], center_biases: list[Tensor], grid: Grid
+        self, trainers: Sequence[Trainer], features: Tensor | Sequence[Tensor], center_biases: list[Tensor], grid: Grid
     ) -> list[LogDensity]:
         return densities([trainer.model for trainer in trainers], features, center_biases, grid, self.precision)
 

@@ -109,9 +109,9 @@ def _train(
             return found
         names = ", ".join(trainer.folder.path.name for trainer in trainers)
         log.info("%d runs are trained together: %s", len(trainers), names)
-        for trainer in Company(trainers, lambda trainer, error: leave(trainer.folder, error)).run():
+        for trainer, bias_map in Company(trainers, lambda trainer, error: leave(trainer.folder, error)).run():
             with about(trainer.folder):
-                trainer.finish()
+                trainer.finish(bias_map)
                 found[numbers[trainer.folder]] = trainer.history[-1]["validation_ig_bits_per_fixation"]
                 if ranks.is_first:
                     log.info("finished: %s", trainer.folder.final)

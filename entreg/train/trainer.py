@@ -14,11 +14,9 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from entreg import files, losses
+from entreg import files
 from entreg.config import Config
 from entreg.errors import DataError, NonFiniteLoss, UserError
-from entreg.evaluate.metrics import primary_metric
-from entreg.features import backbone
 from entreg.model import published
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
@@ -26,39 +24,17 @@ from entreg.numerics import BITS_PER_NAT
 from entreg.prior import kept
 from entreg.ranks import Ranks
 from entreg.report.panels import Prediction
-from entreg.run import checkpoint
+from entreg.run import checkpoint, migrations
 from entreg.run.folder import RunFolder, plain
-from entreg.run.hardware import compute_deterministically, keep_freed_memory, precision_of
-from entreg.run.launch import launch
+from entreg.run.hardware import precision_of
 from entreg.run.provenance import provenance
 from entreg.study.part import Part, Size, UniformPart
-from entreg.study.study import Stages, Study
+from entreg.study.study import Study
 from entreg.train import board, figures
-from entreg.train.company import Company
 from entreg.train.schedule import adam
+from entreg.version import VERSION
 
 log = logging.getLogger(__name__)
-
-
-def check(config: Config) -> None:
-    """What can be said of a config before its data are read. SettingError where a training would end with one."""
-    backbone.check(config.model.backbone)
-    backbone.check_convolution(config.model.backbone, config.hardware)
-    published.check(config.model)
-    # what the study is for is recorded when a run is first started
-    primary_metric(config.evaluation.primary)
-    losses.check(config)
-    if config.logger.name == "tensorboard":
-        board.check()
-
-
-def train(config: Config, folder: RunFolder) -> float | None:
-    """Trains one model in `folder` on the configured devices; the last validation IG (bit/fixation, Gaussian prior).
-
-    A finished run returns at once; an unfinished one goes on from its last checkpoint.
-    None where it stopped to be requeued.
-    """
-    return folder.last_ig_bits() if finished_before(folder) else launch(run, config, folder)
 
 
 def finished_before(folder: RunFolder) -> bool:
@@ -70,20 +46,6 @@ def finished_before(folder: RunFolder) -> bool:
     return True
 
 
-def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
-    """One rank's part of a training. Stopped where the run was asked to stop; it has saved."""
-    compute_deterministically()
-    keep_freed_memory()
-    seed_everything(config.seed)
-    study = Study(config, Stages(ranks))
-    trainer = Trainer(study, folder)
-    if ranks.is_first:
-        record_start(trainer, study)
-    trainer.run()
-    trainer.finish()
-    return trainer.history[-1]["validation_ig_bits_per_fixation"]
-
-
 def seed_everything(seed: int) -> None:
     """The generators of Python, numpy and PyTorch."""
     for seeded in (random.seed, np.random.seed, torch.manual_seed):
@@ -91,7 +53,7 @@ def seed_everything(seed: int) -> None:
 
 
 def record_start(trainer: Trainer, study: Study) -> None:
-    """Writes config, plan, centre bias and where the run comes from into its folder."""
+    """Write config, plan, centre bias and where the run comes from into its folder; log what changed since it began."""
     config, folder = study.config, trainer.folder
     before = folder.starts()
     folder.write_config(config)
@@ -108,6 +70,10 @@ def record_start(trainer: Trainer, study: Study) -> None:
     if before and before[-1].get("code", start["code"]) != start["code"]:
         then, now = before[-1]["code"], start["code"]
         log.warning("the code changed since this run was last started: then %s, now %s", then, now)
+    begun_by = before[0].get("version", migrations.UNRECORDED) if before else VERSION
+    if begun_by != VERSION:
+        log.warning("%s was begun by version %s; this is version %s, so that its last digits may differ",
+                    folder, begun_by, VERSION)
     folder.add_start(start)
     kept.write(folder.center_bias, study.center_bias)
 
@@ -167,16 +133,14 @@ class Trainer:
                 config.loss.name, self.ranks.count, device.type, self.precision, config.trainer.batch_size, config.seed,
             )
 
-    def run(self) -> None:
-        """Trains to the last epoch, from last.pt where there is one. Stopped where asked to stop, after saving."""
-        for _ in Company([self]).run():
-            pass
+    def finish(self, bias_map: LogDensity) -> None:
+        """Draw the figures and write final.pt, last of all: where it is, the run is complete.
 
-    def finish(self) -> None:
-        """Draws the figures and writes final.pt, last of all: where it is, the run is complete."""
+        bias_map: the mean density on the uniform images, at the study's landscape size
+        """
         if self.ranks.is_first:
             figures.loss_curves(self.folder.loss_curves, {self.config.loss.name: self.history})
-            figures.bias_map(self.folder.bias_map, self.bias_map().full()[0].cpu().numpy())
+            figures.bias_map(self.folder.bias_map, bias_map.full()[0].cpu().numpy())
             figures.predictions(self.folder.predictions, self._examples())
             if self.board is not None:
                 self.board.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
@@ -197,13 +161,6 @@ class Trainer:
             examples.append(Prediction(validation.names[i], f"{ig:.2f} bit/fixation", image, map_nats, y, x))
         return examples
 
-    def validate(self) -> tuple[float, float]:
-        """Validation NLL (nats) and IG over the Gaussian prior (bit/fixation)."""
-        return Company([self]).validate()[0]
-
-    def bias_map(self) -> LogDensity:
-        """Mean density on the uniform images at the study's landscape size."""
-        return Company([self]).bias_maps()[0]
 
     def add_step(self, nll_nats: float, of_bias_map: float | None, images: int) -> None:
         """Takes a step with the gradients that the model has, and notes what was minimised."""

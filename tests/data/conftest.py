@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from entreg.config import Data
-from entreg.data.sources import settings_of_target, synthetic
+from entreg.data.sources import settings_of, synthetic
 from tests.conftest import ROOT, SHARED
 
 FOLDER = ROOT / "conf/data"
@@ -19,8 +19,8 @@ def composed(name: str, **more: Any):
     first, myself = values.pop("defaults")
     assert myself == "_self_"
     if first.startswith("schema_"):
-        base = OmegaConf.structured(settings_of_target(values._target_))
-        assert values._target_ == f"entreg.data.sources.{first.removeprefix('schema_')}.load"
+        source = first.removeprefix("schema_")
+        base = OmegaConf.structured(settings_of(source)(source=source))
     else:
         base = composed(first).data
     return OmegaConf.create(PATHS | {"data": OmegaConf.merge(base, values, more)})

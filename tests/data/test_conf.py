@@ -1,8 +1,8 @@
-"""Every data set's YAML fits its schema and names its loader."""
-import hydra
+"""Every data set's YAML fits its schema, which names its source."""
 import pytest
 from omegaconf import OmegaConf
 
+from entreg.data import sources
 from entreg.errors import UserError
 from entreg.settings import check
 from tests.data.conftest import FOLDER, composed
@@ -30,13 +30,13 @@ def test_the_file_fits_its_schema_and_opens_with_what_it_is(name):
 def test_its_loader_says_what_is_missing(name, tmp_path):
     settings = OmegaConf.to_object(composed(name, root=str(tmp_path / "nowhere")).data)
     with pytest.raises(UserError, match="data=synthetic needs none"):
-        hydra.utils.get_method(settings._target_)(settings)
+        sources.load(settings)
 
 
 @pytest.mark.parametrize("name", ["synthetic", "synthetic_ood"])
 def test_the_synthetic_sets_can_be_drawn(name, tmp_path):
     settings = OmegaConf.to_object(composed(name, root=str(tmp_path), images=4).data)
-    data = hydra.utils.get_method(settings._target_)(settings)
+    data = sources.load(settings)
     assert (data.stimuli[0].height_px, data.stimuli[0].width_px) == (288, 384)
 
 
@@ -49,4 +49,4 @@ def test_the_out_of_domain_set_differs_in_seed_and_bias():
 def test_your_own_data_need_a_root():
     settings = OmegaConf.to_object(composed("folder").data)
     with pytest.raises(UserError, match=r"root is not set(.|\n)*data.root=PATH"):
-        hydra.utils.get_method(settings._target_)(settings)
+        sources.load(settings)

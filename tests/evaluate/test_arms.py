@@ -16,7 +16,7 @@ from entreg.study.finished import Run
 
 
 def run(loss: str, seed: int = 0, epochs: int = 25, **settings) -> Run:
-    data = synthetic.Settings(_target_="entreg.data.sources.synthetic.load", name="s")
+    data = synthetic.Settings(source="synthetic", name="s")
     loss_settings = losses()[loss](**settings)
     config = Config(data=data, loss=loss_settings, seed=seed, trainer=Training(epochs=epochs), study="s")
     return Run(RunFolder(Path("x")), config, {})

@@ -1,135 +1,40 @@
-"""An evaluation of finished runs: what it writes, says and returns, and what it does not judge."""
+"""What an evaluation says of the runs that it is given; a whole one is in tests/tasks."""
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from omegaconf import OmegaConf
 
+from entreg.config import Config
 from entreg.errors import UserError
-from entreg.evaluate.evaluation import evaluate
-from entreg.evaluate.stages import JudgedStages
-from entreg.ranks import Ranks
-from entreg.report import panels
-from entreg.run.folder import RunFolder, State
-from entreg.settings import resolved
-from tests.evaluate.photos import name_of, trained, words, write_sets
+from entreg.evaluate import evaluation
+from entreg.evaluate.results import LeftOut
+from entreg.run.folder import RunFolder
+from tests.evaluate.test_arms import run
 
 
-@pytest.fixture(scope="module")
-def stages() -> JudgedStages:
-    return JudgedStages(Ranks())
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("place")
-    write_sets(folder)
-    return folder
-
-
-@pytest.fixture
-def study(composed, store, place, stages, tmp_path):
-    """study(*losses, seeds=...): a sweep of finished runs."""
-    before = torch.get_num_threads()
-
-    def sweep(*losses: str, seeds: tuple[int, ...] = (0, 1)) -> Path:
-        jobs = [(loss, seed) for loss in losses for seed in seeds]
-        for number, (loss, seed) in enumerate(jobs):
-            config = resolved(composed(*words(place, store), f"loss={loss}", f"seed={seed}", "study=s"))
-            trained(tmp_path / f"sweep/{number}", config, stages, weights=number)
-        return tmp_path / "sweep"
-
-    yield sweep
-    torch.set_num_threads(before)
-    torch.use_deterministic_algorithms(False)
-
-
-@pytest.fixture
-def judged(composed, monkeypatch, tmp_path):
-    """judged(sweep): what an evaluation of it returns, and its folder; figures are not painted, which takes seconds."""
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
-
-    def run(sweep: Path) -> tuple[float | None, RunFolder]:
-        folder = RunFolder(tmp_path / "evaluation")
-        config = resolved(composed("task=evaluate", f"runs={sweep}", "hardware=cpu", "hardware.threads=1", "study=e"))
-        return evaluate(config, folder), folder
-
-    return run
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with open(path) as file:
-        return list(csv.DictReader(file))
-
-
-def test_everything_that_is_found_lies_in_a_folder_of_its_own(study, judged, capsys):
-    sweep = study("nll", "nll_entropy")
-    returned, folder = judged(sweep)
-    assert folder.state is State.FINISHED
-    results = json.loads(folder.results.read_text())
-    assert returned == results["comparison"]["ood"]["ig_difference_bits"]["mean"]
-    assert results["primary"]["arm"] == "nll_entropy" and results["primary"]["planned"] == ["foreign"]
-    # the images that were trained on are in no table
-    assert results["data"]["ood.foreign"]["seen"].keys() == {name_of(103), name_of(110)}
-    table = rows(folder.per_image)
-    assert len(table) == 4 * (2 + 20) and name_of(103) not in {row["image"] for row in table}
-    means = {
-        arm: np.mean([float(row["nss"]) for row in table if (row["arm"], row["domain"]) == (arm, "ood.foreign")])
-        for arm in ("nll", "nll_entropy")
-    }
-    assert results["arms"]["nll"]["ood"]["nss"]["mean"] == pytest.approx(means["nll"])
-    assert results["comparison"]["ood"]["nss_difference"]["mean"] == pytest.approx(means["nll_entropy"] - means["nll"])
-    assert len(rows(folder.arms)) > 50 and len(rows(folder.comparisons)) > 30
-    with np.load(folder.bias_maps) as maps:
-        assert sorted(maps) == ["nll", "nll_entropy"] and np.exp(maps["nll"]).sum() == pytest.approx(1, abs=1e-4)
-    assert "nll_entropy" in folder.report.read_text()
-    start, = folder.starts()
-    assert start["seeds"] == {"folds": 0} and start["fingerprints"].keys() == {"data", "weights", "features"}
-    assert folder.read_config()["task"]["name"] == "evaluate"
-    said = capsys.readouterr().out.splitlines()
-    assert said[-1] == str(folder) and any("paired by seed" in text for text in said)
-
-
-def test_a_run_that_is_not_finished_is_named_and_in_no_number(study, judged, caplog):
-    sweep = study("nll", "nll_entropy", seeds=(0,))
-    unfinished = RunFolder(sweep / "7")
-    unfinished.config.parent.mkdir(parents=True)
-    unfinished.config.write_text("task: {name: train}")
+def test_the_arms_and_what_is_left_out_are_logged(tmp_path, caplog):
+    unfinished = RunFolder(tmp_path)
     unfinished.failure.write_text("out of memory")
-    _, folder = judged(sweep)
-    results = json.loads(folder.results.read_text())
-    said = {"state": "failed: out of memory", "failure": "out of memory"}
-    assert results["left_out"] == [{"run": str(unfinished)} | said]
-    assert f"left out, not finished: {unfinished} (failed: out of memory)" in caplog.text
-    assert {row["run"] for row in rows(folder.per_image)} == {f"{sweep}/0", f"{sweep}/1"}
-    assert results["comparison"]["seeds"] == "one training"
+    with caplog.at_level("INFO"):
+        arms, keys = evaluation.arms([run("nll", 0), run("nll", 1), run("nll_entropy", 0)], [unfinished])
+    assert [arm.name for arm in arms] == ["nll", "nll_entropy"] and keys == ["loss.name"]
+    assert caplog.messages == [
+        f"left out, not finished: {tmp_path} (failed: out of memory)",
+        "3 runs, grouped by loss.name into 2 arms: nll (2 trainings), nll_entropy (1 training)",
+    ]
+    assert evaluation.left_out([unfinished]) == [LeftOut(str(tmp_path), "failed: out of memory", "out of memory")]
 
 
-def test_why_all_is_exploratory_is_said_at_once(study, judged, caplog):
-    sweep = study("nll", "nll_entropy", seeds=(0,))
-    RunFolder(sweep / "0").plan.unlink()
-    _, folder = judged(sweep)
-    why = "1 of 2 runs do not record what the study is for (those of version 0.1.0 did not)"
-    assert f"all comparisons are exploratory: {why}" in caplog.text
-    assert json.loads(folder.results.read_text())["primary"]["why"] == why
+def test_arms_that_were_trained_from_nothing_stay_as_they_are():
+    arms, _ = evaluation.arms([run("nll")], [])
+    assert evaluation.with_published(arms, Config()) == arms
 
 
-def test_one_arm_is_judged_and_compared_with_nothing(study, judged, caplog):
-    returned, folder = judged(study("nll_entropy", seeds=(0,)))
-    assert returned is None and json.loads(folder.results.read_text())["comparison"] == {}
-    assert "no baseline (loss=nll or lambda 0) among the runs: nothing is compared" in caplog.text
-
-
-def test_runs_whose_data_changed_are_refused_without_results(study, judged, place):
-    sweep = study("nll", seeds=(0,))
-    tree = OmegaConf.load(RunFolder(sweep / "0").config)
-    tree.data.limit = 11
-    OmegaConf.save(tree, RunFolder(sweep / "0").config)
-    with pytest.raises(UserError, match="was trained on other contents than are there now: data changed"):
-        judged(sweep)
-    assert not RunFolder(sweep.parent / "evaluation").results.exists()
+def test_a_published_model_is_refused_beside_a_cross_validation():
+    folds = [run("nll") for _ in range(2)]
+    for number, one in enumerate(folds):
+        one.config.data.folds, one.config.data.fold = 2, number
+    arms, _ = evaluation.arms(folds, [])
+    with pytest.raises(UserError, match="published=FILE is one model, and each fold of a cross-validation is judged by"):
+        evaluation.with_published(arms, Config(published=str(Path("x.pth"))))

@@ -18,8 +18,7 @@ from entreg.study.finished import Run
 
 
 def foreign(name: str, **settings) -> synthetic.Settings:
-    load = "entreg.data.sources.synthetic.load"
-    return synthetic.Settings(_target_=load, name=name, root=f"/data/{name}", **settings)
+    return synthetic.Settings(source="synthetic", name=name, root=f"/data/{name}", **settings)
 
 
 def config(
@@ -101,7 +100,7 @@ def test_runs_of_the_first_version_recorded_nothing(study):
     study.runs[0].folder.plan.unlink()
     found = study.plan()
     assert found.arm is None and found.planned == ["a", "b"] and found.added == []
-    assert found.why == "1 of 2 runs do not record what the study is for (those of version 0.1.0 did not)"
+    assert found.why == "1 of 2 runs do not record what the study is for"
     study.runs[1].folder.plan.unlink()
     assert study.plan().why.startswith("2 of 2 runs do not record")
     assert (study.plan().domain, study.plan().metric) == ("ood", "ig_bits_per_fixation")

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from entreg.errors import SettingError, UserError
-from entreg.evaluate.evaluation import evaluate
 from entreg.evaluate.published import arm_of, stimuli
 from entreg.evaluate.stages import JudgedStages
 from entreg.evaluate.statistics import crossed_unpaired, over_images
@@ -18,6 +17,7 @@ from entreg.ranks import Ranks
 from entreg.report import panels
 from entreg.run.folder import RunFolder
 from entreg.settings import check, resolved
+from entreg.tasks.evaluate import evaluate
 from tests.data.sources.pysaliency_set import copied
 from tests.evaluate.photos import name_of, trained, words, write_sets
 from tests.model import published_files

@@ -280,13 +280,16 @@ from pathlib import Path
 from benchmarks.generated import settings, study
 from entreg.features import held
 from entreg.run.folder import RunFolder
+from entreg.train.company import Company
 from entreg.train.trainer import Trainer
 logging.basicConfig(level="INFO")
 held.LOCAL = set()
 place = Path(sys.argv[2])
 config = settings(epochs=2)
 config.store.hold = "auto"
-Trainer(study(place / "store", int(sys.argv[3]), config), RunFolder(place / "run")).run()
+trainer = Trainer(study(place / "store", int(sys.argv[3]), config), RunFolder(place / "run"))
+for _ in Company([trainer]).run():
+    pass
 """
 
 

@@ -11,7 +11,7 @@ from entreg.config import Backbone, Model
 from entreg.features import recipe as recipe_module
 from entreg.features.backbone import build
 from entreg.features.build import fingerprint
-from entreg.features.grid import was_rounded_otherwise
+from entreg.features.grid import rounds_otherwise_in_float64
 from entreg.features.recipe import Recipe
 from entreg.features.vgg19 import Vgg19Taps
 from tests.features.pictures import CPU, TAPS, Pictures, recipe
@@ -103,13 +103,7 @@ def test_exactly_the_sizes_that_round_otherwise_in_float64_are_known(published):
     assert 1580 in lengths and len(lengths) < 40
     for side in (0, 1):
         sizes = [(length, 64) if side == 0 else (64, length) for length in range(32, 2049)]
-        assert [s[side] for s in sizes if was_rounded_otherwise(s, taps.tap_sizes(s), *factors)] == lengths
-
-
-@pytest.mark.parametrize("size, another", [((160, 234), True), ((768, 1024), False), ((288, 384), False)])
-def test_maps_that_version_0_1_0_made_otherwise_are_known(published, size, another):
-    """160x234 is the size of the golden vectors that tell: its readout of 30 columns is resized to 58."""
-    assert published.was_another([(768, 1024), size]) is another
+        assert [s[side] for s in sizes if rounds_otherwise_in_float64(s, taps.tap_sizes(s), *factors)] == lengths
 
 
 def test_another_version_of_the_code_has_other_stores(tmp_path, monkeypatch):

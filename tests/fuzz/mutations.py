@@ -115,7 +115,7 @@ def damaged_tree(draw: st.DrawFn, whole: Any, values: tuple[Any, ...] = VALUES) 
         if kind == "lose" and node is not tree:
             del node[key]
         elif kind == "rename" and isinstance(node, dict) and node is not tree:
-            node[draw(st.sampled_from(("x", "", "_target_", "name", 1, "a.b")))] = node.pop(key)
+            node[draw(st.sampled_from(("x", "", "_target_", "source", "name", 1, "a.b")))] = node.pop(key)
         elif kind == "move":
             other, at = draw(st.sampled_from(places))
             other[at] = copy.deepcopy(node[key])

@@ -22,7 +22,7 @@ from entreg.errors import SettingError
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.prior.gaussian import gaussian_log_prior
 from entreg.prior.kde import FixationKde
-from entreg.run import former
+from entreg.run import migrations
 from entreg.run.hardware import convolution_of, precision_of
 from entreg.run.jobs import checked
 from entreg.settings import Setting, differing, settings_of
@@ -137,7 +137,7 @@ def test_any_words(drive: Drive, composed: Any, count: int) -> None:
                 raise SettingError(instead)
             return used(checked(cfg))
 
-        instead = former.answer(words, conf)
+        instead = migrations.answer(words, conf)
         try:
             cfg = None if instead else composed(*words)
         except (HydraException, OmegaConfBaseException, ValueError, TypeError):  # it stumbles over experiment=[1]

@@ -29,7 +29,7 @@ Drive = Callable[..., None]
 STATE = {
     "model": {"weight": torch.arange(6.0).view(2, 3), "bias": torch.zeros(2)}, "epoch": 3, "history": [{"lr": 0.1}],
 }
-PLAIN = {"task": {"name": "train", "_target_": "x"}, "data": {"root": None, "sides": [1, 2.5]}, "note": "a: b # c"}
+PLAIN = {"task": {"name": "train", "devices": 1}, "data": {"root": None, "sides": [1, 2.5]}, "note": "a: b # c"}
 
 
 def saved(content: Any, zipped: bool = True) -> bytes:

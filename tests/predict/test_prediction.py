@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import shutil
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -11,11 +12,14 @@ import pytest
 from PIL import Image
 
 import entreg
+from entreg import tasks
 from entreg.errors import DataError, SettingError, UserError
 from entreg.predict import prediction
+from entreg.predict.prediction import refuse_failures
 from entreg.ranks import Ranks, StopFlag, Stopped
 from entreg.run.folder import RunFolder, State
 from entreg.settings import resolved
+from entreg.tasks.predict import predict_all
 
 
 @pytest.fixture
@@ -31,10 +35,10 @@ def start(composed, finished, images, tmp_path):
     def predict(*words: str, stop: StopFlag | None = None) -> RunFolder:
         typed = "task=predict", f"run={run.path}", f"images={images}", "hardware=cpu", "study=p", *words
         config = resolved(composed(*typed))
-        prediction.check(config)
+        tasks.check(config)
         folder = RunFolder(tmp_path / "predicted")
         folder.refuse_other_config(config)
-        assert prediction.predict_all(Ranks(stop=stop or StopFlag()), config, folder) == 3
+        assert predict_all(Ranks(stop=stop or StopFlag()), config, folder) == 3
         return folder
 
     return predict
@@ -143,9 +147,7 @@ def test_it_stops_where_it_is_asked_to_and_goes_on(start, tmp_path):
     assert folder.log_density("a.jpg").stat().st_mtime_ns == before and len(folder.starts()) == 2
 
 
-def test_what_is_missing_is_said(start, composed, tmp_path):
-    with pytest.raises(SettingError, match="needs a finished run and a folder of images: run=FOLDER images=FOLDER"):
-        prediction.check(resolved(composed("task=predict", "run=x")))
+def test_what_is_missing_is_said(start, tmp_path):
     with pytest.raises(DataError, match=r"^images=.*nowhere: there is no such folder"):
         start(f"images={tmp_path}/nowhere")
     (tmp_path / "empty").mkdir()
@@ -153,6 +155,18 @@ def test_what_is_missing_is_said(start, composed, tmp_path):
         start(f"images={tmp_path}/empty")
     with pytest.raises(UserError, match="empty: there is no finished training"):
         start(f"run={tmp_path}/empty")
+
+
+@pytest.mark.parametrize("failed, lines", [(0, None), (1, 2), (20, 21), (25, 22)])
+def test_twenty_failures_are_named_and_the_table_has_them_all(failed, lines):
+    rows = [{"failure": ""}, *({"failure": f"{i}.jpg"} for i in range(failed))]
+    if lines is None:
+        refuse_failures(rows, Path("t.csv"))
+        return
+    with pytest.raises(UserError, match=f"^{failed} of {failed + 1} images could not be predicted") as caught:
+        refuse_failures(rows, Path("t.csv"))
+    said = str(caught.value).splitlines()
+    assert len(said) == lines and (said[-1] == "  ... and 5 more, see t.csv") == (failed == 25)
 
 
 def test_another_run_is_refused_in_the_same_folder(start, finished):

@@ -1,7 +1,6 @@
 """A finished run's density of any image: evaluation's at equal geometry, and at the image's own size."""
 from __future__ import annotations
 
-import logging
 import re
 import shutil
 import sys
@@ -20,13 +19,12 @@ from entreg.evaluate.scores import judged, predict
 from entreg.predict.trained import Trained
 from entreg.ranks import Ranks
 from entreg.run import checkpoint
-from entreg.run.folder import RunFolder
 from entreg.study.finished import finished as finished_run
 from entreg.study.finished import saved
 from entreg.study.study import Stages, Study
 from tests.conftest import ROOT
 
-EARLIER = ROOT / "tests/earlier/f7f6b1e"
+EARLIER = ROOT / "tests/earlier/0.2.0"
 BIASES = ("kde", "gaussian", "uniform")
 
 
@@ -91,11 +89,6 @@ def code_blocks(path: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def test_it_is_said_which_runs_need_their_data_set():
-    for said in (entreg.load.__doc__, (ROOT / "docs/models.md").read_text()):
-        assert "only runs that were trained before version 0.2.0 need" in " ".join(said.split())
-
-
 def test_from_notebook_to_figure_in_five_lines(finished, photos, tmp_path, monkeypatch):
     """The lines of the README, which `help(entreg.load)` and docs/models.md show as well."""
     block, = (one for one in code_blocks(ROOT / "README.md") if "entreg.load" in one)
@@ -117,7 +110,7 @@ def test_a_run_needs_neither_its_data_set_nor_its_source(finished, photos):
     folder = finished()
     expected = entreg.load(folder.path, device="cpu").log_density(photos / "a.jpg")
     tree = OmegaConf.load(folder.config)
-    tree.data._target_, tree.data.root, tree.data.of_my_own = "evil.load", "/nowhere", 3
+    tree.data.source, tree.data.root, tree.data.of_my_own = "evil", "/nowhere", 3
     OmegaConf.save(tree, folder.config)
     (folder.path / "evil.py").write_text("1 / 0")
     sys.path.insert(0, str(folder.path))
@@ -127,24 +120,17 @@ def test_a_run_needs_neither_its_data_set_nor_its_source(finished, photos):
         sys.path.remove(str(folder.path))
 
 
-def test_an_earlier_run_takes_its_centre_bias_from_its_data_set(caplog):
-    run = EARLIER / "multirun/arms/0"
-    assert not RunFolder(run).center_bias.exists()
-    with pytest.raises(DataError, match=r"before runs kept their centre bias, so its data set is needed: .*\.$"):
-        entreg.load(run, device="cpu", data="/nowhere")
-    with pytest.raises(DataError, match=f"its data set at {EARLIER}/data/foreign has other fixations"):
-        entreg.load(run, device="cpu", data=EARLIER / "data/foreign")
-    with caplog.at_level(logging.WARNING):
-        trained = entreg.load(run, device="cpu", data=EARLIER / "data/photos")
-    said, = (line for line in caplog.messages if "centre bias" in line)
-    assert said == f"{run} was trained before runs kept their centre bias: it is made from {EARLIER}/data/photos"
-    images = sorted((EARLIER / "data/photos/stimuli").glob("*.png"))[:2]
-    folder, cfg = RunFolder(run), saved(RunFolder(run))
-    cfg.data.root, cfg.paths.store, cfg.ood = str(EARLIER / "data/photos"), "/nowhere", {}
-    study = Study(finished_run(folder, cfg).config, Stages(Ranks()))
-    bias = study.center_bias.map((144, 192))
-    assert torch.equal(trained.center_bias.map((144, 192)), bias)
-    assert all(np.exp(one).sum() == pytest.approx(1) for one in trained.log_density(images))
+def test_a_run_of_version_0_2_0_predicts(photos):
+    """Its config names its source by a module, and it keeps its centre bias."""
+    density = entreg.load(EARLIER / "multirun/arms/0", device="cpu").log_density(photos / "a.jpg")
+    assert density.shape == (120, 301) and np.exp(density).sum() == pytest.approx(1)
+
+
+def test_a_run_that_lost_its_centre_bias_is_refused(finished):
+    folder = finished()
+    folder.center_bias.unlink()
+    with pytest.raises(DataError, match=f"^{folder.center_bias}: cannot be read as a run's centre bias"):
+        entreg.load(folder.path, device="cpu")
 
 
 def test_what_keeps_a_run_from_predicting_is_said(finished, tmp_path):

@@ -1,17 +1,18 @@
 """Trainings that are disturbed on purpose. They stand in a module, since ranks are new processes that import them.
 
-As a task: task._target_=tests.run.broken.fail_on_last_rank
+Those that are tasks stand in broken_tasks/: task.name=fail_on_last_rank where PYTHONPATH holds that folder.
 """
-import functools
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from entreg.run.folder import RunFolder
-from entreg.run.launch import launch
-from entreg.train import trainer as training
+from entreg.tasks import train as training
 from entreg.train.company import Company
+
+TASKS = Path(__file__).parent / "broken_tasks"
 
 
 def several(plan, ranks, config, folder):
@@ -59,13 +60,3 @@ def break_once(trainer):
     if not mark.exists():
         mark.touch()
         raise ValueError("this rank broke")
-
-
-def fail_on_last_rank(config, folder):
-    """A task whose last rank fails at the second step."""
-    return launch(functools.partial(at_step, 1, config.hardware.devices - 1, break_), config, folder)
-
-
-def fail_once(config, folder):
-    """A task that fails in its second epoch; the second time it goes on."""
-    return launch(functools.partial(at_step, 4, 0, break_once), config, folder)

@@ -15,6 +15,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
+from entreg import tasks
 from entreg.config import register
 from entreg.data.sources import sources
 from entreg.losses import losses
@@ -25,10 +26,12 @@ from entreg.run.launch import new_study
 from entreg.run.provenance import code_version
 from tests.conftest import ROOT, SMALL
 from tests.environments import python_with
+from tests.run import broken
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # see jobs.summary
 
 WORDS = (*SMALL, "trainer.epochs=2", "hardware=cpu")
+TASKS = "task.name=fail_once,train"
 
 
 @pytest.fixture
@@ -37,6 +40,7 @@ def start(monkeypatch, tmp_path):
     register(sources(), losses(), [ROOT / "conf"])
     register_resolvers()
     monkeypatch.setattr(jobs, "_started", [])
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(broken.TASKS / "tasks")])
 
     def callback(*words: str) -> list[jobs.Sweep]:
         overrides = [f"hydra.sweep.dir={tmp_path}", *words]
@@ -68,15 +72,15 @@ def failed_once(command, tmp_path_factory):
     In between the code has changed, as far as the first run's folder knows.
     """
     folder = tmp_path_factory.mktemp("failed")
-    tasks = "task._target_=tests.run.broken.fail_once,entreg.train.trainer.train"
-    words = ("-m", *WORDS, tasks, "study=twice")
-    first = command(*words, folder=folder)
+    words = ("-m", *WORDS, TASKS, "study=twice")
+    first = command(*words, folder=folder, more_path=[broken.TASKS])
     finished = (folder / "multirun/twice/1/checkpoints/final.pt").stat().st_mtime_ns
     starts = folder / "multirun/twice/0/provenance.json"
     content = json.loads(starts.read_text())
     content[-1]["code"] = "commit 0123abc"
     starts.write_text(json.dumps(content))
-    return folder / "multirun/twice", first, command(*words, folder=folder), finished
+    second = command(*words, folder=folder, more_path=[broken.TASKS])
+    return folder / "multirun/twice", first, second, finished
 
 
 def rows(output: str) -> list[str]:
@@ -88,8 +92,8 @@ def test_a_failing_run_does_not_stop_the_others_and_the_exit_code_tells(failed_o
     folder, first, _, _ = failed_once
     assert first.returncode == 1
     table = rows(first.stdout)
-    assert re.match(r"0 +task\S+fail_once +failed: ValueError: this rank broke +multirun/twice/0$", table[1])
-    assert re.match(r"1 +task\S+train +finished +-?\d\.\d{4} +multirun/twice/1$", table[2])
+    assert re.match(r"0 +task.name=fail_once +failed: ValueError: this rank broke +multirun/twice/0$", table[1])
+    assert re.match(r"1 +task.name=train +finished +-?\d\.\d{4} +multirun/twice/1$", table[2])
     assert table[3] == "evaluate with: python train.py task=evaluate 'runs=multirun/twice'"
     assert "rank 0 failed:\nTraceback" in first.stderr and f"(run {folder}/0, log {folder}/0/train.log)" in first.stderr
 
@@ -116,7 +120,7 @@ def test_going_on_with_other_code_is_said_and_both_starts_are_kept(failed_once):
 
 def test_a_folder_with_another_config_is_refused_and_the_keys_are_listed(failed_once, refused, store):
     folder = failed_once[0]
-    same = (*WORDS, "task._target_=tests.run.broken.fail_once,entreg.train.trainer.train", f"hydra.sweep.dir={folder}")
+    same = (*WORDS, TASKS, f"hydra.sweep.dir={folder}")
     message = refused(*same, "optim.lr=0.1", "seed=3", "hardware.partition=gpu")
     assert f"{folder}/0 holds a run of another config; these settings differ: optim.lr, seed.\n" in message
     assert message.startswith("job 0 (")
@@ -130,8 +134,7 @@ def test_an_experiments_own_sweep_over_the_foreign_sets_is_refused(refused, swee
 
 def test_what_is_free_to_change_is_not_refused(failed_once, start):
     folder = failed_once[0]
-    tasks = "task._target_=tests.run.broken.fail_once,entreg.train.trainer.train"
-    started, = start(*WORDS, tasks, f"hydra.sweep.dir={folder}", "hardware.partition=gpu", "paths.store=elsewhere")
+    started, = start(*WORDS, TASKS, f"hydra.sweep.dir={folder}", "hardware.partition=gpu", "paths.store=elsewhere")
     assert started.folder.path == folder and len(started.jobs) == 2
 
 
@@ -210,8 +213,10 @@ def test_wrong_settings_are_refused_before_the_first_job(refused):
         "evaluation.primary.domain=ood.elsewhere": "elsewhere is none of the foreign sets (ood=[synthetic_ood])",
         "+evaluation.primary.arm={loss.nam:nll}": "loss.nam: no loss has such a setting",
         "optim.milestones=[0.2,1.5]": "optim.milestones=[0.2, 1.5] is out of range",
-        "task._target_=nowhere.train": "task._target_=nowhere.train cannot be imported: ",
-        "task._target_=''": "task._target_= cannot be imported: ",
+        "task.name=nowhere": "task.name=nowhere: there is no such task; there are evaluate, fail_on_last_rank, ",
+        "task.name=os.path": "task.name=os.path: there is no such task; there are evaluate, fail_on_last_rank, ",
+        "data.source=nowhere": "data.source=nowhere: there is no such source; there are cat2000_observers, fixation_",
+        "ood.synthetic_ood.source=folder": "ood.synthetic_ood.source=folder: the settings of ood.synthetic_ood are not",
         "data.name=${seed.more}": "Error trying to access seed.more",
     }.items():
         message = refused("loss=nll,nll_entropy", word)

@@ -161,8 +161,8 @@ def test_ranks_agree_to_stop_on_a_loss_that_is_not_finite(runs, config_for, tmp_
 def test_a_failing_rank_ends_the_run_with_its_number_and_traceback(command, tmp_path):
     started = time.monotonic()
     done = command(
-        *WORDS, "hardware.devices=2", "task._target_=tests.run.broken.fail_on_last_rank", "hydra.run.dir=run",
-        folder=tmp_path,
+        *WORDS, "hardware.devices=2", "task.name=fail_on_last_rank", "hydra.run.dir=run",
+        folder=tmp_path, more_path=[broken.TASKS],
     )
     assert done.returncode == 1
     assert "rank 1 failed:\nTraceback" in done.stderr and "ValueError: this rank broke" in done.stderr
@@ -172,7 +172,7 @@ def test_a_failing_rank_ends_the_run_with_its_number_and_traceback(command, tmp_
     assert (tmp_path / "run/failure.txt").read_text().strip().endswith("ValueError: this rank broke")
     # what was typed is left behind although ranks do not know it, and a failed run's folder says it too
     typed = yaml.safe_load((tmp_path / "run/.hydra/overrides.yaml").read_text())
-    assert typed[:-1] == [*WORDS, "hardware.devices=2", "task._target_=tests.run.broken.fail_on_last_rank"]
+    assert typed[:-1] == [*WORDS, "hardware.devices=2", "task.name=fail_on_last_rank"]
     hydra = yaml.safe_load((tmp_path / "run/.hydra/hydra.yaml").read_text())["hydra"]
     assert hydra["overrides"]["task"] == typed and hydra["runtime"]["output_dir"] == str(tmp_path / "run")
     assert time.monotonic() - started < 60

@@ -1,6 +1,7 @@
 """The cluster of this test session, and sweeps on it."""
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, SMALL
+from tests.run import broken
 from tests.slurm import cluster
 
 EPOCHS = 100
@@ -76,7 +78,7 @@ def submit(slurm, store, tmp_path_factory):
     def start(*words: str, folder: Path | None = None, launcher: str = "submitit_slurm") -> Sweep:
         folder = folder or tmp_path_factory.mktemp("sweep")
         # sbatch hands it on to the jobs
-        environment = slurm | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment = slurm | {"PYTHONPATH": f"{broken.TASKS}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
         client = subprocess.Popen(
             (sys.executable, "train.py", "-m", *WORDS, f"hydra/launcher={launcher}", f"paths.store={store}",
              f"hydra.sweep.dir={folder}", *words),

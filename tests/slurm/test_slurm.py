@@ -130,8 +130,7 @@ def test_an_evaluation_asks_for_what_it_uses(undisturbed, submit):
 
 
 def test_a_failing_rank_fails_its_job_and_no_other(submit):
-    tasks = ("entreg.train.trainer.train", "tests.run.broken.fail_on_last_rank")
-    sweep = submit(f"task._target_={','.join(tasks)}", "trainer.epochs=1")
+    sweep = submit("task.name=train,fail_on_last_rank", "trainer.epochs=1")
     code, output = sweep.finished()
     assert code == 1
     assert "rank 3 failed:\nTraceback" in output and "ValueError: this rank broke" in output
@@ -141,8 +140,8 @@ def test_a_failing_rank_fails_its_job_and_no_other(submit):
     assert failed["JobState"] == "FAILED" and failed["ExitCode"] == "1:0"
     assert sweep.ended(0)["JobState"] == "COMPLETED" and (sweep.folder / "0/checkpoints/final.pt").is_file()
     table = output.splitlines()
-    assert any(re.match(r"0 +task\S+train +finished +-?\d\.\d{4}", line) for line in table)
-    assert any(re.match(r"1 +task\S+fail_on_last_rank +failed: ValueError: this rank broke", line) for line in table)
+    assert any(re.match(r"0 +task.name=train +finished +-?\d\.\d{4}", line) for line in table)
+    assert any(re.match(r"1 +task.name=fail_on_last_rank +failed: ValueError: this rank broke", line) for line in table)
 
 
 def test_runs_that_are_trained_together_are_one_job(undisturbed, submit):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from entreg.errors import SettingError
 from entreg.run.folder import RunFolder
+from entreg.tasks import train as task
 from entreg.train import board, trainer
 from entreg.train.board import Board
 
@@ -56,8 +57,8 @@ def test_without_tensorboard_it_is_said_before_anything_is_read(composed, monkey
 
     monkeypatch.setattr(board.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SettingError, match="logger=tensorboard needs TensorBoard, .*\n +have it +pip install"):
-        trainer.check(resolved(composed("logger=tensorboard")))
-    trainer.check(resolved(composed()))
+        task.check(resolved(composed("logger=tensorboard")))
+    task.check(resolved(composed()))
 
 
 def test_a_training_leaves_its_tables_and_pictures_there(composed, store, tmp_path):
@@ -65,13 +66,14 @@ def test_a_training_leaves_its_tables_and_pictures_there(composed, store, tmp_pa
     from entreg.ranks import Ranks
     from entreg.settings import resolved
     from entreg.study.study import Stages, Study
+    from entreg.train.company import Company
     from tests.conftest import SMALL
 
     words = *SMALL, f"paths.store={store}", "hardware=cpu", "trainer.epochs=2", "logger=tensorboard", "seed=7"
     folder = RunFolder(tmp_path / "run")
     training = trainer.Trainer(Study(resolved(composed(*words)), Stages(Ranks())), folder)
-    training.run()
-    training.finish()
+    for trained, bias_map in Company([training]).run():
+        trained.finish(bias_map)
     found = read(folder.board)
     for key in ("validation_ig_bits_per_fixation", "bias_entropy_nats", "lr"):
         expected = [(row["epoch"], pytest.approx(row[key], rel=1e-6)) for row in training.history]
@@ -84,7 +86,7 @@ def test_a_training_leaves_its_tables_and_pictures_there(composed, store, tmp_pa
 def test_tensorboard_is_not_loaded_where_nobody_asks_for_it():
     import subprocess
 
-    code = "import sys; import entreg.train.trainer; assert 'tensorboard' not in sys.modules"
+    code = "import sys; import entreg.tasks.train; assert 'tensorboard' not in sys.modules"
     subprocess.run((sys.executable, "-c", code), check=True)
 
 

@@ -18,7 +18,7 @@ from entreg.study.study import Stages, Study
 from entreg.train.company import Company
 from entreg.train.trainer import Trainer
 from tests.conftest import SMALL
-from tests.train.test_trainer import AskedToStop, history, parameters  # noqa: F401
+from tests.train.test_trainer import AskedToStop, history, parameters, run  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,7 +48,7 @@ def trainer_of(composed, store, stages, tmp_path):
 
 
 def finished(company: Company) -> list[str]:
-    return [trainer.folder.path.name for trainer in company.run()]
+    return [trainer.folder.path.name for trainer, _ in company.run()]
 
 
 def assert_same(found: Trainer, expected: Trainer) -> None:
@@ -63,7 +63,7 @@ def alone(trainer_of):
     """Each of MEMBERS trained alone, by name."""
     trainers = {name: trainer_of(name, "alone") for name in MEMBERS}
     for trainer in trainers.values():
-        trainer.run()
+        run(trainer)
     return trainers
 
 
@@ -130,7 +130,7 @@ def test_where_features_are_held_does_not_change_a_bit(trainer_of, monkeypatch, 
     monkeypatch.setattr(Company, "step", watched)
     read = 15 + 5 + 2 * 4  # training, validation, uniform images of both orientations
     mapped = trainer_of("strong", "map", "store.hold=map")
-    mapped.run()
+    run(mapped)
     assert {*seen} == {(0, False)}
 
     def same(place: str, hold: str, expected: tuple[int, bool], line: str) -> None:
@@ -138,7 +138,7 @@ def test_where_features_are_held_does_not_change_a_bit(trainer_of, monkeypatch, 
         caplog.clear()
         one = trainer_of("strong", place, f"store.hold={hold}")
         with caplog.at_level(logging.INFO):
-            one.run()
+            run(one)
         assert {*seen} == {expected} and line in caplog.text
         # the next run of a sweep has a copy of its own
         assert not one.training.store.held and not shares_memory()
@@ -150,7 +150,7 @@ def test_where_features_are_held_does_not_change_a_bit(trainer_of, monkeypatch, 
     monkeypatch.setattr(held, "room", lambda: Room(1000, "the control group x"))
     same("small", "auto", (0, False), "mapped and read ahead: more than half of the 0.00 GB that the control group x")
     with pytest.raises(SettingError, match=r"store\.hold=memory: .* more than half of the 0\.00 GB"):
-        trainer_of("strong", "refused", "store.hold=memory").run()
+        run(trainer_of("strong", "refused", "store.hold=memory"))
     monkeypatch.setattr(held, "device_bytes", lambda device: 10**9)
     same("device", "memory", (read, False), "images are held in the memory of cpu (1.00 GB were free there)")
 

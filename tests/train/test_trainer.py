@@ -12,6 +12,7 @@ import torch
 
 from entreg.errors import DataError, NonFiniteLoss
 from entreg.model import reference
+from entreg.model.log_density import LogDensity
 from entreg.prior.gaussian import gaussian_log_prior
 from entreg.ranks import Ranks, StopFlag, Stopped
 from entreg.run import checkpoint
@@ -20,7 +21,7 @@ from entreg.settings import resolved
 from entreg.study.study import Stages, Study
 from entreg.train import batches, figures
 from entreg.train.company import Company
-from entreg.train.trainer import Trainer, train
+from entreg.train.trainer import Trainer, finished_before
 from tests.conftest import SMALL
 from tests.model import published_files
 
@@ -42,11 +43,22 @@ class AskedToStop(StopFlag):
         return next(self.steps) == self.last
 
 
+def run(trainer: Trainer) -> None:
+    """Trains to the last epoch."""
+    for _ in Company([trainer]).run():
+        pass
+
+
+def bias_map(trainer: Trainer) -> LogDensity:
+    slot = trainer
+    return Company([slot]).bias_maps([slot])[0]
+
+
 def stop_in(trainer: Trainer, step: int) -> None:
     """Trains until it is asked to stop, in the step of this number."""
     undisturbed, trainer.ranks = trainer.ranks, dataclasses.replace(trainer.ranks, stop=AskedToStop(step))
     with pytest.raises(Stopped):
-        trainer.run()
+        run(trainer)
     trainer.ranks = undisturbed
 
 
@@ -143,7 +155,7 @@ def test_a_steps_gradient_is_that_of_nll_minus_lambda_times_entropy(trainer_of, 
 def test_the_entropy_enters_on_every_nth_step_counted_through_all_epochs(trainer_of, every, expected):
     trainer = trainer_of("loss=nll_entropy", f"loss.every={every}")
     before = plain_entropy_nats(trainer, trainer.training.sizes[first_batch(trainer)[0]]).item()
-    trainer.run()
+    run(trainer)
     assert [row["step"] for row in trainer.steps] == list(range(6))
     assert [row["step"] for row in trainer.steps if row["bias_entropy_nats"] is not None] == expected
     assert trainer.steps[0]["bias_entropy_nats"] == pytest.approx(before, rel=1e-5)
@@ -154,7 +166,7 @@ def test_with_lambda_0_it_is_the_baseline_to_the_bit(trainer_of):
     zero = trainer_of("loss=nll_entropy", "loss.lambda_entropy=0", "loss.every=1", folder="zero")
     other = trainer_of("loss=nll_entropy", "loss.lambda_entropy=0.01", "loss.every=1", folder="other")
     for trainer in (baseline, zero, other):
-        trainer.run()
+        run(trainer)
     expected = parameters(baseline)
     assert all(torch.equal(value, expected[name]) for name, value in parameters(zero).items())
     assert zero.steps == baseline.steps and history(zero) == history(baseline)
@@ -175,7 +187,7 @@ def test_a_lambda_that_has_no_use_is_warned_of(trainer_of, caplog, words, warned
 
 def test_an_epochs_row_is_derived_from_its_steps_and_the_model_after_it(trainer_of):
     trainer = trainer_of("trainer.epochs=1")
-    trainer.run()
+    run(trainer)
     row, = trainer.history
     images = [len(members) for members in batches.shuffled(trainer.training.sizes, 6, 0, 0)]
     assert sorted(images, reverse=True) == BATCHES
@@ -185,16 +197,17 @@ def test_an_epochs_row_is_derived_from_its_steps_and_the_model_after_it(trainer_
     learned = trainer.model.finalizer
     assert row["sigma_px"] == learned.gauss.sigma.item() != trainer.config.model.sigma_px
     assert row["center_bias_weight"] == learned.center_bias_weight.item() != 1
-    entropy = reference.entropy_nats(trainer.bias_map().full()).item()
+    entropy = reference.entropy_nats(bias_map(trainer).full()).item()
     assert row["bias_entropy_nats"] == pytest.approx(entropy, rel=1e-5)
-    assert (row["validation_nll_nats"], row["validation_ig_bits_per_fixation"]) == trainer.validate()
+    validation, = Company([trainer]).validate()
+    assert (row["validation_nll_nats"], row["validation_ig_bits_per_fixation"]) == validation
 
 
 @torch.no_grad()
 def test_the_bias_map_is_the_mean_density_at_the_landscape(trainer_of):
     trainer = trainer_of()
     maps = trainer.model(*trainer.study.uniform((144, 192)).inputs(range(4))).full()
-    torch.testing.assert_close(trainer.bias_map().full()[0], maps.exp().mean(0).log(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(bias_map(trainer).full()[0], maps.exp().mean(0).log(), atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -208,7 +221,7 @@ def test_validation_is_the_mean_over_images_in_nats_and_in_bits_over_the_gaussia
         prior = gaussian_log_prior(*size, stimulus.height_px, stimulus.width_px, 0.22, 0.45)[y, x].mean()
         nll.append(-log_p)
         ig.append((log_p - prior) / math.log(2))
-    nll_and_ig = trainer.validate()
+    nll_and_ig = Company([trainer]).validate()[0]
     assert len(nll) == 5
     assert nll_and_ig == pytest.approx((sum(nll) / 5, sum(ig) / 5), rel=1e-5)
 
@@ -221,7 +234,7 @@ def test_a_parameter_that_is_not_finite_ends_the_training_and_names_the_images(t
     members = first_batch(trainer)
     names = ", ".join(sorted(trainer.training.names[i] for i in members))
     with pytest.raises(NonFiniteLoss) as caught:
-        trainer.run()
+        run(trainer)
     assert str(caught.value) == (
         f"the loss is not finite in epoch 1, batch 1 (step 0): images {names}; there is no earlier checkpoint"
     )
@@ -236,18 +249,18 @@ def test_the_one_image_is_named_whose_loss_is_not_finite(trainer_of):
     center_biases[bad] = torch.full_like(center_biases[bad], float("nan"))
     trainer.training = dataclasses.replace(trainer.training, center_biases=center_biases)
     with pytest.raises(NonFiniteLoss, match=rf"\(step 0\): images {trainer.training.names[bad]}; there is"):
-        trainer.run()
+        run(trainer)
 
 
 @pytest.mark.parametrize("step", [1, 3])
 def test_what_was_stopped_in_the_middle_of_an_epoch_goes_on_to_the_same_bits(trainer_of, step):
     words = ("loss=nll_entropy", "loss.every=2")
     undisturbed = trainer_of(*words, folder="undisturbed")
-    undisturbed.run()
+    run(undisturbed)
     stop_in(trainer_of(*words), step)
     resumed = trainer_of(*words)
     assert checkpoint.read(resumed.folder.last)["step"] == step + 1  # the step in which it is asked is still done
-    resumed.run()
+    run(resumed)
     expected = parameters(undisturbed)
     assert all(torch.equal(value, expected[name]) for name, value in parameters(resumed).items())
     assert resumed.steps == undisturbed.steps and history(resumed) == history(undisturbed)
@@ -260,34 +273,34 @@ def test_features_of_other_data_are_not_gone_on_with(trainer_of):
     other = trainer_of()
     other.fingerprints |= {"data": "other", "features": "others"}
     with pytest.raises(DataError, match=rf"^{other.folder.last} was trained on other .*: data, features changed;"):
-        other.run()
+        run(other)
 
 
 def test_the_final_checkpoint_comes_after_all_else(trainer_of, monkeypatch):
     """Where it is the run is complete: a training that is killed while it draws goes on from its last state."""
     trainer = trainer_of("trainer.epochs=1", "trainer.checkpoint_every=1")
-    trainer.run()
+    run(trainer)
 
     def killed(path: Path, examples) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as context, pytest.raises(KeyboardInterrupt):
         context.setattr(figures, "predictions", killed)
-        trainer.finish()
+        trainer.finish(bias_map(trainer))
     folder = trainer.folder
     assert folder.last.is_file() and not folder.is_trained
-    trainer.finish()
+    trainer.finish(bias_map(trainer))
     assert folder.is_trained and not folder.last.exists() and folder.numbered(1).is_file()
     assert folder.last_ig_bits() == trainer.history[-1]["validation_ig_bits_per_fixation"]
     assert all(path.is_file() for path in (folder.loss_curves, folder.bias_map, folder.predictions, folder.metrics))
 
 
-def test_a_training_that_was_killed_at_its_very_end_is_finished(tmp_path, trainer_of):
+def test_a_training_that_was_killed_at_its_very_end_is_finished(tmp_path):
     """Its last checkpoint goes after the final one has come."""
     folder, row = RunFolder(tmp_path / "run"), {"validation_ig_bits_per_fixation": 0.25}
     for path in (folder.final, folder.last):
         checkpoint.write(path, {"history": [row]})
-    assert train(trainer_of("trainer.epochs=1").config, folder) == 0.25
+    assert finished_before(folder)
     assert folder.final.is_file() and not folder.last.exists()
 
 
@@ -300,7 +313,7 @@ def test_a_bias_map_that_is_not_finite_is_named_with_the_last_good_state(trainer
     }
     last = trainer.folder.last
     with pytest.raises(NonFiniteLoss, match=rf"\(step 3\): bias_entropy_nats; the last good state is in {last}$"):
-        trainer.run()
+        run(trainer)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +324,7 @@ def test_any_parameter_that_is_not_finite_is_a_non_finite_loss(trainer_of, name)
     with torch.no_grad():
         trainer.model.get_parameter(name).fill_(float("nan"))
     with pytest.raises(NonFiniteLoss):
-        trainer.run()
+        run(trainer)
 
 
 def test_by_degree_the_bias_map_is_of_the_landscape_size_whatever_the_batch(trainer_of):
@@ -322,7 +335,7 @@ def test_by_degree_the_bias_map_is_of_the_landscape_size_whatever_the_batch(trai
     before = plain_entropy_nats(trainer, (144, 192)).item()
     Company([trainer]).step(batches.in_order(trainer.training.sizes, 6)[-1], 0)
     assert trainer.steps[-1]["bias_entropy_nats"] == pytest.approx(before, rel=1e-5)
-    assert trainer.bias_map().size == (144, 192)
+    assert bias_map(trainer).size == (144, 192)
 
 
 @pytest.mark.slow

@@ -159,8 +159,8 @@ def _read(folder: Path) -> dict[str, np.ndarray]:
             raise ValueError("its values are not those of a set")
         if max(found[name].max() for name in ("image", "object_image")) >= images:
             raise ValueError("it lacks images")
-        checksums = found.get("checksums")  # sets of version 0.1.0 have none
-        if checksums is not None and (checksums.shape != (images,) or checksums.dtype.kind not in "iu"):
+        checksums = found["checksums"]
+        if checksums.shape != (images,) or checksums.dtype.kind not in "iu":
             raise ValueError("its checksums are none")
         return found
     except Exception as error:  # a damaged file raises whatever numpy's reader stumbles over
@@ -171,7 +171,7 @@ def _read(folder: Path) -> dict[str, np.ndarray]:
 
 def _check_images(folder: Path, drawn: dict[str, np.ndarray]) -> None:
     """Of ten flipped bits of a PNG file its reader misses one."""
-    for i, checksum in enumerate(drawn.get("checksums", ())):
+    for i, checksum in enumerate(drawn["checksums"]):
         path = folder / _name(i)
         if not path.is_file() or zlib.crc32(path.read_bytes()) != checksum:
             raise DataError(f"{path}: missing or damaged; remove the folder {folder}, the next run draws it again")

@@ -1,16 +1,17 @@
-"""The table of the data sources."""
+"""The registry of the data sources."""
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import sys
 
-import hydra
 import pytest
 
 from entreg.config import Data
 from entreg.data import sources as package
-from entreg.data.sources import settings_of_target, sources
+from entreg.data.sources import check, folder, load, settings_of, sources, synthetic
+from entreg.errors import SettingError
 from tests.conftest import ROOT
 
 MODULES = sorted(path.stem for path in (ROOT / "entreg/data/sources").glob("*.py") if path.stem != "__init__")
@@ -18,14 +19,31 @@ MODULES = sorted(path.stem for path in (ROOT / "entreg/data/sources").glob("*.py
 MADE_UP = """
 from dataclasses import dataclass
 from entreg.config import Data
+from entreg.settings import setting
 
 @dataclass
 class Settings(Data):
-    depth: int = 3
+    depth: int = setting(3, "depth", {keyword}="result")
 
 def load(settings):
     return settings.depth
 """
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """own_module(text): a module made_up.py of one's own with this text lies among the sources."""
+
+    def write(text: str) -> None:
+        (tmp_path / "made_up.py").write_text(text)
+
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    package._modules.cache_clear()
+    yield write
+    monkeypatch.undo()
+    package._modules.cache_clear()
+    sys.modules.pop("entreg.data.sources.made_up", None)
+    vars(package).pop("made_up", None)
 
 
 def test_every_module_is_a_source():
@@ -37,29 +55,42 @@ def test_every_module_is_a_source():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_loader_takes_the_settings_of_its_module(name):
-    target = f"entreg.data.sources.{name}.load"
-    assert settings_of_target(target) is sources()[name]
-    parameter, = inspect.signature(hydra.utils.get_method(target), eval_str=True).parameters.values()
+    assert settings_of(name) is sources()[name]
+    module = importlib.import_module(f"entreg.data.sources.{name}")
+    parameter, = inspect.signature(module.load, eval_str=True).parameters.values()
     assert parameter.annotation is sources()[name]
 
 
-@pytest.mark.parametrize("target", [
-    "entreg.data.sources.elsewhere.load", "entreg.data.sources.folder", "entreg.data.sources.folder.Settings",
-    "os.system", "folder", "",
-])
-def test_a_function_that_is_no_sources_loader_has_no_settings(target):
-    assert settings_of_target(target) is None
+@pytest.mark.parametrize("name", ["elsewhere", "os.system", "entreg.data.sources.folder", "", "__init__", ["a"], 3])
+def test_a_source_that_nobody_knows_is_refused_with_those_that_are_known(name):
+    with pytest.raises(SettingError) as caught:
+        settings_of(name, "ood.mine")
+    assert str(caught.value).startswith("ood.mine.source=")
+    assert str(caught.value).endswith(f"there is no such source; there are {', '.join(MODULES)}")
 
 
-def test_a_new_module_is_found_by_itself(tmp_path, monkeypatch):
-    (tmp_path / "made_up.py").write_text(MADE_UP)
-    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
-    sources.cache_clear()
-    try:
-        assert list(sources()) == sorted([*MODULES, "made_up"])
-        assert settings_of_target("entreg.data.sources.made_up.load")().depth == 3
-    finally:
-        monkeypatch.undo()
-        sources.cache_clear()
-        sys.modules.pop("entreg.data.sources.made_up", None)
-        vars(package).pop("made_up", None)
+def test_settings_of_another_source_are_refused():
+    settings = folder.Settings(source="synthetic", name="mine")
+    for refused in (lambda: check(settings, "data"), lambda: load(settings)):
+        with pytest.raises(SettingError, match=r"source=synthetic: .* with `defaults: \[schema_synthetic, _self_\]`"):
+            refused()
+    check(synthetic.Settings(source="synthetic"), "data")
+
+
+def test_a_new_module_is_found_by_itself(own_module):
+    own_module(MADE_UP.format(keyword="changes"))
+    assert list(sources()) == sorted([*MODULES, "made_up"])
+    assert load(settings_of("made_up")(source="made_up")) == 3
+
+
+def test_a_module_that_is_no_source_is_none(own_module):
+    own_module("def load(settings): ...")
+    assert list(sources()) == MODULES
+
+
+def test_a_module_with_a_keyword_of_another_version_is_named_with_todays(own_module):
+    own_module(MADE_UP.format(keyword="affecting"))
+    with pytest.raises(SettingError) as caught:
+        sources()
+    said = "entreg/data/sources/made_up.py cannot be imported: setting 'depth': affecting= is unknown; changes= takes"
+    assert str(caught.value).startswith(said)

@@ -1,0 +1,43 @@
+"""What entreg can do: each module here is a task, known by the module's name and found by itself.
+
+    NAME(config, folder)   does it in the job's folder and returns the job's result
+    check(config)          optional: refuses with a SettingError, before anything starts, what could not work
+
+conf/task/NAME.yaml holds `name: NAME`. Nothing but these modules is ever imported for a config's task.
+"""
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import Any
+
+from entreg.config import Config
+from entreg.errors import SettingError, brief
+from entreg.run.folder import RunFolder
+
+
+def check(config: Config) -> None:
+    """SettingError where the config's task is unknown or could not work with these settings."""
+    module = _module(config.task.name)
+    if hasattr(module, "check"):
+        module.check(config)
+
+
+def perform(config: Config, folder: RunFolder) -> Any:
+    """Perform the config's task in the job's folder and return its result."""
+    return getattr(_module(config.task.name), config.task.name)(config, folder)
+
+
+def _module(name: str) -> ModuleType:
+    """The module of a task. SettingError where there is none, or where it lacks the function of its name."""
+    known = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if name not in known:
+        raise SettingError(f"task.name={brief(name)}: there is no such task; there are {', '.join(known)}")
+    try:
+        module = importlib.import_module(f"{__name__}.{name}")
+    except Exception as error:  # whatever importing it runs into
+        raise SettingError(f"entreg/tasks/{name}.py cannot be imported: {brief(error)}") from error
+    if not callable(getattr(module, name, None)):
+        raise SettingError(f"entreg/tasks/{name}.py has no function {name}(config, folder)")
+    return module
