@@ -6,7 +6,7 @@ linters = $(VENV)/.linters
 python = $(VENV)/bin/python
 lowest = .venv-lowest
 
-.PHONY: help train test eval lint test-slow test-slurm test-pysaliency test-lowest bench bench-beyond-memory bench-study clean-store
+.PHONY: help train test eval lint test-arithmetic test-slow test-slurm test-pysaliency test-lowest bench bench-beyond-memory bench-study clean-store
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-20s%s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ eval: $(ready)   ## judges the newest sweep
 lint: $(linters) ## ruff and mypy
 	$(python) -m ruff check
 	$(python) -m mypy
+
+test-arithmetic: $(ready) ## the numerical tests under every instruction set that this machine can be told to use
+	$(python) -m tests.arithmetic
 
 test-slow: $(ready) ## the tests that take minutes
 	$(python) -m pytest -m 'slow and not slurm'

@@ -9,9 +9,10 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from threading import Event
 from typing import Any, TypeVar
 
 import torch
@@ -37,21 +38,32 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
         yield from map(work, items)
         return
 
+    running: list[Event] = []
+    left = Event()
+
     def alone(item: Item) -> Result:
-        torch.set_num_threads(1)  # of this thread; those that begin meanwhile take it too, so it is put back below
-        return work(item)
+        ended = Event()
+        running.append(ended)  # before it is asked whether to begin: so whoever leaves sees this, or this sees it
+        try:
+            if left.is_set():
+                raise CancelledError
+            torch.set_num_threads(1)  # of this thread; those that begin meanwhile take it too, so it is put back below
+            return work(item)
+        finally:
+            ended.set()
 
     begun: deque[Future[Result]] = deque()
     try:
         pool = _pool(threads)
         begun.extend(pool.submit(alone, item) for item in items)
         while begun:
-            wait([begun[0]])  # among those that are waited for below, too, should this be interrupted
             yield begun.popleft().result()
     finally:
+        left.set()
         for future in begun:
             future.cancel()
-        wait(begun)
+        for ended in running:  # also of a future that an interrupt kept from being noted
+            ended.wait()
         torch.set_num_threads(threads)
 
 

@@ -8,6 +8,8 @@ from entreg.model import products as module
 from entreg.model.products import product_gradients, products
 from entreg.run.hardware import precision_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 def test_gradients_of_a_low_precision_product_are_float32s(precision):
@@ -37,8 +39,8 @@ def assert_rounded(found: torch.Tensor, left: torch.Tensor, right: torch.Tensor)
     of the sums, and with or without fused operations, the error is then at most n u / (1 - n u) times the sum of the
     summands' absolute values (Higham 2002, section 3.1).
 
-    That is reached where all roundings go one way. Where they are as good as random their squares add up: each of the
-    n sums so far is rounded by at most u of itself, sums one after the other of all n being the greatest there are.
+    That is reached where all roundings go one way. Where they are as good as random it is their squares that add up:
+    with random numbers, the squares of u times each of the n sums so far, if one number is added after the other.
     """
     left, right = left.double(), right.double()
     unit, summands = 2.0**-24, left.shape[1]

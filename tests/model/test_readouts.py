@@ -11,6 +11,8 @@ from entreg.model.readouts import _Product, readouts
 from entreg.numerics import normalised
 from tests.model.test_readout import HEIGHT, WIDTH, drawn, layer_norm, maps, positions_major
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 GRID = grid_of((128, 192), ((8, 12),), 2, 4, 4)
 CHANNELS = 40
 
@@ -72,7 +74,7 @@ def test_each_of_several_models_has_the_bits_of_one_alone(images, cells):
 
 
 @pytest.mark.parametrize("cells", GRIDS)
-def test_the_bits_do_not_depend_on_the_number_of_threads(cells, one_thread):
+def test_the_bits_do_not_depend_on_the_number_of_threads(cells):
     found = []
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
