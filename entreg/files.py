@@ -101,7 +101,12 @@ def check_zip(path: Path) -> None:
 
 def sha256(path: Path) -> str:
     """SHA-256 of a file's content, as hexadecimal digits."""
-    digest = hashlib.sha256()
+    return digest_of(path, "sha256")
+
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """Hash a file's content by an algorithm of hashlib; hexadecimal digits."""
+    digest = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while part := file.read(1 << 20):
             digest.update(part)

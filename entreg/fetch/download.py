@@ -1,7 +1,6 @@
 """Downloading a published file: checked, resumed, and either whole or not there.
 
-pooch (Uieda et al. 2020, doi 10.21105/joss.01943) tries again and compares hashes; `resume` is what it downloads with.
-What is unfinished lies in a folder of its own.
+What is unfinished lies in a folder of its own beside the file, see `resume`; it is moved when its hash is right.
 """
 from __future__ import annotations
 
@@ -11,18 +10,15 @@ import re
 import shutil
 from pathlib import Path
 
-import pooch
 import requests
 
 from entreg import files
 from entreg.claims import make_once
 from entreg.errors import DataError
 from entreg.fetch.published import Published
-from entreg.fetch.resume import Resuming, WrongFile, reason
+from entreg.fetch.resume import PartialFile, reason
 
-TRIES = 6  # without any progress, and of a whole file whose hash is wrong
-
-pooch.get_logger().setLevel(logging.WARNING)  # what it would say is said here
+log = logging.getLogger(__name__)
 
 
 def download(published: Published, path: Path) -> None:
@@ -62,7 +58,7 @@ def _record_of(path: Path) -> Path:
 
 def _matches(path: Path, known_hash: str) -> bool:
     algorithm, _, digits = known_hash.partition(":")
-    return pooch.file_hash(str(path), algorithm) == digits
+    return files.digest_of(path, algorithm) == digits
 
 
 def _wrong(path: Path, published: Published) -> str:
@@ -75,27 +71,28 @@ def _wrong(path: Path, published: Published) -> str:
 
 
 def _download(published: Published, path: Path, known_hash: str | None) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    resuming = Resuming(published, unfinished)
-    registry = pooch.create(
-        unfinished, "", registry={path.name: known_hash}, urls={path.name: published.address},
-        retry_if_failed=TRIES - 1,
-    )
+    folder = path.with_name(f".{path.name}.unfinished")
+    partial = PartialFile(published, folder)
     try:
-        unfinished.mkdir(parents=True, exist_ok=True)
-        for left in unfinished.glob("tmp*"):  # pooch's, of a process that was killed
-            left.unlink()
-        registry.fetch(path.name, downloader=resuming)
-        os.replace(unfinished / path.name, path)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial.complete()
+        is_right = not known_hash or _matches(partial.path, known_hash)
+        if known_hash and not is_right and partial.is_in_pieces:
+            log.warning("%s: the pieces do not make the published file; downloading it once more as a whole",
+                        published.name)
+            partial.discard()
+            partial.complete()
+            is_right = _matches(partial.path, known_hash)
+        if not is_right:
+            partial.discard()
+            raise DataError(f"{path.name} {_wrong(path, published)}; nothing of it is kept")
+        os.replace(partial.path, path)
     except requests.RequestException as error:
         raise DataError(
             f"{published.address} cannot be downloaded: {reason(error)}\n"
-            f"  try again later   the same command goes on with the {resuming.have / 1e6:,.1f} MB that are there\n"
+            f"  try again later   the same command goes on with the {partial.have / 1e6:,.1f} MB that are there\n"
             f"  do it by hand     put the file at {path}"
         ) from error
-    except (WrongFile, ValueError) as error:  # pooch's ValueError: the hash is wrong after all tries
-        resuming.discard()
-        raise DataError(f"{path.name} {_wrong(path, published)}; nothing of it is kept") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
-    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Requests that go on where an earlier one, or a killed process, has left off: what pooch downloads with.
+"""Requests that go on where an earlier one, or a killed process, has left off.
 
 What is missing alone is asked for (range requests, RFC 9110 section 14), and a file that has changed meanwhile is
 noticed: its pieces are never mixed.
@@ -23,73 +23,57 @@ from entreg.progress import Progress
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = (20, 60)  # to connect, and without a single byte
-WAIT_S = 1.0
+TRIES = 6  # requests one after the other that bring nothing
+WAIT_S = 1.0  # after a broken request; times the number of those that brought nothing
 PART_BYTES = 1 << 14  # of which a broken connection loses the last
 LATER = (408, 425, 429)  # answers of a server that may answer otherwise soon, as do those from 500 on
 
 
-class WrongFile(Exception):
-    """The file came whole, in one piece, and its hash is wrong."""
+class PartialFile:
+    """What has come of a published file, in a folder where any process goes on with it.
 
-
-class Resuming:
-    """A pooch downloader that goes on with the part of a file that lies in a folder, and leaves there what it has got.
-
-    pooch calls it again after a requests.RequestException, and after a file whose hash was wrong.
+    path: of the part that is there
+    is_in_pieces: whether it came in more than one request, whose pieces may be of different files
     """
 
     def __init__(self, published: Published, folder: Path) -> None:
         self._published = published
-        self._part, self._about = folder / "part", folder / "part.json"
-        self._in_pieces = self._part.is_file()  # an earlier process's
-        self._came_whole = False
-        self._furthest = 0  # bytes that were there after any attempt
+        self.path, self._about = folder / "part", folder / "part.json"
+        self.is_in_pieces = self.path.is_file()  # an earlier process's
 
     @property
     def have(self) -> int:
         """Bytes that are there."""
-        return self._part.stat().st_size if self._part.is_file() else 0
+        return self.path.stat().st_size if self.path.is_file() else 0
 
     def discard(self) -> None:
         """Forgets what is there."""
-        self._part.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         self._about.unlink(missing_ok=True)
+        self.is_in_pieces = False
 
-    def __call__(self, address: str, output_file: str, _: Any, check_only: bool = False) -> None:
-        if self._came_whole:
-            self._after_a_wrong_hash()
+    def complete(self) -> None:
+        """Download what is missing.
+
+        requests.RequestException where TRIES requests have brought nothing; DataError where the server says no.
+        """
+        furthest = in_vain = 0
         while not self._is_whole():
-            before = self._furthest
             try:
-                self._get(address)
+                self._get()
             except requests.RequestException as error:
                 if _is_final(error):
                     raise DataError(f"{self._published.address} cannot be downloaded: {reason(error)}") from error
                 log.warning("%s: %s; %.1f MB are there", self._published.name, reason(error), self.have / 1e6)
-                self._furthest = max(self._furthest, self.have)
-                if self._furthest == before:
-                    raise  # pooch counts these
-                time.sleep(WAIT_S)
-        self._came_whole = True
-        # the part stays until pooch has checked the hash: a kill meanwhile loses nothing
-        os.unlink(output_file)
-        try:
-            os.link(self._part, output_file)
-        except OSError:  # a file system without links
-            shutil.copyfile(self._part, output_file)
-
-    def _after_a_wrong_hash(self) -> None:
-        if not self._in_pieces:
-            raise WrongFile
-        log.warning("%s: the pieces do not make the published file; downloading it once more as a whole",
-                    self._published.name)
-        self.discard()
-        self._in_pieces = self._came_whole = False
-        self._furthest = 0
+                in_vain = 0 if self.have > furthest else in_vain + 1
+                furthest = max(furthest, self.have)
+                if in_vain == TRIES:
+                    raise
+                time.sleep(WAIT_S * max(1, in_vain))
 
     def _is_whole(self) -> bool:
         about = self._known()
-        return self._part.is_file() and (about.get("whole", False) or self.have == about.get("total"))
+        return self.path.is_file() and (about.get("whole", False) or self.have == about.get("total"))
 
     def _known(self) -> dict[str, Any]:
         """What is known of the file that the part is of; empty where nothing is, or of another address."""
@@ -99,7 +83,7 @@ class Resuming:
             return {}
         return about if isinstance(about, dict) and about.get("address") == self._published.address else {}
 
-    def _get(self, address: str) -> None:
+    def _get(self) -> None:
         """One request. requests.RequestException where it brings less than the rest."""
         have, known = self.have, self._known()
         if not known:
@@ -110,7 +94,7 @@ class Resuming:
             headers["Range"] = f"bytes={have}-"
             if known.get("version"):
                 headers["If-Range"] = known["version"]
-        with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
+        with requests.get(self._published.address, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
             if answer.status_code == 416:  # there is no such range: the file has become shorter
                 self.discard()
                 raise requests.ConnectionError("the file has changed on the server; starting again")
@@ -134,17 +118,17 @@ class Resuming:
                 f"{self._published.address} is not the published file: the server offers {total:,} bytes "
                 f"instead of {expected:,}"
             )
-        free = shutil.disk_usage(self._part.parent).free
+        free = shutil.disk_usage(self.path.parent).free
         if total and total > free > 0:  # a file system in memory may not tell
             raise DataError(
-                f"{self._part.parent.parent}: {self._published.name} needs {total / 1e9:.2f} GB, {free / 1e9:.2f} GB "
+                f"{self.path.parent.parent}: {self._published.name} needs {total / 1e9:.2f} GB, {free / 1e9:.2f} GB "
                 "are free"
             )
         files.write_json(self._about, about)
 
     def _receive(self, answer: requests.Response, start: int, total: int | None) -> None:
-        self._in_pieces |= start > 0
-        with Progress(self._published.name, total, "B", start) as progress, open(self._part, "ab") as file:
+        self.is_in_pieces |= start > 0
+        with Progress(self._published.name, total, "B", start) as progress, open(self.path, "ab") as file:
             size = "a size that the server does not tell" if total is None else f"{total / 1e6:,.1f} MB"
             progress.say(size + (f", going on at {start / 1e6:,.1f}" if start else ""))
             for part in answer.iter_content(PART_BYTES):

@@ -10,6 +10,7 @@ import torchvision
 from entreg import files, tensors
 from entreg.errors import DataError, UserError
 from entreg.features import weights
+from entreg.fetch import resume
 from entreg.fetch.published import DEEPGAZE2E, Published
 
 
@@ -44,7 +45,7 @@ def test_a_local_file_is_taken_or_named(tmp_path):
 
 @pytest.mark.parametrize("backbone, title", [("vgg19", "VGG-19"), ("resnet18", "resnet18")])
 def test_without_a_network_the_ways_out_are_said(tmp_path, monkeypatch, backbone, title):
-    monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)
+    monkeypatch.setattr(resume, "WAIT_S", 0.0)
     monkeypatch.setattr(weights, "published", lambda *_: Published("http://127.0.0.1:1/net-dcbb9e9d.pth"))
     with pytest.raises(DataError) as caught:
         weights.fetched(backbone, "IMAGENET1K_V1", tmp_path)

@@ -1,8 +1,6 @@
 """A server of one file, and its download."""
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from entreg.fetch import resume
@@ -14,7 +12,6 @@ from tests.fetch.server import CONTENT, NAME, SHA256, serving
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch):
     monkeypatch.setattr(resume, "WAIT_S", 0.0)
-    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ import sys
 
 import pytest
 
+from entreg import files
 from entreg.errors import DataError
 from entreg.fetch import resume
-from entreg.fetch.download import TRIES, download, record, recorded
+from entreg.fetch.download import download, record, recorded
 from entreg.fetch.published import Published
+from entreg.fetch.resume import TRIES
 from tests.conftest import ROOT
 from tests.fetch.server import BREAK, CONTENT, MD5, NAME, OTHER, SHA256, assert_whole_and_alone
 
@@ -31,11 +33,16 @@ def test_what_is_there_asks_nothing_of_the_network(server, get):
 
 @pytest.mark.parametrize("moment", ["before the hash", "after the hash"])
 def test_a_kill_at_the_end_loses_nothing(server, get, tmp_path, monkeypatch, moment):
-    where = {"before the hash": "pooch.core.hash_matches", "after the hash": "pooch.core.shutil.move"}[moment]
-    with monkeypatch.context() as patch:
-        def killed(*_, **__):
+    module, name = {"before the hash": (files, "digest_of"), "after the hash": (os, "replace")}[moment]
+    usual = getattr(module, name)
+
+    def killed(path, *more):
+        if path.name == "part":
             raise KeyboardInterrupt
-        patch.setattr(where, killed)
+        return usual(path, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, killed)
         with pytest.raises(KeyboardInterrupt):
             get()
     server.asked.clear()

@@ -14,7 +14,7 @@ import pytest
 from entreg import progress
 from entreg.errors import DataError
 from entreg.fetch import resume
-from entreg.fetch.download import TRIES
+from entreg.fetch.resume import TRIES
 from tests.conftest import ROOT
 from tests.fetch.server import BREAK, CONTENT, NAME, OTHER, SHA256, assert_whole_and_alone
 
@@ -190,6 +190,5 @@ def test_what_is_left_of_another_address_is_not_gone_on_from(server, get, tmp_pa
     unfinished.mkdir()
     (unfinished / "part").write_bytes(OTHER[:1000])
     (unfinished / "part.json").write_text(json.dumps({"address": "http://elsewhere/set.zip", "total": len(CONTENT)}))
-    (unfinished / "tmpkilled").write_bytes(b"pooch's")
     assert_whole_and_alone(get())
     assert server.asked == [(NAME, None)]
