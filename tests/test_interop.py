@@ -18,10 +18,10 @@ from entreg.prior.gaussian import gaussian_log_prior
 from entreg.ranks import Ranks
 from entreg.run.folder import RunFolder
 from entreg.settings import resolved
-from entreg.tasks.predict import predict_all
 from entreg.study.finished import finished as finished_run
 from entreg.study.finished import saved
 from entreg.study.study import Study
+from entreg.tasks.predict import predict_all
 from tests.environments import by_pysaliency
 from tests.predict.conftest import finished, made, stages  # noqa: F401
 
