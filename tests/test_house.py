@@ -42,8 +42,8 @@ MAY_IMPORT = {
     "model": {"errors", "numerics", "files", "fetch.published", "tensors", "config", "features.grid"},
     "losses": {"errors", "ranks", "settings", "config", "model.log_density"},
     "study": {
-        "errors", "ranks", "files", "settings", "config", "run.checkpoint", "run.folder", "run.hardware", "run.migrations",
-        "data", "prior", "features", "model.deepgaze3", "model.mixture",
+        "errors", "ranks", "files", "settings", "config", "run.checkpoint", "run.folder", "run.hardware",
+        "run.migrations", "data", "prior", "features", "model.deepgaze3", "model.mixture",
     },
     "report": {"numerics", "files", "run.folder"},
     "train": {

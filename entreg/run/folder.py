@@ -201,14 +201,13 @@ class RunFolder:
         """
         if not self.plan.is_file():
             return None
-        plan = files.read_json(self.plan)
-        if isinstance(plan, dict) and plan.pop("sha256", None) != _digest(plan):
+        plan = _tested(self.plan, records.plan, files.read_json(self.plan))
+        if plan.pop("sha256", None) != _digest(plan):
             raise DataError(
                 f"{self.plan} was changed after it was written (its checksum does not match).\n"
                 "  bring it back from a copy\n"
                 "  or remove it: then no outcome of this run counts as named beforehand"
             )
-        plan = _tested(self.plan, records.plan, plan)
         return plan | {"ood": {name: migrations.data_set(settings) for name, settings in plan["ood"].items()}}
 
     def starts(self) -> list[dict[str, Any]]:

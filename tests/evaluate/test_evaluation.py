@@ -36,5 +36,5 @@ def test_a_published_model_is_refused_beside_a_cross_validation():
     for number, one in enumerate(folds):
         one.config.data.folds, one.config.data.fold = 2, number
     arms, _ = evaluation.arms(folds, [])
-    with pytest.raises(UserError, match="published=FILE is one model, and each fold of a cross-validation is judged by"):
+    with pytest.raises(UserError, match="published=FILE is one model, and each fold of a cross-validation is"):
         evaluation.with_published(arms, Config(published=str(Path("x.pth"))))

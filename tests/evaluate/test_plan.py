@@ -1,7 +1,6 @@
 """What a study was for is what its runs recorded; where they disagree or are judged otherwise, all is exploratory."""
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -239,9 +238,9 @@ def test_settings_that_both_arms_share_tell_arms_of_one_description_apart_no_fur
     assert found.why.endswith(f"): {', '.join(names)}")
     told = replace(Primary(), arm=Primary().arm | {"model.sigma_px": 5.0})
     for run in study.runs:
-        content = json.loads(run.folder.plan.read_text())
-        del content["sha256"]  # as the first plans were
-        run.folder.plan.write_text(json.dumps(content | {"primary": vars(told)}))
+        run.folder.plan.unlink()
+        run.config.evaluation.primary = told
+        run.folder.write_plan(run.config)
     assert study.plan().arm == names[1] and "5" in names[1]
 
 

@@ -65,8 +65,3 @@ def test_a_checkpoint_from_elsewhere_is_left_where_it_is(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="trust=true"):
         checkpoint.newest([path])
     assert path.is_file()
-
-
-def test_a_checkpoint_of_before_there_were_formats_is_read(tmp_path):
-    tensors.write(tmp_path / "a.pt", {"number": 1})
-    assert checkpoint.read(tmp_path / "a.pt") == {"number": 1}

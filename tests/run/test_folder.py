@@ -1,7 +1,6 @@
 """The folder of a run: its states, where it comes from, and what may be done in it; the folder of a sweep."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -125,14 +124,6 @@ def test_a_start_is_added_to_those_before(tmp_path):
     folder.add_start({"git_commit": "1"})
     folder.add_start({"git_commit": "2"})
     assert folder.starts() == [{"git_commit": "1"}, {"git_commit": "2"}]
-
-
-def test_version_0_1_0_kept_one_start(tmp_path):
-    folder = RunFolder(tmp_path)
-    folder.provenance.write_text(json.dumps({"git_commit": "1"}))
-    assert folder.starts() == [{"git_commit": "1"}]
-    folder.add_start({"git_commit": "2"})
-    assert json.loads(folder.provenance.read_text()) == [{"git_commit": "1"}, {"git_commit": "2"}]
 
 
 def test_damaged_starts_are_named(tmp_path):

@@ -53,10 +53,6 @@ def test_going_on_with_what_another_version_began_is_said(config, tmp_path, capl
 
 
 def test_what_could_not_be_trained_is_refused_before_data_are_read(composed):
-    for word, said in (("model.backbone.taps=[conv9_1]", "VGG-19 has conv1_1"), ("hardware.convolution=winograd", None)):
-        config = resolved(composed(word, "hardware=cpu"))
-        if said is None:
-            check(config)
-        else:
-            with pytest.raises(SettingError, match=said):
-                check(config)
+    check(resolved(composed("hardware=cpu")))
+    with pytest.raises(SettingError, match="VGG-19 has conv1_1"):
+        check(resolved(composed("model.backbone.taps=[conv9_1]")))
