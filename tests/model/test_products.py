@@ -47,8 +47,11 @@ def assert_rounded(found: torch.Tensor, left: torch.Tensor, right: torch.Tensor)
     error = found.double() - left @ right
     certain = summands * unit / (1 - summands * unit) * (left.abs() @ right.abs())
     assert (error.abs() <= certain).all()
-    so_far = sum((left[:, :n] @ right[:n]).square().mean() for n in range(1, summands + 1))
-    assert error.square().mean() <= unit**2 * so_far
+    so_far, squares = torch.zeros_like(error), 0.0
+    for column, row in zip(left.T, right, strict=True):
+        so_far.addr_(column, row)
+        squares += so_far.square().mean()
+    assert error.square().mean() <= unit**2 * squares
 
 
 @pytest.mark.parametrize("stored", [torch.float16, torch.float32])

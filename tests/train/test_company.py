@@ -58,13 +58,19 @@ def assert_same(found: Trainer, expected: Trainer) -> None:
     assert found.steps == expected.steps and history(found) == history(expected)
 
 
+@pytest.fixture(scope="module")
+def trained() -> dict[str, Trainer]:
+    return {}
+
+
 @pytest.fixture
-def alone(trainer_of):
-    """Each of MEMBERS trained alone, by name."""
-    trainers = {name: trainer_of(name, "alone") for name in MEMBERS}
-    for trainer in trainers.values():
-        run(trainer)
-    return trainers
+def alone(trainer_of, trained):
+    """Each of MEMBERS trained alone, by name; once for all tests."""
+    for name in MEMBERS:
+        if name not in trained:
+            trained[name] = trainer_of(name, "alone")
+            run(trained[name])
+    return trained
 
 
 def test_a_runs_result_does_not_depend_on_its_company(trainer_of, alone):
