@@ -55,12 +55,17 @@ TABLE = (
 def machine(made_by: Recipe) -> dict:
     """What was measured on, how busy it was before, and how features are made on it."""
     return {
-        "processor": processor_name("cpu"), "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(),
+        "processor": processor_name("cpu"),
+        "cores": len(os.sched_getaffinity(0)),
+        "threads": torch.get_num_threads(),
         "vector_instructions": re.findall(r"CPU capability usage: (\S+)", torch.__config__.show())[0],
-        "backbone_precision": str(made_by.precision), "convolution": made_by.convolution,
+        "backbone_precision": str(made_by.precision),
+        "convolution": made_by.convolution,
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "load_before": round(os.getloadavg()[0], 2), "system": platform.platform(),
-        "python": platform.python_version(), "torch": torch.__version__,
+        "load_before": round(os.getloadavg()[0], 2),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
     }
 
 

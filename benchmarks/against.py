@@ -2,6 +2,7 @@
 
 The earlier commit is a checkout of f7f6b1e, whose benchmarks stand in tests/bench: git worktree add FOLDER f7f6b1e
 """
+
 from __future__ import annotations
 
 import os
@@ -72,7 +73,8 @@ def loops(folder: Path) -> dict:
         return epoch
 
     return {
-        "alone": loop(("nll", 10, 1.0)), "entropy": loop(("nll_entropy", 1, 1.0)),
+        "alone": loop(("nll", 10, 1.0)),
+        "entropy": loop(("nll_entropy", 1, 1.0)),
         "six": loop(*(("nll_entropy", 10, weight) for weight in LAMBDAS)),
     }
 
@@ -87,8 +89,11 @@ def measure(earlier: Path, folder: Path) -> dict[str, float]:
     try:
         for _ in range(TURNS):
             for name, process, what, runs in (
-                ("earlier_step", theirs, "alone", 1), ("step", ours, "alone", 1), ("six_together", ours, "six", 6),
-                ("earlier_entropy", theirs, "entropy", 1), ("entropy", ours, "entropy", 1),
+                ("earlier_step", theirs, "alone", 1),
+                ("step", ours, "alone", 1),
+                ("six_together", ours, "six", 6),
+                ("earlier_entropy", theirs, "entropy", 1),
+                ("entropy", ours, "entropy", 1),
             ):
                 found = [s * 1e3 / IMAGES / runs for s in _ask(process, what)]
                 before = least.get(name, (found[0], found[1]))
@@ -110,8 +115,12 @@ def measure(earlier: Path, folder: Path) -> dict[str, float]:
 
 def _process(module: str, places: list[Path]) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", PROCESS.format(module=module)], cwd=places[0], stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places))},
+        [sys.executable, "-c", PROCESS.format(module=module)],
+        cwd=places[0],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places))},
     )
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "ready", f"{module} did not start"

@@ -1,4 +1,5 @@
 """How far the fast path is from the published computation, and what storing in half precision costs."""
+
 from __future__ import annotations
 
 import math

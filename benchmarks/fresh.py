@@ -1,4 +1,5 @@
 """Measurements that need a process of their own."""
+
 from __future__ import annotations
 
 import logging

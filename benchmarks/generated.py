@@ -1,4 +1,5 @@
 """Generated inputs: photos-like images, and a study at any size whose features need no backbone."""
+
 from __future__ import annotations
 
 import csv
@@ -136,7 +137,8 @@ def study(folder: Path, images: int, config: Config) -> GeneratedStudy:
     shared = torch.full((192, 256), -math.log(768 * 1024))
     own, held_out = list(range(images)), list(range(images, total))
     return GeneratedStudy(
-        config, Part(resized, own, store, own, biases, CPU),
+        config,
+        Part(resized, own, store, own, biases, CPU),
         Part(resized, held_out, store, held_out, [shared] * DISTINCT, CPU),
         UniformPart(_uniform_store(folder, made_by), LANDSCAPE, shared, CPU),
     )

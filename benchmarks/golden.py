@@ -8,6 +8,7 @@ The vectors were computed in float32: a float64 evaluation of spatial_landscape'
 log density is -26. A log density may therefore differ by 1e-5 nats and, beyond that, by its own rounding, 1e-6 of its
 value.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,7 +26,11 @@ from entreg.model.log_density import LogDensity
 from entreg.numerics import normalised
 
 BOUNDS = {
-    "log_density": None, "log_density_beyond_rounding": 1e-5, "nll_nats": 1e-5, "entropy_nats": 1e-5, "gradient": 1e-3,
+    "log_density": None,
+    "log_density_beyond_rounding": 1e-5,
+    "nll_nats": 1e-5,
+    "entropy_nats": 1e-5,
+    "gradient": 1e-3,
     "tap_mean": 1e-3,
 }
 

@@ -1,4 +1,5 @@
 """Memory and time of a training against its images and epochs."""
+
 from __future__ import annotations
 
 import os
@@ -46,7 +47,8 @@ def beyond_memory(folder: Path) -> dict:
     with tempfile.TemporaryDirectory(dir=folder) as place:
         found = _train(Path(place), images, epochs=2)
     return {
-        "beyond_memory_store_gb": images * row / 1e9, "beyond_memory_rss_gb": found["rss_anon_gb"],
+        "beyond_memory_store_gb": images * row / 1e9,
+        "beyond_memory_rss_gb": found["rss_anon_gb"],
         "beyond_memory_ms_per_image": found["epoch_s"][-1] / images * 1e3,
     }
 

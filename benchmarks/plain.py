@@ -1,4 +1,5 @@
 """The training step as published: backbone and full resolution for every image of every step."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

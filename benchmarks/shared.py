@@ -3,6 +3,7 @@
 How long an OpenMP thread that waits for the others spins before it sleeps is read when the library is loaded, so each
 length has a process of its own, and they are measured by turns.
 """
+
 from __future__ import annotations
 
 import os
@@ -29,8 +30,12 @@ class Training:
     def __init__(self, spin: str | None) -> None:
         known = {key: value for key, value in os.environ.items() if not key.startswith(("GOMP_", "OMP_"))}
         self._process = subprocess.Popen(
-            (sys.executable, "-m", "benchmarks.shared"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            bufsize=1, env=known | ({} if spin is None else {"GOMP_SPINCOUNT": spin}),
+            (sys.executable, "-m", "benchmarks.shared"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env=known | ({} if spin is None else {"GOMP_SPINCOUNT": spin}),
         )
 
     def images_per_s(self, seconds: float) -> float:

@@ -1,4 +1,5 @@
 """Times. What is compared is measured by turns in one process; of each the median counts."""
+
 from __future__ import annotations
 
 import shutil
@@ -78,7 +79,10 @@ def steps(study: GeneratedStudy, inputs: Inputs, folder: Path) -> dict[str, floa
             fast()
 
     found = by_turns(
-        3, plain=lambda: plain(*arguments), several=several, taps=lambda: plain.taps(arguments[0]),
+        3,
+        plain=lambda: plain(*arguments),
+        several=several,
+        taps=lambda: plain.taps(arguments[0]),
         plain_with_fastest=lambda: plain_with_fastest(*arguments),
     )
     train, reference = found["several"] / (8 * 32), found["plain"] / PLAIN_BATCH
@@ -95,7 +99,8 @@ def steps(study: GeneratedStudy, inputs: Inputs, folder: Path) -> dict[str, floa
 def entropy(study: GeneratedStudy, folder: Path) -> dict[str, float]:
     """What the entropy term adds to ten steps, percent."""
     arms = {
-        "without": Steps(study, folder), "every10": Steps(study, folder, "nll_entropy", 10),
+        "without": Steps(study, folder),
+        "every10": Steps(study, folder, "nll_entropy", 10),
         "every1": Steps(study, folder, "nll_entropy", 1),
     }
 

@@ -1,4 +1,5 @@
 """A whole study at MIT1003's size, as a user starts it: both arms together, their evaluation, and one more run."""
+
 from __future__ import annotations
 
 import csv
@@ -20,9 +21,14 @@ def measure(folder: Path, images: int = 1003, ood_images: int = 50, epochs: int 
     data_set(folder / "data", images, seed=0)
     data_set(folder / "ood", ood_images, seed=100_000)
     common = (
-        "data=folder", f"data.root={folder / 'data'}",
-        "ood=[]", "+data@ood.other=folder", f"ood.other.root={folder / 'ood'}", "ood.other.name=other",
-        f"paths.store={folder / 'store'}", "hardware=cpu",
+        "data=folder",
+        f"data.root={folder / 'data'}",
+        "ood=[]",
+        "+data@ood.other=folder",
+        f"ood.other.root={folder / 'ood'}",
+        "ood.other.name=other",
+        f"paths.store={folder / 'store'}",
+        "hardware=cpu",
     )
     length = f"trainer.epochs={epochs}"
     training, rss = _timed(

@@ -24,6 +24,7 @@ process is among others), numerics, progress, files, arrays, config, settings, e
 side by side and do not know each other; tasks knows all three, and only `run.jobs` stands above it. Tasks, losses and
 data sources are known by the names of their modules: what is typed and saved names them so, and chooses nothing else.
 """
+
 from __future__ import annotations
 
 import os
@@ -47,7 +48,10 @@ __all__ = ["load"]
 
 
 def load(
-    run: str | Path, *, device: str | torch.device | None = None, weights: str | Path | None = None,
+    run: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    weights: str | Path | None = None,
     trust: bool = False,
 ) -> Trained:
     """The finished training in the folder `run`, ready to predict where people look in any image.
@@ -69,4 +73,3 @@ def load(
     from entreg.predict import trained  # PyTorch and all else are loaded by those who use them
 
     return trained.load(run, device=device, weights=weights, trust=trust)
-

@@ -1,4 +1,5 @@
 """Files of arrays (npz), read whole: numpy tests a checksum only where it happens to reach an array's last byte."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -5,6 +5,7 @@ whatever node it runs. The owner's file is created exclusively, which every netw
 long as its owner lives. It is taken over where the owner's process has ended on this host, where the owner was an
 earlier start of the same cluster job on another node, or where its heartbeat has stopped.
 """
+
 from __future__ import annotations
 
 import datetime

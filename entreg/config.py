@@ -4,6 +4,7 @@ A default stands here. The options under conf/ say where they differ from it, an
 checks names and types when it composes; `settings.check` adds ranges, for every job of a sweep before the first is
 started. Below the task nobody sees a DictConfig.
 """
+
 from __future__ import annotations
 
 import copy
@@ -43,8 +44,10 @@ class Backbone:
         "vgg19", "architecture: vgg19, or another of torchvision's classifiers, such as densenet201", changes="result"
     )
     weights: str | None = setting(
-        None, "torchvision weights name (IMAGENET1K_V1), a local file, or null: random weights, a demonstration only",
-        changes="result", path="unless a name",
+        None,
+        "torchvision weights name (IMAGENET1K_V1), a local file, or null: random weights, a demonstration only",
+        changes="result",
+        path="unless a name",
     )
     seed: int = setting(
         0, "seed of random weights (weights=null), not of the run", changes="result", at_least=0, at_most=MOST_SEED
@@ -74,12 +77,16 @@ class Model:
         8.0, "initial blur, pixels of the saliency map", changes="result", at_least=0.01, at_most=1000
     )
     center_bias: str = setting(
-        "kde", "centre bias that the model receives: from the training fixations, a Gaussian, or none",
-        changes="result", one_of=("kde", "gaussian", "uniform"),
+        "kde",
+        "centre bias that the model receives: from the training fixations, a Gaussian, or none",
+        changes="result",
+        one_of=("kde", "gaussian", "uniform"),
     )
     init_from: str | None = setting(
-        None, "file of a published DeepGaze (IIE or III) whose parameters a training starts from; null: random ones",
-        changes="result", path=True,
+        None,
+        "file of a published DeepGaze (IIE or III) whose parameters a training starts from; null: random ones",
+        changes="result",
+        path=True,
     )
     init_component: int = setting(0, "which of its components", changes="result", at_least=0)
 
@@ -110,25 +117,34 @@ class Data:
         42, "seed of the shuffle before the folds are cut", changes="result", at_least=0, at_most=MOST_SEED
     )
     folds: int = setting(
-        10, "number of folds; fold `fold` is the validation part, the rest is trained on", changes="result", at_least=2,
+        10,
+        "number of folds; fold `fold` is the validation part, the rest is trained on",
+        changes="result",
+        at_least=2,
         at_most=100_000,
     )
     fold: int = setting(
         0, "fold that validates; all of them in one sweep are a cross-validation", changes="replicate", at_least=0
     )
     geometry: str = setting(
-        "stretch", "stretch to the size; crop: cover it and cut the centre; degrees: keep each image's shape and bring "
+        "stretch",
+        "stretch to the size; crop: cover it and cut the centre; degrees: keep each image's shape and bring "
         "foreign sets to the training set's pixels for a degree of visual angle (the sides are then the bias maps')",
-        changes="result", one_of=("stretch", "crop", "degrees"),
+        changes="result",
+        one_of=("stretch", "crop", "degrees"),
     )
     px_per_degree: float | None = setting(
-        None, "pixels of the stored images to a degree of visual angle, as they were shown; null: not known",
-        changes="result", above=0,
+        None,
+        "pixels of the stored images to a degree of visual angle, as they were shown; null: not known",
+        changes="result",
+        above=0,
     )
     model_px_per_degree: float | None = setting(
-        None, "pixels to a degree that geometry=degrees brings images to, of foreign sets always the training set's; "
+        None,
+        "pixels to a degree that geometry=degrees brings images to, of foreign sets always the training set's; "
         "null: the training set's own",
-        changes="result", above=0,
+        changes="result",
+        above=0,
     )
     long_side_px: int = setting(
         1024, "longer side of the images given to the model", changes="result", at_least=32, at_most=MOST_PX
@@ -137,7 +153,10 @@ class Data:
         768, "shorter side of the images given to the model", changes="result", at_least=32, at_most=MOST_PX
     )
     sigma_px: float = setting(
-        35.0, "blur of the ground-truth density, pixels (35 px = 1 degree in MIT1003)", changes="judgement", above=0,
+        35.0,
+        "blur of the ground-truth density, pixels (35 px = 1 degree in MIT1003)",
+        changes="judgement",
+        above=0,
         at_most=MOST_PX,
     )
 
@@ -173,8 +192,9 @@ class Download:
     """An archive that a data set was published in: a zip file, kept below the data set's root."""
 
     address: str = setting(MISSING, "where it can be had", changes="place")
-    holds: str = setting(MISSING, "folder or file in it that comes to lie below root; the rest is left out",
-                         changes="place")
+    holds: str = setting(
+        MISSING, "folder or file in it that comes to lie below root; the rest is left out", changes="place"
+    )
     hash: str | None = setting(None, "md5:DIGITS or sha256:DIGITS, as published; null: not published", changes="place")
     size_bytes: int | None = setting(None, "its size; null: not known", changes="place", at_least=1)
 
@@ -221,26 +241,34 @@ class Loss:
 
     name: str = setting(MISSING, "its name", changes="result")
     lambda_entropy: float = setting(
-        1.0, "weight of what is computed from the bias map (nats of entropy); nll ignores it", changes="result",
+        1.0,
+        "weight of what is computed from the bias map (nats of entropy); nll ignores it",
+        changes="result",
         at_least=0,
     )
-    every: int = setting(
-        10, "the entropy enters on global steps 0, every, 2*every, ...", changes="result", at_least=1
-    )
+    every: int = setting(10, "the entropy enters on global steps 0, every, 2*every, ...", changes="result", at_least=1)
     mean_over: str = setting(
-        "images", "NLL is the mean over images of each image's mean, or the mean over all fixations of a batch",
-        changes="result", one_of=("images", "fixations"),
+        "images",
+        "NLL is the mean over images of each image's mean, or the mean over all fixations of a batch",
+        changes="result",
+        one_of=("images", "fixations"),
     )
     normalisation: str = setting(
-        "softmax", "bias map: the density as it is, or its log density rescaled to 0..1 first", changes="result",
+        "softmax",
+        "bias map: the density as it is, or its log density rescaled to 0..1 first",
+        changes="result",
         one_of=("softmax", "minmax"),
     )
     aggregation: str = setting(
-        "mean_entropy", "mean of the uniform images' entropies, or entropy of their mean map", changes="result",
+        "mean_entropy",
+        "mean of the uniform images' entropies, or entropy of their mean map",
+        changes="result",
         one_of=("mean_entropy", "entropy_of_mean"),
     )
     center_bias: str = setting(
-        "model", "centre bias of the uniform images: what the model receives, or a uniform one", changes="result",
+        "model",
+        "centre bias of the uniform images: what the model receives, or a uniform one",
+        changes="result",
         one_of=("model", "uniform"),
     )
 
@@ -300,8 +328,11 @@ class Training:
     epochs: int = setting(25, "epochs; no early stop", changes="result", at_least=1)
     batch_size: int = setting(32, "images of a step, over all devices", changes="result", at_least=1)
     order_seed: int | None = setting(
-        None, "seed of the batch order; null: the run's seed. Runs that share it can be trained together",
-        changes="replicate", at_least=0, at_most=MOST_SEED,
+        None,
+        "seed of the batch order; null: the run's seed. Runs that share it can be trained together",
+        changes="replicate",
+        at_least=0,
+        at_most=MOST_SEED,
     )
     checkpoint_every: int = setting(5, "epochs between numbered checkpoints", changes="machine", at_least=1)
 
@@ -313,18 +344,23 @@ class Hardware:
     name: str = setting(MISSING, "its name", changes="machine")
     kind: str = setting("auto", "device kind", changes="replicate", one_of=("auto", "cpu", "cuda"))
     devices: int | None = setting(
-        None, "ranks, one for each device; null: all visible GPUs, else one CPU process",
-        changes="replicate", at_least=1,
+        None,
+        "ranks, one for each device; null: all visible GPUs, else one CPU process",
+        changes="replicate",
+        at_least=1,
     )
     precision: str = setting(
-        "float32", "of the backbone's and the readout's products", changes="result",
+        "float32",
+        "of the backbone's and the readout's products",
+        changes="result",
         one_of=("auto", "float32", "bfloat16", "float16"),
     )
     convolution: str = setting(
         "auto",
         "the backbone's algorithm; winograd: on the CPU in float32, a third faster, error far below float16's "
         "rounding; auto: winograd where it can be used and store.dtype is not float32",
-        changes="result", one_of=("auto", "direct", "winograd"),
+        changes="result",
+        one_of=("auto", "direct", "winograd"),
     )
     threads: int | None = setting(
         None, "CPU threads of a rank; null: the cores, shared between the ranks", changes="replicate", at_least=1
@@ -343,7 +379,9 @@ class Logger:
     """Where a training's progress is shown. metrics.csv and steps.csv are written in any case."""
 
     name: str = setting(
-        "csv", "csv: the tables alone; tensorboard: also there, with settings and pictures", changes="machine",
+        "csv",
+        "csv: the tables alone; tensorboard: also there, with settings and pictures",
+        changes="machine",
         one_of=("csv", "tensorboard"),
     )
 
@@ -368,7 +406,9 @@ class Prior:
     """Centre priors: baselines of information gain and the centre bias that the model receives."""
 
     gaussian_variance: float = setting(
-        0.22, "x variance, half-width = 1 (Clarke & Tatler 2014; one source says 0.23)", changes="result",
+        0.22,
+        "x variance, half-width = 1 (Clarke & Tatler 2014; one source says 0.23)",
+        changes="result",
         at_least=0.001,
     )
     gaussian_nu: float = setting(
@@ -378,7 +418,10 @@ class Prior:
         0.021539, "10^-1.6667673, share of each side (DeepGaze III)", changes="result", at_least=0.001, at_most=1
     )
     kde_regularisation: float = setting(
-        1.3062e-15, "10^-14.884, weight of a uniform density (DeepGaze III)", changes="result", at_least=1e-30,
+        1.3062e-15,
+        "10^-14.884, weight of a uniform density (DeepGaze III)",
+        changes="result",
+        at_least=1e-30,
         at_most=1,
     )
 
@@ -389,9 +432,12 @@ class Stored:
 
     dtype: str = setting("float16", "stored precision", changes="result", one_of=("float16", "bfloat16", "float32"))
     hold: str = setting(
-        "auto", "where a training reads them from. memory: a GPU's, else the machine's, once for all ranks, at most "
+        "auto",
+        "where a training reads them from. memory: a GPU's, else the machine's, once for all ranks, at most "
         "half of what the job has left; map: the disk, through the page cache; auto: memory where they fit, unless a "
-        "local disk's page cache has them", changes="machine", one_of=("auto", "map", "memory"),
+        "local disk's page cache has them",
+        changes="machine",
+        one_of=("auto", "map", "memory"),
     )
 
 
@@ -415,8 +461,13 @@ class Primary:
 
     arm: dict[str, Any] = setting(
         {
-            "loss.name": "nll_entropy", "loss.lambda_entropy": 1.0, "loss.every": 10, "loss.normalisation": "softmax",
-            "loss.aggregation": "mean_entropy", "loss.center_bias": "model", "model.center_bias": "kde",
+            "loss.name": "nll_entropy",
+            "loss.lambda_entropy": 1.0,
+            "loss.every": 10,
+            "loss.normalisation": "softmax",
+            "loss.aggregation": "mean_entropy",
+            "loss.center_bias": "model",
+            "model.center_bias": "kde",
         },
         "the arm: every setting in which it differs from its baseline, and further ones that tell it from other arms",
         changes="judgement",
@@ -438,7 +489,10 @@ class Evaluation:
     """How an evaluation judges."""
 
     seed: int = setting(
-        0, "of the folds on which models are adapted to a foreign set", changes="judgement", at_least=0,
+        0,
+        "of the folds on which models are adapted to a foreign set",
+        changes="judgement",
+        at_least=0,
         at_most=MOST_SEED,
     )
     primary: Primary = group(Primary)
@@ -464,7 +518,8 @@ class Predicting:
 
     pictures: bool = setting(True, "the density as a picture, alone and over the photo", changes="judgement")
     hdf5: bool = setting(
-        False, "all log densities in one HDF5 file, too, as pysaliency and the MIT/Tuebingen benchmark read them",
+        False,
+        "all log densities in one HDF5 file, too, as pysaliency and the MIT/Tuebingen benchmark read them",
         changes="judgement",
     )
 
@@ -488,12 +543,16 @@ class Config:
     paths: Paths = group(Paths)
     evaluation: Evaluation = group(Evaluation)
     seed: int = setting(
-        0, "of initial weights and, where trainer.order_seed is null, of batch order", changes="replicate", at_least=0,
+        0,
+        "of initial weights and, where trainer.order_seed is null, of batch order",
+        changes="replicate",
+        at_least=0,
         at_most=MOST_SEED,
     )
     study: str = setting(MISSING, "name shared by the runs of a sweep; the same name resumes it", changes="place")
     trust: bool = setting(
-        False, "read checkpoints and weights from elsewhere also with a PyTorch that they can make run their code",
+        False,
+        "read checkpoints and weights from elsewhere also with a PyTorch that they can make run their code",
         changes="machine",
     )
     runs: str | None = setting(
@@ -503,7 +562,9 @@ class Config:
     images: str | None = setting(None, "folder of the images to predict", changes="result", path=True)
     prediction: Predicting = group(Predicting)
     published: str | None = setting(
-        None, "file of a published DeepGaze IIE, whose DenseNet member is judged beside the runs", changes="judgement",
+        None,
+        "file of a published DeepGaze IIE, whose DenseNet member is judged beside the runs",
+        changes="judgement",
         path=True,
     )
     published_component: int | None = setting(
@@ -541,9 +602,7 @@ class Config:
                 settings.geometry = "degrees" if settings.geometry == "stretch" else settings.geometry
 
 
-def register(
-    sources: Mapping[str, type[Data]], losses: Mapping[str, type[Loss]], folders: Iterable[Path]
-) -> None:
+def register(sources: Mapping[str, type[Data]], losses: Mapping[str, type[Loss]], folders: Iterable[Path]) -> None:
     """Makes known to Hydra the schemas and that each data set can also be a foreign one, and to --help the settings.
 
     sources, losses: the settings of each data source and of each loss, by its name; conf/data/ and conf/loss/ call them
@@ -580,7 +639,8 @@ def _settings_help(cfg: DictConfig, schemas: Mapping[str, Mapping[str, type[Any]
     config: Any = OmegaConf.to_object(without_hydra(cfg))
     lines = listed(config)
     for option, base, words in (
-        ("data", Data, "data sources of the kind {} also have"), ("loss", Loss, "the loss {} also has")
+        ("data", Data, "data sources of the kind {} also have"),
+        ("loss", Loss, "the loss {} also has"),
     ):
         shared = [item.name for item in fields(base)]
         for name, schema in schemas[option].items():

@@ -1,4 +1,5 @@
 """Errors that are the user's to mend. Hydra prints them as a message without a traceback and exits with 1."""
+
 from hydra.errors import CompactHydraException
 
 

@@ -1,4 +1,5 @@
 """Files that are either whole or not there: written under a temporary name, flushed, renamed."""
+
 from __future__ import annotations
 
 import csv

@@ -1,4 +1,5 @@
 """A finished run as a model of pysaliency's, the field's common tongue. pysaliency is imported when it is asked for."""
+
 from __future__ import annotations
 
 from pathlib import Path

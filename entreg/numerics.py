@@ -3,6 +3,7 @@
 Some gradients of the model nearly cancel, and Adam makes whole steps of what is left: that must not be rounding, which
 would depend on how a batch is cut up among ranks.
 """
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """How far long work has come: a bar on a terminal; elsewhere, as in a job's log, a line now and then."""
+
 from __future__ import annotations
 
 import logging
@@ -26,8 +27,15 @@ class Progress:
 
     def __init__(self, what: str, count: int | None, unit: str, done: int = 0) -> None:
         first, terminal = os.environ.get("RANK", "0") == "0", sys.stderr.isatty()
-        self._bar = tqdm(total=count, initial=done, desc=what, unit=unit, unit_scale=unit == "B", leave=False,
-                         disable=not (first and terminal))
+        self._bar = tqdm(
+            total=count,
+            initial=done,
+            desc=what,
+            unit=unit,
+            unit_scale=unit == "B",
+            leave=False,
+            disable=not (first and terminal),
+        )
         self._what, self._count, self._unit, self._logs = what, count, unit, first and not terminal
         self._done = self._before = done
         self._started = self._told = time.monotonic()

@@ -1,4 +1,5 @@
 """What a process is among the processes of its run: its number, its share of the work, and sums over all of them."""
+
 from __future__ import annotations
 
 import os

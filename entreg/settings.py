@@ -4,6 +4,7 @@
 changes is derived from that declaration: which runs form an arm, which saved run may be resumed, and what `--help`
 lists.
 """
+
 from __future__ import annotations
 
 import copy
@@ -33,9 +34,7 @@ _KEYWORDS = f"changes= takes one of {', '.join(CHANGES)}; the other keywords are
 LONGEST_NAME, LONGEST_PATH = 255, 4095  # bytes: of the usual file systems, and of Linux
 
 
-def setting(
-    default: Any, meaning: str, *, changes: str = "", path: bool | str = False, **limits: Any
-) -> Any:
+def setting(default: Any, meaning: str, *, changes: str = "", path: bool | str = False, **limits: Any) -> Any:
     """A dataclass field that is a setting.
 
     changes: a word of CHANGES
@@ -83,7 +82,8 @@ class Setting:
         """The allowed values in words, in brackets; empty where there is no limit."""
         said = [
             f"{words} {', '.join(map(str, self.declared[limit])) if limit == 'one_of' else self.declared[limit]}"
-            for limit, words in LIMITS.items() if limit in self.declared
+            for limit, words in LIMITS.items()
+            if limit in self.declared
         ]
         return f" ({', '.join(said)})" if said else ""
 
@@ -109,12 +109,14 @@ def check(cfg: DictConfig) -> None:
     config = OmegaConf.to_object(cfg)
     wrong = [
         f"{one.key}={one.value} is out of range: {one.declared['meaning']}{one.range}"
-        for one in settings_of(config) if not one.is_in_range
+        for one in settings_of(config)
+        if not one.is_in_range
     ]
     wrong += [
         f"{one.key}={brief(one.value):.60}… is out of range: "
         f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH}"
-        for one in settings_of(config) if one.declared["path"] and one.value is not None and not _is_path(one.value)
+        for one in settings_of(config)
+        if one.declared["path"] and one.value is not None and not _is_path(one.value)
     ]
     wrong += _broken_rules(config, "")
     if wrong:
@@ -197,9 +199,14 @@ def _is_allowed(value: Any, limits: Mapping[str, Any]) -> bool:
     bounded = any(limit in limits for limit in ("at_least", "at_most", "above"))
     if isinstance(value, float) and not math.isfinite(value) or bounded and not isinstance(value, (int, float)):
         return False
-    return not ("at_least" in limits and value < limits["at_least"]
-                or "at_most" in limits and value > limits["at_most"]
-                or "above" in limits and value <= limits["above"])
+    return not (
+        "at_least" in limits
+        and value < limits["at_least"]
+        or "at_most" in limits
+        and value > limits["at_most"]
+        or "above" in limits
+        and value <= limits["above"]
+    )
 
 
 def _is_path(value: str) -> bool:

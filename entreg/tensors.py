@@ -3,6 +3,7 @@
 PyTorch promises that of `weights_only=True`, and broke the promise in older versions: there a file that this user has
 not written with entreg is read only where `trust=true` says that its source is trusted.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -35,8 +36,11 @@ def trust(all_files: bool) -> None:
     """Whether files from elsewhere are read where this PyTorch cannot do so safely; says so once."""
     global _trusts
     if all_files and not _trusts and advisories():
-        log.warning("trust=true: files are read by PyTorch %s, which %s lets run code that a file holds",
-                    torch.__version__, " and ".join(advisories()))
+        log.warning(
+            "trust=true: files are read by PyTorch %s, which %s lets run code that a file holds",
+            torch.__version__,
+            " and ".join(advisories()),
+        )
     _trusts = all_files
 
 

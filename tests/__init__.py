@@ -1,4 +1,5 @@
 """Tests, in rooms as those of entreg/."""
+
 import os
 
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -6,6 +6,7 @@
 One variable is set at a time, then all are at their lowest together. What this machine does not have is skipped. Prints
 a line for each variant and what failed, and exits with 1 where something did.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,9 +26,12 @@ import torch
 ROOT = Path(__file__).parents[1]
 TESTS = ("tests/model", "tests/train", "tests/evaluate", "tests/test_numerics.py")
 FAST = (
-    *(f"tests/model/test_{name}.py" for name in
-      ("products", "readouts", "deepgaze3", "finalizer", "log_density", "golden")),
-    "tests/test_numerics.py", "tests/evaluate/test_scores.py::test_several_models_are_scored_as_each_alone",
+    *(
+        f"tests/model/test_{name}.py"
+        for name in ("products", "readouts", "deepgaze3", "finalizer", "log_density", "golden")
+    ),
+    "tests/test_numerics.py",
+    "tests/evaluate/test_scores.py::test_several_models_are_scored_as_each_alone",
     "tests/train/test_company.py::test_a_runs_result_does_not_depend_on_its_company",
     "tests/train/test_company.py::test_a_runs_result_does_not_depend_on_the_number_of_threads",
 )
@@ -67,8 +71,10 @@ VARIANTS = (
     Variant("MKL_CBWR=COMPATIBLE", (), "mkl"),
     Variant("OMP_NUM_THREADS=1"),
     Variant("OMP_NUM_THREADS=2"),
-    Variant("ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=COMPATIBLE "
-            "OMP_NUM_THREADS=1"),
+    Variant(
+        "ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=COMPATIBLE "
+        "OMP_NUM_THREADS=1"
+    ),
 )
 NAMES = {word.partition("=")[0] for variant in VARIANTS for word in variant.setting.split()}
 
@@ -90,7 +96,11 @@ def run(variant: Variant, tests: Sequence[str]) -> tuple[str, str, float]:
     started = time.perf_counter()
     done = subprocess.run(
         (sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "-p", "tests.arithmetic", *tests),
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     seconds = time.perf_counter() - started
     if done.returncode != 0:

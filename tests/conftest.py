@@ -1,4 +1,5 @@
 """What several rooms' tests share: a config composed as train.py composes it, and the command line itself."""
+
 from __future__ import annotations
 
 import os
@@ -24,7 +25,11 @@ SHARED = ROOT.parent / "shared"
 
 # the smallest study that has everything: both orientations, a validation part, out-of-domain images
 SMALL = (
-    "data.images=20", "ood.synthetic_ood.images=6", "data.folds=4", "trainer.batch_size=6", "uniform.images=4",
+    "data.images=20",
+    "ood.synthetic_ood.images=6",
+    "data.folds=4",
+    "trainer.batch_size=6",
+    "uniform.images=4",
     *(f"{role}.long_side_px=192" for role in ("data", "ood.synthetic_ood")),
     *(f"{role}.short_side_px=144" for role in ("data", "ood.synthetic_ood")),
 )
@@ -94,14 +99,21 @@ def command(store):
     """
 
     def run(
-        *words: str, folder: Path, timeout_s: float = 280, python: Path | str = sys.executable,
+        *words: str,
+        folder: Path,
+        timeout_s: float = 280,
+        python: Path | str = sys.executable,
         more_path: Sequence[Path] = (),
     ) -> subprocess.CompletedProcess:
         path = os.pathsep.join(map(str, (*more_path, ROOT)))
         environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         return subprocess.run(
             (str(python), str(ROOT / "train.py"), *words, f"paths.store={store}"),
-            cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout_s,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
         )
 
     return run
@@ -110,11 +122,12 @@ def command(store):
 def pytest_terminal_summary(terminalreporter):
     """How many inputs the tests in tests/fuzz have generated, and how they ended."""
     reports = [report for how in ("passed", "failed") for report in terminalreporter.getreports(how)]
-    found = [dict(report.user_properties)["generated"] for report in reports
-             if report.when == "call" and "generated" in dict(report.user_properties)]
+    found = [
+        dict(report.user_properties)["generated"]
+        for report in reports
+        if report.when == "call" and "generated" in dict(report.user_properties)
+    ]
     if found:
         ended = sum((Counter(one["ended"]) for one in found), Counter())
         said = ", ".join(f"{count:,} {how}" for how, count in sorted(ended.items()))
-        terminalreporter.write_line(
-            f"generated inputs tried: {ended.total():,} (FUZZ_SEED={found[0]['seed']}): {said}"
-        )
+        terminalreporter.write_line(f"generated inputs tried: {ended.total():,} (FUZZ_SEED={found[0]['seed']}): {said}")

@@ -1,4 +1,5 @@
 """Environments for packages that the tests' own cannot hold, made when first asked for (about a minute) and kept."""
+
 from __future__ import annotations
 
 import json
@@ -39,8 +40,11 @@ def by_pysaliency(script: str, content: Any, folder: Path) -> Any:
     """What a script in tests/pysaliency writes to out.json in `folder`, where it finds `content` in in.json."""
     (folder / "in.json").write_text(json.dumps(content))
     done = subprocess.run(
-        (str(python_with("pysaliency")), str(ROOT / "tests/pysaliency" / script)), cwd=folder, capture_output=True,
-        text=True, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        (str(python_with("pysaliency")), str(ROOT / "tests/pysaliency" / script)),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((folder / "out.json").read_text())

@@ -3,6 +3,7 @@
 Counted is what reaches the system: a file's buffered writes as they are flushed, whoever asks for them. In a process
 that only runs what is tested.
 """
+
 from __future__ import annotations
 
 import builtins
@@ -97,8 +98,14 @@ def _open(faults: Faults, call: Callable[..., Any]) -> Callable[..., Any]:
             return super().write(data)
 
     def opened(
-        file: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, errors: Any = None, newline: Any = None,
-        closefd: bool = True, opener: Any = None,
+        file: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: Any = None,
+        errors: Any = None,
+        newline: Any = None,
+        closefd: bool = True,
+        opener: Any = None,
     ) -> Any:
         if not set(mode) & set("wax+"):
             return call(file, mode, buffering, encoding, errors, newline, closefd, opener)

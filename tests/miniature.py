@@ -1,4 +1,5 @@
 """A whole study in about a second, to be killed and made to fail: images, store and maps, a training, its judgement."""
+
 from __future__ import annotations
 
 import csv
@@ -17,14 +18,31 @@ from entreg import files
 from tests.warm import Run, Warm
 
 TRAIN = (
-    "data.images=5", "ood.synthetic_ood.images=4", "data.folds=5", "trainer.batch_size=2", "uniform.images=1",
+    "data.images=5",
+    "ood.synthetic_ood.images=4",
+    "data.folds=5",
+    "trainer.batch_size=2",
+    "uniform.images=1",
     *(f"{role}.{side}" for role in ("data", "ood.synthetic_ood") for side in ("long_side_px=96", "short_side_px=64")),
-    "trainer.epochs=2", "trainer.checkpoint_every=1", "loss=nll_entropy", "loss.every=2", "hardware=cpu",
-    "hardware.threads=1", "paths.store=store", "study=run",
+    "trainer.epochs=2",
+    "trainer.checkpoint_every=1",
+    "loss=nll_entropy",
+    "loss.every=2",
+    "hardware=cpu",
+    "hardware.threads=1",
+    "paths.store=store",
+    "study=run",
 )
 EVALUATE = ("task=evaluate", "runs=outputs/run", "hardware=cpu", "hardware.threads=1", "study=judged")
-PREDICT = ("task=predict", "run=outputs/run", "images=photos", "prediction.hdf5=true", "hardware=cpu",
-           "hardware.threads=1", "study=predicted")
+PREDICT = (
+    "task=predict",
+    "run=outputs/run",
+    "images=photos",
+    "prediction.hdf5=true",
+    "hardware=cpu",
+    "hardware.threads=1",
+    "study=predicted",
+)
 COMMANDS = {"train": TRAIN, "evaluate": EVALUATE, "predict": PREDICT}
 CHECKPOINTS = "outputs/run/checkpoints"
 TIMES = ("images_per_s", "seconds")
@@ -94,7 +112,8 @@ class Miniature:
         A file that is not whole is an error.
         """
         paths = (
-            path for path in self.folder.rglob("*")
+            path
+            for path in self.folder.rglob("*")
             # what is left of a claim on a part of the store is taken over, or removed when it is old
             if path.is_file() and path.name not in OF_THIS_START and ".owner" not in path.name
         )

@@ -1,4 +1,5 @@
 """Files of arrays: whole, or refused, also where numpy itself would not notice."""
+
 from __future__ import annotations
 
 import io

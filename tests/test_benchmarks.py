@@ -1,4 +1,5 @@
 """The benchmarks still run: what they time is a user's commands, which change."""
+
 import pytest
 
 from benchmarks import study

@@ -1,4 +1,5 @@
 """Who works at a place: one of several that try, the next one where the owner has ended, nobody beside a living one."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -62,11 +63,19 @@ def test_of_another_process_that_got_the_number_it_is_taken_over(place):
     Claim(place).release()
 
 
-@pytest.mark.parametrize("changed, free", [
-    ({"host": "another", "job": None}, False), ({"host": "another", "job": "7"}, False), ({"host": "another"}, True),
-    ({"host": "another", "restarts": 2}, False),  # several tasks of one job, started at once
-    ({"space": "another boot"}, True), ({"space": "another boot", "job": None}, False), ({"restarts": 1}, False),
-], ids=str)
+@pytest.mark.parametrize(
+    "changed, free",
+    [
+        ({"host": "another", "job": None}, False),
+        ({"host": "another", "job": "7"}, False),
+        ({"host": "another"}, True),
+        ({"host": "another", "restarts": 2}, False),  # several tasks of one job, started at once
+        ({"space": "another boot"}, True),
+        ({"space": "another boot", "job": None}, False),
+        ({"restarts": 1}, False),
+    ],
+    ids=str,
+)
 def test_of_another_node_it_is_taken_over_where_it_was_an_earlier_start_of_this_job(place, monkeypatch, changed, free):
     """On this host another space is a container, or a boot before this one: only the heartbeat tells."""
     monkeypatch.setenv("SLURM_JOB_ID", "12")
@@ -168,6 +177,7 @@ def test_what_killed_processes_left_goes(tmp_path):
 
 def test_a_claim_that_cannot_be_removed_is_said_and_left(place, monkeypatch, caplog):
     """What it was for is done: a run must not fail of it in the end."""
+
     def fail(*_, **__):
         raise PermissionError(1, "Operation not permitted")
 

@@ -1,4 +1,5 @@
 """What users type, end to end on the embedded data: both arms, their evaluation, and what goes wrong."""
+
 from __future__ import annotations
 
 import csv
@@ -51,14 +52,22 @@ def test_a_run_folder_holds_what_is_needed_to_trust_it(sweep):
     run = sweep / "multirun/arms/1"
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     assert names >= {
-        ".hydra/config.yaml", "train.log", "metrics.csv", "steps.csv", "provenance.json", "checkpoints/final.pt",
+        ".hydra/config.yaml",
+        "train.log",
+        "metrics.csv",
+        "steps.csv",
+        "provenance.json",
+        "checkpoints/final.pt",
         "center_bias.npz",
-        "checkpoints/epoch_001.pt", "checkpoints/epoch_002.pt", "figures/loss_curves.png", "figures/bias_map.png",
+        "checkpoints/epoch_001.pt",
+        "checkpoints/epoch_002.pt",
+        "figures/loss_curves.png",
+        "figures/bias_map.png",
         "figures/predictions.png",
     }
     assert "${" not in (run / ".hydra/config.yaml").read_text()
     assert len(rows(run / "metrics.csv")) == 2
-    start, = json.loads((run / "provenance.json").read_text())
+    (start,) = json.loads((run / "provenance.json").read_text())
     assert len(start["fingerprints"]["weights"]) == 64
 
 
@@ -113,7 +122,7 @@ def test_the_page_and_the_tables_hold_the_results(sweep, tmp_path):
     assert table["nll", "ood", "nss"] == results["arms"]["nll"]["ood"]["nss"]["mean"]
     assert table["nll", "", "sigma_px"] == results["arms"]["nll"]["sigma_px"]
     comparisons = rows(sweep / "eval/comparisons.csv")
-    row, = (r for r in comparisons if (r["domain"], r["metric"]) == ("ood", "ig_difference_bits"))
+    (row,) = (r for r in comparisons if (r["domain"], r["metric"]) == ("ood", "ig_difference_bits"))
     assert row["ci95_low"] == "" and row["verdict"] == "no verdict"
     low, _ = results["comparison"]["ood"]["ig_difference_bits"]["ci95_over_images"]
     assert float(row["ci95_over_images_low"]) == low

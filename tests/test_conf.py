@@ -1,4 +1,5 @@
 """Every config composes, names that scripts rely on exist, and wrong values are refused by their full key."""
+
 from __future__ import annotations
 
 import re
@@ -50,12 +51,27 @@ def test_without_out_of_domain(composed):
     assert resolved(composed("ood=[]")).ood == {}
 
 
-@pytest.mark.parametrize("key", [
-    "trainer.epochs=3", "trainer.batch_size=8", "data.root=a", "ood.synthetic_ood.root=b", "paths.data=c",
-    "paths.weights=d", "model.backbone.weights=null", "loss.lambda_entropy=0.3", "loss.every=2", "seed=1",
-    "data.limit=4", "ood.synthetic_ood.limit=5",
-    "runs=multirun/x", "study=mine", "hydra.run.dir=e", "hydra.sweep.dir=f",
-])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "trainer.epochs=3",
+        "trainer.batch_size=8",
+        "data.root=a",
+        "ood.synthetic_ood.root=b",
+        "paths.data=c",
+        "paths.weights=d",
+        "model.backbone.weights=null",
+        "loss.lambda_entropy=0.3",
+        "loss.every=2",
+        "seed=1",
+        "data.limit=4",
+        "ood.synthetic_ood.limit=5",
+        "runs=multirun/x",
+        "study=mine",
+        "hydra.run.dir=e",
+        "hydra.sweep.dir=f",
+    ],
+)
 def test_names_that_scripts_rely_on(composed, key):
     composed(key)
 
@@ -82,6 +98,7 @@ def test_a_study_composes_with_a_lambda_sweep(composed):
 @pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # each is merged over its schema of that name, as meant
 def test_both_launchers_of_slurm_ask_for_the_same(composed):
     """What they are and how many runs a job has aside."""
+
     def asked_by(launcher: str) -> dict[str, Any]:
         words = [f"hydra/launcher={launcher}", "hardware=gpu4", "hardware.partition=p", "study=x"]
         cfg = hydra.compose("config", words, return_hydra_config=True)
@@ -92,14 +109,22 @@ def test_both_launchers_of_slurm_ask_for_the_same(composed):
     assert (asked["gpus_per_node"], asked["partition"], asked["max_num_timeout"]) == (4, "p", 20)
 
 
-@pytest.mark.parametrize("typed, key", [
-    ("ood.synthetic_ood.sigma_px=-1", "ood.synthetic_ood.sigma_px"), ("data.sigma_px=0", "data.sigma_px"),
-    ("loss.every=0", "loss.every"),
-    ("loss.lambda_entropy=-0.1", "loss.lambda_entropy"), ("trainer.epochs=0", "trainer.epochs"),
-    ("data.geometry=bend", "data.geometry"), ("data.fold=5", "data.fold"), ("seed=-1", "seed"),
-    ("uniform.levels=[0.5,1.5]", "uniform.levels"),
-    ("optim.lr=nan", "optim.lr"), ("optim.lr_final=1", "optim.lr_final"),
-])
+@pytest.mark.parametrize(
+    "typed, key",
+    [
+        ("ood.synthetic_ood.sigma_px=-1", "ood.synthetic_ood.sigma_px"),
+        ("data.sigma_px=0", "data.sigma_px"),
+        ("loss.every=0", "loss.every"),
+        ("loss.lambda_entropy=-0.1", "loss.lambda_entropy"),
+        ("trainer.epochs=0", "trainer.epochs"),
+        ("data.geometry=bend", "data.geometry"),
+        ("data.fold=5", "data.fold"),
+        ("seed=-1", "seed"),
+        ("uniform.levels=[0.5,1.5]", "uniform.levels"),
+        ("optim.lr=nan", "optim.lr"),
+        ("optim.lr_final=1", "optim.lr_final"),
+    ],
+)
 def test_a_value_out_of_range_is_named_in_full(composed, typed, key):
     with pytest.raises(SettingError) as error:
         check(composed(typed))
@@ -128,8 +153,11 @@ def test_paths_become_absolute(composed):
 def test_weights_are_a_file_or_a_name(composed):
     """A relative file would not be found from another folder; a name is no file."""
     for typed, expected in {
-        "a.pth": f"{Path.cwd()}/a.pth", "sub/a": f"{Path.cwd()}/sub/a", "'~/a.pth'": str(Path("~/a.pth").expanduser()),
-        "IMAGENET1K_V1": "IMAGENET1K_V1", "null": None,
+        "a.pth": f"{Path.cwd()}/a.pth",
+        "sub/a": f"{Path.cwd()}/sub/a",
+        "'~/a.pth'": str(Path("~/a.pth").expanduser()),
+        "IMAGENET1K_V1": "IMAGENET1K_V1",
+        "null": None,
     }.items():
         assert resolved(composed(f"model.backbone.weights={typed}")).model.backbone.weights == expected
 
@@ -154,14 +182,31 @@ def test_by_degree_foreign_sets_come_to_the_training_sets_pixels(composed):
     assert resolved(composed("data=osie", "ood=[mit1003]")).ood["mit1003"].model_px_per_degree is None
 
 
-@pytest.mark.parametrize("typed, said", [
-    (("data=osie", "ood=[scene50]", "data.geometry=degrees"), "ood.scene50.px_per_degree=None is out of range: geom"),
-    (("data=synthetic", "ood=[]", "data.geometry=degrees"), "data.px_per_degree=None is out of range: geometry=deg"),
-    (("data=osie", "ood=[mit1003]", "ood.mit1003.geometry=degrees"), "ood.mit1003.geometry=degrees is out of range:"),
-    (("data=osie", "ood=[mit1003]", "data.geometry=degrees", "ood.mit1003.geometry=crop"),
-     "ood.mit1003.geometry=crop is out of range: model_px_per_degree is of geometry=degrees alone"),
-    (("data=osie", "ood=[]", "data.model_px_per_degree=35"), "data.geometry=stretch is out of range: model_px_per_deg"),
-])
+@pytest.mark.parametrize(
+    "typed, said",
+    [
+        (
+            ("data=osie", "ood=[scene50]", "data.geometry=degrees"),
+            "ood.scene50.px_per_degree=None is out of range: geom",
+        ),
+        (
+            ("data=synthetic", "ood=[]", "data.geometry=degrees"),
+            "data.px_per_degree=None is out of range: geometry=deg",
+        ),
+        (
+            ("data=osie", "ood=[mit1003]", "ood.mit1003.geometry=degrees"),
+            "ood.mit1003.geometry=degrees is out of range:",
+        ),
+        (
+            ("data=osie", "ood=[mit1003]", "data.geometry=degrees", "ood.mit1003.geometry=crop"),
+            "ood.mit1003.geometry=crop is out of range: model_px_per_degree is of geometry=degrees alone",
+        ),
+        (
+            ("data=osie", "ood=[]", "data.model_px_per_degree=35"),
+            "data.geometry=stretch is out of range: model_px_per_deg",
+        ),
+    ],
+)
 def test_what_is_no_visual_angle_is_refused_with_the_settings_name(composed, typed, said):
     with pytest.raises(SettingError) as error:
         check(composed(*typed))

@@ -1,4 +1,5 @@
 """The settings of a job: rules of single groups, and what is known of them to Hydra's --help."""
+
 from __future__ import annotations
 
 import pytest
@@ -20,12 +21,21 @@ from entreg.data.sources import sources
 from entreg.settings import settings_of
 
 
-@pytest.mark.parametrize("group, names", [
-    (Data(fold=10), ["fold"]), (Data(short_side_px=2000), ["short_side_px"]), (Optim(lr_final=1.0), ["lr_final"]),
-    (Uniform(levels=[]), ["levels"]), (Uniform(levels=[0.5]), []), (Evaluation(ig_band_bits=[1.0]), ["ig_band_bits"]),
-    (Evaluation(ig_band_bits=[2.0, 1.0]), ["ig_band_bits"]), (Evaluation(ig_band_bits=[1.0, 2.0]), []),
-    (Primary(domain="elsewhere"), ["domain"]), (Primary(domain="ood.scene50"), []),
-])
+@pytest.mark.parametrize(
+    "group, names",
+    [
+        (Data(fold=10), ["fold"]),
+        (Data(short_side_px=2000), ["short_side_px"]),
+        (Optim(lr_final=1.0), ["lr_final"]),
+        (Uniform(levels=[]), ["levels"]),
+        (Uniform(levels=[0.5]), []),
+        (Evaluation(ig_band_bits=[1.0]), ["ig_band_bits"]),
+        (Evaluation(ig_band_bits=[2.0, 1.0]), ["ig_band_bits"]),
+        (Evaluation(ig_band_bits=[1.0, 2.0]), []),
+        (Primary(domain="elsewhere"), ["domain"]),
+        (Primary(domain="ood.scene50"), []),
+    ],
+)
 def test_rules_name_the_setting_that_breaks_them(group, names):
     assert [name for name, _ in group.broken_rules()] == names
 
@@ -34,22 +44,35 @@ def archive(**wrong):
     return Download(**{"address": "http://a.org/set.zip", "holds": "set"} | wrong)
 
 
-@pytest.mark.parametrize("download, names", [
-    (archive(), []), (archive(address="https://a.org:80/b/c?id=1", holds="a b/c.d", hash=f"md5:{'0a' * 16}"), []),
-    (archive(address="ftp://a.org/set.zip"), ["address"]), (archive(address="http://a.org/"), ["address"]),
-    (archive(address="http://a.org/.."), ["address"]), (archive(address="file:///set.zip"), ["address"]),
-    (archive(holds="../set"), ["holds"]), (archive(holds="/set"), ["holds"]), (archive(holds="a/../../b"), ["holds"]),
-    (archive(holds=""), ["holds"]), (archive(hash="0a" * 16), ["hash"]),
-    (archive(hash=f"sha256:{'0a' * 16}"), ["hash"]),
-])
+@pytest.mark.parametrize(
+    "download, names",
+    [
+        (archive(), []),
+        (archive(address="https://a.org:80/b/c?id=1", holds="a b/c.d", hash=f"md5:{'0a' * 16}"), []),
+        (archive(address="ftp://a.org/set.zip"), ["address"]),
+        (archive(address="http://a.org/"), ["address"]),
+        (archive(address="http://a.org/.."), ["address"]),
+        (archive(address="file:///set.zip"), ["address"]),
+        (archive(holds="../set"), ["holds"]),
+        (archive(holds="/set"), ["holds"]),
+        (archive(holds="a/../../b"), ["holds"]),
+        (archive(holds=""), ["holds"]),
+        (archive(hash="0a" * 16), ["hash"]),
+        (archive(hash=f"sha256:{'0a' * 16}"), ["hash"]),
+    ],
+)
 def test_what_is_downloaded_has_an_address_a_place_below_root_and_a_hash_that_can_be_compared(download, names):
     assert [name for name, _ in download.broken_rules()] == names
 
 
-@pytest.mark.parametrize("images, fixations, said", [
-    (3, 40, []), (2, 40, ["there is not the published set: 2 images instead of 3"]),
-    (2, 41, ["there is not the published set: 2 images instead of 3, 41 fixations instead of 40"]),
-])
+@pytest.mark.parametrize(
+    "images, fixations, said",
+    [
+        (3, 40, []),
+        (2, 40, ["there is not the published set: 2 images instead of 3"]),
+        (2, 41, ["there is not the published set: 2 images instead of 3, 41 fixations instead of 40"]),
+    ],
+)
 def test_other_counts_than_the_published_ones_are_said(images, fixations, said):
     assert PublishedData(root="there", expected_images=3, expected_fixations=40).differences(images, fixations) == said
     assert PublishedData().differences(images, fixations) == []

@@ -1,4 +1,5 @@
 """The recipes of CONTRIBUTING.md are carried out, word by word, on a copy of the project."""
+
 from __future__ import annotations
 
 import csv
@@ -54,8 +55,12 @@ def touched(copy: Path) -> set[str]:
 
 def run(copy: Path, store: Path, *words: str) -> subprocess.CompletedProcess:
     done = subprocess.run(
-        (sys.executable, "train.py", *words, f"paths.store={store}"), cwd=copy, capture_output=True, text=True,
-        timeout=250, env=os.environ | {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"},
+        (sys.executable, "train.py", *words, f"paths.store={store}"),
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        env=os.environ | {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
@@ -76,8 +81,17 @@ def test_a_data_set_to_learn_from_or_to_judge_on_is_one_yaml(project, store):
     rows = [f"{i}.png,{10 + i},{20 + k}" for i in range(8) for k in range(5)]
     (copy / "data/toy/fixations.csv").write_text("\n".join(["image,x,y", *rows]))
     small = [word for word in SMALL if "side_px" in word and word.startswith("data.")]
-    done = run(copy, store, "data=toy", "ood=[toy]", *small, "data.folds=4", "trainer.epochs=1", "uniform.images=2",
-               "hydra.run.dir=run")
+    done = run(
+        copy,
+        store,
+        "data=toy",
+        "ood=[toy]",
+        *small,
+        "data.folds=4",
+        "trainer.epochs=1",
+        "uniform.images=2",
+        "hydra.run.dir=run",
+    )
     assert "toy: 8 images, 40 fixations" in done.stdout
 
 
@@ -87,7 +101,7 @@ def test_a_backbone_is_one_yaml(project, store):
     assert touched(copy) == {"conf/model/deepgaze3_squeezenet.yaml"}
     done = run(copy, store, "model=deepgaze3_squeezenet", *SMALL, "trainer.epochs=1", "hydra.run.dir=run")
     assert "RANDOM WEIGHTS (model.backbone.weights=null) of torchvision's squeezenet1_1, seed 0" in done.stdout
-    made, = json.loads((copy / "run/provenance.json").read_text())
+    (made,) = json.loads((copy / "run/provenance.json").read_text())
     assert made["features"]["backbone"] == "squeezenet1_1"
     assert made["features"]["taps"] == ["features.6", "features.12"]
 
@@ -98,15 +112,25 @@ def test_a_source_is_a_module_and_a_yaml(project, store):
     assert touched(copy) == {"entreg/data/sources/listed.py", "conf/data/listed.yaml"}
     draw_photos(copy / "photos", 8)
     small = [word for word in SMALL if "side_px" in word and word.startswith("data.")]
-    done = run(copy, store, "data=listed", "data.root=photos", "ood=[]", *small, "data.folds=4", "trainer.epochs=1",
-               "uniform.images=2", "hydra.run.dir=run")
+    done = run(
+        copy,
+        store,
+        "data=listed",
+        "data.root=photos",
+        "ood=[]",
+        *small,
+        "data.folds=4",
+        "trainer.epochs=1",
+        "uniform.images=2",
+        "hydra.run.dir=run",
+    )
     assert "listed: 8 images, 8 fixations" in done.stdout
     assert "data.suffix = .png: end of the photos' names" in run(copy, store, "--help").stdout
 
 
 def test_a_metric_is_an_entry_of_a_list(project, store):
     copy, carry_out = project
-    (_, entry), = carry_out("A metric").items()
+    ((_, entry),) = carry_out("A metric").items()
     path = copy / "entreg/evaluate/metrics.py"
     head, tail = path.read_text().split("METRICS = (\n")
     path.write_text(f"{head}METRICS = (\n{tail.replace(END, END[:-2] + entry + END[-2:], 1)}")

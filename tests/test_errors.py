@@ -1,4 +1,5 @@
 """Errors that are the user's to mend: a message without a traceback, also when they come from another process."""
+
 import inspect
 import pickle
 

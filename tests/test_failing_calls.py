@@ -4,6 +4,7 @@ the file, what was there before is untouched, and the same command goes on to th
 As SQLite is tested (sqlite.org/testing.html, "I/O error testing"), with ENOSPC, EIO, EACCES and EROFS in turn, and
 each call with two of them: another one where it fails for good than where it fails once.
 """
+
 from __future__ import annotations
 
 import errno
@@ -57,7 +58,7 @@ class Tried:
         else:
             self.ended[failed[0][0]] += 1
             assert code == 1, where
-            message = said[said.index("Error executing job"):]
+            message = said[said.index("Error executing job") :]
             assert any(name in message for _, path in failed for name in _names(path)), where
         left = study.content()  # whole, each of them
         assert all(left.get(path) == content for path, content in self.before.items()), where
@@ -78,8 +79,13 @@ class Tried:
                 assert f"{CHECKPOINTS}/{name}" in left, where
 
     def _fault(self, at: int, for_good: bool) -> dict[str, Any]:
-        return {"below": str(self._study.folder), "trace": str(self._trace), "at": at,
-                "number": NUMBERS[(at + for_good) % len(NUMBERS)], "for_good": for_good}
+        return {
+            "below": str(self._study.folder),
+            "trace": str(self._trace),
+            "at": at,
+            "number": NUMBERS[(at + for_good) % len(NUMBERS)],
+            "for_good": for_good,
+        }
 
 
 def _names(path: str) -> Iterator[str]:
@@ -110,11 +116,14 @@ def _is_harmless(kind: str, path: str) -> bool:
 @pytest.fixture
 def tried(study, tmp_path):
     """tried(command): see `Tried`; what comes before the command is there."""
+
     def begin(command: str) -> Tried:
         study.empty()
         if command != "train":
-            study.run("train", {"below": str(study.folder), "trace": str(tmp_path / "trace"), "at": 0, "number": 0,
-                                "for_good": False})
+            study.run(
+                "train",
+                {"below": str(study.folder), "trace": str(tmp_path / "trace"), "at": 0, "number": 0, "for_good": False},
+            )
             study.take_photos(1)
         study.keep()
         return Tried(study, command, tmp_path / "trace")
@@ -149,7 +158,7 @@ def test_a_disk_that_is_full_is_said_in_a_line_and_a_larger_one_gone_on_with(stu
         pytest.skip("this root may not mount a file system")
     run = study.start("train")
     assert run.end() == 1, run.output
-    message = run.output[run.output.index("Error executing job"):].splitlines()[1]
+    message = run.output[run.output.index("Error executing job") :].splitlines()[1]
     assert re.search(f"^(cannot draw .* )?{study.folder}.*(No space left on device|are free)", message), run.output
     assert "Traceback" not in run.output
     study.content()  # whole, each of them
@@ -167,8 +176,10 @@ def test_whichever_call_fails_nothing_is_lost(tried, command, capsys):
         while one.fail(at, for_good):
             at += EVERY
     with capsys.disabled():
-        print(f"\n{command}: {len(one.calls)} calls, each made to fail once and for good; went on after "
-              f"{sum(one.went_on.values())}, ended after {sum(one.ended.values())}")
+        print(
+            f"\n{command}: {len(one.calls)} calls, each made to fail once and for good; went on after "
+            f"{sum(one.went_on.values())}, ended after {sum(one.ended.values())}"
+        )
         print(f"  went on: {dict(one.went_on)}\n  ended: {dict(one.ended)}")
     assert sum(one.ended.values()) > sum(one.went_on.values())
 
@@ -210,7 +221,7 @@ def test_a_disk_that_is_full_while_predictions_hdf5_is_written(study, disk, shar
     disk(usage.used + int(share * size))
     run = study.start("predict")
     assert run.end() == 1, run.output
-    message = run.output[run.output.index("Error executing job"):].splitlines()[1]
+    message = run.output[run.output.index("Error executing job") :].splitlines()[1]
     assert re.search(f"^{whole}: cannot be written: No space left on device$", message), run.output
     assert not list(whole.parent.glob(".*.tmp")) and not whole.exists()
     disk(64_000_000)

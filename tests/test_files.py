@@ -1,4 +1,5 @@
 """Files are whole or not there, and the forms that they are written in."""
+
 import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,7 @@ def test_of_many_that_create_a_file_at_once_one_succeeds(tmp_path):
 
 def test_an_exchange_of_files_needs_no_links(tmp_path, monkeypatch):
     """FAT, and some network file systems."""
+
     def none(*_):
         raise OSError(errno.EPERM, "Operation not permitted")
 
@@ -55,20 +57,36 @@ def test_a_digest_is_that_of_the_content(tmp_path):
     assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-@pytest.mark.parametrize("text, found", [
-    ("a: 1\nb: [1.5, 1e-05, 1.5e-07, -2E3, x1e5, null, true]",
-     {"a": 1, "b": [1.5, 1e-5, 1.5e-7, -2000.0, "x1e5", None, True]}),
-    ("a: ${oc.env:HOME}", {"a": "${oc.env:HOME}"}), ("", None),
-], ids=["values", "interpolation", "empty"])
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        (
+            "a: 1\nb: [1.5, 1e-05, 1.5e-07, -2E3, x1e5, null, true]",
+            {"a": 1, "b": [1.5, 1e-5, 1.5e-7, -2000.0, "x1e5", None, True]},
+        ),
+        ("a: ${oc.env:HOME}", {"a": "${oc.env:HOME}"}),
+        ("", None),
+    ],
+    ids=["values", "interpolation", "empty"],
+)
 def test_yaml_is_read_as_plain_values(tmp_path, text, found):
     (tmp_path / "a.yaml").write_text(text)
     assert files.read_yaml(tmp_path / "a.yaml") == found
 
 
-@pytest.mark.parametrize("text", [
-    "a: !!python/object/apply:os.system ['true']", "a: !!python/name:os.system", "a: &x [1]\nb: *x", "a: [", "a: \0",
-    "x" * 1_000_001, "[" * 5000,
-], ids=["call", "name", "alias", "unfinished", "control character", "too long", "too deep"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: !!python/object/apply:os.system ['true']",
+        "a: !!python/name:os.system",
+        "a: &x [1]\nb: *x",
+        "a: [",
+        "a: \0",
+        "x" * 1_000_001,
+        "[" * 5000,
+    ],
+    ids=["call", "name", "alias", "unfinished", "control character", "too long", "too deep"],
+)
 def test_yaml_that_asks_for_more_or_is_none_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(DataError) as caught:
@@ -77,7 +95,7 @@ def test_yaml_that_asks_for_more_or_is_none_is_refused_in_one_line(tmp_path, tex
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "{\"a\": 1}x"], ids=["empty", "open", "deep", "more"])
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"a": 1}x'], ids=["empty", "open", "deep", "more"])
 def test_what_is_no_json_is_named(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(DataError, match=r"a.json: cannot be read as JSON: "):
@@ -96,6 +114,7 @@ def test_space_is_taken_and_what_is_there_is_kept(place):
 @pytest.mark.parametrize("number", sorted(files.NOT_SUPPORTED), ids=errno.errorcode.get)
 def test_where_space_cannot_be_taken_the_file_has_its_length_all_the_same(place, monkeypatch, number):
     """NFS before 4.2, CephFS, older Lustre and ramfs have no fallocate; glibc's own way fails in one of these ways."""
+
     def unsupported(*_):
         raise OSError(number, os.strerror(number))
 
@@ -126,7 +145,9 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
         (tmp_path / name).touch()
     files.remove_temporary(tmp_path)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
-        ".hidden", "a.tmp", "below/last.pt",
+        ".hidden",
+        "a.tmp",
+        "below/last.pt",
     ]
 
 

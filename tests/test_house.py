@@ -1,4 +1,5 @@
 """The house: which room may import which, a test file for each module, and file names that one module alone spells."""
+
 from __future__ import annotations
 
 import ast
@@ -32,36 +33,113 @@ MAY_IMPORT = {
     "config": {"settings"},
     "run": {"errors", "version", "ranks", "files", "tensors", "settings", "config"},
     "data": {
-        "errors", "files", "claims", "fetch.download", "fetch.published", "fetch.unpack", "settings", "config",
+        "errors",
+        "files",
+        "claims",
+        "fetch.download",
+        "fetch.published",
+        "fetch.unpack",
+        "settings",
+        "config",
     },
     "prior": {"errors", "ranks", "files", "arrays", "claims", "config", "data.geometry"},
     "features": {
-        "errors", "ranks", "numerics", "progress", "files", "claims", "fetch.download", "fetch.published", "tensors",
+        "errors",
+        "ranks",
+        "numerics",
+        "progress",
+        "files",
+        "claims",
+        "fetch.download",
+        "fetch.published",
+        "tensors",
         "config",
     },
     "model": {"errors", "numerics", "files", "fetch.published", "tensors", "config", "features.grid"},
     "losses": {"errors", "ranks", "settings", "config", "model.log_density"},
     "study": {
-        "errors", "ranks", "files", "settings", "config", "run.checkpoint", "run.folder", "run.hardware",
-        "run.migrations", "data", "prior", "features", "model.deepgaze3", "model.mixture",
+        "errors",
+        "ranks",
+        "files",
+        "settings",
+        "config",
+        "run.checkpoint",
+        "run.folder",
+        "run.hardware",
+        "run.migrations",
+        "data",
+        "prior",
+        "features",
+        "model.deepgaze3",
+        "model.mixture",
     },
     "report": {"numerics", "files", "run.folder"},
     "train": {
-        "errors", "version", "ranks", "numerics", "files", "config", "run", "prior", "features.grid", "features.held",
-        "features.store", "model", "study", "report.panels",
+        "errors",
+        "version",
+        "ranks",
+        "numerics",
+        "files",
+        "config",
+        "run",
+        "prior",
+        "features.grid",
+        "features.held",
+        "features.store",
+        "model",
+        "study",
+        "report.panels",
     },
     "evaluate": {
-        "errors", "numerics", "progress", "files", "arrays", "settings", "config", "run", "data", "prior", "features",
-        "model", "study", "report",
+        "errors",
+        "numerics",
+        "progress",
+        "files",
+        "arrays",
+        "settings",
+        "config",
+        "run",
+        "data",
+        "prior",
+        "features",
+        "model",
+        "study",
+        "report",
     },
     "predict": {
-        "errors", "ranks", "progress", "files", "arrays", "tensors", "config", "run", "data.geometry", "data.images",
-        "data.names", "prior", "model.log_density", "study", "report.panels",
+        "errors",
+        "ranks",
+        "progress",
+        "files",
+        "arrays",
+        "tensors",
+        "config",
+        "run",
+        "data.geometry",
+        "data.images",
+        "data.names",
+        "prior",
+        "model.log_density",
+        "study",
+        "report.panels",
     },
     "interop": {"errors", "predict"},
     "tasks": {
-        "errors", "ranks", "files", "config", "run", "data.downloads", "data.images", "features.backbone",
-        "features.weights", "model.published", "study", "report.tables", "train", "evaluate", "predict",
+        "errors",
+        "ranks",
+        "files",
+        "config",
+        "run",
+        "data.downloads",
+        "data.images",
+        "features.backbone",
+        "features.weights",
+        "model.published",
+        "study",
+        "report.tables",
+        "train",
+        "evaluate",
+        "predict",
     },
     "run.jobs": {"errors", "files", "claims", "tensors", "settings", "config", "run", "data.sources", "tasks"},
     "": {"predict.trained"},  # entreg itself: what `import entreg` offers
@@ -123,7 +201,9 @@ def test_every_room_imports_only_what_it_may():
 def test_every_arrow_leads_to_what_lies_below():
     order = list(MAY_IMPORT)
     back = [
-        f"{room} -> {entry}" for room, entries in MAY_IMPORT.items() for entry in entries
+        f"{room} -> {entry}"
+        for room, entries in MAY_IMPORT.items()
+        for entry in entries
         if order.index(entry.split(".")[0]) >= order.index(room)
     ]
     assert not back, "these lead to a later line of MAY_IMPORT"
@@ -142,7 +222,8 @@ def test_no_modules_import_each_other():
 
 def test_what_the_type_checker_is_told_to_ignore_has_a_reason():
     unsaid = [
-        f"{path.relative_to(ROOT)}:{number}" for path in (*MODULES, *(ROOT / "benchmarks").rglob("*.py"))
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in (*MODULES, *(ROOT / "benchmarks").rglob("*.py"))
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if "# type: ignore" in line and not re.search(r"# type: ignore\[[a-z-]+\]  # \w+", line)
     ]
@@ -171,7 +252,7 @@ def test_the_house_says_what_each_room_is():
 def test_the_readme_lists_the_rooms_in_the_order_of_the_arrows():
     """No room knows those after it, it says there."""
     readme = (ROOT / "README.md").read_text()
-    tree, = re.findall(r"^entreg/\n(.*?)^```\nNo room knows those after it", readme, re.MULTILINE | re.DOTALL)
+    (tree,) = re.findall(r"^entreg/\n(.*?)^```\nNo room knows those after it", readme, re.MULTILINE | re.DOTALL)
     listed = re.findall(r"^  (\w+)/ ", tree, re.MULTILINE)
     rooms = {path.parent.name for path in HOUSE.glob("*/__init__.py")}
     assert listed == [room for room in MAY_IMPORT if room in rooms]
@@ -205,12 +286,28 @@ def strings(path: Path) -> Iterator[tuple[int, str]]:
 def test_only_the_run_folder_spells_the_names_of_its_files():
     names = names_in_a_run_folder()
     assert names >= {
-        "final.pt", "last.pt", "epoch_", "metrics.csv", "steps.csv", "provenance.json", "failure.txt", "results.json",
-        "per_image.csv", "report.html", "overrides.yaml", "multirun.yaml", ".hydra/", "checkpoints/", "figures/",
+        "final.pt",
+        "last.pt",
+        "epoch_",
+        "metrics.csv",
+        "steps.csv",
+        "provenance.json",
+        "failure.txt",
+        "results.json",
+        "per_image.csv",
+        "report.html",
+        "overrides.yaml",
+        "multirun.yaml",
+        ".hydra/",
+        "checkpoints/",
+        "figures/",
     }
     spelt = [
         f"{path.relative_to(ROOT)}:{line} spells {name}: the path belongs into entreg/run/folder.py"
-        for path in MODULES if name_of(path) != "run.folder"
-        for line, text in strings(path) for name in names if name in text
+        for path in MODULES
+        if name_of(path) != "run.folder"
+        for line, text in strings(path)
+        for name in names
+        if name in text
     ]
     assert not spelt, "\n".join(spelt)

@@ -1,4 +1,5 @@
 """A run as pysaliency sees it. With a stand-in for pysaliency, and (slow) with pysaliency itself."""
+
 from __future__ import annotations
 
 import shutil
@@ -85,11 +86,19 @@ def test_pysaliency_computes_our_information_gain(composed, finished, tmp_path):
     predicted = RunFolder(tmp_path / "predicted")
     predict_all(Ranks(), resolved(composed(*words, "prediction.pictures=false")), predicted)
 
-    found = by_pysaliency("judge.py", {
-        "stimuli": [str(images / stimulus.name) for stimulus in part.stimuli], "run": str(folder), "priors": priors,
-        "x": part.pooled.x.tolist(), "y": part.pooled.y.tolist(), "n": part.pooled.image.tolist(),
-        "hdf5": str(predicted.log_densities),
-    }, tmp_path)
+    found = by_pysaliency(
+        "judge.py",
+        {
+            "stimuli": [str(images / stimulus.name) for stimulus in part.stimuli],
+            "run": str(folder),
+            "priors": priors,
+            "x": part.pooled.x.tolist(),
+            "y": part.pooled.y.tolist(),
+            "n": part.pooled.image.tolist(),
+            "hdf5": str(predicted.log_densities),
+        },
+        tmp_path,
+    )
     for name in ("interop", "hdf5"):
         np.testing.assert_allclose(found["per_image"][name], ours, atol=1e-6, rtol=0)
         weighted = np.average(ours, weights=part.counts)

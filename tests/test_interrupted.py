@@ -1,4 +1,5 @@
 """Runs that are interrupted, doubled, or started on machines of another kind: what is said, and what is left."""
+
 from __future__ import annotations
 
 import csv
@@ -26,8 +27,12 @@ class Started:
 
     def __init__(self, folder: Path, *words: str, around: tuple[str, ...] = (), **environment: str) -> None:
         self.process = subprocess.Popen(
-            (*around, sys.executable, str(ROOT / "train.py"), *words), cwd=folder, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            (*around, sys.executable, str(ROOT / "train.py"), *words),
+            cwd=folder,
+            text=True,
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment,
         )
         self.lines: list[str] = []
@@ -136,10 +141,14 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_second_process_is_refused(star
     assert_same_to_the_bit(tmp_path / "outputs/mine", undisturbed)
 
 
-@pytest.mark.parametrize("number, code", [
-    pytest.param(signal.SIGUSR2, 0, marks=pytest.mark.slow), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
-    pytest.param(signal.SIGTERM, -signal.SIGTERM, marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    "number, code",
+    [
+        pytest.param(signal.SIGUSR2, 0, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, -signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 def test_a_store_build_is_left_at_once_and_gone_on_with(start, tmp_path, number, code):
     """Until now only a training heard: a job that was still building ended in a time-out, and was not requeued."""
     words = ("data.images=24", "data.folds=4", "trainer.epochs=1", "hardware=cpu", "study=mine", "paths.store=store")
@@ -198,8 +207,11 @@ class TestRanks:
         """The others must not hold their devices until they give up waiting."""
         first = start(*self.words)
         first.wait_for(r"epoch 3/60")
-        ranks = [one for one in processes_of(first.process.pid) if one != first.process.pid
-                 and "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()]
+        ranks = [
+            one
+            for one in processes_of(first.process.pid)
+            if one != first.process.pid and "spawn_main" in Path(f"/proc/{one}/cmdline").read_text()
+        ]
         os.kill(max(ranks), number)
         started = time.monotonic()
         assert first.end() == 1, first.output
@@ -218,9 +230,14 @@ class TestRanks:
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root may rename the host")
     def test_they_meet_on_a_host_whose_name_does_not_resolve(self, start):
-        shell = f"hostname nowhere-{os.getpid()} && exec \"$@\""
-        run = start(*WORDS, "trainer.epochs=1", "hardware.devices=2", "study=host",
-                    around=("unshare", "--uts", "sh", "-c", shell, "sh"))
+        shell = f'hostname nowhere-{os.getpid()} && exec "$@"'
+        run = start(
+            *WORDS,
+            "trainer.epochs=1",
+            "hardware.devices=2",
+            "study=host",
+            around=("unshare", "--uts", "sh", "-c", shell, "sh"),
+        )
         assert run.end() == 0, run.output
         assert "epoch 1/1" in run.output
 

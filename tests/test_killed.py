@@ -1,4 +1,5 @@
 """kill -9 at any moment of a study, and the same command again: it goes on to the same bits."""
+
 from __future__ import annotations
 
 import os
@@ -19,19 +20,36 @@ MOST = 7  # kills of one command until it is let through
 # half of the kills come at random moments, the others when one of these appears
 APPEARING = {
     "train": (
-        "outputs/run/owner.json", "store/synthetic/*.partial", "store/features/*.partial",
-        "store/features/*/checksums.bin", "store/features/*/recipe.json", "store/center_bias/*/.*.tmp",
-        "store/center_bias/*/*.bin", "outputs/run/.hydra/config.yaml", "outputs/run/plan.json",
-        "outputs/run/checkpoints/.epoch*.tmp", "outputs/run/checkpoints/epoch_001.pt",
-        "outputs/run/checkpoints/.last*.tmp", "outputs/run/checkpoints/last.pt",
-        "outputs/run/checkpoints/epoch_002.pt", "outputs/run/metrics.csv", "outputs/run/figures/.*.tmp",
-        "outputs/run/figures/predictions.png", "outputs/run/checkpoints/.final*.tmp",
+        "outputs/run/owner.json",
+        "store/synthetic/*.partial",
+        "store/features/*.partial",
+        "store/features/*/checksums.bin",
+        "store/features/*/recipe.json",
+        "store/center_bias/*/.*.tmp",
+        "store/center_bias/*/*.bin",
+        "outputs/run/.hydra/config.yaml",
+        "outputs/run/plan.json",
+        "outputs/run/checkpoints/.epoch*.tmp",
+        "outputs/run/checkpoints/epoch_001.pt",
+        "outputs/run/checkpoints/.last*.tmp",
+        "outputs/run/checkpoints/last.pt",
+        "outputs/run/checkpoints/epoch_002.pt",
+        "outputs/run/metrics.csv",
+        "outputs/run/figures/.*.tmp",
+        "outputs/run/figures/predictions.png",
+        "outputs/run/checkpoints/.final*.tmp",
         "outputs/run/checkpoints/final.pt",
     ),
     "evaluate": (
-        "outputs/judged/owner.json", "outputs/judged/.hydra/config.yaml", "store/features/*.partial",
-        "outputs/judged/per_image.csv", "outputs/judged/comparisons.csv", "outputs/judged/.bias_maps*.tmp",
-        "outputs/judged/provenance.json", "outputs/judged/results.json", "outputs/judged/.report*.tmp",
+        "outputs/judged/owner.json",
+        "outputs/judged/.hydra/config.yaml",
+        "store/features/*.partial",
+        "outputs/judged/per_image.csv",
+        "outputs/judged/comparisons.csv",
+        "outputs/judged/.bias_maps*.tmp",
+        "outputs/judged/provenance.json",
+        "outputs/judged/results.json",
+        "outputs/judged/.report*.tmp",
         "outputs/judged/report.html",
     ),
 }

@@ -1,4 +1,5 @@
 """Threads that work alone, and normalisations whose gradients nearly cancel."""
+
 import os
 import signal
 import time

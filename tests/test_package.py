@@ -1,4 +1,5 @@
 """The package: what importing it does, before PyTorch is loaded, and the lowest versions of what it needs."""
+
 import os
 import re
 import subprocess
@@ -11,9 +12,15 @@ from packaging.version import Version
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize("given, spins", [
-    ({}, "20000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "PASSIVE"}, None),
-], ids=str)
+@pytest.mark.parametrize(
+    "given, spins",
+    [
+        ({}, "20000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "PASSIVE"}, None),
+    ],
+    ids=str,
+)
 def test_waiting_threads_spin_shortly_unless_the_user_has_said_how(given, spins):
     code = (
         "import os, sys, hydra, omegaconf; assert 'torch' not in sys.modules\n"  # what train.py imports before
@@ -21,8 +28,12 @@ def test_waiting_threads_spin_shortly_unless_the_user_has_said_how(given, spins)
     )
     own = {key: value for key, value in os.environ.items() if not key.startswith(("GOMP_", "OMP_"))}
     done = subprocess.run(
-        (sys.executable, "-c", code), cwd=ROOT, env=own | {"PYTHONPATH": str(ROOT)} | given, capture_output=True,
-        text=True, check=True,
+        (sys.executable, "-c", code),
+        cwd=ROOT,
+        env=own | {"PYTHONPATH": str(ROOT)} | given,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == f"{spins}\n"
 
@@ -31,11 +42,12 @@ def test_the_lowest_versions_tried_are_those_that_are_promised():
     """Up to the patch level, so that `make test-lowest` tries what pyproject.toml says is enough."""
     tried = dict(re.findall(r"^([\w.-]+)==([\d.]+)$", (ROOT / "tests/lowest.txt").read_text(), re.MULTILINE))
     project = (ROOT / "pyproject.toml").read_text()
-    lists = [re.search(rf"^{name} = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)[1]
-             for name in ("dependencies", "test")]
+    lists = [
+        re.search(rf"^{name} = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)[1] for name in ("dependencies", "test")
+    ]
     requirements = [Requirement(entry) for entry in re.findall(r'"([^"]+)"', "".join(lists))]
     assert {one.name for one in requirements} == tried.keys() and len(tried) > 15
     for one in requirements:
-        floor, = (Version(part.version) for part in one.specifier if part.operator == ">=")
+        (floor,) = (Version(part.version) for part in one.specifier if part.operator == ">=")
         lowest = Version(tried[one.name])
         assert lowest in one.specifier and lowest.release[:2] == (*floor.release, 0)[:2], f"{one}: {lowest} is tried"

@@ -1,4 +1,5 @@
 """Long work tells how far it has come: on a terminal by a bar, else in the log, and only the rank that may."""
+
 import logging
 
 import pytest
@@ -65,9 +66,13 @@ def test_a_terminal_shows_a_bar_and_no_lines(clock, caplog, capsys, monkeypatch)
     assert "judging on osie:   0%" in shown and "0/3" in shown and caplog.text == ""
 
 
-@pytest.mark.parametrize("count, lines", [
-    (400_000_000, ["a.zip: 250.0 of 400.0 MB, 2.00 MB/s, 1 minutes left"]), (None, ["a.zip: 250.0 MB, 2.00 MB/s"]),
-])
+@pytest.mark.parametrize(
+    "count, lines",
+    [
+        (400_000_000, ["a.zip: 250.0 of 400.0 MB, 2.00 MB/s, 1 minutes left"]),
+        (None, ["a.zip: 250.0 MB, 2.00 MB/s"]),
+    ],
+)
 def test_bytes_are_said_in_megabytes_and_what_was_there_before_is_no_speed(clock, caplog, count, lines):
     with caplog.at_level(logging.INFO), Progress("a.zip", count, "B", done=50_000_000) as one:
         for _ in range(2):

@@ -1,4 +1,5 @@
 """Shares of the ranks, and sums over them; several real processes are started in tests/run/test_launch.py."""
+
 from contextlib import nullcontext
 
 import pytest
@@ -11,6 +12,7 @@ from entreg.ranks import Ranks, Stopped, under_torchrun
 @pytest.fixture
 def twin(monkeypatch):
     """One of two ranks, of which the other one holds the same numbers: a sum over both is the double."""
+
     def all_gather(of_ranks, tensor, group):
         for one in of_ranks:
             one.copy_(tensor)
@@ -71,7 +73,6 @@ def test_what_the_first_does_the_others_wait_for_and_a_stop_is_everyones(monkeyp
 
     for said, work, raised in ((False, lambda: done.append(1), False), (True, stops, True)):
         gathered = []
-
 
         def gather(_, item, patient, gathered=gathered, said=said):
             gathered.append(item)

@@ -1,4 +1,5 @@
 """What a setting declares, and everything that is derived from it: ranges, resuming, help."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -39,22 +40,39 @@ def test_what_the_settings_change():
     config = Config(data=Folder(), ood={"lab": Folder()}, loss=nll.Settings())
     words = {one.key: one.changes for one in settings_of(config)}
     expected = {
-        "loss.lambda_entropy": "result", "data.fold": "replicate", "data.drop_first": "result",
-        "prior.kde_bandwidth": "result", "hardware.precision": "result",
-        "seed": "replicate", "hardware.devices": "replicate", "hardware.threads": "replicate",
+        "loss.lambda_entropy": "result",
+        "data.fold": "replicate",
+        "data.drop_first": "result",
+        "prior.kde_bandwidth": "result",
+        "hardware.precision": "result",
+        "seed": "replicate",
+        "hardware.devices": "replicate",
+        "hardware.threads": "replicate",
         "hardware.kind": "replicate",
-        "evaluation.seed": "judgement", "ood.lab.limit": "judgement", "ood.lab.drop_first": "judgement",
-        "data.sigma_px": "judgement", "data.root": "place", "study": "place", "hardware.gpus": "machine",
+        "evaluation.seed": "judgement",
+        "ood.lab.limit": "judgement",
+        "ood.lab.drop_first": "judgement",
+        "data.sigma_px": "judgement",
+        "data.root": "place",
+        "study": "place",
+        "hardware.gpus": "machine",
     }
     assert {key: words[key] for key in expected} == expected
 
 
-@pytest.mark.parametrize("change, refused", [
-    ("optim.lr=0.1", ["optim.lr"]), ("seed=3", ["seed"]), ("hardware.threads=7", ["hardware.threads"]),
-    ("ood.synthetic_ood.limit=3", []), ("evaluation.seed=3", []), ("paths.store=elsewhere", []),
-    ("hardware.partition=gpu", []),
-    ("data=synthetic_ood", ["data.bias_x", "data.bias_y", "data.folds", "data.images", "data.name", "data.seed"]),
-])
+@pytest.mark.parametrize(
+    "change, refused",
+    [
+        ("optim.lr=0.1", ["optim.lr"]),
+        ("seed=3", ["seed"]),
+        ("hardware.threads=7", ["hardware.threads"]),
+        ("ood.synthetic_ood.limit=3", []),
+        ("evaluation.seed=3", []),
+        ("paths.store=elsewhere", []),
+        ("hardware.partition=gpu", []),
+        ("data=synthetic_ood", ["data.bias_x", "data.bias_y", "data.folds", "data.images", "data.name", "data.seed"]),
+    ],
+)
 def test_what_makes_another_run_follows_from_the_words(composed, change, refused):
     saved = dataclasses.asdict(resolved(composed("seed=0")))
     assert differing(saved, resolved(composed(change))) == refused
@@ -66,27 +84,47 @@ def test_a_setting_that_a_saved_config_lacks_has_its_default(composed):
     del saved["loss"]["aggregation"], saved["uniform"]
     assert differing(saved, config) == []
     assert differing(saved, resolved(composed("loss.aggregation=entropy_of_mean", "uniform.images=3"))) == [
-        "loss.aggregation", "uniform.images",
+        "loss.aggregation",
+        "uniform.images",
     ]
 
 
-@pytest.mark.parametrize("typed, key, why", [
-    ("data.fold=7", "data.fold", "folds is 5"),
-    ("data.short_side_px=999", "data.short_side_px", "at most long_side_px=384"),
-    ("ood.synthetic_ood.bias_share=0.9", "ood.synthetic_ood.bias_share", "with object_share=0.55 at most 1"),
-    ("uniform.levels=[]", "uniform.levels", "give intensities"), ("optim.lr_final=1", "optim.lr_final", "at most lr="),
-])
+@pytest.mark.parametrize(
+    "typed, key, why",
+    [
+        ("data.fold=7", "data.fold", "folds is 5"),
+        ("data.short_side_px=999", "data.short_side_px", "at most long_side_px=384"),
+        ("ood.synthetic_ood.bias_share=0.9", "ood.synthetic_ood.bias_share", "with object_share=0.55 at most 1"),
+        ("uniform.levels=[]", "uniform.levels", "give intensities"),
+        ("optim.lr_final=1", "optim.lr_final", "at most lr="),
+    ],
+)
 def test_rules_that_tie_settings_together_are_named_in_full(composed, typed, key, why):
     with pytest.raises(SettingError, match=rf"^{re.escape(key)}=.* is out of range: {re.escape(why)}"):
         check(composed(typed))
 
 
-@pytest.mark.parametrize("key, value", [
-    ("loss.lambda_entropy", math.inf), ("optim.lr", math.inf), ("optim.lr", math.nan), ("uniform.levels", [math.nan]),
-    ("model.sigma_px", 1e-30), ("model.sigma_px", 1e9), ("prior.kde_bandwidth", 1e-6), ("prior.gaussian_nu", 1e-9),
-    ("seed", 2**32), ("data.split_seed", 2**32), ("data.sample_seed", 2**32), ("evaluation.seed", 2**32),
-    ("model.backbone.seed", 2**64), ("data.folds", 10**9), ("data.long_side_px", 10**6), ("uniform.images", 10**9),
-])
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("loss.lambda_entropy", math.inf),
+        ("optim.lr", math.inf),
+        ("optim.lr", math.nan),
+        ("uniform.levels", [math.nan]),
+        ("model.sigma_px", 1e-30),
+        ("model.sigma_px", 1e9),
+        ("prior.kde_bandwidth", 1e-6),
+        ("prior.gaussian_nu", 1e-9),
+        ("seed", 2**32),
+        ("data.split_seed", 2**32),
+        ("data.sample_seed", 2**32),
+        ("evaluation.seed", 2**32),
+        ("model.backbone.seed", 2**64),
+        ("data.folds", 10**9),
+        ("data.long_side_px", 10**6),
+        ("uniform.images", 10**9),
+    ],
+)
 def test_what_would_not_give_finite_numbers_in_finite_time_is_refused(composed, key, value):
     shown = str(value).replace("'", "")
     with pytest.raises(SettingError, match=rf"^{re.escape(key)}=.* is out of range: "):
@@ -100,11 +138,14 @@ def test_a_place_that_no_file_system_has_is_refused(composed):
     assert resolved(composed(f"data.root={'A' * 255}")).data.root.endswith("A" * 255)
 
 
-@pytest.mark.parametrize("keywords, said", [
-    ({"affecting": "result"}, "setting 'depth': affecting= is unknown; changes= takes one of result, replicate, "),
-    ({"changes": "everything"}, "setting 'depth': changes='everything' is unknown; changes= takes one of result, "),
-    ({}, "setting 'depth': changes='' is unknown; changes= takes one of result, replicate, "),
-])
+@pytest.mark.parametrize(
+    "keywords, said",
+    [
+        ({"affecting": "result"}, "setting 'depth': affecting= is unknown; changes= takes one of result, replicate, "),
+        ({"changes": "everything"}, "setting 'depth': changes='everything' is unknown; changes= takes one of result, "),
+        ({}, "setting 'depth': changes='' is unknown; changes= takes one of result, replicate, "),
+    ],
+)
 def test_a_keyword_of_another_version_is_answered_with_todays(keywords, said):
     with pytest.raises(ValueError) as caught:
         setting(3, "depth", **keywords)

@@ -1,4 +1,5 @@
 """Files of tensors: whole or named as damaged, and read with care where this PyTorch can be made to run their code."""
+
 from __future__ import annotations
 
 import errno
@@ -43,11 +44,19 @@ def test_what_is_written_is_read(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "a.pt"]
 
 
-@pytest.mark.parametrize("version, expected", [
-    ("2.0.1", ["CVE-2025-32434", "CVE-2026-24747"]), ("2.5.1+cu121", ["CVE-2025-32434", "CVE-2026-24747"]),
-    ("2.6.0", ["CVE-2026-24747"]), ("2.9.1", ["CVE-2026-24747"]), ("2.10.0", []), ("2.14.1+cu130", []),
-    ("3.0.0a0", []), ("unknown", ["CVE-2025-32434", "CVE-2026-24747"]),
-])
+@pytest.mark.parametrize(
+    "version, expected",
+    [
+        ("2.0.1", ["CVE-2025-32434", "CVE-2026-24747"]),
+        ("2.5.1+cu121", ["CVE-2025-32434", "CVE-2026-24747"]),
+        ("2.6.0", ["CVE-2026-24747"]),
+        ("2.9.1", ["CVE-2026-24747"]),
+        ("2.10.0", []),
+        ("2.14.1+cu130", []),
+        ("3.0.0a0", []),
+        ("unknown", ["CVE-2025-32434", "CVE-2026-24747"]),
+    ],
+)
 def test_advisories_are_those_of_the_version(of_version, version, expected):
     of_version(version)
     assert tensors.advisories() == expected
@@ -58,9 +67,13 @@ def test_where_pytorch_is_safe_any_file_is_read(foreign, of_version):
     assert torch.equal(tensors.read(foreign)["weight"], CONTENT["weight"])
 
 
-@pytest.mark.parametrize("version, named", [
-    ("2.5.1", r"\(CVE-2025-32434, CVE-2026-24747\)"), ("2.9.0", r"\(CVE-2026-24747\)"),
-])
+@pytest.mark.parametrize(
+    "version, named",
+    [
+        ("2.5.1", r"\(CVE-2025-32434, CVE-2026-24747\)"),
+        ("2.9.0", r"\(CVE-2026-24747\)"),
+    ],
+)
 def test_elsewhere_a_foreign_file_is_read_only_where_it_is_trusted(foreign, of_version, caplog, version, named):
     of_version(version)
     with pytest.raises(UserError, match=rf"foreign.pt comes from elsewhere, and PyTorch {version} .*{named}"):
@@ -88,11 +101,15 @@ class Evil:
         return os.mkdir, ("was_here",)
 
 
-@pytest.mark.parametrize("save", [
-    lambda path: torch.save({"a": Evil()}, path),
-    lambda path: torch.save({"a": Evil()}, path, _use_new_zipfile_serialization=False),
-    lambda path: path.write_bytes(pickle.dumps(Evil())),
-], ids=["zip", "before zip", "pickle"])
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda path: torch.save({"a": Evil()}, path),
+        lambda path: torch.save({"a": Evil()}, path, _use_new_zipfile_serialization=False),
+        lambda path: path.write_bytes(pickle.dumps(Evil())),
+    ],
+    ids=["zip", "before zip", "pickle"],
+)
 def test_a_file_runs_nothing(tmp_path, monkeypatch, save):
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "evil.pt")

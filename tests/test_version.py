@@ -1,4 +1,5 @@
 """One version, wherever it is said."""
+
 from __future__ import annotations
 
 import re

@@ -9,6 +9,7 @@ The process is train.py itself, which stops where its config is composed and the
 what takes time without meaning is left out: the random backbone is drawn once for all, and a folder that a killed
 process has left is taken over without waiting for a third one.
 """
+
 from __future__ import annotations
 
 import json
@@ -64,8 +65,13 @@ class Warm:
     def __init__(self, folder: Path, *words: str) -> None:
         """train.py with these words, in `folder`, which may be removed and made again between runs."""
         self._process = subprocess.Popen(
-            (sys.executable, "-m", "tests.warm", *words), cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, bufsize=1, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            (sys.executable, "-m", "tests.warm", *words),
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         )
         assert self.speaks(PATIENCE_S) and self.answer() == 0
 

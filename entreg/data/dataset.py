@@ -1,4 +1,5 @@
 """What a data set is: stimuli and the fixations that people made on them, in pixels of the stored images."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,5 @@
 """The archives of published data sets: which of them are missing, and how they come to lie below a set's root."""
+
 from __future__ import annotations
 
 import logging
@@ -32,8 +33,13 @@ def missing(settings: Data) -> list[Download]:
     if not archives:
         raise absent
     addresses = "".join(dict.fromkeys(f"\n  {_published(one)}" for one in archives))  # an archive may hold several
-    log.info("%s: not in %s; licence: %s; to be downloaded:%s",
-             settings.name, settings.root, settings.licence or "none stated", addresses)
+    log.info(
+        "%s: not in %s; licence: %s; to be downloaded:%s",
+        settings.name,
+        settings.root,
+        settings.licence or "none stated",
+        addresses,
+    )
     return archives
 
 

@@ -1,4 +1,5 @@
 """Bringing images and their fixations to one size together."""
+
 from __future__ import annotations
 
 import hashlib
@@ -73,8 +74,10 @@ class ByDegree:
 
     def in_words(self) -> str:
         """How large a degree is stored, and how large the model sees it."""
-        scaled = "as they are" if self.px_per_degree == self.model_px_per_degree else (
-            f"scaled by {self.model_px_per_degree / self.px_per_degree:.3f} to {self.model_px_per_degree:g}"
+        scaled = (
+            "as they are"
+            if self.px_per_degree == self.model_px_per_degree
+            else (f"scaled by {self.model_px_per_degree / self.px_per_degree:.3f} to {self.model_px_per_degree:g}")
         )
         return f"not stretched; {self.px_per_degree:g} pixels for a degree of visual angle, {scaled}"
 

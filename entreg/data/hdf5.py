@@ -1,4 +1,5 @@
 """HDF5 files of others, read key by key: whatever is missing or of another form is named, and no link is followed."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,6 +3,7 @@
 The library walks the objects of a collection by their sizes, and an object of size 0 is walked for ever, with no way to
 interrupt it (H5HGcache.c of HDF5 1.14; the form: "Global Heap" of the HDF5 File Format Specification, III.E).
 """
+
 from __future__ import annotations
 
 import mmap

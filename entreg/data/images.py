@@ -11,6 +11,7 @@ What becomes of the kinds of files that there are:
     more than MOST_PIXELS         refused: such files are made to fill the memory
     other formats than FORMATS    refused: Pillow has other programs read some of them
 """
+
 from __future__ import annotations
 
 import os

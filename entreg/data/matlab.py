@@ -1,4 +1,5 @@
 """Maps in MATLAB's own files, of the versions 4 to 7."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -12,7 +13,18 @@ import scipy.sparse
 from entreg.errors import DataError, brief
 
 NUMBERS = (
-    "double", "single", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "logical", "sparse",
+    "double",
+    "single",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "logical",
+    "sparse",
 )
 
 

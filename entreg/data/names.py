@@ -1,4 +1,5 @@
 """Names that come with a data set never lead out of its folder."""
+
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath, PureWindowsPath

@@ -1,4 +1,5 @@
 """Which images are used, and which of them validate. Pure functions of counts and settings."""
+
 from __future__ import annotations
 
 import logging
@@ -33,7 +34,7 @@ def folds(n: int, folds: int, seed: int) -> list[np.ndarray]:
     order = np.arange(n)
     np.random.RandomState(seed).shuffle(order)
     chunk = math.ceil(n / folds)
-    return [np.sort(order[k * chunk: (k + 1) * chunk]) for k in range(folds)]
+    return [np.sort(order[k * chunk : (k + 1) * chunk]) for k in range(folds)]
 
 
 def split(n: int, settings: Data) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,5 @@
 """Uniform images: constant over pixels and channels. What a model predicts for them is its bias map."""
+
 from __future__ import annotations
 
 import numpy as np

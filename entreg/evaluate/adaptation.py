@@ -11,6 +11,7 @@ an image, mean over fixations of s B + w C minus the logsumexp of s B + w C over
 and the weight w (B: blurred readout, C: centre bias), so Newton's method with a check of each step finds its one
 maximum.
 """
+
 from __future__ import annotations
 
 import math
@@ -183,21 +184,28 @@ class _Problem:
         self._used = [torch.from_numpy(np.flatnonzero(group.fold != fold)) for group in groups]
         self._count = sum(len(used) for used in self._used)
         self._center_biases = [
-            (group.own_fitted[fold][used], group.own_at[fold][used]) if own else
-            (adaptation.given_fitted[k][used], adaptation.given_at[k][used])
+            (group.own_fitted[fold][used], group.own_at[fold][used])
+            if own
+            else (adaptation.given_fitted[k][used], adaptation.given_at[k][used])
             for k, (group, used) in enumerate(zip(groups, self._used, strict=True))
         ]
 
     def maximum(self, sigma_px: float, start: tuple[float, float]) -> _Maximum:
         """Newton's method from `start` over the free numbers, neither below 0."""
-        blurred = [(fitted[used], at[used]) for (fitted, at), used in
-                   zip(self._adaptation.blurred(sigma_px), self._used, strict=True)]
+        blurred = [
+            (fitted[used], at[used])
+            for (fitted, at), used in zip(self._adaptation.blurred(sigma_px), self._used, strict=True)
+        ]
         theta = np.array(start, dtype=np.float64)
         nats, gradient, hessian = self._at(blurred, theta)
         for _ in range(MOST_STEPS):
             # a number at 0 that would fall further stays there
-            moving = np.array([free and not (value == 0 and slope < 0)
-                               for free, value, slope in zip(self.free, theta, gradient, strict=True)])
+            moving = np.array(
+                [
+                    free and not (value == 0 and slope < 0)
+                    for free, value, slope in zip(self.free, theta, gradient, strict=True)
+                ]
+            )
             step = _newton_step(gradient, hessian, moving)
             if gradient @ step / 2 < ENOUGH_NATS:
                 break
@@ -226,7 +234,9 @@ class _Problem:
             mean_b, mean_c = pb.sum(1), pc.sum(1)
             nats = (scale * b_at + weight * c_at - log_sum[:, 0]).double().sum()
             sums += [
-                float(nats), float((b_at - mean_b).double().sum()), float((c_at - mean_c).double().sum()),
+                float(nats),
+                float((b_at - mean_b).double().sum()),
+                float((c_at - mean_c).double().sum()),
                 float((torch.linalg.vecdot(pb, b) - mean_b.square()).double().sum()),
                 float((torch.linalg.vecdot(pb, c) - mean_b * mean_c).double().sum()),
                 float((torch.linalg.vecdot(pc, c) - mean_c.square()).double().sum()),

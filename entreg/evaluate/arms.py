@@ -1,4 +1,5 @@
 """How runs form arms: runs that differ by their seeds or fold alone belong together; every arm has its baseline."""
+
 from __future__ import annotations
 
 import logging
@@ -84,7 +85,8 @@ def arms_of(runs: list[Run]) -> tuple[list[Arm], list[str]]:
         name = own["loss.name"]
         if losses.count(name) > 1:
             name += "".join(
-                _suffix(key, value) for key, value in differing.items()
+                _suffix(key, value)
+                for key, value in differing.items()
                 if key != "loss.name" and value is not None and value != defaults.get(key)
             )
         arms.append(Arm(name, tuple(sorted(members, key=_place)), differing))

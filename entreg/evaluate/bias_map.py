@@ -1,4 +1,5 @@
 """A model's own spatial bias: what it predicts for uniform images."""
+
 from __future__ import annotations
 
 import math

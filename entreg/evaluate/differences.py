@@ -1,4 +1,5 @@
 """Arms against their baselines: how much they differ, how sure that is, and what it allows to say."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -195,8 +196,9 @@ def difference(ours: Values, base: Values, pairing: Pairing, better: str | None)
     means = a.averaged().minus(b.averaged())
     if pairing.kind == ONE_TRAINING or not a.scatter:
         found = _without_interval(means, seeds)
-        return Difference(**vars(found), seeds=pairing.kind, seeds_to_halve=None, p_holm=None, verdict=NO_VERDICT,
-                          exploratory=True)
+        return Difference(
+            **vars(found), seeds=pairing.kind, seeds_to_halve=None, p_holm=None, verdict=NO_VERDICT, exploratory=True
+        )
     if pairing.kind.startswith(PAIRED):
         sure = a.minus(b).uncertainty()
     else:
@@ -204,8 +206,14 @@ def difference(ours: Values, base: Values, pairing: Pairing, better: str | None)
     found = _estimate(sure, means, seeds)
     halved = seeds_to_halve(sure, seeds, a.images, len(a.sets) if a.in_folds else 1)
     assert found.p is not None
-    return Difference(**vars(found), seeds=pairing.kind, seeds_to_halve=halved, p_holm=found.p,
-                      verdict=verdict(found, found.p, better, pairing.kind), exploratory=True)
+    return Difference(
+        **vars(found),
+        seeds=pairing.kind,
+        seeds_to_halve=halved,
+        p_holm=found.p,
+        verdict=verdict(found, found.p, better, pairing.kind),
+        exploratory=True,
+    )
 
 
 def entropy_increase(ours: np.ndarray, base: np.ndarray, pairing: Pairing) -> Entropy:
@@ -241,8 +249,12 @@ def corrected(cells: Mapping[str, Difference], metric: Metric, primary: str | No
     if primary is not None and primary in cells:
         p_holm[primary] = cells[primary].p or 0.0
     return {
-        arm: cell if cell.p is None else dataclasses.replace(
-            cell, p_holm=p_holm[arm], verdict=verdict(cell, p_holm[arm], metric.better, cell.seeds),
+        arm: cell
+        if cell.p is None
+        else dataclasses.replace(
+            cell,
+            p_holm=p_holm[arm],
+            verdict=verdict(cell, p_holm[arm], metric.better, cell.seeds),
             exploratory=arm != primary,
         )
         for arm, cell in cells.items()
@@ -256,8 +268,16 @@ def _without_interval(values: Values, seeds: int) -> Estimate:
 
 def _estimate(sure: Uncertainty, values: Values, seeds: int) -> Estimate:
     return Estimate(
-        float(sure.mean), values.std, _ends(sure.ci95), float(sure.p), float(sure.df),
-        float(sure.images_variance) ** 0.5, float(sure.seeds_variance) ** 0.5, values.images, seeds, None,
+        float(sure.mean),
+        values.std,
+        _ends(sure.ci95),
+        float(sure.p),
+        float(sure.df),
+        float(sure.images_variance) ** 0.5,
+        float(sure.seeds_variance) ** 0.5,
+        values.images,
+        seeds,
+        None,
     )
 
 

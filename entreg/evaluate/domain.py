@@ -1,4 +1,5 @@
 """The images that models are judged on, with everything that does not depend on a model."""
+
 from __future__ import annotations
 
 import logging
@@ -62,9 +63,15 @@ class Domain:
         heights, widths = self.subset.resized.sides(elsewhere)
         references = {name: values[i] for name, values in self._references.items()}
         return Truth(
-            stimulus.name, stimulus.category, size, y, x,
+            stimulus.name,
+            stimulus.category,
+            size,
+            y,
+            x,
             blurred_density(y, x, *size, self.settings.sigma_px),
-            self.log_gaussian[i], self.log_kde[i], references,
+            self.log_gaussian[i],
+            self.log_kde[i],
+            references,
             rescaled_pixels(elsewhere.y, heights, size[0]),
             rescaled_pixels(elsewhere.x, widths, size[1]),
         )
@@ -96,7 +103,10 @@ class Domain:
         if count < ENOUGH_FOR_A_KDE:
             log.warning(
                 "%s: the KDE prior is built from %d images only (fewer than %d): IG over it is not comparable to the "
-                "literature's", self.settings.name, count, ENOUGH_FOR_A_KDE,
+                "literature's",
+                self.settings.name,
+                count,
+                ENOUGH_FOR_A_KDE,
             )
         return count
 

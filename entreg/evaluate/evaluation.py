@@ -1,4 +1,5 @@
 """What an evaluation judges, as told from the runs that it is given, and the files that it leaves."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -31,8 +32,13 @@ def arms(runs: list[Run], unfinished: Sequence[RunFolder]) -> tuple[list[Arm], l
         log.warning("left out, not finished: %s (%s)", left_out_run, left_out_run.state_said)
     found, keys = arms_of(runs)
     refuse_missing_folds(found, unfinished)
-    log.info("%d runs, grouped by %s into %d arms: %s", len(runs), ", ".join(keys) or "nothing", len(found),
-             ", ".join(f"{arm.name} ({_trainings(arm)})" for arm in found))
+    log.info(
+        "%d runs, grouped by %s into %d arms: %s",
+        len(runs),
+        ", ".join(keys) or "nothing",
+        len(found),
+        ", ".join(f"{arm.name} ({_trainings(arm)})" for arm in found),
+    )
     if all(not arm.is_baseline for arm in found):
         log.warning("no baseline (loss=nll or lambda 0) among the runs: nothing is compared")
     return found, keys
@@ -54,8 +60,10 @@ def with_published(trained: Sequence[Arm], config: Config) -> list[Arm]:
     found = [_with_origin(arm) for arm in trained]
     if config.published is not None:
         if found[0].folds > 1:
-            raise UserError("published=FILE is one model, and each fold of a cross-validation is judged by others; "
-                            "judge it beside runs of one fold")
+            raise UserError(
+                "published=FILE is one model, and each fold of a cross-validation is judged by others; "
+                "judge it beside runs of one fold"
+            )
         found.append(arm_of(Path(config.published), config.published_component, found[0].runs[0].config))
     return found
 
@@ -80,9 +88,10 @@ def write(
     folder.add_start(start)
     files.write_json(folder.results, found)
     histories = {arm.name: [run.history for run in arm.runs] for arm in judged if not arm.is_fixed}
-    page.write(folder, page.Content(
-        found, per_image, histories, bias_maps, judgement.mean_densities(), judgement.examples(), start
-    ))
+    page.write(
+        folder,
+        page.Content(found, per_image, histories, bias_maps, judgement.mean_densities(), judgement.examples(), start),
+    )
 
 
 def _trainings(arm: Arm) -> str:

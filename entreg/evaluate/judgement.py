@@ -1,4 +1,5 @@
 """What is found of the runs: scores, bias maps, adaptations. Runs on the same data share what needs no model."""
+
 from __future__ import annotations
 
 import logging
@@ -73,10 +74,14 @@ class Judgement:
         return {
             arm.name: results.Evidence(
                 {name: self._tables(arm, name) for name in self.domains},
-                [len(one.rows) for one in self._scored[arm.name][IN_DOMAIN][:arm.folds]],
-                self._maps[arm.name], self._adapted[arm.name],
-                {name: [self._kl_bits(name, one) for one in scored] for name, scored in self._scored[arm.name].items()
-                 if name != IN_DOMAIN},
+                [len(one.rows) for one in self._scored[arm.name][IN_DOMAIN][: arm.folds]],
+                self._maps[arm.name],
+                self._adapted[arm.name],
+                {
+                    name: [self._kl_bits(name, one) for one in scored]
+                    for name, scored in self._scored[arm.name].items()
+                    if name != IN_DOMAIN
+                },
             )
             for arm in self._arms
         }
@@ -95,8 +100,13 @@ class Judgement:
     def table(self) -> list[dict[str, Any]]:
         """per_image.csv: arm, seed, domain, then a run's row of the image."""
         return [
-            {"arm": arm.name, "seed": None if arm.is_fixed else run.config.seed, "domain": domain,
-             "run": str(run.folder)} | row
+            {
+                "arm": arm.name,
+                "seed": None if arm.is_fixed else run.config.seed,
+                "domain": domain,
+                "run": str(run.folder),
+            }
+            | row
             for arm in self._arms
             for domain, scored in self._scored[arm.name].items()
             for run, one in zip(arm.runs, scored, strict=True)
@@ -130,7 +140,7 @@ class Judgement:
         by_domain: dict[str, list[tuple[str, dict[str, Prediction]]]] = {}
         for name in self.domains:
             first = self._arms[0]
-            scored = self._scored[first.name][name][::first.folds if name == IN_DOMAIN else 1]
+            scored = self._scored[first.name][name][:: first.folds if name == IN_DOMAIN else 1]
             ig = differences.values_of([one.rows for one in scored], PRIMARY).mean(0)
             order = np.argsort(-ig, kind="stable")
             for label, i in (("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])):
@@ -174,7 +184,8 @@ class Judgement:
     def _adapt(self, name: str) -> None:
         """A mixture has no three numbers of its own to adapt."""
         work = [
-            (one.model, self._part(one, name), target) for one in self._all()
+            (one.model, self._part(one, name), target)
+            for one in self._all()
             if isinstance(one.model, DeepGaze3) and (target := self._target(one.run, name)) is not None
         ]
         if not work:
@@ -209,7 +220,7 @@ class Judgement:
     def _tables(self, arm: Arm, name: str) -> list[Rows]:
         """One for each training: of a cross-validation's folds the held-out images, or the mean on a foreign set."""
         tables = [one.rows for one in self._scored[arm.name][name]]
-        trainings = [tables[i:i + arm.folds] for i in range(0, len(tables), arm.folds)]
+        trainings = [tables[i : i + arm.folds] for i in range(0, len(tables), arm.folds)]
         if name == IN_DOMAIN:
             return [[row for table in folds for row in table] for folds in trainings]
         return [scores.averaged(folds) for folds in trainings]
@@ -227,10 +238,16 @@ class Judgement:
         if name != IN_DOMAIN and self._target(self._runs[0], name) is None:
             why = f"{len(domain.subset)} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
         return results.JudgedData(
-            domain.settings.name, n_images, int(sum(count.sum() for count in counts)), domain.kde_images,
+            domain.settings.name,
+            n_images,
+            int(sum(count.sum() for count in counts)),
+            domain.kde_images,
             None if gold is None else {"bandwidth": gold.bandwidth, "weights": [float(w) for w in gold.weights]},
-            self.seen[name], why, domain.subset.resized.geometry.in_words(),
-            few_images=n_images < ENOUGH_FOR_AN_INTERVAL, few_kde_images=domain.kde_images < ENOUGH_FOR_A_KDE,
+            self.seen[name],
+            why,
+            domain.subset.resized.geometry.in_words(),
+            few_images=n_images < ENOUGH_FOR_AN_INTERVAL,
+            few_kde_images=domain.kde_images < ENOUGH_FOR_A_KDE,
         )
 
     def _opened(self, run: Run) -> Study:
@@ -302,7 +319,6 @@ class Judgement:
             settings, which = _images_of(run, name)
             by_name[name] = settings.name, self._stages.subset(settings, which).names
         return by_name
-
 
 
 def _names(run: Run) -> list[str]:

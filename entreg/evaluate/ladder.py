@@ -8,6 +8,7 @@ to its baseline is then exactly
 
 The rest says whether, after these adaptations, what the model has learned of images generalises better.
 """
+
 from __future__ import annotations
 
 import math

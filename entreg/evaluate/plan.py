@@ -1,4 +1,5 @@
 """What the study was for, as its runs recorded it before they were trained; all other comparisons are exploratory."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -94,9 +95,7 @@ def _is_planned(name: str, settings: Data, plans: Sequence[Mapping[str, Any]]) -
     now = {one.key: one.value for one in settings_of(settings) if one.changes != "place" and one.key not in unused}
     # a setting that came later was at its default
     default = {one.key: one.value for one in settings_of(type(settings)())}
-    return all(
-        name in plan["ood"] and {k: plan["ood"][name].get(k, default[k]) for k in now} == now for plan in plans
-    )
+    return all(name in plan["ood"] and {k: plan["ood"][name].get(k, default[k]) for k in now} == now for plan in plans)
 
 
 def _is_meant(arm: Arm, primary: Primary, arms: Sequence[Arm]) -> bool:

@@ -1,4 +1,5 @@
 """A published model as an arm of its own: fixed, judged as it is beside the arms that were trained here."""
+
 from __future__ import annotations
 
 import copy
@@ -29,7 +30,9 @@ def arm_of(published: Path, component: int | None, beside: Config) -> Arm:
     config.model, config.loss = origin.settings(beside.model.center_bias), nll.Settings()
     name = origin.kind.name if component is None else f"{origin.kind.name}, component {component}"
     said = described(published, "judged", beside) | {
-        "name": name, "sha256": origin.sha256, "is_the_published_file": origin.sha256 == origin.kind.sha256,
+        "name": name,
+        "sha256": origin.sha256,
+        "is_the_published_file": origin.sha256 == origin.kind.sha256,
         "components": len(origin.components) if component is None else 1,
     }
     return Arm(name, (Run(RunFolder(published), config, {}, model),), {}, said)

@@ -4,6 +4,7 @@ Each class below is an object of the file, each field a key. The keys of a mappi
 other keys: `arms.NAME.in_domain.nss.mean` is the mean NSS of an arm in domain. Domains are `in_domain`, `ood.SET` for
 each foreign set, and `ood`, the mean over the foreign sets (those that were planned, see `plan.py`).
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -71,7 +72,10 @@ class ArmInDomain:
         KDE of the set's fixations, KL(KDE || mean density), mean over trainings
     """
 
-    spread: ClassVar = ("metrics", "shares",)
+    spread: ClassVar = (
+        "metrics",
+        "shares",
+    )
 
     metrics: dict[str, Estimate]
     shares: dict[str, float]
@@ -90,7 +94,10 @@ class ArmResults:
     published: of the published file that it is, or that its trainings started from, see `published.described`
     """
 
-    spread: ClassVar = ("domains", "entropies",)
+    spread: ClassVar = (
+        "domains",
+        "entropies",
+    )
 
     settings: dict[str, Any]
     seeds: list[int]
@@ -136,7 +143,10 @@ class Comparison:
         bias as input, with Student's interval over seeds
     """
 
-    spread: ClassVar = ("entropy", "domains",)
+    spread: ClassVar = (
+        "entropy",
+        "domains",
+    )
 
     baseline: str
     seeds: str
@@ -230,8 +240,13 @@ class Evidence:
 
 
 def results(
-    arms: Sequence[Arm], keys: Sequence[str], evidence: Mapping[str, Evidence], data: dict[str, JudgedData],
-    left_out: list[LeftOut], plan: Plan, settings: Evaluation,
+    arms: Sequence[Arm],
+    keys: Sequence[str],
+    evidence: Mapping[str, Evidence],
+    data: dict[str, JudgedData],
+    left_out: list[LeftOut],
+    plan: Plan,
+    settings: Evaluation,
 ) -> Results:
     """Pure arithmetic on what was scored. arms, keys: see `arms_of`; data: of each domain."""
     by_name = {arm.name: _arm(arm, evidence[arm.name], plan) for arm in arms}
@@ -304,8 +319,12 @@ def band(arm: Arm, metrics: Mapping[str, Any]) -> dict[str, Any]:
     low, high = expected.ig_band_bits
     ig = metrics[primary_metric(Primary(metric="ig", prior=expected.ig_band_prior)).key].mean
     return {
-        "verdict": "inside" if low <= ig <= high else "outside", "ig_bits_per_fixation": ig, "low": low, "high": high,
-        "prior": expected.ig_band_prior, "source": expected.ig_band_source,
+        "verdict": "inside" if low <= ig <= high else "outside",
+        "ig_bits_per_fixation": ig,
+        "low": low,
+        "high": high,
+        "prior": expected.ig_band_prior,
+        "source": expected.ig_band_source,
     }
 
 
@@ -331,12 +350,17 @@ def _arm(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
     domains = {name: _in_domain(name, evidence, arm.is_fixed) for name in evidence.rows}
     planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in evidence.rows]
     if planned:
-        means = {metric.key: differences.estimate(evidence.values(planned, metric.key), arm.is_fixed)
-                 for metric in metrics_in([evidence.rows[name] for name in planned])}
+        means = {
+            metric.key: differences.estimate(evidence.values(planned, metric.key), arm.is_fixed)
+            for metric in metrics_in([evidence.rows[name] for name in planned])
+        }
         domains[FOREIGN] = ArmInDomain(means, {}, {}, None, None, None)
     return ArmResults(
-        settings=arm.settings, seeds=arm.seeds, folds=arm.folds,
-        runs=[] if arm.is_fixed else [str(run.folder) for run in arm.runs], is_baseline=arm.is_baseline,
+        settings=arm.settings,
+        seeds=arm.seeds,
+        folds=arm.folds,
+        runs=[] if arm.is_fixed else [str(run.folder) for run in arm.runs],
+        is_baseline=arm.is_baseline,
         domains=domains,
         entropies={key: float(np.mean([row[key] for row in per_run])) for key in per_run[0]},
         bias_entropy_nats_by_seed=evidence.by_training([row["bias_entropy_nats"] for row in per_run]).tolist(),
@@ -346,24 +370,35 @@ def _arm(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
         },
         center_bias_weight=float(np.mean([row["center_bias_weight"] for row in last])),
         sigma_px=float(np.mean([row["sigma_px"] for row in last])),
-        stability=[] if arm.is_fixed else [
-            {"seed": run.config.seed, "fold": run.config.data.fold} | run.stability() for run in arm.runs
-        ],
+        stability=[]
+        if arm.is_fixed
+        else [{"seed": run.config.seed, "fold": run.config.data.fold} | run.stability() for run in arm.runs],
         published=arm.published,
     )
 
 
 def _in_domain(name: str, evidence: Evidence, fixed: bool) -> ArmInDomain:
     tables = evidence.rows[name]
-    metrics = {metric.key: differences.estimate(evidence.values([name], metric.key), fixed)
-               for metric in metrics_in([tables])}
-    own = metrics.get("ig_own_center_bias_bits_per_fixation")
-    by_center_bias = None if own is None else {
-        "training": metrics[PRIMARY], "own": own, "uniform": metrics["ig_uniform_center_bias_bits_per_fixation"],
+    metrics = {
+        metric.key: differences.estimate(evidence.values([name], metric.key), fixed) for metric in metrics_in([tables])
     }
+    own = metrics.get("ig_own_center_bias_bits_per_fixation")
+    by_center_bias = (
+        None
+        if own is None
+        else {
+            "training": metrics[PRIMARY],
+            "own": own,
+            "uniform": metrics["ig_uniform_center_bias_bits_per_fixation"],
+        }
+    )
     adapted, kl_bits = evidence.adapted.get(name), evidence.kl_bits.get(name)
     return ArmInDomain(
-        metrics, explained(metrics), by_category(tables), by_center_bias, _ladder(adapted) if adapted else None,
+        metrics,
+        explained(metrics),
+        by_category(tables),
+        by_center_bias,
+        _ladder(adapted) if adapted else None,
         float(np.mean(kl_bits)) if kl_bits else None,
     )
 
@@ -371,18 +406,22 @@ def _in_domain(name: str, evidence: Evidence, fixed: bool) -> ArmInDomain:
 def _ladder(adapted: Sequence[Adapted]) -> ArmLadder:
     fits = [(fit, one.trained) for one in adapted for fit in one.fits[ADAPTED]]
     ends = {
-        "scale at 0": sum(fit.scale == 0 for fit, _ in fits), "weight at 0": sum(fit.weight == 0 for fit, _ in fits),
+        "scale at 0": sum(fit.scale == 0 for fit, _ in fits),
+        "weight at 0": sum(fit.weight == 0 for fit, _ in fits),
         "no blur": sum(fit.sigma_px <= one.narrowest_px for one in adapted for fit in one.fits[ADAPTED]),
         "widest blur": sum(fit.sigma_px >= one.widest_px for one in adapted for fit in one.fits[ADAPTED]),
     }
     return ArmLadder(
-        {"+".join(subset) or "none": float(np.mean([one.ig_bits[subset].mean() for one in adapted]))
-         for subset in SUBSETS},
+        {
+            "+".join(subset) or "none": float(np.mean([one.ig_bits[subset].mean() for one in adapted]))
+            for subset in SUBSETS
+        },
         scale=float(np.mean([fit.scale for fit, _ in fits])),
         sigma_factor=float(np.mean([fit.sigma_px / trained.sigma_px for fit, trained in fits])),
         center_bias_weight=float(np.mean([fit.weight for fit, _ in fits])),
         scale_alone=float(np.mean([fit.scale for one in adapted for fit in one.fits[("scale",)]])),
-        ends={name: count for name, count in ends.items() if count}, fits=len(fits),
+        ends={name: count for name, count in ends.items() if count},
+        fits=len(fits),
     )
 
 
@@ -417,7 +456,10 @@ def _domains_of(evidence: Mapping[str, Evidence], plan: Plan) -> dict[str, list[
 
 
 def _differences(
-    names: list[str], pairs: Mapping[str, tuple[Arm, Arm, Pairing]], evidence: Mapping[str, Evidence], domain: str,
+    names: list[str],
+    pairs: Mapping[str, tuple[Arm, Arm, Pairing]],
+    evidence: Mapping[str, Evidence],
+    domain: str,
     plan: Plan,
 ) -> dict[str, dict[str, Difference]]:
     """By arm and difference key, corrected over the arms."""
@@ -428,7 +470,9 @@ def _differences(
             continue
         cells = {
             arm: differences.difference(
-                evidence[arm].values(names, metric.key), evidence[baseline.name].values(names, metric.key), pairing,
+                evidence[arm].values(names, metric.key),
+                evidence[baseline.name].values(names, metric.key),
+                pairing,
                 metric.better,
             )
             for arm, (_, baseline, pairing) in pairs.items()
@@ -444,7 +488,8 @@ def _ladders(
 ) -> dict[str, dict[str, Difference]]:
     """The parts of the IG difference by arm and part, corrected over the arms; of arms that have a ladder."""
     raw = {
-        arm: ladder for arm, (_, baseline, pairing) in pairs.items()
+        arm: ladder
+        for arm, (_, baseline, pairing) in pairs.items()
         if (ladder := _parts(evidence[arm], evidence[baseline.name], names, pairing)) is not None
     }
     ladders: dict[str, dict[str, Difference]] = {arm: {} for arm in raw}
@@ -460,10 +505,10 @@ def _corrected(
 ) -> dict[str, Difference]:
     """Differences of several arms, see `differences.corrected`."""
     # a published model is a question of its own: it does not make the study's arms one more
-    families = ({arm: cell for arm, cell in cells.items() if pairs[arm][0].is_fixed is fixed}
-                for fixed in (False, True))
-    return {arm: cell for family in families
-            for arm, cell in differences.corrected(family, metric, primary).items()}
+    families = (
+        {arm: cell for arm, cell in cells.items() if pairs[arm][0].is_fixed is fixed} for fixed in (False, True)
+    )
+    return {arm: cell for family in families for arm, cell in differences.corrected(family, metric, primary).items()}
 
 
 def _parts(ours: Evidence, base: Evidence, names: list[str], pairing: Pairing) -> dict[str, Difference] | None:
@@ -494,11 +539,14 @@ def _entropy(ours: Evidence, base: Evidence, pairing: Pairing) -> dict[str, Any]
     increases: dict[str, Any] = {}
     for kind in ("", "_without_center_bias"):
         key = f"bias_entropy{kind}"
-        a, b = (one.by_training([entropies(next(iter(maps.values())))[f"{key}_nats"] for maps in one.maps])
-                for one in (ours, base))
+        a, b = (
+            one.by_training([entropies(next(iter(maps.values())))[f"{key}_nats"] for maps in one.maps])
+            for one in (ours, base)
+        )
         increase = differences.entropy_increase(a, b, pairing)
         increases |= {
-            f"{key}_increase_nats": increase.increase_nats, f"{key}_increase_percent": increase.increase_percent,
+            f"{key}_increase_nats": increase.increase_nats,
+            f"{key}_increase_percent": increase.increase_percent,
             f"{key}_increase_ci95_nats": increase.ci95,
         }
     return increases

@@ -1,4 +1,5 @@
 """Which finished trainings are judged."""
+
 from __future__ import annotations
 
 import glob

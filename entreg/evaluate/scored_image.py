@@ -1,4 +1,5 @@
 """A predicted density of one image beside the truth: all that a metric may ask for, each computed once."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """What models are worth on the images of a domain, image by image: every metric of `metrics.py`."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -63,8 +64,10 @@ def _densities(
     densities = []
     for one in center_biases:
         given = one.to(found[0].device)[None]
-        each = [component.finalizer(readout, given, grid)
-                for component, readout in zip(_components(model), found, strict=True)]
+        each = [
+            component.finalizer(readout, given, grid)
+            for component, readout in zip(_components(model), found, strict=True)
+        ]
         d = mixture.averaged(each) if len(each) > 1 else each[0]
         densities.append(LogDensity(d.grid.cpu(), d.rows.cpu(), d.columns.cpu()))
     return densities
@@ -83,7 +86,10 @@ class Scored:
 
 
 def score(
-    models: Sequence[tuple[DeepGaze3 | Mixture, Part]], domain: Domain, *, step: int | None = None,
+    models: Sequence[tuple[DeepGaze3 | Mixture, Part]],
+    domain: Domain,
+    *,
+    step: int | None = None,
     tell: Callable[[], object] = lambda: None,
 ) -> list[Scored]:
     """Every model on every image. What does not depend on the model is computed once for all of them.
@@ -113,8 +119,11 @@ def score(
             given = [batch.center_bias[0], *others.values()]
 
             def judge(
-                number_and_readouts: tuple[int, list[Tensor]], grid: Grid = batch.grid, on_map: OnMap = on_map,
-                given: list[Tensor] = given, others: dict[str, Tensor] = others,
+                number_and_readouts: tuple[int, list[Tensor]],
+                grid: Grid = batch.grid,
+                on_map: OnMap = on_map,
+                given: list[Tensor] = given,
+                others: dict[str, Tensor] = others,
             ) -> tuple[LogDensity, Row]:
                 number, of_components = number_and_readouts
                 with torch.no_grad():
@@ -127,8 +136,10 @@ def score(
                 tables[number][i] = row
                 sums[number][truth.size] = _added(sums[number].get(truth.size), density)
         tell()
-    return [Scored(rows, {size: _normalised(one) for size, one in densities.items()})
-            for rows, densities in zip(tables, sums, strict=True)]
+    return [
+        Scored(rows, {size: _normalised(one) for size, one in densities.items()})
+        for rows, densities in zip(tables, sums, strict=True)
+    ]
 
 
 def _row(image: ScoredImage) -> Row:
@@ -141,8 +152,10 @@ def averaged(tables: Sequence[Rows]) -> Rows:
     if len(tables) == 1:
         return tables[0]
     return [
-        {key: float(np.mean([row[key] for row in rows])) if isinstance(value, float) else value
-         for key, value in rows[0].items()}
+        {
+            key: float(np.mean([row[key] for row in rows])) if isinstance(value, float) else value
+            for key, value in rows[0].items()
+        }
         for rows in zip(*tables, strict=True)
     ]
 

@@ -4,6 +4,7 @@ Files of one content are one image. Two images are nearly the same where their t
 whether each of 16 x 16 places is darker than its right neighbour, which tells photos apart, and by the correlation of
 their grey levels, which also tells drawings apart that leave most places white.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence

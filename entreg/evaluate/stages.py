@@ -1,4 +1,5 @@
 """What an evaluation makes once for all of its runs."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -63,8 +64,11 @@ class JudgedStages(Stages):
         if not stimuli:
             return {}
         numbers = same_or_nearly(self._looks(settings, which), looks(stimuli))
-        return {name: f"MIT1003's {stimuli[number].name}" for name, number in zip(names, numbers, strict=True)
-                if number is not None}
+        return {
+            name: f"MIT1003's {stimuli[number].name}"
+            for name, number in zip(names, numbers, strict=True)
+            if number is not None
+        }
 
     @stage
     def target(

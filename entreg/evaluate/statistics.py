@@ -8,6 +8,7 @@ Student's t with Satterthwaite's degrees of freedom (Searle, Casella & McCulloch
 
 Arrays are (..., n_seeds, n_images): leading axes are studies of their own, which the tests' simulations use.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -210,8 +211,12 @@ def _combined(mean: np.ndarray, images: list[Term], seeds: list[Term], rest: lis
     choices = np.stack([over_image + over_seed - left, over_image, over_seed])
     chosen = choices.argmax(0)
     variance = np.take_along_axis(choices, chosen[None], 0)[0]
-    dfs = np.stack([_satterthwaite(terms, choice) for terms, choice in
-                    zip(([*images, *seeds, *rest], images, seeds), choices, strict=True)])
+    dfs = np.stack(
+        [
+            _satterthwaite(terms, choice)
+            for terms, choice in zip(([*images, *seeds, *rest], images, seeds), choices, strict=True)
+        ]
+    )
     df = np.take_along_axis(dfs, chosen[None], 0)[0]
     return Uncertainty(mean, variance, df, np.maximum(over_image - left, 0), over_seed)
 

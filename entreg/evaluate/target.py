@@ -3,6 +3,7 @@ fold.
 
 Nothing here depends on a model, so that it is made once for all runs that are judged.
 """
+
 from __future__ import annotations
 
 import math
@@ -78,8 +79,10 @@ def target_of(domain: Domain, map_factor: int, seed: int) -> Target | None:
     for number, part in enumerate(parts):
         fold[part] = number
     sizes = domain.subset.sizes
-    groups = [_group(domain, size, [i for i in range(n) if sizes[i] == size], parts, fold, map_factor)
-              for size in sorted(set(sizes))]
+    groups = [
+        _group(domain, size, [i for i in range(n) if sizes[i] == size], parts, fold, map_factor)
+        for size in sorted(set(sizes))
+    ]
     return Target(groups, n_folds, n)
 
 
@@ -113,12 +116,25 @@ def _group(
         k = place[item]
         own[k] = torch.from_numpy(leave_one_out)
         own_fitted[:, k] = torch.from_numpy(left_out[:, : len(fitted)])
-        own_at[:, k] = torch.from_numpy(left_out[:, len(fitted):].mean(1))
+        own_at[:, k] = torch.from_numpy(left_out[:, len(fitted) :].mean(1))
     log_prior = torch.tensor([domain.log_gaussian[i].mean() for i in numbers], dtype=torch.float64)
     counts = (row_counts[rows][:, None] * column_counts[columns]).flatten().float() * stride**2
     return SizeGroup(
-        size, np.array(numbers), fold[numbers], row_counts, column_counts, rows, columns, counts.log(), fixation_rows,
-        fixation_columns, weights, own, own_fitted, own_at, log_prior,
+        size,
+        np.array(numbers),
+        fold[numbers],
+        row_counts,
+        column_counts,
+        rows,
+        columns,
+        counts.log(),
+        fixation_rows,
+        fixation_columns,
+        weights,
+        own,
+        own_fitted,
+        own_at,
+        log_prior,
     )
 
 

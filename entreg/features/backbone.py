@@ -1,4 +1,5 @@
 """The frozen backbone: which there are, what each must be able to do, and how one comes by its weights."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -4,6 +4,7 @@ A store is built under `<fingerprint>.partial` and renamed when it is complete. 
 Where that cannot be seen to, as on file systems that show a file to another node minutes later, both end with a good
 store.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -55,8 +56,10 @@ def open_store(images: Images, recipe: Recipe, folder: Path, ranks: Ranks) -> Fe
             except (FileNotFoundError, DataError) as error:
                 # under our hands: a builder that we were not shown has completed it
                 if ranks.count > 1 or not final.is_dir():
-                    raise error if isinstance(error, DataError) else DataError(
-                        f"{final}: vanished while it was built: {error}"
+                    raise (
+                        error
+                        if isinstance(error, DataError)
+                        else DataError(f"{final}: vanished while it was built: {error}")
                     ) from error
     finally:
         if claim is not None:
@@ -158,7 +161,11 @@ def _allocate(partial: Path, counts: dict[tuple[int, int], int], images: int, re
         disk = shutil.disk_usage(partial)
         free = disk.free + sum(file.stat().st_blocks * 512 for file in partial.iterdir())
         log.info(
-            "features: %d images, %.2f GB in %s (%.0f GB free)%s", images, needed / 1e9, partial.parent, free / 1e9,
+            "features: %d images, %.2f GB in %s (%.0f GB free)%s",
+            images,
+            needed / 1e9,
+            partial.parent,
+            free / 1e9,
             "; a build that was cut short goes on" if resumed else "",
         )
         if needed > free and disk.total:  # a file system in memory may not tell

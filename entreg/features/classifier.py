@@ -1,7 +1,8 @@
 """Any classifier of torchvision as a backbone; its taps go by the names of torchvision's feature extraction.
 
-    python -m entreg.features.classifier densenet201      all names that model.backbone.taps may have
+python -m entreg.features.classifier densenet201      all names that model.backbone.taps may have
 """
+
 from __future__ import annotations
 
 import difflib
@@ -98,8 +99,14 @@ def build(settings: config.Backbone, downsample: int, folder: Path) -> Classifie
         return taps
     state, source = weights.read(settings.name, settings.weights, folder)
     prefix = _fill(taps.layers, state, source, settings.name)
-    weights.log.info("backbone: %s weights from %s%s, images normalised by mean %s, std %s",
-                     settings.name, source, f" ({prefix}*)" if prefix else "", mean, std)
+    weights.log.info(
+        "backbone: %s weights from %s%s, images normalised by mean %s, std %s",
+        settings.name,
+        source,
+        f" ({prefix}*)" if prefix else "",
+        mean,
+        std,
+    )
     return taps
 
 

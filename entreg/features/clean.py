@@ -2,6 +2,7 @@
 
 FOLDER: what paths.store was; without it, the default one.
 """
+
 import shutil
 import sys
 from pathlib import Path

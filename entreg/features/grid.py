@@ -3,6 +3,7 @@
 Every resize of the model is nearest neighbour, so its maps are constant on blocks. `Grid` holds the coarsest blocks on
 which all taps are constant (cells) and how they repeat, so that the networks run once a cell instead of once a pixel.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -3,6 +3,7 @@
 Where a store is mapped, a network file system, or a machine that takes its page cache back, reads the same features
 epoch after epoch. What is held stays. All ranks come to the same decision.
 """
+
 from __future__ import annotations
 
 import logging

@@ -2,6 +2,7 @@
 
 And two calls to the system that Python offers not at all, or only where it was built with a newer C library.
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -84,8 +85,10 @@ def _folders(root: Path) -> Iterator[tuple[Path, Path]]:
     except OSError:
         return
     # number:controllers:path, without controllers in version 2
-    paths = {("memory" if "memory" in names.split(",") else names): PurePosixPath(path)
-             for _, names, path in (line.split(":", 2) for line in lines)}
+    paths = {
+        ("memory" if "memory" in names.split(",") else names): PurePosixPath(path)
+        for _, names, path in (line.split(":", 2) for line in lines)
+    }
     for line in mounts:
         before, _, after = line.partition(" - ")
         shown, mount = before.split()[3:5]

@@ -1,4 +1,5 @@
 """How features come from images, and what a row of them looks like."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -39,8 +40,13 @@ class Recipe:
     """
 
     def __init__(
-        self, backbone: Taps, readout_factor: int, map_factor: int, dtype: torch.dtype,
-        precision: torch.dtype = torch.float32, convolution: str = "direct",
+        self,
+        backbone: Taps,
+        readout_factor: int,
+        map_factor: int,
+        dtype: torch.dtype,
+        precision: torch.dtype = torch.float32,
+        convolution: str = "direct",
     ) -> None:
         self.backbone, self.readout_factor, self.map_factor = backbone, readout_factor, map_factor
         self.dtype, self.precision = dtype, precision
@@ -62,10 +68,15 @@ class Recipe:
     def describe(self, sizes: Iterable[tuple[int, int]]) -> dict[str, Any]:
         """What the contents of a store depend on, beside the images, which have these sizes (H, W)."""
         return {
-            "backbone": self.backbone.name, "weights_sha256": self.weights_sha256, "taps": list(self.backbone.taps),
-            "downsample": self.backbone.downsample, "readout_factor": self.readout_factor,
-            "dtype": str(self.dtype), "backbone_precision": str(self.precision),
-            "convolution": self.convolution, "layout": max(map(self._layout, set(sizes)), default=1),
+            "backbone": self.backbone.name,
+            "weights_sha256": self.weights_sha256,
+            "taps": list(self.backbone.taps),
+            "downsample": self.backbone.downsample,
+            "readout_factor": self.readout_factor,
+            "dtype": str(self.dtype),
+            "backbone_precision": str(self.precision),
+            "convolution": self.convolution,
+            "layout": max(map(self._layout, set(sizes)), default=1),
         } | ({} if VERSION == 1 else {"version": VERSION})
 
     def _layout(self, size: tuple[int, int]) -> int:

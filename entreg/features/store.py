@@ -4,6 +4,7 @@ A store is a folder named by the fingerprint of everything its contents depend o
 `build.py` makes it. Each row carries a checksum that is tested when a process first reads it. While a training lasts
 `held.py` may keep rows in memory.
 """
+
 from __future__ import annotations
 
 import errno

@@ -1,4 +1,5 @@
 """VGG-19 and its taps, the fast way (Simonyan & Zisserman 2014; taps of Kuemmerer et al. 2016, DeepGaze II)."""
+
 from __future__ import annotations
 
 import hashlib
@@ -147,8 +148,10 @@ def build(settings: config.Backbone, downsample: int, folder: Path) -> Vgg19Taps
         weights.random("")
         return taps
     state, source = weights.read(NAME, settings.weights, folder)
-    keys = sorted({m[1] for key in state if (m := re.fullmatch(r"(features\.[0-9]{1,4})\.\w+", key))},
-                  key=lambda key: int(key[9:]))
+    keys = sorted(
+        {m[1] for key in state if (m := re.fullmatch(r"(features\.[0-9]{1,4})\.\w+", key))},
+        key=lambda key: int(key[9:]),
+    )
     for layer, key in zip(convolutions, keys, strict=False):
         weight, bias = state.get(f"{key}.weight"), state.get(f"{key}.bias")
         if weight is None or bias is None or not (_fits(weight, layer.weight) and _fits(bias, layer.bias)):
@@ -169,8 +172,13 @@ def build(settings: config.Backbone, downsample: int, folder: Path) -> Vgg19Taps
 
 def _fits(found: Tensor, wanted: Tensor) -> bool:
     """Whether these are weights of this shape, finite real numbers in memory."""
-    return (found.shape == wanted.shape and found.layout == torch.strided and found.device.type == "cpu"
-            and found.is_floating_point() and bool(found.isfinite().all()))
+    return (
+        found.shape == wanted.shape
+        and found.layout == torch.strided
+        and found.device.type == "cpu"
+        and found.is_floating_point()
+        and bool(found.isfinite().all())
+    )
 
 
 def _layers() -> Iterator[tuple[str, Callable[[], nn.Module]]]:

@@ -1,4 +1,5 @@
 """The backbones' weights: a local file, or torchvision's by name, which are downloaded where they are not there."""
+
 from __future__ import annotations
 
 import logging
@@ -19,7 +20,8 @@ log = logging.getLogger(__name__)
 # hashes and sizes of torchvision's own files: it states the hash's beginning in the name alone, and no licence
 FILES = {
     "vgg19-dcbb9e9d.pth": (
-        "sha256:dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44", 574_673_361,
+        "sha256:dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
+        574_673_361,
     ),
 }
 # whole digests of published files that hold a backbone; where a name alone tells how one begins, that is not enough
@@ -69,8 +71,12 @@ def missing(backbone: Backbone, folder: Path) -> str | None:
     if path is not None:
         log.info("weights: there, %s", path)
         return None
-    log.info("weights: %s are not in %s; licence: none stated; to be downloaded:\n  %s",
-             wanted, folder, published(backbone.name, wanted))
+    log.info(
+        "weights: %s are not in %s; licence: none stated; to be downloaded:\n  %s",
+        wanted,
+        folder,
+        published(backbone.name, wanted),
+    )
     return wanted
 
 
@@ -101,8 +107,10 @@ def read(name: str, weights: str, folder: Path) -> tuple[dict[str, Tensor], Path
     path = fetched(name, weights, folder)
     state = tensors.read(path, known_sha256=KNOWN_SHA256)
     if not isinstance(state, dict):
-        raise DataError(f"{path}: is no state dict, it holds a {type(state).__name__}; "
-                        "model.backbone.weights=FILE names another file")
+        raise DataError(
+            f"{path}: is no state dict, it holds a {type(state).__name__}; "
+            "model.backbone.weights=FILE names another file"
+        )
     return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}, path
 
 

@@ -2,6 +2,7 @@
 
 What is unfinished lies in a folder of its own beside the file, see `resume`; it is moved when its hash is right.
 """
+
 from __future__ import annotations
 
 import logging
@@ -78,8 +79,9 @@ def _download(published: Published, path: Path, known_hash: str | None) -> None:
         partial.complete()
         is_right = not known_hash or _matches(partial.path, known_hash)
         if known_hash and not is_right and partial.is_in_pieces:
-            log.warning("%s: the pieces do not make the published file; downloading it once more as a whole",
-                        published.name)
+            log.warning(
+                "%s: the pieces do not make the published file; downloading it once more as a whole", published.name
+            )
             partial.discard()
             partial.complete()
             is_right = _matches(partial.path, known_hash)

@@ -1,4 +1,5 @@
 """What is known of a file that somebody has published."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -36,5 +37,6 @@ class Published:
 # of DeepGaze IIE, whose DenseNet member holds a backbone, too; the hash is that of third parties' pins
 DEEPGAZE2E = Published(
     "https://github.com/matthias-k/DeepGaze/releases/download/v1.0.0/deepgaze2e.pth",
-    "sha256:49b65724184f43a2b60426c29c12fd2b743b47ad9eb3435d3dd28e50ea4e2585", 419_676_716,
+    "sha256:49b65724184f43a2b60426c29c12fd2b743b47ad9eb3435d3dd28e50ea4e2585",
+    419_676_716,
 )

@@ -3,6 +3,7 @@
 What is missing alone is asked for (range requests, RFC 9110 section 14), and a file that has changed meanwhile is
 noticed: its pieces are never mixed.
 """
+
 from __future__ import annotations
 
 import logging

@@ -1,4 +1,5 @@
 """Unpacking an archive from elsewhere: what it names stays in its folder, and it cannot fill the disk."""
+
 from __future__ import annotations
 
 import re
@@ -84,8 +85,7 @@ def _refuse_excess(archive: Path, members: list[zipfile.ZipInfo]) -> None:
         raise DataError(f"{archive} is not unpacked: it holds {count:,} files, at most {MOST_FILES:,} are{ANEW}")
     if size > most:
         raise DataError(
-            f"{archive} is not unpacked: {packed:,} bytes would become {size:,}, more than any published set's"
-            f"{ANEW}"
+            f"{archive} is not unpacked: {packed:,} bytes would become {size:,}, more than any published set's{ANEW}"
         )
     free = shutil.disk_usage(archive.parent).free
     if size > free > 0:  # a file system in memory may not tell

@@ -8,6 +8,7 @@
 A new module is found by itself. Its option of conf/loss/ is `defaults: [schema_MODULE, _self_]`. The package lies below
 `study`, since a finished run's config is read with the settings of its loss.
 """
+
 from __future__ import annotations
 
 import importlib

@@ -1,4 +1,5 @@
 """The NLL of human fixations: all of the baseline's loss, and what every other loss adds to. Everything in nats."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ class Settings(Loss):
         """Say that lambda has no use here, where it was given."""
         if self.lambda_entropy == Loss().lambda_entropy:
             return None
-        return (f"loss=nll has no use for loss.lambda_entropy={self.lambda_entropy:g}; the regularised arm is "
-                "loss=nll_entropy")
+        return (
+            f"loss=nll has no use for loss.lambda_entropy={self.lambda_entropy:g}; the regularised arm is "
+            "loss=nll_entropy"
+        )
 
 
 def fixation_weights(counts: Tensor, mean_over: str) -> Tensor:

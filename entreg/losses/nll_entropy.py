@@ -1,4 +1,5 @@
 """The regularised arm's loss: NLL - lambda_entropy * H(bias map), on every `every`-th step. Everything in nats."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

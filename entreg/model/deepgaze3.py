@@ -1,4 +1,5 @@
 """Spatial DeepGaze III (Kuemmerer, Bethge & Wallis 2022, doi 10.1167/jov.22.5.7) from stored features."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """DeepGaze III's finalizer: readout to log density (Kuemmerer et al. 2022), separable and on the grid."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """Log densities that are constant on the cells of a grid: exact, and as cheap as the grid."""
+
 from __future__ import annotations
 
 import math

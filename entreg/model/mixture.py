@@ -1,4 +1,5 @@
 """Several models of which each has one vote: their densities are averaged (as published for DeepGaze III and IIE)."""
+
 from __future__ import annotations
 
 import math
@@ -21,7 +22,10 @@ class Mixture(nn.Module):
         self.components = nn.ModuleList(components)
 
     def forward(
-        self, features: Tensor | Sequence[Tensor], center_bias: Tensor, grid: Grid,
+        self,
+        features: Tensor | Sequence[Tensor],
+        center_bias: Tensor,
+        grid: Grid,
         precision: torch.dtype = torch.float32,
     ) -> LogDensity:
         """The components' mean density for each image of a batch."""

@@ -7,6 +7,7 @@ Features are cast to the product's precision some cells at a time, into memory t
 cast and product stays in the cache of a core. That of a whole image does not, and threads that write such copies wait
 for each other's: two of them were hardly faster than one.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -55,8 +56,9 @@ def product_gradients(features: Tensor | Sequence[Tensor], gradients: Sequence[T
         assert isinstance(features, Tensor)
         cast = features.to(gradients[0])
         return [torch.bmm(gradient.mT, cast) for gradient in gradients]
-    images = [_image_gradients(image, [gradient[number] for gradient in gradients])
-              for number, image in enumerate(features)]
+    images = [
+        _image_gradients(image, [gradient[number] for gradient in gradients]) for number, image in enumerate(features)
+    ]
     return [[*of_model] for of_model in zip(*images, strict=True)]
 
 

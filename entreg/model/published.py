@@ -4,6 +4,7 @@ Nobody ships them: they have no licence. Names and shapes are those of github.co
 one of IIE's four backbones; then `features.features.1.*` (the backbone after its normalisation),
 `saliency_networks.{k}.*`, `scanpath_networks.{k}.*`, `fixation_selection_networks.{k}.*` and `finalizers.{k}.*`.
 """
+
 from __future__ import annotations
 
 import logging
@@ -47,7 +48,12 @@ class Kind:
 
 IIE = Kind("IIE's DenseNet member", 30, 16, 2, True, DEEPGAZE2E.sha256, DEEPGAZE2E.address)
 III = Kind(
-    "DeepGaze III", 10, 4, 4, False, None,
+    "DeepGaze III",
+    10,
+    4,
+    4,
+    False,
+    None,
     "https://github.com/matthias-k/DeepGaze/releases/download/v1.1.0/deepgaze3.pth",
 )
 
@@ -115,9 +121,15 @@ class PublishedModel:
         parameters = self.parameters(settings.init_component)
         model.load_state_dict(model.state_dict() | parameters)
         fresh = sorted({key.split(".")[0] for key in model.state_dict().keys() - parameters.keys()})
-        log.info("training starts from %s, component %d (%s, sha256 %s)%s; it was trained on %s", self.kind.name,
-                 settings.init_component, self.path, self.sha256[:12],
-                 f", with a fresh {', '.join(fresh)}" if fresh else "", " and ".join(TRAINED_ON))
+        log.info(
+            "training starts from %s, component %d (%s, sha256 %s)%s; it was trained on %s",
+            self.kind.name,
+            settings.init_component,
+            self.path,
+            self.sha256[:12],
+            f", with a fresh {', '.join(fresh)}" if fresh else "",
+            " and ".join(TRAINED_ON),
+        )
 
 
 def check(settings: Model) -> None:
@@ -160,8 +172,13 @@ def read(path: Path) -> PublishedModel:
         raise DataError(f"{path}: does not fit {kind.name}:\n  {listed}{more}")
     digest = files.sha256(path)
     if kind.sha256 is not None and digest != kind.sha256:
-        log.warning("%s is not the published file of %s: its sha256 is %s, not %s", path, kind.name, digest[:12],
-                    kind.sha256[:12])
+        log.warning(
+            "%s is not the published file of %s: its sha256 is %s, not %s",
+            path,
+            kind.name,
+            digest[:12],
+            kind.sha256[:12],
+        )
     backbone = {key.removeprefix(BACKBONE): value for key, value in own.items() if key.startswith(BACKBONE)}
     return PublishedModel(path, kind, digest, components, backbone)
 
@@ -202,8 +219,7 @@ def _components(own: Mapping[str, Tensor], kind: Kind) -> tuple[list[dict[str, T
             else:
                 component[key] = own[theirs].float()
         components.append(component)
-    wrong += [f"{key} is not known" for key in own
-              if key not in known and not key.startswith((BACKBONE, *dropped))]
+    wrong += [f"{key} is not known" for key in own if key not in known and not key.startswith((BACKBONE, *dropped))]
     return components, wrong
 
 
@@ -218,7 +234,8 @@ def _refuse_other(settings: Model, needed: Model, keys: tuple[str, ...], of: str
     if wrong:
         raise SettingError(
             f"model.init_from={settings.init_from}: {of} has another architecture than this training:\n"
-            + "\n".join(wrong) + "\n  both are in place with   model=deepgaze2e_densenet201 (IIE's) or "
+            + "\n".join(wrong)
+            + "\n  both are in place with   model=deepgaze2e_densenet201 (IIE's) or "
             "model=deepgaze3_densenet201 (DeepGaze III's)"
         )
 

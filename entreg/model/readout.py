@@ -2,6 +2,7 @@
 
 `readouts.py` computes it.
 """
+
 from __future__ import annotations
 
 import torch
@@ -65,7 +66,8 @@ class SaliencyNetwork(nn.Module):
         The first one's statistics are constants of an image, so the store holds normalised features.
         """
         return [
-            melted(self.layernorm0, self.conv0, self.bias0), melted(self.layernorm1, self.conv1, self.bias1),
+            melted(self.layernorm0, self.conv0, self.bias0),
+            melted(self.layernorm1, self.conv1, self.bias1),
             melted(self.layernorm2, self.conv2, self.bias2),
         ]
 

@@ -7,6 +7,7 @@ positions they stand for), so the networks run once a cell and the result is tha
 A model's bits do not depend on the other models, since no tensor holds numbers of two of them; nor on the number of
 threads, since a batch is cut into chunks of IMAGES whatever that number is, and one thread computes a chunk.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +53,10 @@ AS_IT_IS = Head((), lambda readout, tensors, images: readout)
 
 
 def readouts(
-    models: Sequence[HasLayers], features: Tensor | Sequence[Tensor], grid: Grid, precision: torch.dtype,
+    models: Sequence[HasLayers],
+    features: Tensor | Sequence[Tensor],
+    grid: Grid,
+    precision: torch.dtype,
     heads: Sequence[Head] | None = None,
 ) -> list[Tensor]:
     """What the networks of each model make of B images, (B, cells, 1), or what its head makes of that, (B, ...).
@@ -100,8 +104,14 @@ class _Readouts(torch.autograd.Function):
     """Gradients of each image are kept apart and summed once in float64: some of them nearly cancel."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor | Sequence[Tensor], grid: Grid, precision: torch.dtype,
-                heads: Sequence[Head], *flat: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any,
+        features: Tensor | Sequence[Tensor],
+        grid: Grid,
+        precision: torch.dtype,
+        heads: Sequence[Head],
+        *flat: Tensor,
+    ) -> tuple[Tensor, ...]:
         length = len(flat) // len(heads)
         models = [flat[start : start + length] for start in range(0, len(flat), length)]
         weights = grid.weights()
@@ -116,7 +126,8 @@ class _Readouts(torch.autograd.Function):
                 for columns, (matrix, *rest), head in zip(wide, models, heads, strict=True):
                     networks = len(rest) - len(head.tensors)
                     inputs = (
-                        columns, [_copies(tensor, len(own), matrix) for tensor in rest[:networks]],
+                        columns,
+                        [_copies(tensor, len(own), matrix) for tensor in rest[:networks]],
                         [tensor.detach() for tensor in rest[networks:]],
                     )
                     if needed:
@@ -130,8 +141,10 @@ class _Readouts(torch.autograd.Function):
         chunks = _in_chunks(compute, _slices(len(features), flat[0]), flat[0])
         ctx.chunks, ctx.length = chunks if needed else None, length
         ctx.set_materialize_grads(False)
-        return tuple(torch.cat([one.output.detach() for one in of_model])
-                     for of_model in zip(*(chunk.found for chunk in chunks), strict=True))
+        return tuple(
+            torch.cat([one.output.detach() for one in of_model])
+            for of_model in zip(*(chunk.found for chunk in chunks), strict=True)
+        )
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
@@ -144,9 +157,7 @@ class _Readouts(torch.autograd.Function):
             columns, others = [], []
             for number, own in zip(asked, of_models, strict=True):
                 found = chunk.found[number]
-                first, *rest = torch.autograd.grad(
-                    found.output, [found.products, *found.copies, *found.tensors], own
-                )
+                first, *rest = torch.autograd.grad(found.output, [found.products, *found.copies, *found.tensors], own)
                 columns.append(first)
                 others.append((rest[: len(found.copies)], rest[len(found.copies) :]))
             wide = product_gradients(chunk.features, columns)
@@ -159,7 +170,8 @@ class _Readouts(torch.autograd.Function):
             for number, of_model in zip(asked, zip(*found, strict=True), strict=True):
                 wide, copies, tensors = zip(*of_model, strict=True)
                 sums[number * ctx.length : (number + 1) * ctx.length] = [
-                    _sum(wide), *(torch.cat(one).double().sum(0) for one in zip(*copies, strict=True)),
+                    _sum(wide),
+                    *(torch.cat(one).double().sum(0) for one in zip(*copies, strict=True)),
                     *(torch.stack(one).double().sum(0).to(one[0]) for one in zip(*tensors, strict=True)),
                 ]
         return None, None, None, None, *sums

@@ -2,6 +2,7 @@
 
 The yardstick of the fast path, in the tests and in the benchmark; itself held against the golden vectors.
 """
+
 from __future__ import annotations
 
 import math
@@ -13,8 +14,14 @@ from torch import Tensor
 EPS = 1e-12
 
 
-def log_density(parameters: dict[str, Tensor], taps: list[Tensor], center_bias: Tensor, downsample: int,
-                readout_factor: int, map_factor: int) -> Tensor:
+def log_density(
+    parameters: dict[str, Tensor],
+    taps: list[Tensor],
+    center_bias: Tensor,
+    downsample: int,
+    readout_factor: int,
+    map_factor: int,
+) -> Tensor:
     """(B, H, W) log density in nats from taps (B, C_k, h_k, w_k) and centre bias (B, H, W), published step by step."""
     height, width = center_bias.shape[-2:]
     p = parameters

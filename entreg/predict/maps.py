@@ -1,4 +1,5 @@
 """Log densities as files: npz of one image each, and all of them in one HDF5 file."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +16,14 @@ FORMAT = 1  # of what the npz holds: to be raised when an earlier version would 
 
 def write(path: Path, log_density: np.ndarray, made_from: str) -> None:
     """(H, W) nats, rounded to float32, as `log_density`; made_from: a fingerprint of all that it depends on."""
-    arrays.write(path, {
-        "log_density": log_density.astype(np.float32), "made_from": np.array(made_from), "format": np.array(FORMAT),
-    })
+    arrays.write(
+        path,
+        {
+            "log_density": log_density.astype(np.float32),
+            "made_from": np.array(made_from),
+            "format": np.array(FORMAT),
+        },
+    )
 
 
 def read(path: Path) -> np.ndarray:
@@ -51,6 +57,7 @@ def write_hdf5(path: Path, maps: Mapping[str, Path], keys: Mapping[str, str]) ->
 
     maps: the npz of each image, by its name; keys: the data set of each image, by its name
     """
+
     def save(temporary: str) -> None:
         with h5py.File(temporary, "w") as file:
             file.attrs["type"] = "pysaliency.precomputed_models.predictions"

@@ -1,4 +1,5 @@
 """The images of a folder predicted one after the other, each as a file and pictures, and a table of them."""
+
 from __future__ import annotations
 
 import hashlib
@@ -60,10 +61,15 @@ def refuse_failures(predicted: Sequence[Mapping[str, Any]], table: Path) -> None
     failures = [row["failure"] for row in predicted if row["failure"]]
     if failures:
         more = [f"... and {len(failures) - TOLD_FAILURES} more, see {table}"]
-        raise UserError("\n  ".join([
-            f"{len(failures)} of {len(predicted)} images could not be predicted, the others are done:",
-            *failures[:TOLD_FAILURES], *more * (len(failures) > TOLD_FAILURES),
-        ]))
+        raise UserError(
+            "\n  ".join(
+                [
+                    f"{len(failures)} of {len(predicted)} images could not be predicted, the others are done:",
+                    *failures[:TOLD_FAILURES],
+                    *more * (len(failures) > TOLD_FAILURES),
+                ]
+            )
+        )
 
 
 class UnreadablePhoto(DataError):

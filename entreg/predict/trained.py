@@ -1,4 +1,5 @@
 """A finished training that says where people look in any image, at the image's own size."""
+
 from __future__ import annotations
 
 import logging
@@ -47,9 +48,7 @@ class Trained:
                 f"{run.folder}: the backbone's weights ({config.model.backbone.weights}) are not those that it was "
                 f"trained with: their SHA-256 is {self.recipe.weights_sha256[:12]}... and not {str(expected)[:12]}..."
             )
-        self.center_bias = kept.read(
-            run.folder.center_bias, config.model.center_bias, config.model.saliency_map_factor
-        )
+        self.center_bias = kept.read(run.folder.center_bias, config.model.center_bias, config.model.saliency_map_factor)
         self.model = final_model(run, self.recipe.channels).to(device)
         self.recipe.backbone.to(device)
 
@@ -87,7 +86,10 @@ class Trained:
 
 
 def load(
-    run: str | Path, *, device: str | torch.device | None = None, weights: str | Path | None = None,
+    run: str | Path,
+    *,
+    device: str | torch.device | None = None,
+    weights: str | Path | None = None,
     trust: bool = False,
 ) -> Trained:
     """The finished training in the folder `run`. See `entreg.load`."""

@@ -3,6 +3,7 @@
 It comes from the training fixations alone. A training image's own fixations are left out of its own KDE, as published:
 with them in, the model would be told part of the answer. All other images get the KDE of all training fixations.
 """
+
 from __future__ import annotations
 
 import functools

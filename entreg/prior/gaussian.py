@@ -1,11 +1,17 @@
 """The Gaussian centre prior: one rule for every data set, whatever its people looked at."""
+
 from __future__ import annotations
 
 import numpy as np
 
 
 def gaussian_log_prior(
-    height: int, width: int, stored_height: int, stored_width: int, variance: float, nu: float,
+    height: int,
+    width: int,
+    stored_height: int,
+    stored_width: int,
+    variance: float,
+    nu: float,
     seen: tuple[float, float] = (1.0, 1.0),
 ) -> np.ndarray:
     """Gaussian centre prior of Clarke & Tatler 2014, proportional to exp(-x^2/(2 s) - y^2/(2 nu s)): (H, W), nats.

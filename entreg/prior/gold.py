@@ -3,6 +3,7 @@
 What is explained of a fixation can't be more than a perfect model explains, and the gold standard estimates that from
 below: it knows only some fixations of some people. A share of it is a lower bound's share.
 """
+
 from __future__ import annotations
 
 import logging
@@ -30,7 +31,12 @@ class GoldStandard:
 
 
 def gold_standard(
-    y: np.ndarray, x: np.ndarray, image: np.ndarray, subject: np.ndarray, sizes: np.ndarray, log_prior: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    image: np.ndarray,
+    subject: np.ndarray,
+    sizes: np.ndarray,
+    log_prior: np.ndarray,
     bandwidths: tuple[float, ...] = BANDWIDTHS,
 ) -> GoldStandard:
     """Fits the mixture to the fixations of a data set and evaluates it at them.
@@ -64,13 +70,21 @@ def gold_standard(
         tried.append(GoldStandard(log_density, bandwidth, weights))
     best = max(tried, key=lambda one: one.log_density.mean())
     if len(bandwidths) > 1 and best.bandwidth in (min(bandwidths), max(bandwidths)):
-        log.warning("gold standard: the likeliest bandwidth, %.3g of the image's side, is the last one tried; with one "
-                    "beyond it the gold standard would be higher", best.bandwidth)
+        log.warning(
+            "gold standard: the likeliest bandwidth, %.3g of the image's side, is the last one tried; with one "
+            "beyond it the gold standard would be higher",
+            best.bandwidth,
+        )
     return best
 
 
 def others_log_density(
-    y: np.ndarray, x: np.ndarray, subject: np.ndarray, height: int, width: int, bandwidth: float,
+    y: np.ndarray,
+    x: np.ndarray,
+    subject: np.ndarray,
+    height: int,
+    width: int,
+    bandwidth: float,
     mass: np.ndarray | None = None,
 ) -> np.ndarray:
     """One image: log of the KDE of all *other* subjects' fixations at each fixation: (n,) nats; NaN if there are none.

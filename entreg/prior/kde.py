@@ -1,4 +1,5 @@
 """Where people look whatever they are shown, as a kernel density estimate of fixations on many images."""
+
 from __future__ import annotations
 
 import math
@@ -68,7 +69,7 @@ class FixationKde:
         images = list(images)
         rest = self._sum([image for image in self._fixations if image not in set(images)], height, width, step)
         length = max(1, math.isqrt(len(images)))
-        groups = [images[k:k + length] for k in range(0, len(images), length)]
+        groups = [images[k : k + length] for k in range(0, len(images), length)]
         totals = [self._sum(group, height, width, step) for group in groups]
         for group, other_groups in zip(groups, _all_but_one(totals), strict=True):
             own = [self._sum([image], height, width, step) for image in group]
@@ -76,7 +77,12 @@ class FixationKde:
                 yield self._log(rest + other_groups + others, height, width, step)
 
     def without_folds(
-        self, images: Sequence[int], folds: Sequence[Sequence[int]], height: int, width: int, step: int,
+        self,
+        images: Sequence[int],
+        folds: Sequence[Sequence[int]],
+        height: int,
+        width: int,
+        step: int,
         at: Callable[[int], np.ndarray],
     ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """For each of the images: its number, its leave-one-out map, and what is left of it without each fold as well.
@@ -101,16 +107,17 @@ class FixationKde:
                 if image not in wanted:
                     continue
                 pixels = at(image)
-                left_out = np.stack([
-                    self._mixed((total + others)[pixels], total[-1] + others[-1], height * width) for total in elsewhere
-                ])
+                left_out = np.stack(
+                    [
+                        self._mixed((total + others)[pixels], total[-1] + others[-1], height * width)
+                        for total in elsewhere
+                    ]
+                )
                 left_out[own_fold] = np.nan
                 # without its own fold there is nothing that `elsewhere` would have to leave out
                 yield image, self._log(elsewhere[own_fold] + others, *shape), left_out
 
-    def log_density_at(
-        self, y: np.ndarray, x: np.ndarray, image: np.ndarray, height: int, width: int
-    ) -> np.ndarray:
+    def log_density_at(self, y: np.ndarray, x: np.ndarray, image: np.ndarray, height: int, width: int) -> np.ndarray:
         """Log density (n,), float64 nats, at pixels (y, x) of H*W images, each without its own image's fixations.
 
         y, x: (n,) integers; image: (n,) number of the image that each pixel belongs to.
@@ -132,8 +139,10 @@ class FixationKde:
         for image in images:
             yx = self._fixations.get(image, np.zeros((2, 0)))
             for start in range(0, yx.shape[1], CHUNK):
-                in_y, in_x = (self._kernels(position, size) for position, size in
-                              zip(yx[:, start:start + CHUNK], (height, width), strict=True))
+                in_y, in_x = (
+                    self._kernels(position, size)
+                    for position, size in zip(yx[:, start : start + CHUNK], (height, width), strict=True)
+                )
                 total[:-1] += (in_y[:, ::step][:, :rows].T @ in_x[:, ::step][:, :columns]).ravel()
                 total[-1] += in_y.sum(1) @ in_x.sum(1)
         return total
@@ -158,8 +167,11 @@ def kde_of(resized: Resized, items: Sequence[int], settings: Prior) -> FixationK
     fixations = resized.pooled(items)
     heights, widths = resized.sides(fixations)
     return FixationKde(
-        fixations.y / heights, fixations.x / widths, fixations.image,
-        settings.kde_bandwidth, settings.kde_regularisation,
+        fixations.y / heights,
+        fixations.x / widths,
+        fixations.image,
+        settings.kde_bandwidth,
+        settings.kde_regularisation,
     )
 
 

@@ -2,6 +2,7 @@
 
 Of a KDE these are the training fixations as shares of their images' sides, of a Gaussian its formula's numbers.
 """
+
 from __future__ import annotations
 
 import dataclasses

@@ -1,4 +1,5 @@
 """What to type to repeat a run, read back from the folders that Hydra and the run itself have written."""
+
 from __future__ import annotations
 
 import shlex
@@ -30,7 +31,8 @@ def commit_of(folder: RunFolder) -> str | None:
         return None
     commits = dict.fromkeys(
         start["git_commit"][:10] + ("" if start.get("git_clean") else " with uncommitted changes")
-        for start in starts if start.get("git_commit")
+        for start in starts
+        if start.get("git_commit")
     )
     return ", then ".join(commits)
 

@@ -1,4 +1,5 @@
 """Numbers of results.json as text that says where it comes from."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """report.html: what an evaluation found, as one self-contained page."""
+
 from __future__ import annotations
 
 import base64
@@ -59,20 +60,29 @@ def write(folder: RunFolder, content: Content) -> None:
     results = content.results
     arms, compared = results["arms"], results["comparison"]
     folders = {name: [RunFolder(Path(run)) for run in arm["runs"]] for name, arm in arms.items()}
-    runs = {name: [(place, commands.command_of(place), commands.commit_of(place)) for place in places]
-            for name, places in folders.items()}
+    runs = {
+        name: [(place, commands.command_of(place), commands.commit_of(place)) for place in places]
+        for name, places in folders.items()
+    }
     foreign = [key for key in results["data"] if key != "in_domain"]
     primary = results["primary"]
     leading = compared.get("arm")
     is_primary = bool(compared) and primary["arm"] == compared["arm"]
     context = {
-        "r": results, "arms": arms, "compared": compared, "n": Numbers(results), "missing": MISSING, "ig": PRIMARY,
-        "main": main_first(results)[0], "main_first": main_first(results), "domains": domains(results),
+        "r": results,
+        "arms": arms,
+        "compared": compared,
+        "n": Numbers(results),
+        "missing": MISSING,
+        "ig": PRIMARY,
+        "main": main_first(results)[0],
+        "main_first": main_first(results),
+        "domains": domains(results),
         # the metric of the primary outcome, where that is not IG and stands in a sentence of its own
         "other_metric": results["metrics"][primary["metric"]] if is_primary and primary["metric"] != PRIMARY else None,
         "judged_by": {metric for arm in arms.values() for key in results["data"] for metric in arm[key]},
         "short": {key: data["name"] for key, data in results["data"].items()}
-                 | {"in_domain": "in domain", "ood": "foreign mean"},
+        | {"in_domain": "in domain", "ood": "foreign mean"},
         "foreign": foreign,
         "many": len(results["comparisons"]) > 1,
         "most_trainings": max(len(arm["seeds"]) for arm in arms.values()),
@@ -87,8 +97,10 @@ def write(folder: RunFolder, content: Content) -> None:
         "waterfalls": {key: _waterfalls(results, key) for key in foreign},
         "differences": _differences(results),
         "scatter": _scatter(results, content.per_image),
-        "examples": {key: [_example(label, predicted, leading) for label, predicted in rows]
-                     for key, rows in content.examples.items()},
+        "examples": {
+            key: [_example(label, predicted, leading) for label, predicted in rows]
+            for key, rows in content.examples.items()
+        },
         "shown": _shown(list(arms), leading),
         "lambdas": _lambdas(results),
         "published": literature.PUBLISHED,
@@ -101,22 +113,33 @@ def write(folder: RunFolder, content: Content) -> None:
     }
     context["contents"] = _contents(context)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters["sentence"] = lambda text: Markup(str(text)[:1].upper() + str(text)[1:]) if isinstance(
-        text, Markup) else text[:1].upper() + text[1:]
+    environment.filters["sentence"] = lambda text: (
+        Markup(str(text)[:1].upper() + str(text)[1:]) if isinstance(text, Markup) else text[:1].upper() + text[1:]
+    )
     files.write_text(folder.report, environment.get_template("page.html.j2").render(context))
 
 
 def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Identifier and title of each section that the page has."""
     sections = [
-        ("arms", "Arms", True), ("bias", "Bias maps", True), ("foreign", "Out of domain", context["foreign"]),
-        ("training", "Training", True), ("images", "Image by image", context["scatter"]),
-        ("predictions", "Predictions", True), ("lambda", "Lambda", context["lambdas"]),
-        ("comparisons", "Comparisons", context["r"]["comparisons"]), ("literature", "Literature", True),
-        ("limits", "Limits", True), ("repeat", "Repeat it", True), ("units", "Units", True),
+        ("arms", "Arms", True),
+        ("bias", "Bias maps", True),
+        ("foreign", "Out of domain", context["foreign"]),
+        ("training", "Training", True),
+        ("images", "Image by image", context["scatter"]),
+        ("predictions", "Predictions", True),
+        ("lambda", "Lambda", context["lambdas"]),
+        ("comparisons", "Comparisons", context["r"]["comparisons"]),
+        ("literature", "Literature", True),
+        ("limits", "Limits", True),
+        ("repeat", "Repeat it", True),
+        ("units", "Units", True),
     ]
     return [(id_, title) for id_, title, there in sections if there]
 
@@ -129,8 +152,9 @@ def _picture(figure: Any, alt: str, title: str = "") -> Picture:
 def _losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Picture]:
     panes = []
     for keys, label in panels.LOSS_PANELS:
-        ends = "; ".join(f"{arm} ends at {np.mean([rows[-1][keys[-1]] for rows in seeds]):.4g}"
-                         for arm, seeds in histories.items())
+        ends = "; ".join(
+            f"{arm} ends at {np.mean([rows[-1][keys[-1]] for rows in seeds]):.4g}" for arm, seeds in histories.items()
+        )
         alt = f"Curves by epoch of {' '.join(label.split())}. {ends}."
         panes.append(_picture(panels.history_panel(histories, keys, label), alt))
     return panes
@@ -199,8 +223,10 @@ def _scatter(results: Mapping[str, Any], per_image: Sequence[Mapping[str, Any]])
                 continue
             base, ours = means[comparison["baseline"], domain], means[arm, domain]
             pairs = np.array([(base[image], ours[image]) for image in ours])
-            alt = f"{arm} against {comparison['baseline']} {words}: {len(pairs)} images, of which {arm} has the " \
-                  f"higher information gain on {int((pairs[:, 1] > pairs[:, 0]).sum())}."
+            alt = (
+                f"{arm} against {comparison['baseline']} {words}: {len(pairs)} images, of which {arm} has the "
+                f"higher information gain on {int((pairs[:, 1] > pairs[:, 0]).sum())}."
+            )
             figure = panels.scatter_panel(pairs[:, 0], pairs[:, 1], (comparison["baseline"], arm))
             group.append(_picture(figure, alt, f"{arm}, {words}"))
         groups.append(group)
@@ -249,15 +275,16 @@ def _lambdas(results: Mapping[str, Any]) -> list[Picture]:
             by_label.setdefault(label, {}).setdefault(", ".join(others), {}).update(cells)
     found = []
     for label, curves in by_label.items():
-        said = "; ".join(f"{curve} lambda {value:g}: {cell['mean']:.3f}".strip()
-                         for curve, cells in curves.items() for value, cell in sorted(cells.items()))
+        said = "; ".join(
+            f"{curve} lambda {value:g}: {cell['mean']:.3f}".strip()
+            for curve, cells in curves.items()
+            for value, cell in sorted(cells.items())
+        )
         found.append(_picture(panels.lambda_panel(curves, label), f"{label} against lambda. {said}."))
     return found
 
 
-def _quantities(
-    points: Mapping[float, Mapping[str, Any]], words_of: Mapping[str, str]
-) -> dict[str, dict[float, Any]]:
+def _quantities(points: Mapping[float, Mapping[str, Any]], words_of: Mapping[str, str]) -> dict[str, dict[float, Any]]:
     """What is drawn against lambda, by its label: mean and interval (the entropy's: the seeds' range) of each arm."""
     quantities = {
         f"IG {words} (bit/fixation)": {value: arm[domain][PRIMARY] for value, arm in points.items() if domain in arm}

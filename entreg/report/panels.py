@@ -1,4 +1,5 @@
 """Panels of runs and comparisons. Units on the axes; viridis and Okabe-Ito colours, fit for the colour-blind."""
+
 from __future__ import annotations
 
 import io
@@ -49,6 +50,7 @@ class Prediction:
 
 # one panel each, so that a page can lay them out for its reader's screen
 
+
 def history_panel(histories: Histories, keys: Sequence[str], label: str) -> Figure:
     """One quantity by epoch (two: the first dashed)."""
     figure, axes = _panel()
@@ -78,10 +80,21 @@ def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str
     axes.plot(ends, ends, color="grey", linewidth=1)
     axes.scatter(baseline, other, s=18, color=COLOURS[0], alpha=0.7, edgecolors="white", linewidths=0.4)
     above = int((np.asarray(other) > np.asarray(baseline)).sum())
-    axes.text(0.03, 0.97, f"above the line: {above} of {len(other)} images", transform=axes.transAxes, va="top",
-              fontsize="small")
-    axes.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"{names[0]}: IG (bit/fixation)",
-             ylabel=f"{names[1]}: IG (bit/fixation)")
+    axes.text(
+        0.03,
+        0.97,
+        f"above the line: {above} of {len(other)} images",
+        transform=axes.transAxes,
+        va="top",
+        fontsize="small",
+    )
+    axes.set(
+        xlim=ends,
+        ylim=ends,
+        aspect="equal",
+        xlabel=f"{names[0]}: IG (bit/fixation)",
+        ylabel=f"{names[1]}: IG (bit/fixation)",
+    )
     axes.grid(alpha=0.3)
     return figure
 
@@ -94,8 +107,12 @@ def difference_panel(differences: Mapping[str, Mapping[str, Cell]]) -> Figure:
     for i, (domain, cells) in enumerate(differences.items()):
         y = np.array([arms.index(arm) for arm in cells]) + (i - (len(differences) - 1) / 2) * 0.28
         _with_intervals(axes, list(cells.values()), y, i, domain, axis="x")
-    axes.set(yticks=range(len(arms)), yticklabels=[_wrapped(arm) for arm in arms],
-             ylim=(len(arms) - 0.4, -0.6), xlabel="IG difference to the baseline (bit/fixation)")
+    axes.set(
+        yticks=range(len(arms)),
+        yticklabels=[_wrapped(arm) for arm in arms],
+        ylim=(len(arms) - 0.4, -0.6),
+        xlabel="IG difference to the baseline (bit/fixation)",
+    )
     axes.grid(alpha=0.3, axis="x")
     figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="outside upper right", ncols=2)
     return figure
@@ -117,8 +134,12 @@ def waterfall_panel(parts: Mapping[str, Cell], total: Cell) -> Figure:
             axes.plot([start + cell["mean"]] * 2, [y, y + 1], color="grey", linewidth=0.8, linestyle=":")
             start += cell["mean"]
     names = [*parts, "difference"]
-    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6),
-             xlabel="IG difference to the baseline (bit/fixation)")
+    axes.set(
+        yticks=range(len(names)),
+        yticklabels=names,
+        ylim=(len(names) - 0.4, -0.6),
+        xlabel="IG difference to the baseline (bit/fixation)",
+    )
     axes.grid(alpha=0.3, axis="x")
     return figure
 
@@ -178,10 +199,15 @@ def draw_history(axes: Any, histories: Histories, keys: Sequence[str], label: st
         for key, style in zip(keys, ("--", "-") if len(keys) == 2 else ("-",), strict=True):
             kind = f", {key.split('_')[0]}" if len(keys) == 2 and not many else ""
             for number, rows in enumerate(seeds):
-                axes.plot([row["epoch"] for row in rows], [row[key] for row in rows], style,
-                          color=COLOURS[i % len(COLOURS)], linewidth=1.5 if len(seeds) == 1 else 0.9,
-                          marker="." if len(rows) < 3 else None,
-                          label=None if number or many and style == "--" else f"{name}{kind}")
+                axes.plot(
+                    [row["epoch"] for row in rows],
+                    [row[key] for row in rows],
+                    style,
+                    color=COLOURS[i % len(COLOURS)],
+                    linewidth=1.5 if len(seeds) == 1 else 0.9,
+                    marker="." if len(rows) < 3 else None,
+                    label=None if number or many and style == "--" else f"{name}{kind}",
+                )
     axes.set(xlabel="epoch", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
@@ -224,8 +250,16 @@ def _with_intervals(axes: Any, cells: Sequence[Cell], at: Any, i: int, name: str
     ends = np.array(list(intervals), dtype=float).T
     reach = np.maximum(0, [means - ends[0], ends[1] - means])
     x, y = (means, at) if axis == "x" else (at, means)
-    axes.errorbar(x, y, **{f"{axis}err": reach}, fmt=MARKERS[i % len(MARKERS)], markersize=5, capsize=3,
-                  color=COLOURS[i % len(COLOURS)], label=name)
+    axes.errorbar(
+        x,
+        y,
+        **{f"{axis}err": reach},
+        fmt=MARKERS[i % len(MARKERS)],
+        markersize=5,
+        capsize=3,
+        color=COLOURS[i % len(COLOURS)],
+        label=name,
+    )
 
 
 def _panel(height: float = 3.4) -> tuple[Figure, Any]:
@@ -246,4 +280,3 @@ def _map_panel(example: Prediction, height: float = 2.9) -> tuple[Figure, Any, A
 
 def _wrapped(name: str, width: int = 22) -> str:
     return "\n".join(name[i : i + width] for i in range(0, len(name), width))
-

@@ -1,4 +1,5 @@
 """The answer and the arms: as text for the terminal, as rows for CSV files. All is read from results.json's content."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -6,7 +7,9 @@ from typing import Any
 
 IG, IG_WORDS = "ig_bits_per_fixation", "IG"
 LADDER_WORDS = {
-    "scale": "scale of the predictions", "spread": "spread of the predictions", "centre_bias": "centre bias",
+    "scale": "scale of the predictions",
+    "spread": "spread of the predictions",
+    "centre_bias": "centre bias",
     "rest": "what is left",
 }
 
@@ -66,13 +69,20 @@ def answer(results: Mapping[str, Any]) -> list[str]:
         apart = ["the primary outcome's"] if primary["arm"] else []
         fixed = any(not results["arms"][arm]["seeds"] for arm in results["comparisons"])
         apart += ["a published model's"] if fixed else []
-        lines += ["", f"All {len(results['comparisons'])} compared arms by {IG_WORDS}; p is corrected for their number"
-                      + (f", but for {' and '.join(apart)}" if apart else "")
-                      + (". Which lambda is best was not fixed beforehand, so that any choice is exploratory:"
-                         if results["lambda_chosen_on_validation"] else ":")]
+        lines += [
+            "",
+            f"All {len(results['comparisons'])} compared arms by {IG_WORDS}; p is corrected for their number"
+            + (f", but for {' and '.join(apart)}" if apart else "")
+            + (
+                ". Which lambda is best was not fixed beforehand, so that any choice is exploratory:"
+                if results["lambda_chosen_on_validation"]
+                else ":"
+            ),
+        ]
         for key, by_verdict in overview(results).items():
             said = "; ".join(
-                f"{word}: " + ", ".join(
+                f"{word}: "
+                + ", ".join(
                     f"{arm} ({results['comparisons'][arm][key]['ig_difference_bits']['mean']:+.4f})" for arm in arms
                 )
                 for word, arms in by_verdict.items()
@@ -172,14 +182,28 @@ def _rows(cells: Mapping[str, Any], **head: str) -> list[dict[str, Any]]:
             low, high = cell["ci95"] or (None, None)
             images_low, images_high = cell["ci95_over_images"] or (None, None)
             rest = {key: value for key, value in cell.items() if key not in ("mean", "ci95", "ci95_over_images")}
-            rows.append(head | {"metric": metric, "mean": cell["mean"], "ci95_low": low, "ci95_high": high} | rest
-                         | {"ci95_over_images_low": images_low, "ci95_over_images_high": images_high})
+            rows.append(
+                head
+                | {"metric": metric, "mean": cell["mean"], "ci95_low": low, "ci95_high": high}
+                | rest
+                | {"ci95_over_images_low": images_low, "ci95_over_images_high": images_high}
+            )
     return rows
 
 
 def _arms(results: Mapping[str, Any]) -> list[str]:
-    head = ["arm", "domain", "images", "seeds", "IG/Gaussian", "IG/KDE", "LL/uniform", "bias entropy", "deficit",
-            "weight"]
+    head = [
+        "arm",
+        "domain",
+        "images",
+        "seeds",
+        "IG/Gaussian",
+        "IG/KDE",
+        "LL/uniform",
+        "bias entropy",
+        "deficit",
+        "weight",
+    ]
     unit = ["", "", "", "", "bit/fix", "bit/fix", "bit/fix", "nats", "nats", ""]
     rows = [head, unit]
     for name, arm in results["arms"].items():
@@ -187,12 +211,18 @@ def _arms(results: Mapping[str, Any]) -> list[str]:
             if key not in arm:
                 continue
             metrics = ("ig_bits_per_fixation", "ig_kde_bits_per_fixation", "ll_bits_per_fixation")
-            rows.append([
-                name, words, str(arm[key][metrics[0]]["n_images"]), str(len(arm["seeds"]) or "fixed"),
-                *(_mean(arm[key][metric]) for metric in metrics),
-                f"{arm['bias_entropy_nats']:.4f}", f"{arm['bias_entropy_deficit_nats']:.4f}",
-                f"{arm['center_bias_weight']:.3f}",
-            ])
+            rows.append(
+                [
+                    name,
+                    words,
+                    str(arm[key][metrics[0]]["n_images"]),
+                    str(len(arm["seeds"]) or "fixed"),
+                    *(_mean(arm[key][metric]) for metric in metrics),
+                    f"{arm['bias_entropy_nats']:.4f}",
+                    f"{arm['bias_entropy_deficit_nats']:.4f}",
+                    f"{arm['center_bias_weight']:.3f}",
+                ]
+            )
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -1,4 +1,5 @@
 """Checkpoints: everything that a run needs to go on to the bit-same result; load with torch.load(weights_only=True)."""
+
 from __future__ import annotations
 
 import logging

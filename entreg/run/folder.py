@@ -2,6 +2,7 @@
 
 No other module spells the name of a file in a run folder.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -344,9 +345,7 @@ def samples_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str
             interval: Any = override.value()
             choices.append([f"{key}={end}" for end in (interval.start, interval.end)])
     first = [words[0] for words in choices]
-    return [first] + [
-        [*first[:i], word, *first[i + 1:]] for i, words in enumerate(choices) for word in words[1:]
-    ]
+    return [first] + [[*first[:i], word, *first[i + 1 :]] for i, words in enumerate(choices) for word in words[1:]]
 
 
 def plain(config: Config) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 """Which devices a run uses, and in which precision: from `hardware` and what the machine has."""
+
 from __future__ import annotations
 
 import ctypes

@@ -1,4 +1,5 @@
 """From the command line to jobs: what is refused before any starts, what a job does, what a sweep shows at its end."""
+
 from __future__ import annotations
 
 import atexit

@@ -1,4 +1,5 @@
 """Starting the ranks of a run: one process for each device, by torch's own launcher, also inside a SLURM task."""
+
 from __future__ import annotations
 
 import datetime
@@ -119,8 +120,14 @@ def _start_ranks(work: Work, config: Config, folder: RunFolder, kind: str, devic
         if name.startswith(("torch.distributed.elastic", "torch.multiprocessing")):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     launcher = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=devices, run_id=uuid.uuid4().hex, rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0", max_restarts=0, monitor_interval=0.1,
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=devices,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.1,
         # all ranks are on this node, whose own name need not resolve (containers)
         local_addr="localhost",
     )

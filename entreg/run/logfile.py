@@ -1,4 +1,5 @@
 """train.log. A disk that is full costs lines of it and not the run, and that is said in one line."""
+
 from __future__ import annotations
 
 import logging

@@ -1,4 +1,5 @@
 """The logs of several runs in one process: each line goes to the log of the run that it is about, else to all."""
+
 from __future__ import annotations
 
 import logging

@@ -2,6 +2,7 @@
 
 A saved name is looked up here and never imported: a folder that somebody else has made must not choose what is run.
 """
+
 from __future__ import annotations
 
 import re
@@ -86,8 +87,10 @@ def _in_yaml(conf: Path) -> Iterator[str]:
         for target in re.findall(r"^[^#\n]*\b_target_:\s*[\"']?([^\s\"',}]+)", text, re.MULTILINE):
             if path.parent == conf / "task" or target in TASKS:
                 name = TASKS.get(target, "NAME")
-                yield (f"{path}: remove `_target_: {target}`; `name: {name}` alone now chooses the task, the function "
-                       f"{name} of entreg/tasks/{name}.py")
+                yield (
+                    f"{path}: remove `_target_: {target}`; `name: {name}` alone now chooses the task, the function "
+                    f"{name} of entreg/tasks/{name}.py"
+                )
             elif path.parent != conf / "experiment" or _source(target):
                 yield f"{path}: `_target_: {target}` is now `source: {_source(target) or 'NAME'}`{_where(target)}"
 
@@ -118,8 +121,10 @@ def _instead(override: Override, conf: Path) -> str | None:
     if key == "data" and package is None:
         choices = value.list if isinstance(value, ChoiceSweep) else [value]
         if any(isinstance(choice, list) for choice in choices):
-            return ("type data=NAME, one data set to learn from; ood=[NAME,...] holds those that the model is also "
-                    "judged on")
+            return (
+                "type data=NAME, one data set to learn from; ood=[NAME,...] holds those that the model is also "
+                "judged on"
+            )
     of_the_one_set = re.fullmatch(r"ood\.(\w+)", key)
     is_a_set = isinstance(value, dict) or of_the_one_set and (conf / f"data/{of_the_one_set[1]}.yaml").is_file()
     if of_the_one_set and not override.is_delete() and not is_a_set:
@@ -129,6 +134,7 @@ def _instead(override: Override, conf: Path) -> str | None:
 
 def _names(override: Override) -> list[str]:
     """Every name that is chosen, once each, of lists and choices within each other; a glob or a range holds none."""
+
     def flat(node: Any) -> Iterator[str]:
         if isinstance(node, (ChoiceSweep, list)):
             for one in node.list if isinstance(node, ChoiceSweep) else node:

@@ -1,4 +1,5 @@
 """Where a result comes from: code, versions, machine."""
+
 from __future__ import annotations
 
 import hashlib

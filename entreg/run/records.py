@@ -1,4 +1,5 @@
 """What a run recorded of itself, tested when it is read back: a folder may be damaged, or made by somebody else."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,5 @@
 """Signals that ask a run to stop: handlers only set a flag, and the run saves where it next can."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """How the features are computed that finished runs read: one way for all, so that arms do not differ by arithmetic."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ def settle(runs: Sequence[Run], kind: str, typed: Sequence[str]) -> str:
     elif len(ways) > 1:
         why = ", as this machine does by itself: the trainings did it in different ways"
     else:
-        way, = ways
+        (way,) = ways
         if way is None:
             why = ", as this machine does by itself: the trainings do not tell how they did it"
         elif _can(runs[0].config.hardware, way, kind, runs[0].config.store.dtype):

@@ -2,6 +2,7 @@
 
 Nothing of such a folder is run: the data sources that it names are looked up among those of entreg.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -32,8 +33,14 @@ from entreg.settings import settings_of as all_settings
 
 # what is read of a training's history, from every epoch
 HISTORY = (
-    "epoch", "lr", "train_nll_nats", "validation_nll_nats", "validation_ig_bits_per_fixation", "bias_entropy_nats",
-    "center_bias_weight", "sigma_px",
+    "epoch",
+    "lr",
+    "train_nll_nats",
+    "validation_nll_nats",
+    "validation_ig_bits_per_fixation",
+    "bias_entropy_nats",
+    "center_bias_weight",
+    "sigma_px",
 )
 # groups and settings that say what a task does with finished runs, not how they were trained
 OF_TASKS = ("task", "runs", "run", "images", "prediction", "published", "published_component", "study", "experiment")
@@ -216,8 +223,11 @@ def _refuse_changed_config(folder: RunFolder, state: dict[str, Any]) -> None:
         what = f"the config that it keeps cannot be read as that of a run: {brief(error)}; {files.WAY_OUT}"
         raise DataError(f"{folder.final}: {what}") from error
     ours = _leaves(folder.read_config())
-    changed = sorted(key for key in ours.keys() & theirs.keys() - free
-                     if ours[key] != theirs[key] and key.rpartition(".")[2] != "root")
+    changed = sorted(
+        key
+        for key in ours.keys() & theirs.keys() - free
+        if ours[key] != theirs[key] and key.rpartition(".")[2] != "root"
+    )
     if changed:
         raise DataError(
             f"{folder.config} was changed after the training: {', '.join(changed)} is not what {folder.final.name} was "

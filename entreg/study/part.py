@@ -1,4 +1,5 @@
 """Images with everything that the model reads of them, ready to be taken in batches."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -126,7 +127,9 @@ class Part(Subset):
         """The part without the images of these names."""
         kept = [i for i, name in enumerate(self.names) if name not in names]
         return dataclasses.replace(
-            self, items=[self.items[i] for i in kept], rows=[self.rows[i] for i in kept],
+            self,
+            items=[self.items[i] for i in kept],
+            rows=[self.rows[i] for i in kept],
             center_biases=[self.center_biases[i] for i in kept],
         )
 

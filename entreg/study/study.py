@@ -1,4 +1,5 @@
 """What a run works on: data, then features, priors and centre biases, made stage by stage when they are asked for."""
+
 from __future__ import annotations
 
 import hashlib
@@ -67,8 +68,14 @@ def recipe_settings(config: Config, kind: str) -> RecipeSettings:
     convolution = convolution_of(config.hardware, kind, precision, getattr(torch, config.store.dtype))
     model = config.model
     return RecipeSettings(
-        model.backbone, model.downsample, model.readout_factor, model.saliency_map_factor, config.paths.weights,
-        config.store.dtype, precision, convolution,
+        model.backbone,
+        model.downsample,
+        model.readout_factor,
+        model.saliency_map_factor,
+        config.paths.weights,
+        config.store.dtype,
+        precision,
+        convolution,
     )
 
 
@@ -119,14 +126,19 @@ class Stages:
     @stage
     def recipe(self, made_by: RecipeSettings) -> Recipe:
         """How features come from images."""
+
         def fetch() -> None:
             if made_by.backbone.weights is not None:
                 weights.fetched(made_by.backbone.name, made_by.backbone.weights, Path(made_by.weights_folder))
 
         self.ranks.first_does(fetch)
         return Recipe(
-            build(made_by.backbone, made_by.downsample, made_by.weights_folder), made_by.readout_factor,
-            made_by.map_factor, getattr(torch, made_by.dtype), made_by.precision, made_by.convolution,
+            build(made_by.backbone, made_by.downsample, made_by.weights_folder),
+            made_by.readout_factor,
+            made_by.map_factor,
+            getattr(torch, made_by.dtype),
+            made_by.precision,
+            made_by.convolution,
         )
 
     @stage
@@ -165,8 +177,13 @@ class Stages:
         features, rows = self.features_of(settings, which, made_by, store)
         if which == "training" and kind == "kde":
             maps = leave_one_out_maps(
-                self.kde(settings, prior), fingerprint(subset), subset.items, subset.sizes,
-                made_by.map_factor, Path(store) / "center_bias", self.ranks,
+                self.kde(settings, prior),
+                fingerprint(subset),
+                subset.items,
+                subset.sizes,
+                made_by.map_factor,
+                Path(store) / "center_bias",
+                self.ranks,
             )
             center_biases = [torch.from_numpy(one) for one in maps]
         else:
@@ -176,7 +193,13 @@ class Stages:
 
     @stage
     def uniform(
-        self, settings: Uniform, size: Size, trained_on: Data, kind: str, made_by: RecipeSettings, prior: Prior,
+        self,
+        settings: Uniform,
+        size: Size,
+        trained_on: Data,
+        kind: str,
+        made_by: RecipeSettings,
+        prior: Prior,
         store: str,
     ) -> UniformPart:
         """Uniform images of `size` (H, W), with the centre bias that the model receives for new images."""
@@ -246,7 +269,8 @@ class Study:
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the data and weights that are read, so that nothing else is taken for them later."""
         return {
-            "data": fingerprint(self._stages.subset(self.config.data, "all")), "weights": self.recipe.weights_sha256,
+            "data": fingerprint(self._stages.subset(self.config.data, "all")),
+            "weights": self.recipe.weights_sha256,
         }
 
     def _part(self, settings: Data, which: str) -> Part:

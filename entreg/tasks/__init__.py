@@ -5,6 +5,7 @@
 
 conf/task/NAME.yaml holds `name: NAME`. Nothing but these modules is ever imported for a config's task.
 """
+
 from __future__ import annotations
 
 import importlib

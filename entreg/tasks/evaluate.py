@@ -1,4 +1,5 @@
 """task=evaluate: judges the runs of a sweep; results.json, tables and report.html go into a folder of its own."""
+
 from __future__ import annotations
 
 import logging
@@ -50,11 +51,14 @@ def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
 
     judgement = Judgement(arms, JudgedStages(ranks), config.evaluation.seed)
     judgement.judge()
-    found = results.plain(results.results(
-        arms, keys, judgement.evidence(), judgement.data(), evaluation.left_out(unfinished), plan, config.evaluation
-    ))
-    start = provenance(ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=judgement.fingerprints(),
-                       features=features)
+    found = results.plain(
+        results.results(
+            arms, keys, judgement.evidence(), judgement.data(), evaluation.left_out(unfinished), plan, config.evaluation
+        )
+    )
+    start = provenance(
+        ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=judgement.fingerprints(), features=features
+    )
     evaluation.write(folder, found, judgement, arms, start)
     print(tables.terminal(found))
     print(f"\n{folder}")

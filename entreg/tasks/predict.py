@@ -1,4 +1,5 @@
 """task=predict: the log density of every image in a folder, as files and pictures."""
+
 from __future__ import annotations
 
 import logging
@@ -47,7 +48,9 @@ def predict_all(ranks: Ranks, config: Config, folder: RunFolder) -> int:
     log.info("%d images; features: %s", len(paths), trained.arithmetic)
     folder.write_config(config)
     start = provenance(
-        ranks.device.type, {}, fingerprints=trained.run.state["fingerprints"] | {"run": files.sha256(run.final)},
+        ranks.device.type,
+        {},
+        fingerprints=trained.run.state["fingerprints"] | {"run": files.sha256(run.final)},
         features=trained.recipe.describe([]),
     )
     folder.add_start(start)

@@ -2,6 +2,7 @@
 
 What is there is left alone and nothing is asked of the network for it.
 """
+
 from __future__ import annotations
 
 import logging

@@ -1,4 +1,5 @@
 """task=train: trains one model. `entreg/train/together.py` trains several of a sweep side by side."""
+
 from __future__ import annotations
 
 from entreg import losses

@@ -1,4 +1,5 @@
 """Which images make a step: order from a seed and the epoch alone, never from the rank."""
+
 from __future__ import annotations
 
 import numpy as np

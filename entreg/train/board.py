@@ -1,4 +1,5 @@
 """A training's progress for TensorBoard (logger=tensorboard), which is imported where it is asked for."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -52,7 +53,7 @@ class Board:
             return
         with self._as_far_as_possible():
             for axis, rows in (("epoch", history), ("step", steps)):
-                for row in rows[self._told[axis]:]:
+                for row in rows[self._told[axis] :]:
                     for key, value in row.items():
                         if key not in ("epoch", "step") and value is not None:
                             self._writer.add_scalar(f"{axis}/{key}", value, row[axis])
@@ -77,6 +78,9 @@ class Board:
         try:
             yield
         except OSError as error:
-            log.warning("%s: cannot be written: %s; the training goes on without it, its tables have everything",
-                        self._folder, error.strerror or error)
+            log.warning(
+                "%s: cannot be written: %s; the training goes on without it, its tables have everything",
+                self._folder,
+                error.strerror or error,
+            )
             self._writer = None

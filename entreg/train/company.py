@@ -4,6 +4,7 @@ Each rank takes its slice of every global batch, features are read and cast once
 are made once a step. Nothing else is shared: every number of a training is computed in the same shapes and in the same
 order as if it were alone, so its bits do not depend on who else is there, has finished or has left.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -62,7 +63,7 @@ class Company:
             while True:
                 for trainer in list(self.working):
                     if trainer.epoch >= trainer.config.trainer.epochs:
-                        bias_map, = self.bias_maps([trainer])
+                        (bias_map,) = self.bias_maps([trainer])
                         self.working.remove(trainer)
                         yield trainer, bias_map
                 if not self.working:
@@ -148,8 +149,9 @@ class Company:
 
     def _regularise(self, step: int, trainers: list[Trainer], size: Size, sums: Tensor) -> list[Trainer]:
         """Adds to gradients and sums what losses compute from bias maps of `size`; the trainings where one does."""
-        regularised = [trainer for trainer in trainers
-                       if trainer.config.loss.regularises and step % trainer.config.loss.every == 0]
+        regularised = [
+            trainer for trainer in trainers if trainer.config.loss.regularises and step % trainer.config.loss.every == 0
+        ]
         if not regularised:
             return []
         size = size if size in self.uniform else self.landscape  # images of any shape have uniform ones of that alone

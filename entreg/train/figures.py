@@ -1,4 +1,5 @@
 """The pictures in a run's folder: curves, bias map, predictions."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,5 @@
 """The learning rate: falls in equal factors at milestones and meets both ends (10^-2.8 to 10^-6.8 in the study)."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """Runs of a sweep that are trained together, in one process for each rank: who can, and what each leaves behind."""
+
 from __future__ import annotations
 
 import dataclasses

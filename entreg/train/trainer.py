@@ -1,4 +1,5 @@
 """One training: its model, its optimiser, its history, what it leaves in its folder. `company.py` takes its steps."""
+
 from __future__ import annotations
 
 import logging
@@ -60,11 +61,15 @@ def record_start(trainer: Trainer, study: Study) -> None:
     if not before:
         folder.write_plan(config)
     seeds = {
-        "run": config.seed, "order": config.order_seed, "split": config.data.split_seed,
+        "run": config.seed,
+        "order": config.order_seed,
+        "split": config.data.split_seed,
         "sample": config.data.sample_seed,
     }
     start = provenance(
-        study.ranks.device.type, seeds, fingerprints=trainer.fingerprints,
+        study.ranks.device.type,
+        seeds,
+        fingerprints=trainer.fingerprints,
         features=trainer.training.store.recipe.describe(trainer.training.sizes),
     )
     if before and before[-1].get("code", start["code"]) != start["code"]:
@@ -72,8 +77,12 @@ def record_start(trainer: Trainer, study: Study) -> None:
         log.warning("the code changed since this run was last started: then %s, now %s", then, now)
     begun_by = before[0].get("version", migrations.UNRECORDED) if before else VERSION
     if begun_by != VERSION:
-        log.warning("%s was begun by version %s; this is version %s, so that its last digits may differ",
-                    folder, begun_by, VERSION)
+        log.warning(
+            "%s was begun by version %s; this is version %s, so that its last digits may differ",
+            folder,
+            begun_by,
+            VERSION,
+        )
     folder.add_start(start)
     kept.write(folder.center_bias, study.center_bias)
 
@@ -130,7 +139,12 @@ class Trainer:
         if self.ranks.is_first:
             log.info(
                 "%s on %d %s rank(s), %s, global batch %d, seed %d",
-                config.loss.name, self.ranks.count, device.type, self.precision, config.trainer.batch_size, config.seed,
+                config.loss.name,
+                self.ranks.count,
+                device.type,
+                self.precision,
+                config.trainer.batch_size,
+                config.seed,
             )
 
     def finish(self, bias_map: LogDensity) -> None:
@@ -161,16 +175,19 @@ class Trainer:
             examples.append(Prediction(validation.names[i], f"{ig:.2f} bit/fixation", image, map_nats, y, x))
         return examples
 
-
     def add_step(self, nll_nats: float, of_bias_map: float | None, images: int) -> None:
         """Takes a step with the gradients that the model has, and notes what was minimised."""
         self.optimizer.step()
         self.sum_nll_nats += nll_nats * images
         self.images_seen += images
-        self.steps.append({
-            "step": self.step, "epoch": self.epoch + 1, "nll_nats": nll_nats,
-            self.config.loss.column: of_bias_map,
-        })
+        self.steps.append(
+            {
+                "step": self.step,
+                "epoch": self.epoch + 1,
+                "nll_nats": nll_nats,
+                self.config.loss.column: of_bias_map,
+            }
+        )
         self.step += 1
 
     def finish_epoch(self, validation: tuple[float, float], bias_map: LogDensity, rate: float, started: float) -> None:
@@ -203,8 +220,15 @@ class Trainer:
             log.info(
                 "epoch %d/%d: train %.4f nats, validation %.4f nats, IG %.4f bit/fixation, bias entropy %.4f nats, "
                 "centre-bias weight %.3f, sigma %.2f px, %.0f images/s",
-                self.epoch, self.config.trainer.epochs, row["train_nll_nats"], validation_nll, validation_ig,
-                row["bias_entropy_nats"], row["center_bias_weight"], row["sigma_px"], rate,
+                self.epoch,
+                self.config.trainer.epochs,
+                row["train_nll_nats"],
+                validation_nll,
+                validation_ig,
+                row["bias_entropy_nats"],
+                row["center_bias_weight"],
+                row["sigma_px"],
+                rate,
             )
             # a kill between any two of these loses nothing: a run goes on from last.pt, which comes after the
             # checkpoint that is kept of the same epoch, and the tables are written again from it
@@ -222,19 +246,22 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Writes a checkpoint; the first rank does."""
         if self.ranks.is_first:
-            checkpoint.write(path, {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict(),
-                "random_state": checkpoint.random_state(),
-                "epoch": self.epoch,
-                "step": self.step,
-                "sums": [self.sum_nll_nats, self.images_seen],
-                "history": self.history,
-                "steps": self.steps,
-                "config": plain(self.config),
-                "fingerprints": self.fingerprints,
-            })
+            checkpoint.write(
+                path,
+                {
+                    "model": self.model.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                    "scheduler": self.scheduler.state_dict(),
+                    "random_state": checkpoint.random_state(),
+                    "epoch": self.epoch,
+                    "step": self.step,
+                    "sums": [self.sum_nll_nats, self.images_seen],
+                    "history": self.history,
+                    "steps": self.steps,
+                    "config": plain(self.config),
+                    "fingerprints": self.fingerprints,
+                },
+            )
 
     def begin(self) -> None:
         """Goes on from the newest checkpoint, where there is one; from here on the board is told, where there is one.

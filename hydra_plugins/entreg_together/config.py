@@ -2,6 +2,7 @@
 
 Annotations are not postponed: Hydra executes this module where dataclasses cannot look them up.
 """
+
 from dataclasses import dataclass
 
 from hydra.core.config_store import ConfigStore

@@ -1,4 +1,5 @@
 """Launchers that train the runs of a sweep together: those that read the same images in the same order form a group."""
+
 import logging
 import os
 from collections.abc import Sequence

@@ -47,5 +47,6 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
     """Settings of a small synthetic set."""
-    return synthetic.Settings(name="synthetic", root=str(tmp_path_factory.mktemp("synthetic")), images=10,
-                              long_side_px=128, short_side_px=96)
+    return synthetic.Settings(
+        name="synthetic", root=str(tmp_path_factory.mktemp("synthetic")), images=10, long_side_px=128, short_side_px=96
+    )

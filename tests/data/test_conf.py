@@ -1,4 +1,5 @@
 """Every data set's YAML fits its schema, which names its source."""
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -12,8 +13,17 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 def test_all_data_sets_are_there():
     assert NAMES == [
-        "cat2000", "cat2000_observers", "etocvd", "etocvd_excluding_200ms", "folder", "mit1003", "osie", "pysaliency",
-        "scene50", "synthetic", "synthetic_ood",
+        "cat2000",
+        "cat2000_observers",
+        "etocvd",
+        "etocvd_excluding_200ms",
+        "folder",
+        "mit1003",
+        "osie",
+        "pysaliency",
+        "scene50",
+        "synthetic",
+        "synthetic_ood",
     ]
 
 

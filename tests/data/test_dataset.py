@@ -1,4 +1,5 @@
 """Stimuli, fixations and their order."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -23,13 +24,17 @@ def columns(some: Fixations) -> list[list[float]]:
     return [some.image.tolist(), some.x.tolist(), some.y.tolist(), some.subject.tolist()]
 
 
-@pytest.mark.parametrize("names", [
-    ["i2.jpg", "i10.jpg"],
-    ["a1b2", "a1b10", "a2b1"],
-    ["9", "10", "a"],
-    ["Cartoon/002.jpg", "cartoon/10.jpg", "Fractal/001.jpg"],
-    ["i05june05_static_street_boston_p1010764.jpeg", "i1000978947.jpeg", "istatic_submitted_darrell.jpeg"],
-], ids=str)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["i2.jpg", "i10.jpg"],
+        ["a1b2", "a1b10", "a2b1"],
+        ["9", "10", "a"],
+        ["Cartoon/002.jpg", "cartoon/10.jpg", "Fractal/001.jpg"],
+        ["i05june05_static_street_boston_p1010764.jpeg", "i1000978947.jpeg", "istatic_submitted_darrell.jpeg"],
+    ],
+    ids=str,
+)
 def test_numbers_in_names_are_ordered_as_numbers_and_case_does_not_count(names):
     assert sorted(reversed(names), key=natural_order) == names
 

@@ -1,4 +1,5 @@
 """What is missing of a published set, and how it comes to lie below the set's root; see tests/tasks for the task."""
+
 from __future__ import annotations
 
 import hashlib

@@ -60,7 +60,7 @@ def test_a_spot_and_the_fixation_on_it_go_to_the_same_place(geometry, height, wi
     """The spot's centre of mass in the resized image is where the fixation goes."""
     rgb = np.zeros((height, width, 3), np.uint8)
     row, column = height // 2 + 7, width // 2 - 9
-    rgb[row - 4: row + 5, column - 4: column + 5] = 255  # centred on the pixel's centre
+    rgb[row - 4 : row + 5, column - 4 : column + 5] = 255  # centred on the pixel's centre
     x, y = geometry.points(np.array([column + 0.5]), np.array([row + 0.5]), height, width)
     resized = geometry.image(rgb)
     assert resized.shape == (*geometry.size(height, width), 3) and resized.dtype == np.uint8
@@ -106,7 +106,9 @@ def test_a_resized_data_set_knows_each_images_fixations():
     assert resized.sizes == [(96, 128), (128, 96), (128, 96)]
     assert resized.counts.tolist() == [2, 0, 1]
     assert [[part.tolist() for part in resized.of(i).pixels] for i in range(3)] == [
-        [[1, 95], [2, 127]], [[], []], [[2], [1]],
+        [[1, 95], [2, 127]],
+        [[], []],
+        [[2], [1]],
     ]
     assert resized.of(0).pixels[0].dtype == np.int64
     assert resized.fixations.subject.tolist() == [7, 8, 9]

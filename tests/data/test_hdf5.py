@@ -1,4 +1,5 @@
 """Nothing but the file itself is read: links, and values that lie in other files, are refused."""
+
 from __future__ import annotations
 
 import h5py
@@ -34,11 +35,18 @@ def test_what_is_there_is_read(path):
         assert "x" in file and "y" not in file
 
 
-@pytest.mark.parametrize("key, said", [
-    ("linked", "is a link to another place"), ("soft", "is a link to another place"),
-    ("outside", "its values lie in another file"), ("virtual", "its values lie in another file"),
-    ("endless", "has the shape"), ("texts", "holds values of the type object"), ("y", "is missing"),
-])
+@pytest.mark.parametrize(
+    "key, said",
+    [
+        ("linked", "is a link to another place"),
+        ("soft", "is a link to another place"),
+        ("outside", "its values lie in another file"),
+        ("virtual", "its values lie in another file"),
+        ("endless", "has the shape"),
+        ("texts", "holds values of the type object"),
+        ("y", "is missing"),
+    ],
+)
 def test_whatever_else_is_named_with_its_key(path, key, said):
     with Reader(path) as file, pytest.raises(DataError, match=rf"^{path}: {key}: {said}[^\n]*$"):
         file.numbers(key)

@@ -1,4 +1,5 @@
 """Collections of texts in HDF5 that end nowhere are seen before the HDF5 library walks them."""
+
 from __future__ import annotations
 
 import h5py

@@ -68,11 +68,16 @@ def test_what_is_no_image_or_not_there_is_named(tmp_path, read):
 
 
 @pytest.mark.parametrize("read", [size_of, read_rgb, read_grey, thumbnail])
-@pytest.mark.parametrize("content, said", [
-    (b"", "it is empty"), (b"not an image", "it is none of BMP, GIF, JPEG"),
-    # Pillow would have another program, Ghostscript, run what such a file says
-    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", "it is none of BMP, GIF, JPEG"),
-], ids=["empty", "text", "EPS"])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "it is empty"),
+        (b"not an image", "it is none of BMP, GIF, JPEG"),
+        # Pillow would have another program, Ghostscript, run what such a file says
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", "it is none of BMP, GIF, JPEG"),
+    ],
+    ids=["empty", "text", "EPS"],
+)
 def test_what_is_no_image_says_the_way_out(tmp_path, read, content, said):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError) as caught:
@@ -91,6 +96,7 @@ def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, make):
 
 def png(width: int, height: int, pixels: bytes) -> bytes:
     """A grey PNG whose header says this size."""
+
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
@@ -154,10 +160,15 @@ def test_a_tiff_to_be_shown_turned_is_refused_since_only_some_versions_of_pillow
     assert size_of(path) == read_rgb(path).shape[:2] == (30, 40)
 
 
-@pytest.mark.parametrize("mode, opaque, clear", [
-    ("LA", (9, 255), (9, 254)), ("RGBA", (9, 9, 9, 255), (9, 9, 9, 0)),
-    ("P", 9, 8), ("L", 9, 8),  # here the colour 8 counts as transparent
-])
+@pytest.mark.parametrize(
+    "mode, opaque, clear",
+    [
+        ("LA", (9, 255), (9, 254)),
+        ("RGBA", (9, 9, 9, 255), (9, 9, 9, 0)),
+        ("P", 9, 8),
+        ("L", 9, 8),  # here the colour 8 counts as transparent
+    ],
+)
 def test_alpha_is_left_out_where_all_is_opaque_and_else_refused(tmp_path, mode, opaque, clear):
     path = tmp_path / "a.png"
     image, more = Image.new(mode, (3, 2), opaque), {"transparency": 8} if mode in ("P", "L") else {}
@@ -196,16 +207,25 @@ def test_pictures_in_the_hand_are_as_in_files(tmp_path, rng):
     assert rgb_of(deep)[..., 0].tolist() == [[0, 1, 255]]
 
 
-@pytest.mark.parametrize("image, said", [
-    (np.zeros((9, 8, 3)), r"float64 \(of values in 0..1: \(array \* 255\).round\(\).astype\('uint8'\)\)"),
-    (np.zeros((9, 8, 3), np.uint16), "as uint8, not uint16$"), (np.zeros((9, 8), bool), "as uint8, not bool$"),
-    (np.zeros((3, 9, 8), np.uint8), r"channels first: array.transpose\(1, 2, 0\)"),
-    (np.zeros((3, 9, 8), np.float32), "channels first"), (np.zeros((1, 9, 8), np.uint8), "channels first"),
-    (np.zeros((2, 9, 8, 3), np.uint8), "several images: give a list"), (np.zeros(9, np.uint8), "no image"),
-    (np.zeros((0, 8, 3), np.uint8), "no image"), (np.zeros((9, 8, 7), np.uint8), "no image"),
-    (np.zeros((9, 8, 4), np.uint8), "transparent pixels: put the image onto"),
-    (torch.zeros(9, 8, 3), r"not a Tensor \(of a tensor: tensor.cpu\(\).numpy\(\)\)"), (None, "not a NoneType$"),
-], ids=range(13))
+@pytest.mark.parametrize(
+    "image, said",
+    [
+        (np.zeros((9, 8, 3)), r"float64 \(of values in 0..1: \(array \* 255\).round\(\).astype\('uint8'\)\)"),
+        (np.zeros((9, 8, 3), np.uint16), "as uint8, not uint16$"),
+        (np.zeros((9, 8), bool), "as uint8, not bool$"),
+        (np.zeros((3, 9, 8), np.uint8), r"channels first: array.transpose\(1, 2, 0\)"),
+        (np.zeros((3, 9, 8), np.float32), "channels first"),
+        (np.zeros((1, 9, 8), np.uint8), "channels first"),
+        (np.zeros((2, 9, 8, 3), np.uint8), "several images: give a list"),
+        (np.zeros(9, np.uint8), "no image"),
+        (np.zeros((0, 8, 3), np.uint8), "no image"),
+        (np.zeros((9, 8, 7), np.uint8), "no image"),
+        (np.zeros((9, 8, 4), np.uint8), "transparent pixels: put the image onto"),
+        (torch.zeros(9, 8, 3), r"not a Tensor \(of a tensor: tensor.cpu\(\).numpy\(\)\)"),
+        (None, "not a NoneType$"),
+    ],
+    ids=range(13),
+)
 def test_what_is_no_picture_is_refused_with_what_to_do(image, said):
     with pytest.raises(SettingError, match=said):
         rgb_of(image)

@@ -1,4 +1,5 @@
 """Maps in MATLAB's files: what is a matrix of numbers, and what is said of everything else."""
+
 import numpy as np
 import pytest
 import scipy.io
@@ -15,10 +16,18 @@ def path(tmp_path):
     return tmp_path / "map.mat"
 
 
-@pytest.mark.parametrize("values", [
-    VALUES.astype("uint8"), VALUES.astype("float32"), VALUES.astype("int64"), VALUES > 2, VALUES.astype(float),
-    scipy.sparse.csc_matrix(VALUES.astype(float)),
-], ids=lambda values: str(values.dtype) if isinstance(values, np.ndarray) else "sparse")
+@pytest.mark.parametrize(
+    "values",
+    [
+        VALUES.astype("uint8"),
+        VALUES.astype("float32"),
+        VALUES.astype("int64"),
+        VALUES > 2,
+        VALUES.astype(float),
+        scipy.sparse.csc_matrix(VALUES.astype(float)),
+    ],
+    ids=lambda values: str(values.dtype) if isinstance(values, np.ndarray) else "sparse",
+)
 @pytest.mark.parametrize("more", [{}, {"do_compression": True}, {"format": "4"}], ids=str)
 def test_every_kind_of_number_is_read(path, values, more):
     if more.get("format") == "4" and getattr(values, "dtype", None) in (bool, np.int64):
@@ -30,19 +39,23 @@ def test_every_kind_of_number_is_read(path, values, more):
     assert isinstance(found, np.ndarray) and np.array_equal(found, expected)
 
 
-@pytest.mark.parametrize("content, said", [
-    ({"other": VALUES, "another": VALUES}, r" has no variable map \(it holds other, another\); key=NAME"),
-    ({}, r" has no variable map \(it holds none\)"),
-    ({"map": np.ones((2, 3, 3))}, ": its variable map has 3 dimensions; a map is a matrix of finite real numbers"),
-    ({"map": VALUES * 1j}, ": its variable map is complex"),
-    ({"map": np.array([[1, np.nan]])}, ": its variable map holds values that are not finite"),
-    ({"map": np.array([[1, -np.inf]])}, ": its variable map holds values that are not finite"),
-    ({"map": np.array([[1, "a"]], dtype=object)}, ": its variable map is of the kind cell, no numbers"),
-    ({"map": {"x": 1}}, ": its variable map is of the kind struct, no numbers"),
-    ({"map": "text"}, ": its variable map is of the kind char, no numbers"),
-    (b"", " cannot be read as a MATLAB file: .+; get it anew"),
-    (b"damaged" * 100, " cannot be read as a MATLAB file: .+; get it anew"),
-], ids=str)
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ({"other": VALUES, "another": VALUES}, r" has no variable map \(it holds other, another\); key=NAME"),
+        ({}, r" has no variable map \(it holds none\)"),
+        ({"map": np.ones((2, 3, 3))}, ": its variable map has 3 dimensions; a map is a matrix of finite real numbers"),
+        ({"map": VALUES * 1j}, ": its variable map is complex"),
+        ({"map": np.array([[1, np.nan]])}, ": its variable map holds values that are not finite"),
+        ({"map": np.array([[1, -np.inf]])}, ": its variable map holds values that are not finite"),
+        ({"map": np.array([[1, "a"]], dtype=object)}, ": its variable map is of the kind cell, no numbers"),
+        ({"map": {"x": 1}}, ": its variable map is of the kind struct, no numbers"),
+        ({"map": "text"}, ": its variable map is of the kind char, no numbers"),
+        (b"", " cannot be read as a MATLAB file: .+; get it anew"),
+        (b"damaged" * 100, " cannot be read as a MATLAB file: .+; get it anew"),
+    ],
+    ids=str,
+)
 def test_everything_else_is_one_line_that_names_the_file(path, content, said):
     path.write_bytes(content) if isinstance(content, bytes) else scipy.io.savemat(path, content)
     with pytest.raises(DataError, match=f"^{path}{said}") as caught:

@@ -1,4 +1,5 @@
 """Names that come with a data set, on whatever system it was made."""
+
 import os
 from contextlib import suppress
 
@@ -9,16 +10,36 @@ from entreg.data.names import refuse_link_out, why_it_leads_out
 from entreg.errors import DataError
 
 
-@pytest.mark.parametrize("name", [
-    "a.png", "in door/*.png", "{folder}/{stem}.mat", "..a/b..", "a..b", ".", "täglich.png",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.png",
+        "in door/*.png",
+        "{folder}/{stem}.mat",
+        "..a/b..",
+        "a..b",
+        ".",
+        "täglich.png",
+    ],
+)
 def test_names_below_the_folder_are_no_matter(name):
     assert why_it_leads_out(name) is None
 
 
-@pytest.mark.parametrize("name", [
-    "../a", "a/../../b", "..", "/etc/passwd", "C:/a", "c:a", "\\\\host\\share\\a", "\\a", "a\\..\\..\\b",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../a",
+        "a/../../b",
+        "..",
+        "/etc/passwd",
+        "C:/a",
+        "c:a",
+        "\\\\host\\share\\a",
+        "\\a",
+        "a\\..\\..\\b",
+    ],
+)
 def test_names_that_lead_out_on_any_system_are_told(name):
     assert "must stay below the folder" in why_it_leads_out(name)
 

@@ -1,4 +1,5 @@
 """Tables of fixations, as people and their programs write them."""
+
 import time
 
 import numpy as np
@@ -13,6 +14,7 @@ HEADER = "image,subject,order,x,y\n"
 @pytest.fixture
 def read(tmp_path):
     """read(content): the table in a file that holds it."""
+
     def of(content: str | bytes) -> table.Table:
         content = content.encode() if isinstance(content, str) else content
         (tmp_path / "fixations.csv").write_bytes(content)
@@ -45,28 +47,37 @@ def test_rows_of_the_same_place_of_a_trial_are_counted(read):
     assert read(HEADER + rows).repeated() == 2
 
 
-@pytest.mark.parametrize("content", [
-    "\ufeffimage, x, y\r\n\"a.png\", \"2\", 3\r\n".encode(), b"image,x,y\ra.png,2,3\r", b"image,x,y\n'a.png,2,3",
-], ids=["byte order mark and CRLF", "CR", "no last line end"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        '\ufeffimage, x, y\r\n"a.png", "2", 3\r\n'.encode(),
+        b"image,x,y\ra.png,2,3\r",
+        b"image,x,y\n'a.png,2,3",
+    ],
+    ids=["byte order mark and CRLF", "CR", "no last line end"],
+)
 def test_other_line_ends_and_a_byte_order_mark_are_read(read, content):
     assert (read(content).x.tolist(), read(content).y.tolist()) == ([2], [3])
 
 
-@pytest.mark.parametrize("content, said", [
-    (b"", "has no column image, x, y"),
-    ("image,x,y\na.png,1,1\n".encode("utf-16"), " is UTF-16; save it as CSV in UTF-8"),
-    ("image,x,y\na.png,1,1\n".encode("utf-16-be"), "has no column image, x, y"),
-    ("image,x,y\na.png,1,1\nbäume.png,1,1\n".encode("latin-1"), ", line 3: byte 0xe4 is not UTF-8; save it as CSV"),
-    (b"image,x,y,x\na.png,1,1,2\n", "has the column x twice: its first line is 'image,x,y,x'; rename one"),
-    (b"image;x;y\na.png;1;2\n", "has no column .*'image;x;y'.*separated by commas"),
-    (b"image,x,y\na.png,1\n", "line 2: 2 values, the header has 3; mend or leave out"),
-    (b"image,x,y\na.png,1e999,1\n", "line 2: x is '1e999', not a finite number; leave out such rows"),
-    (b"image,x,y\na.png,1_5,1\n", "line 2: x is '1_5', not a finite number"),
-    (b"image,x,y\na.png,\"1,5\",1\n", "line 2: x is '1,5', not a finite number"),
-    (b"image,x,y\na.png,NA,1\n", "line 2: x is 'NA', not a finite number"),
-    (b"image,x,y\n\"a.png,1,1\n" + b"b.png,1,1\n" * 20000, "field larger than field limit"),
-    (b"image,x,y\na.png," + b"9" * 100 + b"x,1\n", "line 2: x is '9{40}', not"),
-])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "has no column image, x, y"),
+        ("image,x,y\na.png,1,1\n".encode("utf-16"), " is UTF-16; save it as CSV in UTF-8"),
+        ("image,x,y\na.png,1,1\n".encode("utf-16-be"), "has no column image, x, y"),
+        ("image,x,y\na.png,1,1\nbäume.png,1,1\n".encode("latin-1"), ", line 3: byte 0xe4 is not UTF-8; save it as CSV"),
+        (b"image,x,y,x\na.png,1,1,2\n", "has the column x twice: its first line is 'image,x,y,x'; rename one"),
+        (b"image;x;y\na.png;1;2\n", "has no column .*'image;x;y'.*separated by commas"),
+        (b"image,x,y\na.png,1\n", "line 2: 2 values, the header has 3; mend or leave out"),
+        (b"image,x,y\na.png,1e999,1\n", "line 2: x is '1e999', not a finite number; leave out such rows"),
+        (b"image,x,y\na.png,1_5,1\n", "line 2: x is '1_5', not a finite number"),
+        (b'image,x,y\na.png,"1,5",1\n', "line 2: x is '1,5', not a finite number"),
+        (b"image,x,y\na.png,NA,1\n", "line 2: x is 'NA', not a finite number"),
+        (b'image,x,y\n"a.png,1,1\n' + b"b.png,1,1\n" * 20000, "field larger than field limit"),
+        (b"image,x,y\na.png," + b"9" * 100 + b"x,1\n", "line 2: x is '9{40}', not"),
+    ],
+)
 def test_what_cannot_be_read_is_one_line_with_its_place(read, tmp_path, content, said):
     with pytest.raises(DataError, match=rf"^{tmp_path}/fixations.csv.*{said}") as caught:
         read(content)

@@ -2,6 +2,7 @@
 
 0.2.0/README.md says how they were made.
 """
+
 from __future__ import annotations
 
 import csv
@@ -16,11 +17,29 @@ from tests.conftest import TRUST
 
 HERE = Path(__file__).parent / "0.2.0"
 UNFINISHED = (
-    "data=folder", "data.root=data/photos", "data.name=photos", "ood=[]", "+data@ood.foreign=folder",
-    "ood.foreign.root=data/foreign", "data.folds=4", "data.long_side_px=96", "data.short_side_px=72",
-    "data.sigma_px=3.5", "ood.foreign.long_side_px=96", "ood.foreign.short_side_px=72", "ood.foreign.sigma_px=3.5",
-    "trainer.batch_size=3", "uniform.images=2", "model.backbone.taps=[relu1_2]", "hardware=cpu", "hardware.threads=1",
-    "trainer.epochs=6", "trainer.checkpoint_every=2", "loss=nll_entropy", "study=long", "hydra.run.dir=unfinished",
+    "data=folder",
+    "data.root=data/photos",
+    "data.name=photos",
+    "ood=[]",
+    "+data@ood.foreign=folder",
+    "ood.foreign.root=data/foreign",
+    "data.folds=4",
+    "data.long_side_px=96",
+    "data.short_side_px=72",
+    "data.sigma_px=3.5",
+    "ood.foreign.long_side_px=96",
+    "ood.foreign.short_side_px=72",
+    "ood.foreign.sigma_px=3.5",
+    "trainer.batch_size=3",
+    "uniform.images=2",
+    "model.backbone.taps=[relu1_2]",
+    "hardware=cpu",
+    "hardware.threads=1",
+    "trainer.epochs=6",
+    "trainer.checkpoint_every=2",
+    "loss=nll_entropy",
+    "study=long",
+    "hydra.run.dir=unfinished",
 )
 
 
@@ -39,8 +58,16 @@ def place(tmp_path_factory) -> Path:
 
 def test_a_finished_sweep_is_judged_to_the_same_results(command, place):
     """Within 1e-4 bit and 1e-4 nats."""
-    done = command("task=evaluate", "runs=multirun/arms", "hydra.run.dir=evaluation", "paths.data=data", "hardware=cpu",
-                   "hardware.threads=1", *TRUST, folder=place)
+    done = command(
+        "task=evaluate",
+        "runs=multirun/arms",
+        "hydra.run.dir=evaluation",
+        "paths.data=data",
+        "hardware=cpu",
+        "hardware.threads=1",
+        *TRUST,
+        folder=place,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     rows = table(place / "expected/per_image.csv")
     found = {(row["run"], row["domain"], row["image"]): row for row in table(place / "evaluation/per_image.csv")}

@@ -1,4 +1,5 @@
 """Foreign sets whose truth is known: fixations drawn from what a model predicts after it was changed in a known way."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,4 +1,5 @@
 """Small data sets of photo-like images in files, and finished runs on them that were never trained."""
+
 from __future__ import annotations
 
 import csv
@@ -21,9 +22,16 @@ SIZE, PORTRAIT = (384, 512), (512, 384)
 FIXATIONS = 12  # of each image
 OWN, FOREIGN = range(12), range(100, 122)
 HISTORY = [
-    {"epoch": epoch, "lr": 0.001, "train_nll_nats": 9 - epoch / 10, "validation_nll_nats": 9.1 - epoch / 10,
-     "validation_ig_bits_per_fixation": epoch / 10, "bias_entropy_nats": 10.0, "center_bias_weight": 0.9,
-     "sigma_px": 8.0}
+    {
+        "epoch": epoch,
+        "lr": 0.001,
+        "train_nll_nats": 9 - epoch / 10,
+        "validation_nll_nats": 9.1 - epoch / 10,
+        "validation_ig_bits_per_fixation": epoch / 10,
+        "bias_entropy_nats": 10.0,
+        "center_bias_weight": 0.9,
+        "sigma_px": 8.0,
+    }
     for epoch in (1, 2)
 ]
 
@@ -51,8 +59,9 @@ def write_set(root: Path, seeds: Sequence[int], copies: Mapping[int, Path] | Non
                     size = image.height // 2, image.width // 2
             else:
                 picture(path, size, seed)
-            table.writerows([path.name, f"{x:.2f}", f"{y:.2f}"]
-                            for y, x in zip(*gazes(size, FIXATIONS, seed), strict=True))
+            table.writerows(
+                [path.name, f"{x:.2f}", f"{y:.2f}"] for y, x in zip(*gazes(size, FIXATIONS, seed), strict=True)
+            )
 
 
 def write_sets(place: Path) -> tuple[list[int], list[int]]:
@@ -64,9 +73,15 @@ def write_sets(place: Path) -> tuple[list[int], list[int]]:
     write_set(place / "unique", OWN)
     stimuli = place / "unique/stimuli"
     write_set(place / "own", OWN, {validation[1]: stimuli / name_of(training[4])})
-    write_set(place / "foreign", FOREIGN, {
-        103: stimuli / name_of(training[0]), 110: stimuli / name_of(training[7]), 120: stimuli / name_of(validation[0]),
-    })
+    write_set(
+        place / "foreign",
+        FOREIGN,
+        {
+            103: stimuli / name_of(training[0]),
+            110: stimuli / name_of(training[7]),
+            120: stimuli / name_of(validation[0]),
+        },
+    )
     return training, validation
 
 
@@ -74,9 +89,18 @@ def words(place: Path, store: Path) -> list[str]:
     """What makes a config of the sets `own` and `foreign` under a place."""
     small = ("long_side_px=96", "short_side_px=72", "sigma_px=4")
     return [
-        "data=folder", "data.name=own", "data.folds=4", "ood=[]", "+data@ood.foreign=folder", f"paths.store={store}",
-        "uniform.images=2", "model.backbone.taps=[conv1_2,relu2_2]", "hardware=cpu", "hardware.threads=1",
-        f"data.root={place / 'own'}", f"ood.foreign.root={place / 'foreign'}",
+        "data=folder",
+        "data.name=own",
+        "data.folds=4",
+        "ood=[]",
+        "+data@ood.foreign=folder",
+        f"paths.store={store}",
+        "uniform.images=2",
+        "model.backbone.taps=[conv1_2,relu2_2]",
+        "hardware=cpu",
+        "hardware.threads=1",
+        f"data.root={place / 'own'}",
+        f"ood.foreign.root={place / 'foreign'}",
         *(f"{role}.{word}" for role in ("data", "ood.foreign") for word in small),
     ]
 
@@ -86,7 +110,8 @@ def trained(folder: Path, config: Config, stages: Stages, weights: int) -> Run:
     study, place = Study(config, stages), RunFolder(folder)
     state: dict[str, Any] = {
         "model": DeepGaze3(study.recipe.channels, config.model.sigma_px, weights).state_dict(),
-        "history": HISTORY, "fingerprints": study.fingerprints,
+        "history": HISTORY,
+        "fingerprints": study.fingerprints,
     }
     place.write_config(config)
     place.write_plan(config)

@@ -1,4 +1,5 @@
 """The adaptation finds what was done to a model whose fixations are drawn from it scaled, blurred, or moved."""
+
 from __future__ import annotations
 
 import math
@@ -102,7 +103,7 @@ def test_each_image_is_judged_by_a_fit_to_others(model):
     """Another image's fixations move a fit and so what it is worth; its own fold's move nothing but its own value."""
     drawn = domain(log_densities(model, CENTRE, 0.5), 60, seed=4)
     target = target_of(drawn, 4, seed=0)
-    group, = target.groups
+    (group,) = target.groups
     first = adapt(model, Part(CENTRE, IMAGES), target)
     fold = int(group.fold[0])
     group.weights[0].zero_()[0] = 1.0  # all fixations of image 0 are now its first one
@@ -116,7 +117,7 @@ def test_what_is_fitted_is_the_maximum(model):
     """Against a brute-force search of the exact likelihood of the other folds' images."""
     drawn = domain(log_densities(model, CENTRE, 0.6), 100, seed=5)
     target = target_of(drawn, 4, seed=0)
-    group, = target.groups
+    (group,) = target.groups
     fit = adapt(model, Part(CENTRE, IMAGES), target).fits[("scale",)][0]
     others = np.flatnonzero(group.fold != 0)
 

@@ -1,4 +1,5 @@
 """Runs form arms by whatever differs, the seed aside; each arm finds its baseline."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -52,14 +53,20 @@ def test_precision_makes_an_arm_and_what_was_asked_of_slurm_does_not():
 
 
 def test_an_arm_is_named_by_lambda_and_by_what_is_not_at_its_default():
-    runs = [run("nll"), *(run("nll_entropy", lambda_entropy=x, center_bias=c)
-                          for x in (1.0, 10.0) for c in ("model", "uniform"))]
+    runs = [
+        run("nll"),
+        *(run("nll_entropy", lambda_entropy=x, center_bias=c) for x in (1.0, 10.0) for c in ("model", "uniform")),
+    ]
     runs += [run(loss) for loss in ("nll", "nll_entropy")]
     for one in runs[-2:]:
         one.config.model.center_bias = "uniform"
     assert list(names(*runs)) == [
-        "nll", "nll_model_center_bias_uniform", "nll_entropy_lambda1", "nll_entropy_center_bias_uniform_lambda1",
-        "nll_entropy_lambda1_model_center_bias_uniform", "nll_entropy_lambda10",
+        "nll",
+        "nll_model_center_bias_uniform",
+        "nll_entropy_lambda1",
+        "nll_entropy_center_bias_uniform_lambda1",
+        "nll_entropy_lambda1_model_center_bias_uniform",
+        "nll_entropy_lambda10",
         "nll_entropy_center_bias_uniform_lambda10",
     ]
 
@@ -114,7 +121,13 @@ def test_one_training_is_a_seed_an_order_seed_and_all_its_folds_in_order():
     for arm in arms:
         assert arm.replicates == [(0, 0), (0, 7), (1, 7)] and arm.seeds == [0, 0, 1] and arm.folds == 2
         assert [(r.config.seed, r.config.order_seed, r.config.data.fold) for r in arm.runs] == [
-            (0, 0, 0), (0, 0, 1), (0, 7, 0), (0, 7, 1), (1, 7, 0), (1, 7, 1)]
+            (0, 0, 0),
+            (0, 0, 1),
+            (0, 7, 0),
+            (0, 7, 1),
+            (1, 7, 0),
+            (1, 7, 1),
+        ]
     assert pairing_of(*arms) == Pairing([0, 1, 2], [0, 1, 2], PAIRED + ONE_ORDER)
     refuse_missing_folds(arms, [])
     with pytest.raises(UserError, match=r"Missing: nll, seed 0, order seed 7: data\.fold=1\n"):

@@ -1,4 +1,5 @@
 """The bias map is the mean of what is predicted for uniform images; its entropy is told against a uniform one's."""
+
 from __future__ import annotations
 
 import math
@@ -71,12 +72,17 @@ def test_a_uniform_map_lacks_nothing_and_half_of_the_pixels_one_bit():
     half = np.zeros((6, 8))
     half[:, :4] = 1 / 24
     row = entropies(BiasMaps(density(np.full((6, 8), 1 / 48)), density(half)))
-    assert row == pytest.approx({
-        "bias_entropy_nats": math.log(48), "bias_entropy_deficit_nats": 0, "bias_entropy_deficit_bits": 0,
-        "bias_entropy_without_center_bias_nats": math.log(24),
-        "bias_entropy_without_center_bias_deficit_nats": math.log(2),
-        "bias_entropy_without_center_bias_deficit_bits": 1,
-    }, abs=1e-9)
+    assert row == pytest.approx(
+        {
+            "bias_entropy_nats": math.log(48),
+            "bias_entropy_deficit_nats": 0,
+            "bias_entropy_deficit_bits": 0,
+            "bias_entropy_without_center_bias_nats": math.log(24),
+            "bias_entropy_without_center_bias_deficit_nats": math.log(2),
+            "bias_entropy_without_center_bias_deficit_bits": 1,
+        },
+        abs=1e-9,
+    )
 
 
 def test_the_entropy_is_scipys():
@@ -84,4 +90,3 @@ def test_the_entropy_is_scipys():
     row = entropies(BiasMaps(density(p), density(p)))
     assert row["bias_entropy_nats"] == pytest.approx(scipy.stats.entropy(p.ravel()))
     assert row["bias_entropy_deficit_bits"] == pytest.approx(math.log2(48) - scipy.stats.entropy(p.ravel(), base=2))
-

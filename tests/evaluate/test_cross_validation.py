@@ -1,4 +1,5 @@
 """All folds of a cross-validation in one sweep: each image is judged by models that did not learn from it."""
+
 from __future__ import annotations
 
 import csv
@@ -19,14 +20,23 @@ def sweep(command, tmp_path_factory):
     """Where two arms of two seeds were trained on two folds, and judged: the folder, results.json, per_image.csv."""
     folder = tmp_path_factory.mktemp("cross_validation")
     for words in (
-        ("-m", "loss=nll,nll_entropy", "data.fold=0,1", "seed=0,1", "trainer.epochs=1", "study=cv", *SMALL,
-         f"data.folds={FOLDS}"),
+        (
+            "-m",
+            "loss=nll,nll_entropy",
+            "data.fold=0,1",
+            "seed=0,1",
+            "trainer.epochs=1",
+            "study=cv",
+            *SMALL,
+            f"data.folds={FOLDS}",
+        ),
         ("task=evaluate", "runs=multirun/cv", f"hydra.run.dir={folder}/evaluation"),
     ):
         ended = command(*words, folder=folder, timeout_s=900)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "8 runs, grouped by loss.name into 2 arms: nll (2 trainings of 2 folds)" in ended.stdout.replace(
-        "loss.lambda_entropy, ", "")
+        "loss.lambda_entropy, ", ""
+    )
     with (folder / "evaluation/per_image.csv").open() as file:
         return folder, json.loads((folder / "evaluation/results.json").read_text()), list(csv.DictReader(file))
 
@@ -60,8 +70,9 @@ def test_out_of_domain_folds_are_averaged_before_anything_is_compared(sweep):
     _, results, rows = sweep
     ours, base = (values(rows, arm, "ood.synthetic_ood") for arm in ("nll_entropy", "nll"))
     assert all(len(v) == FOLDS for images in base.values() for v in images.values())
-    gaps = np.array([[np.mean(ours[seed][image]) - np.mean(base[seed][image]) for image in base[seed]]
-                     for seed in ("0", "1")])
+    gaps = np.array(
+        [[np.mean(ours[seed][image]) - np.mean(base[seed][image]) for image in base[seed]] for seed in ("0", "1")]
+    )
     found = results["comparison"]["ood.synthetic_ood"]["ig_difference_bits"]
     assert found["mean"] == pytest.approx(gaps.mean()) and found["n_seeds"] == SEEDS
     # two seeds: the seeds' standard error is half of what they differ by
@@ -72,8 +83,12 @@ def test_a_fold_that_is_missing_is_named_and_refused(sweep, command, tmp_path):
     folder, _, _ = sweep
     shutil.copytree(folder / "multirun", tmp_path / "multirun")
     places = sorted((tmp_path / "multirun/cv").glob("[0-9]*"), key=lambda path: int(path.name))
-    gone = next(p for p in places if {"loss=nll", "data.fold=1", "seed=1"} <= set(
-        (p / ".hydra/overrides.yaml").read_text().replace("- ", "").splitlines()))
+    gone = next(
+        p
+        for p in places
+        if {"loss=nll", "data.fold=1", "seed=1"}
+        <= set((p / ".hydra/overrides.yaml").read_text().replace("- ", "").splitlines())
+    )
     (gone / "checkpoints/final.pt").unlink()
     ended = command("task=evaluate", "runs=multirun/cv", folder=tmp_path, timeout_s=300)
     assert ended.returncode == 1

@@ -1,4 +1,5 @@
 """Arms against their baselines: which trainings are held against which, how sure that is, and what it allows to say."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -61,16 +62,20 @@ def a_difference(mean: float, p: float, half: float = 0.01) -> Difference:
     return Difference(mean, None, ends, p, 9.0, 0.1, 0.1, 20, 4, None, PAIRED, None, p, NO_VERDICT, True)
 
 
-@pytest.mark.parametrize("ours, base, expected", [
-    ([0, 1, 2], [0, 1, 2], Pairing([0, 1, 2], [0, 1, 2], PAIRED)),
-    # what stands at the same place need not be the same seed
-    ([1, 2, 5], [0, 1, 5, 7], Pairing([0, 2], [1, 2], PAIRED)),
-    ([0, 3], [0, 1, 2], Pairing([0, 1], [0, 1, 2], UNPAIRED)),
-    ([3, 4], [0, 1], Pairing([0, 1], [0, 1], UNPAIRED)),
-    ([0], [0], Pairing([0], [0], ONE_TRAINING)),
-    ([0], [0, 1, 2], Pairing([0], [0, 1, 2], ONE_TRAINING)),
-    ([0, 1], [1], Pairing([0, 1], [0], ONE_TRAINING)),
-], ids=str)
+@pytest.mark.parametrize(
+    "ours, base, expected",
+    [
+        ([0, 1, 2], [0, 1, 2], Pairing([0, 1, 2], [0, 1, 2], PAIRED)),
+        # what stands at the same place need not be the same seed
+        ([1, 2, 5], [0, 1, 5, 7], Pairing([0, 2], [1, 2], PAIRED)),
+        ([0, 3], [0, 1, 2], Pairing([0, 1], [0, 1, 2], UNPAIRED)),
+        ([3, 4], [0, 1], Pairing([0, 1], [0, 1], UNPAIRED)),
+        ([0], [0], Pairing([0], [0], ONE_TRAINING)),
+        ([0], [0, 1, 2], Pairing([0], [0, 1, 2], ONE_TRAINING)),
+        ([0, 1], [1], Pairing([0, 1], [0], ONE_TRAINING)),
+    ],
+    ids=str,
+)
 def test_seeds_that_both_have_are_paired_if_there_are_two(ours, base, expected):
     assert pairing_of(*both(ours, base)) == expected
 
@@ -239,13 +244,20 @@ def test_the_mean_of_an_arm_has_the_two_way_interval():
     assert estimate(Values([OURS[:1, :1]])) == Estimate(1.5, None, None, None, None, None, None, 1, 1, None)
 
 
-@pytest.mark.parametrize("ci95, p_holm, better, expected", [
-    ((0.01, 0.03), 0.04, "higher", BETTER), ((-0.03, -0.01), 0.04, "higher", WORSE),
-    ((0.01, 0.03), 0.04, "lower", WORSE), ((-0.03, -0.01), 0.04, "lower", BETTER),
-    # the interval excludes 0 and the corrected p is not below the level, or the other way round
-    ((0.01, 0.03), 0.05, "higher", UNDECIDED), ((-0.01, 0.03), 0.04, "higher", UNDECIDED),
-    ((0.0, 0.03), 0.04, "higher", UNDECIDED), (None, 0.04, "higher", NO_VERDICT),
-])
+@pytest.mark.parametrize(
+    "ci95, p_holm, better, expected",
+    [
+        ((0.01, 0.03), 0.04, "higher", BETTER),
+        ((-0.03, -0.01), 0.04, "higher", WORSE),
+        ((0.01, 0.03), 0.04, "lower", WORSE),
+        ((-0.03, -0.01), 0.04, "lower", BETTER),
+        # the interval excludes 0 and the corrected p is not below the level, or the other way round
+        ((0.01, 0.03), 0.05, "higher", UNDECIDED),
+        ((-0.01, 0.03), 0.04, "higher", UNDECIDED),
+        ((0.0, 0.03), 0.04, "higher", UNDECIDED),
+        (None, 0.04, "higher", NO_VERDICT),
+    ],
+)
 def test_a_verdict_needs_the_interval_and_the_corrected_p(ci95, p_holm, better, expected):
     cell = Estimate(0.02, None, ci95, p_holm, 9.0, 0.1, 0.1, 20, 4, None)
     assert verdict(cell, p_holm, better, PAIRED) == expected
@@ -311,8 +323,10 @@ def test_the_entropys_increase_has_the_interval_of_the_t_test():
 
 
 def test_values_are_seeds_by_images_and_metrics_those_that_all_tables_have():
-    tables = [[{"image": name, "nss": value, "auc": 0.5} for name, value in zip("ab", row, strict=True)]
-              for row in ((1.0, 2.0), (3.0, 4.0))]
+    tables = [
+        [{"image": name, "nss": value, "auc": 0.5} for name, value in zip("ab", row, strict=True)]
+        for row in ((1.0, 2.0), (3.0, 4.0))
+    ]
     assert values_of(tables, "nss").tolist() == [[1, 2], [3, 4]]
     without = [[{"image": "a", "auc": 0.5}]]
     assert [metric.key for metric in metrics_in([tables])] == ["nss", "auc"]

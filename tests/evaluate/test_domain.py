@@ -1,4 +1,5 @@
 """What the judged images are held against: priors and fixations of the whole data set, not of the images judged."""
+
 import numpy as np
 import pytest
 
@@ -22,8 +23,13 @@ def test_the_kde_prior_is_of_all_images_but_the_one_judged(composed, store, capl
     sides = np.array(resized.sizes)[fixations.image]
     for i, item in enumerate(subset.items):
         others, (height, width) = fixations.image != item, subset.sizes[i]
-        kde = FixationKde(fixations.y[others] / sides[others, 0], fixations.x[others] / sides[others, 1],
-                          fixations.image[others], config.prior.kde_bandwidth, config.prior.kde_regularisation)
+        kde = FixationKde(
+            fixations.y[others] / sides[others, 0],
+            fixations.x[others] / sides[others, 1],
+            fixations.image[others],
+            config.prior.kde_bandwidth,
+            config.prior.kde_regularisation,
+        )
         y, x = (axis.numpy() for axis in subset.fixations[i])
         np.testing.assert_allclose(domain.log_kde[i], kde.log_density(height, width)[y, x], atol=1e-5)
         truth = domain.truth(i)
@@ -32,8 +38,13 @@ def test_the_kde_prior_is_of_all_images_but_the_one_judged(composed, store, capl
         assert np.array_equal(truth.y, y) and np.array_equal(truth.log_kde, domain.log_kde[i])
     for i, own in domain.own_center_biases(4):
         others = fixations.image != subset.items[i]
-        kde = FixationKde(fixations.y[others] / sides[others, 0], fixations.x[others] / sides[others, 1],
-                          fixations.image[others], config.prior.kde_bandwidth, config.prior.kde_regularisation)
+        kde = FixationKde(
+            fixations.y[others] / sides[others, 0],
+            fixations.x[others] / sides[others, 1],
+            fixations.image[others],
+            config.prior.kde_bandwidth,
+            config.prior.kde_regularisation,
+        )
         np.testing.assert_allclose(own, kde.log_density(*subset.sizes[i])[::4, ::4], atol=1e-5)
 
 

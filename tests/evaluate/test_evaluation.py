@@ -1,4 +1,5 @@
 """What an evaluation says of the runs that it is given; a whole one is in tests/tasks."""
+
 from __future__ import annotations
 
 from pathlib import Path

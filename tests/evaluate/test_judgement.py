@@ -1,4 +1,5 @@
 """What is found of some runs: on the same images for all of them, without those that were trained on."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -154,7 +155,7 @@ def test_the_mean_density_is_that_of_the_predictions_and_its_distance_is_a_kl(ju
     np.testing.assert_allclose(np.exp(maps["nll_entropy"]), mean, rtol=1e-4)
     kde = np.exp(maps["fixations"].astype(np.float64))
     assert kde.sum() == pytest.approx(1, abs=1e-4)
-    kl_bits, = judgement.evidence()["nll_entropy"].kl_bits["ood.foreign"]
+    (kl_bits,) = judgement.evidence()["nll_entropy"].kl_bits["ood.foreign"]
     assert kl_bits == pytest.approx((kde * np.log2(kde / mean)).sum(), abs=1e-4)
     assert list(judgement.evidence()["nll"].kl_bits) == ["ood.foreign"]
 
@@ -169,8 +170,10 @@ def test_the_mean_density_of_an_arm_is_that_over_its_trainings(judgement, run_of
 
 def test_examples_are_the_best_the_median_and_the_worst_image_of_the_baseline(judgement):
     rows = judgement.evidence()["nll"].rows["ood.foreign"]
-    means = {one["image"]: (one["ig_bits_per_fixation"] + other["ig_bits_per_fixation"]) / 2
-             for one, other in zip(*rows, strict=True)}
+    means = {
+        one["image"]: (one["ig_bits_per_fixation"] + other["ig_bits_per_fixation"]) / 2
+        for one, other in zip(*rows, strict=True)
+    }
     ranked = sorted(means, key=lambda name: -means[name])
     examples = judgement.examples()["ood.foreign"]
     assert [label for label, _ in examples] == ["best", "median", "worst"]

@@ -1,4 +1,5 @@
 """Shares of an information gain: against all orders of adapting, and what makes Shapley's values the only fair ones."""
+
 from __future__ import annotations
 
 import functools
@@ -134,8 +135,13 @@ class BruteForce:
         """The set's KDE without the image, and without a fold."""
         fixations, prior = self.drawn.subset.resized.fixations, self.drawn.prior
         kept = (fixations.image != image) & (self.fold[fixations.image] != left_out)
-        kde = FixationKde(fixations.y[kept] / SIZE[0], fixations.x[kept] / SIZE[1], fixations.image[kept],
-                          prior.kde_bandwidth, prior.kde_regularisation)
+        kde = FixationKde(
+            fixations.y[kept] / SIZE[0],
+            fixations.x[kept] / SIZE[1],
+            fixations.image[kept],
+            prior.kde_bandwidth,
+            prior.kde_regularisation,
+        )
         return kde.log_density(*SIZE)[::4, ::4]
 
     def nats(self, numbers: dict[str, float], images: np.ndarray, center_biases: np.ndarray) -> np.ndarray:
@@ -143,7 +149,8 @@ class BruteForce:
         sigma_px = numbers["sigma_px"]
         radius = math.ceil(3 * sigma_px)
         blurred = scipy.ndimage.gaussian_filter(
-            self.readouts[images], (0, sigma_px, sigma_px), radius=(0, radius, radius), mode="nearest")
+            self.readouts[images], (0, sigma_px, sigma_px), radius=(0, radius, radius), mode="nearest"
+        )
         z = numbers["scale"] * blurred + numbers["weight"] * center_biases
         log_density = z - scipy.special.logsumexp(z, axis=(1, 2), keepdims=True) - math.log(16)
         return np.array([one[self.fixations[i]].mean() for one, i in zip(log_density, images, strict=True)])
@@ -165,9 +172,17 @@ class BruteForce:
                 return -self.nats(numbers(values), others, fitted).mean()
 
             start = [TRAINED[name] for name in names]
-            best = scipy.optimize.minimize(
-                loss, start, method="Nelder-Mead", bounds=[BOUNDS[name] for name in names],
-                options={"xatol": 0.005, "fatol": 1e-6}).x if names else []
+            best = (
+                scipy.optimize.minimize(
+                    loss,
+                    start,
+                    method="Nelder-Mead",
+                    bounds=[BOUNDS[name] for name in names],
+                    options={"xatol": 0.005, "fatol": 1e-6},
+                ).x
+                if names
+                else []
+            )
             log_prior = [self.drawn.log_gaussian[i].mean() for i in judged]
             found[judged] = (self.nats(numbers(best), judged, exact) - log_prior) / math.log(2)
         return found
@@ -178,7 +193,7 @@ def test_shares_are_those_of_all_eight_subsets_fitted_by_brute_force():
     model, given = Model(readouts(20, seed=1), TRAINED["sigma_px"], TRAINED["weight"]), gaussian(0.5, 0.5, 0.25)
     drawn = domain(log_densities(model, gaussian(0.35, 0.6, 0.2), 0.5, 4.0), 120, seed=2)
     target = target_of(drawn, 4, seed=0)
-    group, = target.groups
+    (group,) = target.groups
     brute = BruteForce(model, given, drawn, group.fold)
     values = {subset: brute.ig_bits(subset) for subset in SUBSETS}
     expected = {part: -share for part, share in over_all_orders(values).items()} | {REST: values[ADAPTED]}

@@ -19,11 +19,17 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("metric, prior, key", [
-    ("ig", "gaussian", "ig_bits_per_fixation"), ("ig", "kde", "ig_kde_bits_per_fixation"),
-    ("ll", "gaussian", "ll_bits_per_fixation"), ("ll", "kde", "ll_bits_per_fixation"), ("nss", "kde", "nss"),
-    ("kl_bits", "gaussian", "kl_bits"),
-])
+@pytest.mark.parametrize(
+    "metric, prior, key",
+    [
+        ("ig", "gaussian", "ig_bits_per_fixation"),
+        ("ig", "kde", "ig_kde_bits_per_fixation"),
+        ("ll", "gaussian", "ll_bits_per_fixation"),
+        ("ll", "kde", "ll_bits_per_fixation"),
+        ("nss", "kde", "nss"),
+        ("kl_bits", "gaussian", "kl_bits"),
+    ],
+)
 def test_a_study_is_for_the_metric_that_it_names(metric, prior, key):
     assert primary_metric(Primary(metric=metric, prior=prior)).key == key
 
@@ -60,8 +66,10 @@ def mean_over_images(of_photo):
 
 @pytest.mark.parametrize("photo", PHOTOS)
 def test_ig_nss_and_auc_are_pysaliencys(photo):
-    expected = {name: GOLDEN[f"{name}_per_fixation{unit}"][photo.of_image]
-                for name, unit in (("ig_center", "_bits"), ("nss", ""), ("auc", ""))}
+    expected = {
+        name: GOLDEN[f"{name}_per_fixation{unit}"][photo.of_image]
+        for name, unit in (("ig_center", "_bits"), ("nss", ""), ("auc", ""))
+    }
     np.testing.assert_allclose(metrics.ig_bits(photo.at, photo.prior_at), expected["ig_center"], atol=1e-12)
     np.testing.assert_allclose(metrics.nss(photo.at, photo.log_density), expected["nss"], atol=1e-12)
     np.testing.assert_allclose(metrics.auc(photo.at, photo.log_density), expected["auc"], atol=1e-12)
@@ -148,9 +156,14 @@ def test_every_metric_is_described_once():
         assert metric.better in ("higher", "lower") if metric.compared else metric.better is None
 
 
-@pytest.mark.parametrize("key, expected", [
-    ("ig_bits_per_fixation", "ig_difference_bits"), ("ig_kde_bits_per_fixation", "ig_kde_difference_bits"),
-    ("nss", "nss_difference"), ("kl_bits", "kl_bits_difference"),
-])
+@pytest.mark.parametrize(
+    "key, expected",
+    [
+        ("ig_bits_per_fixation", "ig_difference_bits"),
+        ("ig_kde_bits_per_fixation", "ig_kde_difference_bits"),
+        ("nss", "nss_difference"),
+        ("kl_bits", "kl_bits_difference"),
+    ],
+)
 def test_the_keys_of_differences(key, expected):
     assert {metric.key: metric.difference_key for metric in METRICS}[key] == expected

@@ -1,4 +1,5 @@
 """What a study was for is what its runs recorded; where they disagree or are judged otherwise, all is exploratory."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -24,8 +25,13 @@ def config(
     loss: Loss, seed: int, sets: tuple[str, ...], primary: Primary | None = None, model: Model | None = None
 ) -> Config:
     return Config(
-        data=foreign("photos"), loss=loss, seed=seed, ood={name: foreign(name) for name in sets}, study="s",
-        model=model or Model(), evaluation=Evaluation(primary=primary or Primary()),
+        data=foreign("photos"),
+        loss=loss,
+        seed=seed,
+        ood={name: foreign(name) for name in sets},
+        study="s",
+        model=model or Model(),
+        evaluation=Evaluation(primary=primary or Primary()),
     )
 
 
@@ -69,10 +75,13 @@ def test_a_study_of_both_arms_has_the_primary_outcome_that_it_recorded(study):
     assert study.both().plan() == Plan("nll_entropy", "ood", "ig_bits_per_fixation", ["a", "b"], [], None)
 
 
-@pytest.mark.parametrize("primary, expected", [
-    (Primary(domain="in_domain", prior="kde"), ("in_domain", "ig_kde_bits_per_fixation")),
-    (Primary(domain="ood.b", metric="sauc"), ("ood.b", "sauc")),
-])
+@pytest.mark.parametrize(
+    "primary, expected",
+    [
+        (Primary(domain="in_domain", prior="kde"), ("in_domain", "ig_kde_bits_per_fixation")),
+        (Primary(domain="ood.b", metric="sauc"), ("ood.b", "sauc")),
+    ],
+)
 def test_domain_and_metric_are_the_recorded_ones(study, primary, expected):
     found = study.both(primary=primary).plan()
     assert (found.arm, found.why) == ("nll_entropy", None) and (found.domain, found.metric) == expected
@@ -134,14 +143,18 @@ def test_runs_with_different_foreign_sets_have_none(study):
     assert found.planned == ["a", "b"]
 
 
-@pytest.mark.parametrize("sets, absent", [
-    ({"b": foreign("b")}, "a"),
-    ({"a": foreign("a", limit=5), "b": foreign("b")}, "a"),
-    ({"a": foreign("a", sigma_px=7.0), "b": foreign("b", limit=5)}, "a, b"),
-    # another set under the same name
-    ({"a": foreign("a", seed=3), "b": foreign("b")}, "a"),
-    ({}, "a, b"),
-], ids=str)
+@pytest.mark.parametrize(
+    "sets, absent",
+    [
+        ({"b": foreign("b")}, "a"),
+        ({"a": foreign("a", limit=5), "b": foreign("b")}, "a"),
+        ({"a": foreign("a", sigma_px=7.0), "b": foreign("b", limit=5)}, "a, b"),
+        # another set under the same name
+        ({"a": foreign("a", seed=3), "b": foreign("b")}, "a"),
+        ({}, "a, b"),
+    ],
+    ids=str,
+)
 def test_planned_sets_are_judged_as_planned_or_all_is_exploratory(study, sets, absent):
     found = study.both().judged(sets).plan()
     assert found.arm is None and found.planned == list(sets)
@@ -185,10 +198,16 @@ def test_of_a_lambda_sweep_lambda_one_is_the_primary_arm(study):
     assert study.plan().arm == "nll_entropy_lambda1"
 
 
-@pytest.mark.parametrize("loss, model", [
-    (replace(ENTROPY, every=1), None), (replace(ENTROPY, lambda_entropy=0.3), None),
-    (replace(ENTROPY, center_bias="uniform"), None), (ENTROPY, Model(center_bias="uniform")),
-], ids=["every", "lambda", "loss.center_bias", "model.center_bias"])
+@pytest.mark.parametrize(
+    "loss, model",
+    [
+        (replace(ENTROPY, every=1), None),
+        (replace(ENTROPY, lambda_entropy=0.3), None),
+        (replace(ENTROPY, center_bias="uniform"), None),
+        (ENTROPY, Model(center_bias="uniform")),
+    ],
+    ids=["every", "lambda", "loss.center_bias", "model.center_bias"],
+)
 def test_an_arm_with_other_settings_is_not_the_one_that_was_named(study, loss, model):
     study.trained(NLL, model=model)
     study.trained(loss, model=model)
@@ -222,7 +241,7 @@ def test_an_arm_may_be_named_by_settings_beside_the_loss(study, settings):
     study.trained(NLL, primary=primary)
     study.trained(ENTROPY, primary=primary, model=Model(**settings))
     study.trained(replace(ENTROPY, lambda_entropy=3.0), primary=primary, model=Model(**settings))
-    arm, = (arm for arm in arms_of(study.runs)[0] if arm.name == study.plan().arm)
+    (arm,) = (arm for arm in arms_of(study.runs)[0] if arm.name == study.plan().arm)
     config = arm.runs[0].config
     assert config.loss == ENTROPY and {key: getattr(config.model, key) for key in settings} == settings
 
@@ -253,7 +272,8 @@ def test_a_plan_is_written_once(study):
     run = study.trained(ENTROPY)
     first = run.folder.plan.read_bytes()
     assert run.folder.read_plan() == {
-        "primary": vars(Primary()), "ood": {name: vars(foreign(name)) for name in ("a", "b")},
+        "primary": vars(Primary()),
+        "ood": {name: vars(foreign(name)) for name in ("a", "b")},
     }
     run.folder.write_plan(config(ENTROPY, 0, ("c",), Primary(domain="in_domain")))
     assert run.folder.plan.read_bytes() == first

@@ -1,4 +1,5 @@
 """A published model beside trained arms: fixed, and what it was trained on is seen. Its file holds random numbers."""
+
 from __future__ import annotations
 
 import csv
@@ -60,8 +61,9 @@ def study(composed, store, place, tmp_path, monkeypatch):
 
     def judge(*typed: str, data: str = "data") -> RunFolder:
         for number, (loss, seed) in enumerate((loss, seed) for loss in ("nll", "nll_entropy") for seed in (0, 1)):
-            config = resolved(composed(*words(place, store), f"paths.data={place / data}", f"loss={loss}",
-                                       f"seed={seed}", "study=s"))
+            config = resolved(
+                composed(*words(place, store), f"paths.data={place / data}", f"loss={loss}", f"seed={seed}", "study=s")
+            )
             trained(tmp_path / f"sweep/{number}", config, stages, weights=number)
         folder = RunFolder(tmp_path / "evaluation")
         runs = f"runs={tmp_path / 'sweep'}"
@@ -82,10 +84,12 @@ def test_it_is_judged_beside_the_arms(study, file):
 
     def gains(arm):
         found = [r for r in rows if (r["arm"], r["domain"]) == (arm, "ood.foreign")]
-        return np.array([
-            [float(r["ig_bits_per_fixation"]) for r in found if r["run"] == run]
-            for run in dict.fromkeys(r["run"] for r in found)
-        ])
+        return np.array(
+            [
+                [float(r["ig_bits_per_fixation"]) for r in found if r["run"] == run]
+                for run in dict.fromkeys(r["run"] for r in found)
+            ]
+        )
 
     # what is among MIT1003's stimuli it has seen, so nobody is judged on it
     seen = results["data"]["ood.foreign"]["seen"]
@@ -155,14 +159,26 @@ def test_all_of_mit1003_was_seen(composed, store, place, file):
     assert JudgedStages(Ranks()).seen_elsewhere(config.ood["foreign"], "all", ()) == {}
 
 
-@pytest.mark.parametrize("name, root, is_seen", [
-    ("pysaliency", "MIT1003", True), ("pysaliency", "MIT1003_initial_fix", True), ("MIT1003", "mine", True),
-    ("pysaliency", "mine", False),
-])
+@pytest.mark.parametrize(
+    "name, root, is_seen",
+    [
+        ("pysaliency", "MIT1003", True),
+        ("pysaliency", "MIT1003_initial_fix", True),
+        ("MIT1003", "mine", True),
+        ("pysaliency", "mine", False),
+    ],
+)
 def test_all_of_mit1003_was_seen_from_pysaliencys_files_too(composed, store, tmp_path, name, root, is_seen):
     copied(tmp_path / root)
-    found = composed("data=pysaliency", "ood=[]", f"data.root={tmp_path / root}", f"data.name={name}",
-                     "data.fixations=trains.hdf5", "data.folds=3", f"paths.store={store}")
+    found = composed(
+        "data=pysaliency",
+        "ood=[]",
+        f"data.root={tmp_path / root}",
+        f"data.name={name}",
+        "data.fixations=trains.hdf5",
+        "data.folds=3",
+        f"paths.store={store}",
+    )
     names = JudgedStages(Ranks()).seen_elsewhere(resolved(found).data, "all", ())
     assert names == (dict.fromkeys(["i2.png", "i10.png", "sub/i1.png"], "MIT1003's own") if is_seen else {})
 

@@ -1,4 +1,5 @@
 """The form of results.json: what stands where, means over sets and seeds, and what is said beside the means."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -41,6 +42,7 @@ def a_difference(verdict: str, low: float, high: float) -> Difference:
 @pytest.fixture
 def found(tmp_path):
     """found(**settings): what results.json holds of a study that was made up, after a round trip through the file."""
+
     def load(**settings):
         return json.loads(json.dumps(findings(tmp_path / "sweep", **settings).results, allow_nan=False))
 
@@ -55,6 +57,7 @@ def values(content, arm: str, domain: str, key: str) -> np.ndarray:
 
 
 # of one arm
+
 
 @pytest.mark.parametrize("last, diverged", [((11.0, 11.5), False), ((12.5, 11.5), True), ((11.0, 12.1), True)])
 def test_a_run_has_diverged_where_a_final_loss_is_above_the_first_epochs(last, diverged):
@@ -82,10 +85,16 @@ def test_categories_are_averaged_over_seeds_then_images():
     assert by_category([[{"category": None, "ig_bits_per_fixation": 1.0}]]) == {}
 
 
-@pytest.mark.parametrize("name, limit, ig, expected", [
-    ("s", None, 1.0, "inside"), ("s", None, 0.5, "inside"), ("s", None, 2.1, "outside"),
-    ("other", None, 1.0, "not applicable"), ("s", 40, 1.0, "not applicable"),
-])
+@pytest.mark.parametrize(
+    "name, limit, ig, expected",
+    [
+        ("s", None, 1.0, "inside"),
+        ("s", None, 0.5, "inside"),
+        ("s", None, 2.1, "outside"),
+        ("other", None, 1.0, "not applicable"),
+        ("s", 40, 1.0, "not applicable"),
+    ],
+)
 def test_a_band_speaks_of_its_whole_data_set_alone(name, limit, ig, expected):
     config = run("nll").config
     arm = SimpleNamespace(runs=[SimpleNamespace(config=config)])
@@ -104,11 +113,19 @@ def test_a_band_whose_data_set_nobody_named_is_for_none():
 
 # of a difference
 
-@pytest.mark.parametrize("verdict, rest, expected", [
-    (BETTER, (-0.01, 0.04), NOT_SHOWN), (BETTER, (0.0, 0.04), NOT_SHOWN), (BETTER, (-0.09, -0.04), NOT_SHOWN),
-    (BETTER, (0.001, 0.04), None), (WORSE, (-0.01, 0.04), None), (UNDECIDED, (-0.01, 0.04), None),
-    (NO_VERDICT, (-0.01, 0.04), None),
-])
+
+@pytest.mark.parametrize(
+    "verdict, rest, expected",
+    [
+        (BETTER, (-0.01, 0.04), NOT_SHOWN),
+        (BETTER, (0.0, 0.04), NOT_SHOWN),
+        (BETTER, (-0.09, -0.04), NOT_SHOWN),
+        (BETTER, (0.001, 0.04), None),
+        (WORSE, (-0.01, 0.04), None),
+        (UNDECIDED, (-0.01, 0.04), None),
+        (NO_VERDICT, (-0.01, 0.04), None),
+    ],
+)
 def test_better_with_nothing_left_is_not_shown_to_know_more(verdict, rest, expected):
     ladder = {part: a_difference(UNDECIDED, 0.01, 0.02) for part in PARTS} | {"rest": a_difference(UNDECIDED, *rest)}
     assert reading(a_difference(verdict, 0.01, 0.03), ladder) == expected
@@ -128,6 +145,7 @@ def test_where_the_gain_falls_too_there_is_nothing_to_be_said(found):
 
 # the whole
 
+
 def test_what_a_field_holds_stands_beside_the_others_where_it_is_spread():
     @dataclasses.dataclass
     class Inner:
@@ -143,7 +161,9 @@ def test_what_a_field_holds_stands_beside_the_others_where_it_is_spread():
 
     one = Inner({"a": 1.0}, None)
     assert plain(Outer(one, (1.0, 2.0), [one])) == {
-        "inner": {"a": 1.0, "why": None}, "ends": [1.0, 2.0], "many": [{"a": 1.0, "why": None}],
+        "inner": {"a": 1.0, "why": None},
+        "ends": [1.0, 2.0],
+        "many": [{"a": 1.0, "why": None}],
     }
     assert plain(one.cells) is not one.cells
 
@@ -152,19 +172,32 @@ def test_the_file_says_its_format_and_what_it_was_for(found):
     results = found(foreign=2)
     assert results["format"] == FORMAT == 2
     assert results["primary"] == {
-        "arm": "nll_entropy", "domain": "ood", "metric": "ig_bits_per_fixation", "planned": ["elsewhere", "beyond"],
-        "added": [], "why": None,
+        "arm": "nll_entropy",
+        "domain": "ood",
+        "metric": "ig_bits_per_fixation",
+        "planned": ["elsewhere", "beyond"],
+        "added": [],
+        "why": None,
     }
     assert results["baseline"] == "nll" and results["arms"]["nll"]["is_baseline"]
     assert results["metrics"]["ig_bits_per_fixation"]["difference_key"] == "ig_difference_bits"
     assert results["comparison"] == {"arm": "nll_entropy"} | results["comparisons"]["nll_entropy"]
 
 
-@pytest.mark.parametrize("settings", [
-    {}, {"seeds": 1, "foreign": 2}, {"images": 1, "seeds": 1, "foreign": 0}, {"images": 1, "seeds": 3},
-    {"lambdas": (1.0,), "seeds": 2}, {"lambdas": (0.0,), "foreign": 0}, {"foreign": 2, "added": 1},
-    {"lambdas": (0.0, 0.1, 1.0), "seeds": 2, "categories": True, "primary": None},
-], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"seeds": 1, "foreign": 2},
+        {"images": 1, "seeds": 1, "foreign": 0},
+        {"images": 1, "seeds": 3},
+        {"lambdas": (1.0,), "seeds": 2},
+        {"lambdas": (0.0,), "foreign": 0},
+        {"foreign": 2, "added": 1},
+        {"lambdas": (0.0, 0.1, 1.0), "seeds": 2, "categories": True, "primary": None},
+    ],
+    ids=str,
+)
 def test_whatever_was_judged_can_be_written_as_json(found, settings):
     """`found` refuses what is not a number."""
     assert found(**settings)["arms"]
@@ -205,8 +238,10 @@ def test_primary_is_one_cell_and_all_others_are_exploratory(found):
     confirmed = [
         (arm, domain, key)
         for arm, comparison in results["comparisons"].items()
-        for domain, cells in comparison.items() if domain.startswith(("ood", "in_"))
-        for key, cell in cells.items() if isinstance(cell, dict) and "exploratory" in cell and not cell["exploratory"]
+        for domain, cells in comparison.items()
+        if domain.startswith(("ood", "in_"))
+        for key, cell in cells.items()
+        if isinstance(cell, dict) and "exploratory" in cell and not cell["exploratory"]
     ]
     assert confirmed == [("nll_entropy_lambda1", "ood", "ig_difference_bits")]
     cell = results["comparisons"]["nll_entropy_lambda1"]["ood"]["ig_difference_bits"]
@@ -254,10 +289,15 @@ def test_parts_are_corrected_over_the_arms_and_exploratory(found):
     assert verdicts >= {(True, True), (True, False), (False, False)}
 
 
-@pytest.mark.parametrize("parts, expected", [
-    ({"scale": 0.04}, "flatter"), ({"spread": -0.04}, "sharper"), ({"scale": 0.05, "spread": -0.1}, "sharper"),
-    ({"scale": -0.05, "spread": 0.1, "centre_bias": -0.4}, "flatter"),
-])
+@pytest.mark.parametrize(
+    "parts, expected",
+    [
+        ({"scale": 0.04}, "flatter"),
+        ({"spread": -0.04}, "sharper"),
+        ({"scale": 0.05, "spread": -0.1}, "sharper"),
+        ({"scale": -0.05, "spread": 0.1, "centre_bias": -0.4}, "flatter"),
+    ],
+)
 def test_scale_and_spread_together_say_whether_predictions_are_flatter(found, parts, expected):
     compared = found(parts=parts)["comparison"]
     assert compared["ood"]["sharpness"] == expected and compared["in_domain"]["sharpness"] is None
@@ -312,8 +352,10 @@ def test_without_a_baseline_nothing_is_compared(found):
 def test_one_training_each_is_compared_and_not_judged(found):
     results = found(seeds=1, gain=0.5, foreign=2)
     verdicts = {
-        cell["verdict"] for domain in ("in_domain", "ood", "ood.elsewhere")
-        for cell in results["comparison"][domain].values() if isinstance(cell, dict) and "verdict" in cell
+        cell["verdict"]
+        for domain in ("in_domain", "ood", "ood.elsewhere")
+        for cell in results["comparison"][domain].values()
+        if isinstance(cell, dict) and "verdict" in cell
     }
     assert verdicts == {NO_VERDICT} and results["comparison"]["seeds"] == "one training"
     assert results["comparison"]["ood"]["reading"] is None

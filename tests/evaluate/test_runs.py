@@ -1,4 +1,5 @@
 """Which runs are judged."""
+
 from __future__ import annotations
 
 import logging

@@ -1,4 +1,5 @@
 """A density of 4x6 pixels on a map of 2x3 cells, two fixations on it and three on other images."""
+
 import numpy as np
 import pytest
 import torch
@@ -24,8 +25,18 @@ def density(p: np.ndarray) -> LogDensity:
 @pytest.fixture
 def image() -> ScoredImage:
     at = np.array([[0, 3], [0, 5]])  # (0, 0) and (3, 5): the first and the last cell
-    truth = Truth("a.png", None, (4, 6), *at, np.full((4, 6), 1 / 24), np.zeros(2), np.zeros(2), {},
-                  np.array([0, 1, 2]), np.array([2, 3, 0]))
+    truth = Truth(
+        "a.png",
+        None,
+        (4, 6),
+        *at,
+        np.full((4, 6), 1 / 24),
+        np.zeros(2),
+        np.zeros(2),
+        {},
+        np.array([0, 1, 2]),
+        np.array([2, 3, 0]),
+    )
     return ScoredImage(OnMap(truth, Grid(axis(2), axis(3))), density(P), {"uniform": density(np.full((2, 3), 1 / 24))})
 
 

@@ -1,4 +1,5 @@
 """What models are worth, image by image; several at once as one by one."""
+
 from types import SimpleNamespace
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Copies of a photo are known for what they are, and other photos are not taken for it."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -25,14 +26,18 @@ def thumbnails(paths: list[Path]) -> np.ndarray:
     return np.array([thumbnail(path) for path in paths])
 
 
-@pytest.mark.parametrize("save", [
-    lambda image, path: image.save(path.with_suffix(".jpg"), quality=30),
-    lambda image, path: image.save(path.with_suffix(".png")),
-    lambda image, path: image.convert("L").save(path.with_suffix(".png")),
-    lambda image, path: image.resize((image.width // 3, image.height // 3)).save(path.with_suffix(".jpg")),
-    lambda image, path: image.resize((2 * image.width, 2 * image.height)).save(path.with_suffix(".jpg")),
-    lambda image, path: image.resize((400, 300)).save(path.with_suffix(".png")),
-], ids=["saved anew", "without loss", "in grey", "a third as large", "twice as large", "stretched"])
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda image, path: image.save(path.with_suffix(".jpg"), quality=30),
+        lambda image, path: image.save(path.with_suffix(".png")),
+        lambda image, path: image.convert("L").save(path.with_suffix(".png")),
+        lambda image, path: image.resize((image.width // 3, image.height // 3)).save(path.with_suffix(".jpg")),
+        lambda image, path: image.resize((2 * image.width, 2 * image.height)).save(path.with_suffix(".jpg")),
+        lambda image, path: image.resize((400, 300)).save(path.with_suffix(".png")),
+    ],
+    ids=["saved anew", "without loss", "in grey", "a third as large", "twice as large", "stretched"],
+)
 def test_copies_are_near_whatever_was_done_to_the_file(photos, tmp_path, save):
     copies = []
     for i in (2, 7):

@@ -1,4 +1,5 @@
 """What an evaluation makes once: judged images without those that were trained on, and foreign sets to adapt to."""
+
 from __future__ import annotations
 
 import logging
@@ -34,7 +35,8 @@ def stages():
 def test_judged_images_that_were_trained_on_are_named_with_what_they_copy(stages, config, place):
     _, training, validation = place
     assert stages.seen(config.ood["foreign"], "all", config.data) == {
-        name_of(103): name_of(training[0]), name_of(110): name_of(training[7]),
+        name_of(103): name_of(training[0]),
+        name_of(110): name_of(training[7]),
     }
     assert stages.seen(config.data, "validation", config.data) == {name_of(validation[1]): name_of(training[4])}
 

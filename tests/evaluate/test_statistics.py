@@ -1,4 +1,5 @@
 """Uncertainty over images and seeds: formulas by hand, and coverage of simulated studies whose truth is known."""
+
 from __future__ import annotations
 
 import re
@@ -57,6 +58,7 @@ def coverage(draw, of=lambda sets: crossed(sets)) -> float:
 
 def coverage_of_one_set(kind: str, seeds: int, images: int, share: float, seeds_kind: str = "normal") -> float:
     """kind, seeds_kind: how effects are distributed over images and over seeds."""
+
     def draw(rng, n):
         effects = None if seeds_kind == "normal" else seed_effects(rng, n, seeds, images, share, seeds_kind)
         return [studies(rng, n, seeds, images, share, kind, effects)]
@@ -66,6 +68,7 @@ def coverage_of_one_set(kind: str, seeds: int, images: int, share: float, seeds_
 
 def coverage_of_two_sets(kind: str, seeds: int, share: float) -> float:
     """Of the mean of two sets, of 50 and of 100 images, that are judged by the same models."""
+
     def draw(rng, n):
         effects = seed_effects(rng, n, seeds, 50, share)
         return [studies(rng, n, seeds, images, share, kind, effects) for images in (50, 100)]
@@ -84,8 +87,11 @@ def mean_squares(values: np.ndarray) -> tuple[float, float, float]:
     grand = values.mean()
     of_images = seeds * sum((values[:, i].mean() - grand) ** 2 for i in range(images)) / (images - 1)
     of_seeds = images * sum((values[s].mean() - grand) ** 2 for s in range(seeds)) / (seeds - 1)
-    rest = sum((values[s, i] - values[s].mean() - values[:, i].mean() + grand) ** 2
-               for s in range(seeds) for i in range(images)) / ((seeds - 1) * (images - 1))
+    rest = sum(
+        (values[s, i] - values[s].mean() - values[:, i].mean() + grand) ** 2
+        for s in range(seeds)
+        for i in range(images)
+    ) / ((seeds - 1) * (images - 1))
     return of_images, of_seeds, rest
 
 
@@ -110,10 +116,13 @@ def test_both_parts_are_told():
     assert found.variance == pytest.approx(found.images_variance + found.seeds_variance)
 
 
-@pytest.mark.parametrize("values, expected_df", [
-    (np.tile([1.0, 4.0, 2.0, 7.0], (3, 1)), 3),  # seeds agree: images alone count
-    (np.tile([[1.0], [4.0], [2.5]], (1, 6)), 2),  # images agree: seeds alone count
-])
+@pytest.mark.parametrize(
+    "values, expected_df",
+    [
+        (np.tile([1.0, 4.0, 2.0, 7.0], (3, 1)), 3),  # seeds agree: images alone count
+        (np.tile([[1.0], [4.0], [2.5]], (1, 6)), 2),  # images agree: seeds alone count
+    ],
+)
 def test_without_one_effect_the_interval_is_students_over_the_other(values, expected_df):
     found = crossed([values])
     means = values.mean(0) if expected_df == 3 else values.mean(1)
@@ -219,8 +228,9 @@ def test_folds_are_weighted_by_their_images_and_their_parts_add_up():
         seeds, images = values.shape
         of_images, of_seeds, rest = (ms / (seeds * images) for ms in mean_squares(values))
         variance += weight**2 * (of_images + of_seeds - rest)
-        scatter += weight**4 * (of_images**2 / (images - 1) + of_seeds**2 / (seeds - 1)
-                                + rest**2 / ((images - 1) * (seeds - 1)))
+        scatter += weight**4 * (
+            of_images**2 / (images - 1) + of_seeds**2 / (seeds - 1) + rest**2 / ((images - 1) * (seeds - 1))
+        )
     assert float(found.variance) == pytest.approx(variance)
     assert float(found.df) == pytest.approx(variance**2 / scatter)
     # one fold is no cross-validation, and another arm of zeros changes nothing
@@ -253,9 +263,15 @@ def test_no_scatter_at_all():
     assert crossed([np.zeros((3, 4))]).p == 1
 
 
-@pytest.mark.parametrize("images_variance, seeds_variance, expected", [
-    (0.0, 1.0, True), (1.0, 0.0, False), (0.2, 1.0, True), (0.4, 0.8, False),
-])
+@pytest.mark.parametrize(
+    "images_variance, seeds_variance, expected",
+    [
+        (0.0, 1.0, True),
+        (1.0, 0.0, False),
+        (0.2, 1.0, True),
+        (0.4, 0.8, False),
+    ],
+)
 def test_how_many_seeds_would_halve_the_interval(images_variance, seeds_variance, expected):
     """Variances of a mean over 8 seeds and 50 images: the seeds' part falls with their number, the images' does not."""
     variance = images_variance + seeds_variance
@@ -264,6 +280,7 @@ def test_how_many_seeds_would_halve_the_interval(images_variance, seeds_variance
     found = seeds_to_halve(now, 8, 50)
     assert (found is not None) is expected
     if found is not None:
+
         def half(n: int) -> float:
             s = seeds_variance * 8 / n
             v = images_variance + s
@@ -291,8 +308,9 @@ def bounds(seeds: int) -> tuple[float, float]:
 @pytest.mark.parametrize("seeds", SEEDS)
 @pytest.mark.parametrize("kind", ["normal", "exponential"])
 def test_intervals_hold_the_true_mean(kind, seeds):
-    found = {(images, share): coverage_of_one_set(kind, seeds, images, share)
-             for images in (50, 100) for share in SHARES}
+    found = {
+        (images, share): coverage_of_one_set(kind, seeds, images, share) for images in (50, 100) for share in SHARES
+    }
     lowest, highest = bounds(seeds)
     assert all(lowest <= percent <= highest for percent in found.values()), found
 
@@ -308,7 +326,9 @@ def test_intervals_of_the_mean_of_two_sets_hold_it_too(kind, seeds):
 def test_with_few_skewed_seeds_intervals_are_too_narrow_by_what_the_page_says():
     """A limit of Student's t, told under Limits: where seeds count ten times as much as images and are exponential."""
     template = (ROOT / "entreg/report/templates/limits.html.j2").read_text()
-    told, = re.findall(r"\((\d+) instead of 95&nbsp;% in simulations with 5 exponentially distributed seeds", template)
+    (told,) = re.findall(
+        r"\((\d+) instead of 95&nbsp;% in simulations with 5 exponentially distributed seeds", template
+    )
     for images in (50, 100):
         assert coverage_of_one_set("normal", 5, images, 10, "exponential") == pytest.approx(int(told), abs=1)
 
@@ -318,21 +338,27 @@ def test_the_coverage_that_the_documentation_reports(capsys):
     """Prints the table of docs/verdict.md, lowest and highest of each cell's studies, and holds it against the page."""
     found = {}
     for kind in DISTRIBUTIONS:
-        found[kind] = [[coverage_of_one_set(kind, seeds, images, share) for images in (50, 100) for share in SHARES]
-                       for seeds in SEEDS]
-        found[f"mean of two sets, {kind}"] = [[coverage_of_two_sets(kind, seeds, share) for share in SHARES]
-                                              for seeds in SEEDS]
+        found[kind] = [
+            [coverage_of_one_set(kind, seeds, images, share) for images in (50, 100) for share in SHARES]
+            for seeds in SEEDS
+        ]
+        found[f"mean of two sets, {kind}"] = [
+            [coverage_of_two_sets(kind, seeds, share) for share in SHARES] for seeds in SEEDS
+        ]
     found["any, seeds exponential and ten times the images"] = [
         [coverage_of_one_set(kind, seeds, images, 10, "exponential") for images in (50, 100) for kind in DISTRIBUTIONS]
-        for seeds in SEEDS]
+        for seeds in SEEDS
+    ]
     with capsys.disabled():
         print()
         for row, cells in found.items():
             print(f"| {row} | " + " | ".join(f"{min(cell):.1f} to {max(cell):.1f} %" for cell in cells) + " |")
     table = re.findall(r"^\| ([^|]+) \| ([^|]+ to [^|]+ %.*) \|$", (ROOT / "docs/verdict.md").read_text(), re.MULTILINE)
     told = {row: [float(number) for number in re.findall(r"[\d.]+", cells)] for row, cells in table}
-    assert told == {row: pytest.approx([end for cell in cells for end in (min(cell), max(cell))], abs=0.3)
-                    for row, cells in found.items()}
+    assert told == {
+        row: pytest.approx([end for cell in cells for end in (min(cell), max(cell))], abs=0.3)
+        for row, cells in found.items()
+    }
 
 
 def test_intervals_between_unpaired_arms_hold_it_too():
@@ -340,8 +366,10 @@ def test_intervals_between_unpaired_arms_hold_it_too():
         image = rng.standard_normal((n, 1, 50))  # both arms are judged on the same images
         return [image + studies(rng, n, 4, 50, share) for _ in range(2)]
 
-    found = {share: coverage(lambda rng, n, s=share: draw(rng, n, s), lambda arms: crossed_unpaired(arms[:1], arms[1:]))
-             for share in (0.1, 1, 10)}
+    found = {
+        share: coverage(lambda rng, n, s=share: draw(rng, n, s), lambda arms: crossed_unpaired(arms[:1], arms[1:]))
+        for share in (0.1, 1, 10)
+    }
     assert all(92 <= percent <= 97.5 for percent in found.values()), found
 
 
@@ -349,18 +377,25 @@ def test_intervals_between_unpaired_arms_hold_it_too():
 @pytest.mark.parametrize("paired", [True, False])
 def test_intervals_of_cross_validations_hold_it_too(paired, seeds, lowest, highest):
     """Ten folds of ten images, each with models of its own, whose noise is nested in them."""
+
     def draw(rng, n, share):
         image = [rng.exponential(size=(n, 1, 10)) for _ in range(10)]  # both arms are judged on the same images
         arms = []
         for _ in range(2):
             noise = [rng.standard_normal((n, seeds, 1)) * np.sqrt(share * seeds / 10) for _ in range(10)]
             effect = [rng.standard_normal((n, 1, 10)) for _ in range(10)]
-            arms.append([a + b + c + 0.5 * rng.standard_normal((n, seeds, 10))
-                         for a, b, c in zip(image, noise, effect, strict=True)])
+            arms.append(
+                [
+                    a + b + c + 0.5 * rng.standard_normal((n, seeds, 10))
+                    for a, b, c in zip(image, noise, effect, strict=True)
+                ]
+            )
         return arms
 
-    found = {share: coverage(lambda rng, n, s=share: draw(rng, n, s), lambda arms: crossed_in_folds(*arms, paired))
-             for share in (0.1, 1, 10)}
+    found = {
+        share: coverage(lambda rng, n, s=share: draw(rng, n, s), lambda arms: crossed_in_folds(*arms, paired))
+        for share in (0.1, 1, 10)
+    }
     assert all(lowest <= percent <= highest for percent in found.values()), found
 
 

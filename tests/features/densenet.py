@@ -1,4 +1,5 @@
 """DenseNet-201 written down once more, from Huang et al. 2017 (arXiv 1608.06993) and the names of its weights alone."""
+
 from __future__ import annotations
 
 import torch

@@ -1,4 +1,5 @@
 """Small image files, recipes that count what they compute, and processes to kill: what the store's tests share."""
+
 import multiprocessing
 import os
 import signal
@@ -47,8 +48,16 @@ class Watched(Recipe):
         return super().row(image, device)
 
 
-def recipe(dtype=torch.float32, precision=torch.float32, taps=TAPS, seed=0, downsample=2, readout_factor=4,
-           convolution="direct", of=Watched):
+def recipe(
+    dtype=torch.float32,
+    precision=torch.float32,
+    taps=TAPS,
+    seed=0,
+    downsample=2,
+    readout_factor=4,
+    convolution="direct",
+    of=Watched,
+):
     return of(build(Backbone(taps=taps, seed=seed), downsample, "."), readout_factor, 4, dtype, precision, convolution)
 
 

@@ -1,4 +1,5 @@
 """Which backbone is built for which name, and that Winograd's algorithm is asked of none that lacks it."""
+
 import pytest
 
 from entreg.config import Backbone, Hardware
@@ -15,10 +16,14 @@ def test_vgg19_keeps_its_own_way_and_others_are_torchvisions():
     assert isinstance(build(OTHER, 2, "."), ClassifierTaps)
 
 
-@pytest.mark.parametrize("settings, said", [
-    (Backbone(taps=["features.3"]), "VGG-19 has conv1_1"), (Backbone(name="squeezenet1_1"), "squeezenet1_1 has"),
-    (Backbone(name="squeezenet"), "torchvision's classifiers are"),
-])
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        (Backbone(taps=["features.3"]), "VGG-19 has conv1_1"),
+        (Backbone(name="squeezenet1_1"), "squeezenet1_1 has"),
+        (Backbone(name="squeezenet"), "torchvision's classifiers are"),
+    ],
+)
 def test_names_are_checked_without_building(settings, said):
     with pytest.raises(SettingError, match=said):
         check(settings)

@@ -1,4 +1,5 @@
 """Building a feature store: when it is built, by whom, and that nothing half-written is used where something fails."""
+
 import errno
 import gc
 import logging
@@ -46,9 +47,14 @@ def other_images(tmp_path, **changed):
 
 
 OTHER_RECIPES = {
-    "taps": dict(taps=["conv2_1"]), "order of taps": dict(taps=TAPS[::-1]), "downsample": dict(downsample=1),
-    "dtype": dict(dtype=torch.float16), "precision": dict(precision=torch.bfloat16), "weights": dict(seed=1),
-    "readout_factor": dict(readout_factor=8), "convolution": dict(convolution="winograd"),
+    "taps": dict(taps=["conv2_1"]),
+    "order of taps": dict(taps=TAPS[::-1]),
+    "downsample": dict(downsample=1),
+    "dtype": dict(dtype=torch.float16),
+    "precision": dict(precision=torch.bfloat16),
+    "weights": dict(seed=1),
+    "readout_factor": dict(readout_factor=8),
+    "convolution": dict(convolution="winograd"),
 }
 
 
@@ -126,8 +132,7 @@ def test_a_rank_that_comes_late_still_builds_its_share(tmp_path, images):
     watched = [recipe(), recipe()]
     with ThreadPoolExecutor(2) as pool:
         found = [
-            pool.submit(open_store, images, watched[rank], tmp_path / "features", SlowRank(rank, 2))
-            for rank in (0, 1)
+            pool.submit(open_store, images, watched[rank], tmp_path / "features", SlowRank(rank, 2)) for rank in (0, 1)
         ]
         stores = [one.result(120) for one in found]
     assert [one.seen for one in watched] == [2, 2]

@@ -1,4 +1,5 @@
 """Torchvision's classifiers as backbones: taps against independent computations, weights, and what is refused."""
+
 from __future__ import annotations
 
 import re
@@ -51,11 +52,16 @@ def halved_and_normalised(images):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("readout_factor, map_factor, taps", [
-    (4, 4, PUBLISHED), pytest.param(16, 2, PUBLISHED, marks=pytest.mark.slow),
-    # of strides 16 and 32
-    (4, 4, ["features.denseblock3.denselayer48.conv1", PUBLISHED[0]]),
-], ids=["published", "iie", "two strides"])
+@pytest.mark.parametrize(
+    "readout_factor, map_factor, taps",
+    [
+        (4, 4, PUBLISHED),
+        pytest.param(16, 2, PUBLISHED, marks=pytest.mark.slow),
+        # of strides 16 and 32
+        (4, 4, ["features.denseblock3.denselayer48.conv1", PUBLISHED[0]]),
+    ],
+    ids=["published", "iie", "two strides"],
+)
 def test_densenet_is_the_published_model_at_full_resolution(weights, file, readout_factor, map_factor, taps):
     """Through backbone, grid, store's precision and readout, against every step written down plainly."""
     backbone = build(Backbone("densenet201", str(file), taps=taps), 2, ".")
@@ -94,12 +100,16 @@ def test_the_published_taps_have_2048_channels():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name, taps", [
-    # what follows the first of each writes over it in torchvision's own forward pass, and the second needs that
-    ("resnet18", ["layer1.0.bn1", "layer3.1.bn1"]), ("densenet121", ["features.norm0", "features.norm5"]),
-    ("googlenet", ["conv1.bn", "inception3a.branch1.bn"]),
-    ("squeezenet1_1", ["features.3.squeeze", "features.4.squeeze"]),
-])
+@pytest.mark.parametrize(
+    "name, taps",
+    [
+        # what follows the first of each writes over it in torchvision's own forward pass, and the second needs that
+        ("resnet18", ["layer1.0.bn1", "layer3.1.bn1"]),
+        ("densenet121", ["features.norm0", "features.norm5"]),
+        ("googlenet", ["conv1.bn", "inception3a.branch1.bn"]),
+        ("squeezenet1_1", ["features.3.squeeze", "features.4.squeeze"]),
+    ],
+)
 def test_a_tap_is_what_its_layer_puts_out(name, taps):
     backbone = build(Backbone(name=name, taps=taps, seed=3), 2, ".")
     backbone.lay_out(winograd=False)
@@ -145,14 +155,17 @@ def test_a_store_depends_on_name_taps_weights_and_colours():
         assert other != one
 
 
-@pytest.mark.parametrize("name, taps, said", [
-    ("resnet19", ["layer1"], r"model.backbone.name=resnet19: torchvision's classifiers are alexnet, .*resnet18,"),
-    ("resnet18", ["layer5", "layer1"], r"(?s)'layer1'\]: \['layer5'\]; resnet18 has .*layer4.*classifier "),
-    ("resnet18", [], "none given; resnet18 has"),
-    ("resnet18", ["flatten"], r"flatten of resnet18 puts out \(1, 512\)"),
-    ("swin_t", ["features.1"], r"features.1 of swin_t puts out \(1, 64, 88, 96\)"),  # rows, columns, channels
-    ("vit_b_32", ["encoder"], r"vit_b_32 cannot take images of \(256, 352\) pixels"),
-])
+@pytest.mark.parametrize(
+    "name, taps, said",
+    [
+        ("resnet19", ["layer1"], r"model.backbone.name=resnet19: torchvision's classifiers are alexnet, .*resnet18,"),
+        ("resnet18", ["layer5", "layer1"], r"(?s)'layer1'\]: \['layer5'\]; resnet18 has .*layer4.*classifier "),
+        ("resnet18", [], "none given; resnet18 has"),
+        ("resnet18", ["flatten"], r"flatten of resnet18 puts out \(1, 512\)"),
+        ("swin_t", ["features.1"], r"features.1 of swin_t puts out \(1, 64, 88, 96\)"),  # rows, columns, channels
+        ("vit_b_32", ["encoder"], r"vit_b_32 cannot take images of \(256, 352\) pixels"),
+    ],
+)
 def test_what_is_no_backbone_is_refused(name, taps, said):
     with pytest.raises(SettingError, match=said):
         build(Backbone(name=name, taps=taps), 2, ".")
@@ -179,5 +192,6 @@ def test_weights_that_do_not_fit_are_named_key_by_key(tmp_path):
         build(Backbone("resnet18", str(tmp_path / "broken.pth"), taps=SMALL.taps), 1, ".")
     assert str(error.value).splitlines() == [
         f"{tmp_path}/broken.pth: is no state dict of torchvision's resnet18:",
-        "  conv1.weight has the shape (63, 3, 7, 7), (64, 3, 7, 7) is needed", "  layer1.0.bn1.bias is missing",
+        "  conv1.weight has the shape (63, 3, 7, 7), (64, 3, 7, 7) is needed",
+        "  layer1.0.bn1.bias is missing",
     ]

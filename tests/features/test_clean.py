@@ -1,4 +1,5 @@
 """make clean-store: what it removes, and where."""
+
 import subprocess
 import sys
 
@@ -12,7 +13,8 @@ def test_only_what_entreg_has_put_there_is_removed(tmp_path):
     command = (sys.executable, "-m", "entreg.features.clean", str(tmp_path))
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
-        f"{tmp_path}/features: 0.01 GB removed", f"{tmp_path}/center_bias: 0.01 GB removed",
+        f"{tmp_path}/features: 0.01 GB removed",
+        f"{tmp_path}/center_bias: 0.01 GB removed",
         f"{tmp_path}/synthetic: not there",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

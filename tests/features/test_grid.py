@@ -1,4 +1,5 @@
 """The grid's exactness: the fast path at cell resolution equals the published model at full resolution."""
+
 import itertools
 import math
 
@@ -40,8 +41,9 @@ def both_ways(size, halvings, factors, precision):
     """(log density, gradient by name) of the fast path and of the published one, on random taps and fixations."""
     torch.manual_seed(3)
     sizes = tap_sizes(size, factors[0], halvings)
-    taps = [torch.randn(2, channels, *s, dtype=torch.float64)
-            for s, channels in zip(sizes, halvings.values(), strict=True)]
+    taps = [
+        torch.randn(2, channels, *s, dtype=torch.float64) for s, channels in zip(sizes, halvings.values(), strict=True)
+    ]
     center_bias = torch.randn(2, *size, dtype=torch.float64).flatten(1).log_softmax(1).view(2, *size)
     y, x = torch.randint(size[0], (2, 30)), torch.randint(size[1], (2, 30))
 
@@ -62,9 +64,14 @@ def both_ways(size, halvings, factors, precision):
 
 CASES = [
     *(((97, 131), MIXED, factors) for factors in itertools.product((1, 2, 3), (4, 8), (4, 3))),
-    *((size, taps, factors) for size in ((64, 96), (131, 97), (250, 333)) for taps, factors in (
-        (ONE_RESOLUTION, (2, 4, 4)), (FINER_THAN_THE_READOUT, (3, 8, 3)),
-    )),
+    *(
+        (size, taps, factors)
+        for size in ((64, 96), (131, 97), (250, 333))
+        for taps, factors in (
+            (ONE_RESOLUTION, (2, 4, 4)),
+            (FINER_THAN_THE_READOUT, (3, 8, 3)),
+        )
+    ),
 ]
 
 

@@ -1,4 +1,5 @@
 """Features in memory: the same rows, once for all ranks, only where they fit, and nothing left of them afterwards."""
+
 from __future__ import annotations
 
 import json
@@ -263,8 +264,12 @@ def test_nothing_is_left_of_ranks_that_are_killed(tmp_path):
     deadline = time.monotonic() + 60
     while len(list(tmp_path.glob("holds.*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    inodes = {line.split()[4] for one in ranks for line in Path(f"/proc/{one.pid}/maps").read_text().splitlines()
-              if NAME in line}
+    inodes = {
+        line.split()[4]
+        for one in ranks
+        for line in Path(f"/proc/{one.pid}/maps").read_text().splitlines()
+        if NAME in line
+    }
     assert len(inodes) == 1
     for one in ranks:
         os.kill(one.pid, signal.SIGKILL)
@@ -300,8 +305,10 @@ def group():
 
     def build(limit: int) -> Path:
         lines = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
-        for names, top, name in (("memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-                                 ("", "/sys/fs/cgroup", "memory.max")):
+        for names, top, name in (
+            ("memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            ("", "/sys/fs/cgroup", "memory.max"),
+        ):
             own = Path(top + lines.get(names, "/nowhere")) / f"entreg-test-{os.getpid()}"
             try:
                 own.mkdir()
@@ -323,8 +330,12 @@ def test_a_store_of_1_GB_is_trained_on_under_a_limit_without_being_killed(group,
     """Of 1.31 GB: more than half of the smaller limit, under which not even the page cache has room for all of it."""
     own = group(int(limit_gb * 1e9))
     done = subprocess.run(
-        (sys.executable, "-c", IN_A_GROUP, str(own), str(tmp_path), "300"), cwd=ROOT, capture_output=True, text=True,
-        timeout=280, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        (sys.executable, "-c", IN_A_GROUP, str(own), str(tmp_path), "300"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
     assert f"are {how}" in done.stderr and own.name in done.stderr and "epoch 2/2" in done.stderr

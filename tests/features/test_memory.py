@@ -1,4 +1,5 @@
 """How much memory is left under control groups of either version, nested or seen from a container, and other limits."""
+
 import ctypes
 import mmap
 import os
@@ -71,9 +72,13 @@ def test_the_limit_above_which_processes_are_slowed_counts_too(machine):
     assert room(root).free_bytes == 2 * GB
 
 
-@pytest.mark.parametrize("write, group, mount", [
-    (version_1, "4:memory:/a/b/c", V1), (version_2, "0::/a/b/c", V2),
-])
+@pytest.mark.parametrize(
+    "write, group, mount",
+    [
+        (version_1, "4:memory:/a/b/c", V1),
+        (version_2, "0::/a/b/c", V2),
+    ],
+)
 def test_the_tightest_of_nested_groups_counts(machine, write, group, mount):
     root = machine(group, mount.format(shown="/"))
     top = root / ("sys/fs/cgroup/memory" if write is version_1 else "sys/fs/cgroup")

@@ -1,4 +1,5 @@
 """What a row of features looks like, and what a store's contents are said to depend on."""
+
 import hashlib
 import json
 
@@ -64,20 +65,35 @@ def test_it_describes_all_that_features_depend_on():
     backbone = build(Backbone(taps=TAPS, seed=3), 2, ".")
     described = Recipe(backbone, 4, 4, torch.bfloat16, torch.float32, "direct").describe([SIZE, RAGGED, SIZE])
     assert described == {
-        "backbone": "vgg19", "weights_sha256": backbone.fingerprint(), "taps": ["conv2_1", "relu2_1"], "downsample": 2,
-        "readout_factor": 4, "dtype": "torch.bfloat16", "backbone_precision": "torch.float32", "convolution": "direct",
+        "backbone": "vgg19",
+        "weights_sha256": backbone.fingerprint(),
+        "taps": ["conv2_1", "relu2_1"],
+        "downsample": 2,
+        "readout_factor": 4,
+        "dtype": "torch.bfloat16",
+        "backbone_precision": "torch.float32",
+        "convolution": "direct",
         "layout": 1,
     }
     assert recipe(seed=4).describe([SIZE])["weights_sha256"] != described["weights_sha256"]
 
 
-@pytest.mark.parametrize("sizes, layout", [
-    ([(768, 1024), (1024, 768)], 1), ([(288, 384)], 1), ([(144, 192)], 1), ([], 1),
-    # what float32 and float64 round otherwise there leads from the readout to the map, and is not stored
-    ([(160, 234)], 1),
-    # 50 rows of a tap become 198 of the readout
-    ([(1184, 1580)], 2), ([(1580, 1184)], 2), ([(768, 1024), (1184, 1580)], 2),
-], ids=str)
+@pytest.mark.parametrize(
+    "sizes, layout",
+    [
+        ([(768, 1024), (1024, 768)], 1),
+        ([(288, 384)], 1),
+        ([(144, 192)], 1),
+        ([], 1),
+        # what float32 and float64 round otherwise there leads from the readout to the map, and is not stored
+        ([(160, 234)], 1),
+        # 50 rows of a tap become 198 of the readout
+        ([(1184, 1580)], 2),
+        ([(1580, 1184)], 2),
+        ([(768, 1024), (1184, 1580)], 2),
+    ],
+    ids=str,
+)
 def test_only_images_that_were_read_otherwise_have_another_layout(published, sizes, layout):
     assert published.describe(sizes)["layout"] == layout
 

@@ -1,4 +1,5 @@
 """The feature store as it is read: its rows, and the one clear error where a file is damaged."""
+
 import os
 import zlib
 from types import SimpleNamespace

@@ -1,4 +1,5 @@
 """VGG-19's taps against torchvision's layers, and weights that are missing or do not fit."""
+
 import pytest
 import torch
 from torchvision.models.vgg import cfgs, make_layers
@@ -145,10 +146,17 @@ def test_weights_with_too_few_layers_name_the_file(features, tmp_path):
     build(Backbone(weights=str(path), taps=["relu5_2"]), 2, ".")
 
 
-@pytest.mark.parametrize("wrong", [
-    torch.full((64,), float("nan")), torch.zeros(64, dtype=torch.complex64), torch.zeros(64, device="meta"),
-    torch.zeros(64).to_sparse(), torch.zeros(64, dtype=torch.int64),
-], ids=["NaN", "complex", "nowhere", "sparse", "whole numbers"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        torch.full((64,), float("nan")),
+        torch.zeros(64, dtype=torch.complex64),
+        torch.zeros(64, device="meta"),
+        torch.zeros(64).to_sparse(),
+        torch.zeros(64, dtype=torch.int64),
+    ],
+    ids=["NaN", "complex", "nowhere", "sparse", "whole numbers"],
+)
 def test_weights_that_are_no_finite_numbers_name_file_and_layer(features, tmp_path, wrong):
     path = tmp_path / "other.pth"
     torch.save({"features.0.weight": features[0].weight.detach(), "features.0.bias": wrong}, path)

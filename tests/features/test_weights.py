@@ -1,4 +1,5 @@
 """Where the backbones' weights are, and where they come from."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -23,10 +24,14 @@ def test_all_of_vgg19s_are_known_by_hash_and_size(name):
     assert file.size_bytes / 2**20 == pytest.approx(torchvision.models.VGG19_Weights[name].meta["_file_size"], abs=1e-3)
 
 
-@pytest.mark.parametrize("backbone, file", [
-    ("vgg19", "vgg19_imagenet_features.pth"), ("vgg19", "vgg19-dcbb9e9d.pth"),
-    ("densenet201", "densenet201-c1103571.pth"),
-])
+@pytest.mark.parametrize(
+    "backbone, file",
+    [
+        ("vgg19", "vgg19_imagenet_features.pth"),
+        ("vgg19", "vgg19-dcbb9e9d.pth"),
+        ("densenet201", "densenet201-c1103571.pth"),
+    ],
+)
 def test_what_is_there_is_taken(tmp_path, backbone, file):
     assert weights.found(backbone, "IMAGENET1K_V1", tmp_path) is None
     torch.save({"a": torch.ones(2), "note": "no tensor"}, tmp_path / file)
@@ -49,8 +54,13 @@ def test_without_a_network_the_ways_out_are_said(tmp_path, monkeypatch, backbone
     monkeypatch.setattr(weights, "published", lambda *_: Published("http://127.0.0.1:1/net-dcbb9e9d.pth"))
     with pytest.raises(DataError) as caught:
         weights.fetched(backbone, "IMAGENET1K_V1", tmp_path)
-    for part in (f"{title} weights IMAGENET1K_V1", "http://127.0.0.1:1/net-dcbb9e9d.pth cannot be downloaded",
-                 f"put the file at {tmp_path}/net-dcbb9e9d.pth", "paths.weights=FOLDER", "backbone.weights=null"):
+    for part in (
+        f"{title} weights IMAGENET1K_V1",
+        "http://127.0.0.1:1/net-dcbb9e9d.pth cannot be downloaded",
+        f"put the file at {tmp_path}/net-dcbb9e9d.pth",
+        "paths.weights=FOLDER",
+        "backbone.weights=null",
+    ):
         assert part in str(caught.value)
 
 
@@ -86,7 +96,7 @@ def test_with_an_older_pytorch_only_whole_digests_are_known(tmp_path, monkeypatc
     for named in ("IMAGENET1K_V1", str(mine)):
         with pytest.raises(UserError, match="comes from elsewhere"):
             weights.read("resnet18", named, tmp_path)
-    vgg19, = (known_hash.removeprefix("sha256:") for known_hash, _ in weights.FILES.values())
+    (vgg19,) = (known_hash.removeprefix("sha256:") for known_hash, _ in weights.FILES.values())
     for digest in (vgg19, DEEPGAZE2E.sha256):
         monkeypatch.setattr(weights.files, "sha256", lambda _, digest=digest: digest)
         assert list(weights.read("resnet18", str(mine), tmp_path)[0]) == ["a"]

@@ -1,4 +1,5 @@
 """A server of one file, and its download."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,5 @@
 """A web server on the loopback address that behaves as badly as it is told to."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,4 +1,5 @@
 """A download is the published file, once and for all processes, or one line that says what is in the way."""
+
 from __future__ import annotations
 
 import errno
@@ -71,9 +72,13 @@ def test_a_server_that_stays_in_trouble_is_given_up(server, get):
     assert len(server.asked) == TRIES
 
 
-@pytest.mark.parametrize("address, said", [
-    ("http://127.0.0.1:1/set.zip", "Connection refused"), ("ftp://127.0.0.1/set.zip", "cannot be downloaded"),
-])
+@pytest.mark.parametrize(
+    "address, said",
+    [
+        ("http://127.0.0.1:1/set.zip", "Connection refused"),
+        ("ftp://127.0.0.1/set.zip", "cannot be downloaded"),
+    ],
+)
 def test_an_address_without_a_server_is_named(tmp_path, address, said):
     with pytest.raises(DataError, match=said) as caught:
         download(Published(address), tmp_path / "set.zip")

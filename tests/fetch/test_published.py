@@ -1,4 +1,5 @@
 """What is said of a published file."""
+
 from entreg.fetch.published import DEEPGAZE2E, Published
 
 SHA256 = f"sha256:{'0a' * 32}"

@@ -1,4 +1,5 @@
 """Servers that break off, lie, change their files or say no: what came is gone on from, and never mixed."""
+
 from __future__ import annotations
 
 import json

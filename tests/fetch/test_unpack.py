@@ -1,4 +1,5 @@
 """Unpacking what somebody else has packed: the wanted folder as it was, or one line and nothing left behind."""
+
 from __future__ import annotations
 
 import stat
@@ -67,10 +68,24 @@ def test_what_systems_put_beside_files_is_left_out(archive):
     assert len(take(archive(dict.fromkeys(junk, b"junk")))) == len(FILES)
 
 
-@pytest.mark.parametrize("name", [
-    "../x", "set/../../x", "set/b/..", "/etc/x", "\\\\server\\x", "..\\x", "set\\..\\..\\x", "C:x", "c:\\x", "C:/x",
-    "set/a\0.jpeg", "set/a\n.jpeg", "__MACOSX/../../x",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x",
+        "set/../../x",
+        "set/b/..",
+        "/etc/x",
+        "\\\\server\\x",
+        "..\\x",
+        "set\\..\\..\\x",
+        "C:x",
+        "c:\\x",
+        "C:/x",
+        "set/a\0.jpeg",
+        "set/a\n.jpeg",
+        "__MACOSX/../../x",
+    ],
+)
 def test_names_that_may_lie_outside_are_refused(archive, name):
     assert_refused(archive({name: b"x"}), "is not unpacked: it names .*outside its folder")
 
@@ -119,6 +134,7 @@ def test_a_disk_that_is_too_small_is_named(archive, monkeypatch):
 def test_a_disk_that_is_full_is_named_and_nothing_is_left(archive, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
+
     monkeypatch.setattr(module.shutil, "copyfileobj", full)
     assert_refused(archive(), "cannot be unpacked: set/a.jpeg: No space left on device")
 

@@ -1,4 +1,5 @@
 """What is asked of a program that is fed anything: a result of finite numbers, or one clear line that helps."""
+
 from __future__ import annotations
 
 import math
@@ -38,13 +39,18 @@ def drive(record_property: Callable[[str, Any], None]) -> Callable[..., None]:
 
     The cases are the same every time; FUZZ_SEED=n makes others. A failing case is shrunk and printed.
     """
+
     def run(count: int, strategy: SearchStrategy[Any], check: Callable[[Any], str]) -> None:
         ended: Counter[str] = Counter()
 
         @seed(SEED)
         @settings(
-            max_examples=count, deadline=None, database=None, phases=(Phase.generate, Phase.shrink),
-            suppress_health_check=list(HealthCheck), print_blob=False,
+            max_examples=count,
+            deadline=None,
+            database=None,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+            print_blob=False,
         )
         @given(strategy)
         def one(case: Any) -> None:

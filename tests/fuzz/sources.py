@@ -1,4 +1,5 @@
 """A small valid copy of a data set for each loader. A new loader is one line of SOURCES."""
+
 from __future__ import annotations
 
 import functools
@@ -48,15 +49,27 @@ def write_pictures(place: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     for name, image, more in [
-        ("rgb.png", rgb, {}), ("grey.png", grey, {}), ("deep.png", deep, {}), ("palette.png", rgb.convert("P"), {}),
-        ("clear.png", rgb.convert("RGBA"), {}), ("key.png", grey, {"transparency": 3}),
+        ("rgb.png", rgb, {}),
+        ("grey.png", grey, {}),
+        ("deep.png", deep, {}),
+        ("palette.png", rgb.convert("P"), {}),
+        ("clear.png", rgb.convert("RGBA"), {}),
+        ("key.png", grey, {"transparency": 3}),
         ("bit.png", grey.convert("1"), {}),
-        ("rgb.jpg", rgb, {}), ("grey.jpg", grey, {}), ("cmyk.jpg", rgb.convert("CMYK"), {}),
-        ("progressive.jpg", rgb, {"progressive": True}), ("turned.jpg", rgb, {"exif": exif}),
-        ("rgb.bmp", rgb, {}), ("rgb.ppm", rgb, {}), ("rgb.gif", rgb, {}), ("rgb.tif", rgb, {}),
-        ("lzw.tif", rgb, {"compression": "tiff_lzw"}), ("deep.tif", deep, {"compression": "tiff_adobe_deflate"}),
+        ("rgb.jpg", rgb, {}),
+        ("grey.jpg", grey, {}),
+        ("cmyk.jpg", rgb.convert("CMYK"), {}),
+        ("progressive.jpg", rgb, {"progressive": True}),
+        ("turned.jpg", rgb, {"exif": exif}),
+        ("rgb.bmp", rgb, {}),
+        ("rgb.ppm", rgb, {}),
+        ("rgb.gif", rgb, {}),
+        ("rgb.tif", rgb, {}),
+        ("lzw.tif", rgb, {"compression": "tiff_lzw"}),
+        ("deep.tif", deep, {"compression": "tiff_adobe_deflate"}),
         ("moving.gif", grey, {"save_all": True, "append_images": [rgb.convert("L")]}),
-        ("rgb.webp", rgb, {}), ("rgb.jp2", rgb, {}),
+        ("rgb.webp", rgb, {}),
+        ("rgb.jp2", rgb, {}),
     ]:
         needed = "libtiff" if "compression" in more else {".webp": "webp", ".jp2": "jpg_2000"}.get(Path(name).suffix)
         if needed is None or features.check(needed):
@@ -70,7 +83,9 @@ def write_folder(place: Path) -> Data:
         picture(seed, 3).save(place / "stimuli" / name)
     lines = [
         f"{name},S{subject},{order},{5 + 9 * order}.25,{7 + 3 * subject},0.2"
-        for name in ("a.png", "b.jpg", "c.bmp") for subject in (1, 2) for order in range(3)
+        for name in ("a.png", "b.jpg", "c.bmp")
+        for subject in (1, 2)
+        for order in range(3)
     ]
     (place / "fixations.csv").write_text("\n".join(["image,subject,order,x,y,duration_s", *lines, ""]))
     return folder.Settings(name="mine", root=str(place))
@@ -91,15 +106,26 @@ def write_maps(place: Path, suffix: str) -> Data:
         else:
             Image.fromarray(fixated).save(place / f"maps/indoor/{stem}.{suffix}")
     return fixation_maps.Settings(
-        name="maps", root=str(place), stimuli="stimuli/*/*.png", maps=f"maps/{{folder}}/{{stem}}.{suffix}",
-        maps_are="mat" if suffix == "mat" else "image", key="fixLocs",
+        name="maps",
+        root=str(place),
+        stimuli="stimuli/*/*.png",
+        maps=f"maps/{{folder}}/{{stem}}.{suffix}",
+        maps_are="mat" if suffix == "mat" else "image",
+        key="fixLocs",
     )
 
 
 def write_synthetic(place: Path) -> Data:
     """A drawn set; what is drawn is kept in its folder."""
-    settings = synthetic.Settings(name="synthetic", root=str(place), images=4, observers=2, fixations_per_observer=3,
-                                  long_side_px=40, short_side_px=32)
+    settings = synthetic.Settings(
+        name="synthetic",
+        root=str(place),
+        images=4,
+        observers=2,
+        fixations_per_observer=3,
+        long_side_px=40,
+        short_side_px=32,
+    )
     synthetic.load(settings)
     return settings
 
@@ -109,14 +135,18 @@ def write_pysaliency(stimuli: str, fixations: str, place: Path) -> Data:
     copied(place)
     write_scanpaths(place / "scanpaths.hdf5")
     write_fixations(place / "newer.hdf5", "1.2")
-    return pysaliency.Settings(name="mine", root=str(place), stimuli=stimuli, fixations=fixations,
-                               unpacked=str(place / "unpacked"))
+    return pysaliency.Settings(
+        name="mine", root=str(place), stimuli=stimuli, fixations=fixations, unpacked=str(place / "unpacked")
+    )
 
 
 def of_pysaliency(stimuli: str, fixations: str) -> Source:
     """These two of its files."""
-    return Source(functools.partial(write_pysaliency, stimuli, fixations), pysaliency.load,
-                  (stimuli, fixations, fixations) if stimuli == "stimuli.hdf5" else (stimuli,))
+    return Source(
+        functools.partial(write_pysaliency, stimuli, fixations),
+        pysaliency.load,
+        (stimuli, fixations, fixations) if stimuli == "stimuli.hdf5" else (stimuli,),
+    )
 
 
 def write_cat2000_observers(place: Path) -> Data:
@@ -132,6 +162,7 @@ def write_cat2000_observers(place: Path) -> Data:
 
 def load_cat2000_observers(settings: Any) -> Any:
     """Read by a stand-in for mat-io, which is no package of the tests: JSON for what MATLAB keeps."""
+
     def as_matlab(node: Any) -> Any:
         is_cell = isinstance(node, dict) and all(isinstance(rows, list) for rows in node.values())
         return cell(node) if is_cell else np.array(node, dtype=object)
@@ -156,8 +187,9 @@ SOURCES = {
     "pysaliency-newer": of_pysaliency("stimuli.hdf5", "newer.hdf5"),
     "pysaliency-scanpaths": of_pysaliency("stimuli.hdf5", "scanpaths.hdf5"),
     "pysaliency-arrays": of_pysaliency("arrays.hdf5", "trains.hdf5"),
-    "cat2000_observers": Source(write_cat2000_observers, load_cat2000_observers, ("allFixData.mat",),
-                                ("allFixData.mat",)),
+    "cat2000_observers": Source(
+        write_cat2000_observers, load_cat2000_observers, ("allFixData.mat",), ("allFixData.mat",)
+    ),
 }
 # of these the default suite tries fewer
 RARER = ("pysaliency-fixations", "pysaliency-newer", "pysaliency-scanpaths", "pysaliency-arrays", "cat2000_observers")

@@ -1,4 +1,5 @@
 """Damaged zip archives: what was packed is unpacked, or one line says what is wrong, and nothing else is written."""
+
 from __future__ import annotations
 
 import io
@@ -18,8 +19,24 @@ Drive = Callable[..., None]
 CONTENTS = (b"", b"a" * 700, bytes(range(256)), b"x,y\n1,2\n")
 NAMES = ("set/a.jpg", "set/b/c.mat", "set/ä ö.csv", "other/d.txt", "__MACOSX/set/._a.jpg")
 WRONG_NAMES = (
-    "../x", "set/../../x", "/etc/x", "C:\\x", "C:x", "\\\\server\\x", "set\\..\\..\\x", "set/a.jpg/x", "set//a.jpg",
-    "set", "set/", ".", "", "..", "set/a\0.jpg", "set/\x1b[2J", "set/" + "x" * 300, "set/" + "x/" * 200 + "x",
+    "../x",
+    "set/../../x",
+    "/etc/x",
+    "C:\\x",
+    "C:x",
+    "\\\\server\\x",
+    "set\\..\\..\\x",
+    "set/a.jpg/x",
+    "set//a.jpg",
+    "set",
+    "set/",
+    ".",
+    "",
+    "..",
+    "set/a\0.jpg",
+    "set/\x1b[2J",
+    "set/" + "x" * 300,
+    "set/" + "x/" * 200 + "x",
     "SET/a.jpg",
 )
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)

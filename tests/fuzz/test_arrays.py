@@ -1,4 +1,5 @@
 """The npz files that are read back, damaged: what is read is what was written, and all else is one line."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ Drive = Callable[..., None]
 
 def driven(drive: Drive, count: int, path: Path, read: Callable[[], Any]) -> None:
     """`read` on damaged copies of the file, which reads it and compares."""
+
     def check(content: bytes) -> str:
         path.write_bytes(content)
         return outcome(read, str(path))

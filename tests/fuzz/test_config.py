@@ -1,4 +1,5 @@
 """Words of a command line, composed as Hydra does it: refused by their key, or a config that everything can use."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -40,13 +41,66 @@ GROUPS = {
     for group in ("data", "loss", "model", "optim", "hardware", "task", "experiment")
 }
 ANY = st.one_of(
-    st.sampled_from([
-        "null", "true", "", "nan", "3.5", "inf", "-inf", "1e308", "1e-308", "-1", "0", "1", "2", "3", "1e400", "0.5",
-        "4294967295", "4294967296", "[]", "[1]", "[0.5,nan]", "[inf]", "{}", "{a:1}", "[[1]]", "???", "x", "../x",
-        "/", "os.system", "'a b'", "${seed}", "${nothing}", "${data}", "${oc.env:NOTHING}", "kde", "cuda", "cpu", "a,b",
-        "range(1,5)", "'", "\"", "[", "\\", "$", "=", "é", "\u202e", "a\nb", "\ud7ff", "1_0", "0x10", "all", "ig",
-    ]),
-    st.text(max_size=8), st.sampled_from(sorted(GROUPS)),
+    st.sampled_from(
+        [
+            "null",
+            "true",
+            "",
+            "nan",
+            "3.5",
+            "inf",
+            "-inf",
+            "1e308",
+            "1e-308",
+            "-1",
+            "0",
+            "1",
+            "2",
+            "3",
+            "1e400",
+            "0.5",
+            "4294967295",
+            "4294967296",
+            "[]",
+            "[1]",
+            "[0.5,nan]",
+            "[inf]",
+            "{}",
+            "{a:1}",
+            "[[1]]",
+            "???",
+            "x",
+            "../x",
+            "/",
+            "os.system",
+            "'a b'",
+            "${seed}",
+            "${nothing}",
+            "${data}",
+            "${oc.env:NOTHING}",
+            "kde",
+            "cuda",
+            "cpu",
+            "a,b",
+            "range(1,5)",
+            "'",
+            '"',
+            "[",
+            "\\",
+            "$",
+            "=",
+            "é",
+            "\u202e",
+            "a\nb",
+            "\ud7ff",
+            "1_0",
+            "0x10",
+            "all",
+            "ig",
+        ]
+    ),
+    st.text(max_size=8),
+    st.sampled_from(sorted(GROUPS)),
 )
 WHOLE = st.one_of(
     st.integers(-3, 50), st.integers(-(10**12), 10**12), st.sampled_from([2**32 - 1, 2**32, 2**63, 10**30])

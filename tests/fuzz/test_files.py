@@ -1,4 +1,5 @@
 """Files that are read back, with damaged bytes and with other content than they are for."""
+
 from __future__ import annotations
 
 import io
@@ -27,7 +28,9 @@ from tests.fuzz.sources import write_synthetic
 
 Drive = Callable[..., None]
 STATE = {
-    "model": {"weight": torch.arange(6.0).view(2, 3), "bias": torch.zeros(2)}, "epoch": 3, "history": [{"lr": 0.1}],
+    "model": {"weight": torch.arange(6.0).view(2, 3), "bias": torch.zeros(2)},
+    "epoch": 3,
+    "history": [{"lr": 0.1}],
 }
 PLAIN = {"task": {"name": "train", "devices": 1}, "data": {"root": None, "sides": [1, 2.5]}, "note": "a: b # c"}
 
@@ -106,7 +109,7 @@ def test_damaged_maps_of_centre_biases(tmp_path: Path, drive: Drive, count: int)
     kde = FixationKde(random.random(20), random.random(20), np.repeat(np.arange(4), 5), 0.05, 1e-15)
     arguments = kde, "key", list(range(4)), [(24, 32)] * 4, 4, tmp_path, Ranks()
     expected = np.array(leave_one_out_maps(*arguments))
-    path, = tmp_path.rglob("*.bin")
+    (path,) = tmp_path.rglob("*.bin")
     whole = path.read_bytes()
 
     def read() -> None:
@@ -123,26 +126,42 @@ def test_damaged_maps_of_centre_biases(tmp_path: Path, drive: Drive, count: int)
 @tried(40, 400)
 def test_a_drawn_set_that_holds_other_arrays(tmp_path: Path, drive: Drive, count: int) -> None:
     settings = write_synthetic(tmp_path)
-    path, = tmp_path.glob("*/set.npz")
+    (path,) = tmp_path.glob("*/set.npz")
     with np.load(path) as found:
         whole = dict(found)
 
     def check(arrays: dict[str, Any]) -> str:
         np.savez(path, **{str(name).replace("/", "_") or "x": np.asarray(one) for name, one in arrays.items()})
         # other checksums make an image look damaged
-        return outcome(lambda: [v for k, v in vars(synthetic.load(settings).fixations).items() if v is not None],
-                       str(path.parent))
+        return outcome(
+            lambda: [v for k, v in vars(synthetic.load(settings).fixations).items() if v is not None], str(path.parent)
+        )
 
-    others = st.sampled_from([
-        np.zeros(0), np.zeros(24), np.full(24, 10**6), np.full(24, -1), np.full(24, np.nan), np.array(3),
-        np.ones((4, 2)), np.zeros((4, 2), int), np.array(["a"] * 24), np.full(24, 1j), np.arange(24) > 3,
-        *whole.values(),
-    ])
+    others = st.sampled_from(
+        [
+            np.zeros(0),
+            np.zeros(24),
+            np.full(24, 10**6),
+            np.full(24, -1),
+            np.full(24, np.nan),
+            np.array(3),
+            np.ones((4, 2)),
+            np.zeros((4, 2), int),
+            np.array(["a"] * 24),
+            np.full(24, 1j),
+            np.arange(24) > 3,
+            *whole.values(),
+        ]
+    )
     some = st.dictionaries(st.sampled_from([*whole, "more"]), others, min_size=1, max_size=3)
     losing = st.lists(st.sampled_from([*whole]), max_size=1)
-    drive(count, st.tuples(some, losing).map(
-        lambda case: {name: one for name, one in (whole | case[0]).items() if name not in case[1]}
-    ), check)
+    drive(
+        count,
+        st.tuples(some, losing).map(
+            lambda case: {name: one for name, one in (whole | case[0]).items() if name not in case[1]}
+        ),
+        check,
+    )
 
 
 @tried(40, 300)

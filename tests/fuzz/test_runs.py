@@ -1,4 +1,5 @@
 """Evaluation of run folders that are damaged, or that somebody else has made."""
+
 from __future__ import annotations
 
 import io

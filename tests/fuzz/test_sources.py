@@ -1,4 +1,5 @@
 """Every loader, and the images that it finds, read from damaged files."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -34,10 +35,13 @@ def read_whole(source: Source, settings: Any) -> list[Any]:
     return [fixations.x, fixations.y, resized.fixations.x, resized.fixations.y, *images, list(data.dropped.values())]
 
 
-@pytest.mark.parametrize(("name", "count"), [
-    *((name, 30 if name in RARER else 70) for name in SOURCES),
-    *(pytest.param(name, 1000, marks=pytest.mark.slow) for name in SOURCES),
-])
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        *((name, 30 if name in RARER else 70) for name in SOURCES),
+        *(pytest.param(name, 1000, marks=pytest.mark.slow) for name in SOURCES),
+    ],
+)
 def test_a_data_set_with_a_damaged_file(tmp_path: Path, drive: Drive, name: str, count: int) -> None:
     source = SOURCES[name]
     settings = source.write(tmp_path)
@@ -83,7 +87,9 @@ def test_a_damaged_image(tmp_path: Path, drive: Drive, count: int) -> None:
 CELLS = st.one_of(
     st.sampled_from(["a.png", "b.jpg", "c.bmp", "S1", "0", "1", "12.5", "39.9", "40", "-1", "nan", "inf", "", "x"]),
     st.sampled_from([word.decode("latin-1") for word in WORDS]),
-    st.floats().map(repr), st.integers().map(str), st.text(),
+    st.floats().map(repr),
+    st.integers().map(str),
+    st.text(),
 )
 
 
@@ -93,12 +99,15 @@ def test_a_table_of_anything(tmp_path: Path, drive: Drive, count: int) -> None:
     source = SOURCES["folder"]
     settings = source.write(tmp_path)
     header = st.one_of(
-        st.just(["image", "subject", "order", "x", "y"]), st.permutations(["image", "x", "y", "order"]),
+        st.just(["image", "subject", "order", "x", "y"]),
+        st.permutations(["image", "x", "y", "order"]),
         st.lists(st.sampled_from(["image", "x", "y", "subject", "order", "note", "X", ""]), max_size=7),
     )
     likely = {
-        "image": st.sampled_from(["a.png", "b.jpg"]), "x": st.sampled_from(["1", "39.5", "40", " 7"]),
-        "y": st.sampled_from(["1", "29.5", "30", "7 "]), "order": st.sampled_from(["0", "1", "2.0"]),
+        "image": st.sampled_from(["a.png", "b.jpg"]),
+        "x": st.sampled_from(["1", "39.5", "40", " 7"]),
+        "y": st.sampled_from(["1", "29.5", "30", "7 "]),
+        "order": st.sampled_from(["0", "1", "2.0"]),
     }
 
     @st.composite

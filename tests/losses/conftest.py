@@ -1,4 +1,5 @@
 """Small densities whose cells are pixels."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,5 @@
 """The table of the losses."""
+
 from __future__ import annotations
 
 import dataclasses

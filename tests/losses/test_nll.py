@@ -1,4 +1,5 @@
 """NLL against its closed form."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,5 @@
 """The bias map's entropy against closed forms and scipy, and what a training makes of it."""
+
 from __future__ import annotations
 
 import math
@@ -49,6 +50,7 @@ def test_the_entropy_is_rewarded_and_lambda_zero_is_the_baseline(value, weight):
 
 def test_the_settings_say_which_entropy_it_is(two):
     """One rank's share is all of it."""
+
     def share(**settings) -> float:
         return nll_entropy.Settings(**settings).share(two, 2, Ranks()).item()
 

@@ -2,6 +2,7 @@
 
 Names and shapes are those of deepgaze_pytorch's modules (IIE: MixtureModel of DeepGazeIIIMixture; DeepGaze III).
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -42,10 +43,14 @@ def component(generator: torch.Generator, scanpath_channels: int = 0) -> dict[st
             f"{networks}.conv0.conv_part{part}.weight": random(128, channels, 1, 1),
         }
     found |= {
-        f"{networks}.bias0.bias": random(128), f"{networks}.layernorm1.weight": random(128, around=1.0),
-        f"{networks}.layernorm1.bias": random(128), f"{networks}.conv1.weight": random(16, 128, 1, 1, spread=0.1),
-        f"{networks}.bias1.bias": random(16), f"{networks}.conv2.weight": random(1, 16, 1, 1, spread=0.5),
-        "finalizers.gauss.sigma": random(around=4.0)[()], "finalizers.center_bias_weight": random(1, around=0.8),
+        f"{networks}.bias0.bias": random(128),
+        f"{networks}.layernorm1.weight": random(128, around=1.0),
+        f"{networks}.layernorm1.bias": random(128),
+        f"{networks}.conv1.weight": random(16, 128, 1, 1, spread=0.1),
+        f"{networks}.bias1.bias": random(16),
+        f"{networks}.conv2.weight": random(1, 16, 1, 1, spread=0.5),
+        "finalizers.gauss.sigma": random(around=4.0)[()],
+        "finalizers.center_bias_weight": random(1, around=0.8),
     }
     if scanpath_channels:
         found |= {"scanpath_networks.encoding0.conv_x.weight": random(128, 4, 1, 1)}
@@ -79,5 +84,5 @@ def of_component(state: Mapping[str, Tensor], prefix: str, number: int) -> dict[
     found = {}
     for network in ("saliency_network", "fixation_selection_network", "finalizer"):
         start = f"{prefix}{network}s.{number}."
-        found |= {f"{network}.{key[len(start):]}": value for key, value in state.items() if key.startswith(start)}
+        found |= {f"{network}.{key[len(start) :]}": value for key, value in state.items() if key.startswith(start)}
     return found

@@ -1,4 +1,5 @@
 """The assembled model: initial weights, published parameter names, and bits that do not depend on the batch."""
+
 import math
 
 import pytest
@@ -13,19 +14,29 @@ GRID = grid_of((128, 256), ((4, 8),), 2, 4, 4)
 
 # the paper's model: published checkpoints have these names
 NAMES = {
-    "saliency_network.layernorm0.weight", "saliency_network.layernorm0.bias",
-    "saliency_network.conv0.weight", "saliency_network.bias0.bias",
-    "saliency_network.layernorm1.weight", "saliency_network.layernorm1.bias",
-    "saliency_network.conv1.weight", "saliency_network.bias1.bias",
-    "saliency_network.layernorm2.weight", "saliency_network.layernorm2.bias",
-    "saliency_network.conv2.weight", "saliency_network.bias2.bias",
+    "saliency_network.layernorm0.weight",
+    "saliency_network.layernorm0.bias",
+    "saliency_network.conv0.weight",
+    "saliency_network.bias0.bias",
+    "saliency_network.layernorm1.weight",
+    "saliency_network.layernorm1.bias",
+    "saliency_network.conv1.weight",
+    "saliency_network.bias1.bias",
+    "saliency_network.layernorm2.weight",
+    "saliency_network.layernorm2.bias",
+    "saliency_network.conv2.weight",
+    "saliency_network.bias2.bias",
     "fixation_selection_network.layernorm0.layernorm_part0.weight",
     "fixation_selection_network.layernorm0.layernorm_part0.bias",
-    "fixation_selection_network.conv0.conv_part0.weight", "fixation_selection_network.bias0.bias",
-    "fixation_selection_network.layernorm1.weight", "fixation_selection_network.layernorm1.bias",
-    "fixation_selection_network.conv1.weight", "fixation_selection_network.bias1.bias",
+    "fixation_selection_network.conv0.conv_part0.weight",
+    "fixation_selection_network.bias0.bias",
+    "fixation_selection_network.layernorm1.weight",
+    "fixation_selection_network.layernorm1.bias",
+    "fixation_selection_network.conv1.weight",
+    "fixation_selection_network.bias1.bias",
     "fixation_selection_network.conv2.weight",
-    "finalizer.gauss.sigma", "finalizer.center_bias_weight",
+    "finalizer.gauss.sigma",
+    "finalizer.center_bias_weight",
 }
 
 

@@ -1,4 +1,5 @@
 """Blur, centre bias and normalisation against scipy's filters on the resized readout."""
+
 import math
 
 import numpy as np

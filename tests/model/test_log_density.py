@@ -1,4 +1,5 @@
 """A log density on a grid answers as the full map does."""
+
 import math
 
 import numpy as np
@@ -58,10 +59,10 @@ class TestAgainstTheFullMap:
 
     def test_gradients_are_those_of_the_full_map(self, rows, columns):
         z = torch.randn(1, len(rows), len(columns), dtype=torch.float64, requires_grad=True)
-        fast, = torch.autograd.grad(LogDensity.normalised(z, rows, columns).entropy_nats().sum(), z)
+        (fast,) = torch.autograd.grad(LogDensity.normalised(z, rows, columns).entropy_nats().sum(), z)
         full = z.repeat_interleave(rows, 1).repeat_interleave(columns, 2)
         log_p = full - full.flatten(1).logsumexp(1)[:, None, None]
-        plain, = torch.autograd.grad(-(log_p.exp() * log_p).sum(), z)
+        (plain,) = torch.autograd.grad(-(log_p.exp() * log_p).sum(), z)
         torch.testing.assert_close(fast, plain, atol=1e-12, rtol=1e-9)
 
 

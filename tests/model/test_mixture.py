@@ -1,4 +1,5 @@
 """A mixture's density is the mean of its components' densities."""
+
 import torch
 
 from entreg.features.grid import grid_of

@@ -1,4 +1,5 @@
 """The widest product, by blocks and by convolutions: what they compute, how exactly, and to which bits."""
+
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ def test_gradients_of_a_low_precision_product_are_float32s(precision):
     except SettingError as error:
         pytest.skip(str(error))
     features = torch.full((2, 768, 3), 100.0, dtype=precision)
-    found, = products(features, [torch.ones(4, 3)], precision)
+    (found,) = products(features, [torch.ones(4, 3)], precision)
     assert found.dtype == torch.float32 and torch.equal(found, torch.full((2, 768, 4), 300.0))
     for gradient in product_gradients(features, [torch.full((2, 768, 4), 1000.0)])[0]:
         assert torch.equal(gradient, torch.full((4, 3), 768 * 1e5))
@@ -55,11 +56,16 @@ def assert_rounded(found: torch.Tensor, left: torch.Tensor, right: torch.Tensor)
 
 
 @pytest.mark.parametrize("stored", [torch.float16, torch.float32])
-@pytest.mark.parametrize("cells", [
-    pytest.param(768, id="blocks of 32"), pytest.param(475, id="blocks of 25, the last piece is shorter"),
-    pytest.param(211, id="a prime number: one block"), pytest.param(12, id="one piece"),
-    pytest.param(16, id="a cell a picture"),
-])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pytest.param(768, id="blocks of 32"),
+        pytest.param(475, id="blocks of 25, the last piece is shorter"),
+        pytest.param(211, id="a prime number: one block"),
+        pytest.param(12, id="one piece"),
+        pytest.param(16, id="a cell a picture"),
+    ],
+)
 def test_products_are_those_of_float64_but_for_rounding(cells, stored, convolves, monkeypatch):
     """Piece by piece, and in one piece."""
     torch.manual_seed(0)

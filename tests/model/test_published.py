@@ -1,4 +1,5 @@
 """Files of the published layout (random numbers: no real one was at hand) against the plain model, and what is none."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -79,10 +80,12 @@ def test_iies_member_is_what_the_published_steps_give(iie, weights):
     normalised = (F.interpolate(images, scale_factor=0.5, mode="nearest") / 255 - mean) / std
     by_name = densenet.taps(weights, normalised)
     taps = [by_name[f"features.denseblock4.denselayer{one}"] for one in ("32.norm1", "32.conv1", "31.conv2")]
-    each = torch.stack([
-        reference.log_density(published_files.of_component(state, "models.2.", k), taps, center_bias, 2, 16, 2)
-        for k in range(30)
-    ])
+    each = torch.stack(
+        [
+            reference.log_density(published_files.of_component(state, "models.2.", k), taps, center_bias, 2, 16, 2)
+            for k in range(30)
+        ]
+    )
     mixture = found.model(None)(features, small, grid).full()
     assert (mixture - (each.logsumexp(0) - math.log(30))).abs().max() < 1e-4
     one = found.model(11)(features, small, grid).full()
@@ -136,15 +139,24 @@ def test_judging_deepgaze3_is_refused_with_the_reason(iii):
         published.read(iii[0]).model(None)
 
 
-@pytest.mark.parametrize("change, said", [
-    (lambda s: s.pop("models.2.finalizers.7.gauss.sigma"), ["models.2.finalizers.7.gauss.sigma is missing"]),
-    (lambda s: s.update({"models.2.saliency_networks.0.conv0.weight": torch.zeros(8, 2560, 1, 1)}),
-     ["models.2.saliency_networks.0.conv0.weight has the shape (8, 2560, 1, 1), (8, 2048, 1, 1) is needed"]),
-    (lambda s: s.update({"models.2.saliency_networks.30.conv0.weight": torch.zeros(1)}),
-     ["models.2.saliency_networks.30.conv0.weight is not known"]),
-    (lambda s: s.update({"models.2.finalizers.3.center_bias_weight": torch.tensor([math.nan])}),
-     ["models.2.finalizers.3.center_bias_weight holds numbers that are not finite"]),
-])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda s: s.pop("models.2.finalizers.7.gauss.sigma"), ["models.2.finalizers.7.gauss.sigma is missing"]),
+        (
+            lambda s: s.update({"models.2.saliency_networks.0.conv0.weight": torch.zeros(8, 2560, 1, 1)}),
+            ["models.2.saliency_networks.0.conv0.weight has the shape (8, 2560, 1, 1), (8, 2048, 1, 1) is needed"],
+        ),
+        (
+            lambda s: s.update({"models.2.saliency_networks.30.conv0.weight": torch.zeros(1)}),
+            ["models.2.saliency_networks.30.conv0.weight is not known"],
+        ),
+        (
+            lambda s: s.update({"models.2.finalizers.3.center_bias_weight": torch.tensor([math.nan])}),
+            ["models.2.finalizers.3.center_bias_weight holds numbers that are not finite"],
+        ),
+    ],
+)
 def test_what_does_not_fit_is_refused_key_by_key(broken, change, said):
     path = broken(change)
     with pytest.raises(DataError) as error:

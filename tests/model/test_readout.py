@@ -1,4 +1,5 @@
 """The networks against layer norm, 1x1 convolution and bias as torch.nn.functional computes them on maps."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -56,18 +57,42 @@ def test_melted_is_float64_whatever_the_parameters_are():
     assert matrix.item() == 3 * norm.weight.double().item()
 
 
-@pytest.mark.parametrize("network, expected", [
-    (SaliencyNetwork(2560), {
-        "layernorm0.weight": (2560,), "layernorm0.bias": (2560,), "conv0.weight": (8, 2560, 1, 1), "bias0.bias": (8,),
-        "layernorm1.weight": (8,), "layernorm1.bias": (8,), "conv1.weight": (16, 8, 1, 1), "bias1.bias": (16,),
-        "layernorm2.weight": (16,), "layernorm2.bias": (16,), "conv2.weight": (1, 16, 1, 1), "bias2.bias": (1,),
-    }),
-    (FixationSelectionNetwork(), {
-        "layernorm0.layernorm_part0.weight": (1,), "layernorm0.layernorm_part0.bias": (1,),
-        "conv0.conv_part0.weight": (128, 1, 1, 1), "bias0.bias": (128,),
-        "layernorm1.weight": (128,), "layernorm1.bias": (128,), "conv1.weight": (16, 128, 1, 1), "bias1.bias": (16,),
-        "conv2.weight": (1, 16, 1, 1),
-    }),
-], ids=["saliency", "fixation selection"])
+@pytest.mark.parametrize(
+    "network, expected",
+    [
+        (
+            SaliencyNetwork(2560),
+            {
+                "layernorm0.weight": (2560,),
+                "layernorm0.bias": (2560,),
+                "conv0.weight": (8, 2560, 1, 1),
+                "bias0.bias": (8,),
+                "layernorm1.weight": (8,),
+                "layernorm1.bias": (8,),
+                "conv1.weight": (16, 8, 1, 1),
+                "bias1.bias": (16,),
+                "layernorm2.weight": (16,),
+                "layernorm2.bias": (16,),
+                "conv2.weight": (1, 16, 1, 1),
+                "bias2.bias": (1,),
+            },
+        ),
+        (
+            FixationSelectionNetwork(),
+            {
+                "layernorm0.layernorm_part0.weight": (1,),
+                "layernorm0.layernorm_part0.bias": (1,),
+                "conv0.conv_part0.weight": (128, 1, 1, 1),
+                "bias0.bias": (128,),
+                "layernorm1.weight": (128,),
+                "layernorm1.bias": (128,),
+                "conv1.weight": (16, 128, 1, 1),
+                "bias1.bias": (16,),
+                "conv2.weight": (1, 16, 1, 1),
+            },
+        ),
+    ],
+    ids=["saliency", "fixation selection"],
+)
 def test_parameters_have_their_published_names_and_shapes(network, expected):
     assert {name: tuple(value.shape) for name, value in network.state_dict().items()} == expected

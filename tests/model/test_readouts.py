@@ -1,4 +1,5 @@
 """Readouts of several models at once: each as if it were alone, and gradients that are summed without rounding."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -89,7 +90,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(cells):
 def test_an_images_bits_do_not_depend_on_the_other_images(cells):
     generator = torch.Generator().manual_seed(1)
     values = torch.randn(9, cells, CHANNELS, generator=generator).half()
-    found, = readouts([model(0)], values, GRIDS[cells], torch.float32)
+    (found,) = readouts([model(0)], values, GRIDS[cells], torch.float32)
     for images in (slice(1), slice(2), slice(3), slice(5), slice(3, 9), slice(8, 9)):
         assert torch.equal(readouts([model(0)], values[images], GRIDS[cells], torch.float32)[0], found[images])
 

@@ -1,4 +1,5 @@
 """The plain computation's own parts, by hand; golden vectors of the whole are in test_golden.py."""
+
 import math
 
 import pytest

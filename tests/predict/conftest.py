@@ -1,4 +1,5 @@
 """Finished runs that were never trained, as a training leaves them, and photos of any size."""
+
 from __future__ import annotations
 
 import shutil

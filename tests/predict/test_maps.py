@@ -1,4 +1,5 @@
 """Log densities as files, and the names under which pysaliency looks for them."""
+
 from __future__ import annotations
 
 import h5py
@@ -54,10 +55,17 @@ def test_one_file_for_the_benchmark(tmp_path, log_density):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.npz", "1.npz", "all.hdf5"]
 
 
-@pytest.mark.parametrize("names, keys", [
-    (["a.jpg", "b.jpg"], ["a.jpg", "b.jpg"]), (["x/y/a.jpg", "x/y/b.jpg"], ["a.jpg", "b.jpg"]),
-    (["x/a/1.jpg", "x/b/1.jpg"], ["a/1.jpg", "b/1.jpg"]), (["x/a.jpg"], ["a.jpg"]), (["x/a", "x/b/a"], ["a", "b/a"]),
-    (["a.jpg", "a.jpg/b.png"], ["a.jpg", "a.jpg/b.png"]), ([], []),
-])
+@pytest.mark.parametrize(
+    "names, keys",
+    [
+        (["a.jpg", "b.jpg"], ["a.jpg", "b.jpg"]),
+        (["x/y/a.jpg", "x/y/b.jpg"], ["a.jpg", "b.jpg"]),
+        (["x/a/1.jpg", "x/b/1.jpg"], ["a/1.jpg", "b/1.jpg"]),
+        (["x/a.jpg"], ["a.jpg"]),
+        (["x/a", "x/b/a"], ["a", "b/a"]),
+        (["a.jpg", "a.jpg/b.png"], ["a.jpg", "a.jpg/b.png"]),
+        ([], []),
+    ],
+)
 def test_keys_are_the_names_without_what_all_share(names, keys):
     assert list(maps.shortest(names).values()) == keys

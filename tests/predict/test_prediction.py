@@ -1,4 +1,5 @@
 """A folder of images is predicted: as files, resumed, and with a bad photo among them."""
+
 from __future__ import annotations
 
 import csv

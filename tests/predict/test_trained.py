@@ -1,4 +1,5 @@
 """A finished run's density of any image: evaluation's at equal geometry, and at the image's own size."""
+
 from __future__ import annotations
 
 import re
@@ -55,8 +56,15 @@ def test_each_pixel_takes_the_density_at_its_place(trained, photos, name):
     density = trained.density(rgb)
     assert density.size == ((144, 192) if rgb.shape[0] < rgb.shape[1] else (192, 144))
     full, (height, width) = density.full()[0].double().numpy(), rgb.shape[:2]
-    expected = np.array([[full[int((i + 0.5) * full.shape[0] / height), int((j + 0.5) * full.shape[1] / width)]
-                          for j in range(width)] for i in range(height)])
+    expected = np.array(
+        [
+            [
+                full[int((i + 0.5) * full.shape[0] / height), int((j + 0.5) * full.shape[1] / width)]
+                for j in range(width)
+            ]
+            for i in range(height)
+        ]
+    )
     expected -= np.log(np.exp(expected).sum())
     found = trained.log_density(photos / name)
     assert found.dtype == np.float64 and np.exp(found).sum() == pytest.approx(1, abs=1e-12)
@@ -91,7 +99,7 @@ def code_blocks(path: Path) -> list[str]:
 
 def test_from_notebook_to_figure_in_five_lines(finished, photos, tmp_path, monkeypatch):
     """The lines of the README, which `help(entreg.load)` and docs/models.md show as well."""
-    block, = (one for one in code_blocks(ROOT / "README.md") if "entreg.load" in one)
+    (block,) = (one for one in code_blocks(ROOT / "README.md") if "entreg.load" in one)
     assert len([line for line in block.splitlines() if line]) == 5
     shown = [line for line in entreg.load.__doc__.splitlines() if line.startswith(" " * 8)]
     assert [line.strip() for line in shown] == [line for line in block.splitlines() if line]

@@ -1,4 +1,5 @@
 """A training image's own fixations are left out of its centre bias; all other images get all training fixations."""
+
 from __future__ import annotations
 
 import math
@@ -81,7 +82,7 @@ def test_maps_that_are_damaged_are_named(fixations, tmp_path, damage):
     """Zeros are what a file system leaves of a block that a crash kept from the disk: finite, and another result."""
     arguments = kde_without(fixations), "key", list(range(6)), [(24, 32)] * 6, 4, tmp_path, Ranks()
     leave_one_out_maps(*arguments)
-    path, = tmp_path.rglob("24x32.bin")
+    (path,) = tmp_path.rglob("24x32.bin")
     whole = path.read_bytes()
     assert len(whole) == 6 * 6 * 8 * 4 + 8
     path.write_bytes({"short": whole[:-7], "long": whole + b"0", "zeros": bytes(64) + whole[64:], "empty": b""}[damage])

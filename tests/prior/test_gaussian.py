@@ -1,4 +1,5 @@
 """The Gaussian centre prior against its formula (Clarke & Tatler 2014), as pysaliency has it."""
+
 import math
 
 import numpy as np

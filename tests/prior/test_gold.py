@@ -83,8 +83,13 @@ def test_images_of_several_sizes_are_their_own_frames():
     gold = gold_standard(y, x, image, subject, sizes, log_prior, bandwidths=(0.05,))
     first = image == 0
     others = others_log_density(y[first], x[first], subject[first], HEIGHT, WIDTH, 0.05)
-    components = np.exp([np.append(others, log_prior[~first]), log_prior,
-                         np.where(first, -np.log(HEIGHT * WIDTH), -np.log((HEIGHT + 10) * (WIDTH + 20)))])
+    components = np.exp(
+        [
+            np.append(others, log_prior[~first]),
+            log_prior,
+            np.where(first, -np.log(HEIGHT * WIDTH), -np.log((HEIGHT + 10) * (WIDTH + 20))),
+        ]
+    )
     np.testing.assert_allclose(gold.log_density, np.log(gold.weights @ components), atol=1e-12)
 
 

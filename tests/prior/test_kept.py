@@ -1,4 +1,5 @@
 """A centre bias comes back as it was kept, to the bit, and whatever else a file holds is named."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -42,12 +43,19 @@ def test_a_formula_comes_back_with_its_numbers(tmp_path, kind):
     assert not np.array_equal(found.map(SIZES[0]), other.map(SIZES[0]))
 
 
-@pytest.mark.parametrize("changed, said", [
-    ({"y": np.array([0.5, 2.0])}, "no lists of one length"), ({"x": np.full(40, 1.5)}, "no shares of an image's sides"),
-    ({"x": np.full(40, np.nan)}, "no shares"), ({"image": np.zeros(40)}, "no lists"),
-    ({"kind": np.array("none")}, "none"),
-    ({"kde_bandwidth": np.array(-1.0)}, "kde_bandwidth is -1.0"), ({"y": np.array([None] * 40)}, "allow_pickle=False"),
-], ids=range(7))
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        ({"y": np.array([0.5, 2.0])}, "no lists of one length"),
+        ({"x": np.full(40, 1.5)}, "no shares of an image's sides"),
+        ({"x": np.full(40, np.nan)}, "no shares"),
+        ({"image": np.zeros(40)}, "no lists"),
+        ({"kind": np.array("none")}, "none"),
+        ({"kde_bandwidth": np.array(-1.0)}, "kde_bandwidth is -1.0"),
+        ({"y": np.array([None] * 40)}, "allow_pickle=False"),
+    ],
+    ids=range(7),
+)
 def test_what_is_no_centre_bias_is_named(tmp_path, center_bias, changed, said):
     path = tmp_path / "kept.npz"
     kept.write(path, center_bias)

@@ -1,4 +1,5 @@
 """Run by pysaliency's environment: what pysaliency makes of a run, of its predictions, and of fixations on stimuli."""
+
 import json
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from entreg.interop import pysaliency_model
 given = json.loads(Path("in.json").read_text())
 stimuli = pysaliency.FileStimuli(given["stimuli"])
 fixations = pysaliency.Fixations.FixationsWithoutHistory(
-    np.array(given["x"]), np.array(given["y"]), np.zeros(len(given["x"])), np.array(given["n"]),
+    np.array(given["x"]),
+    np.array(given["y"]),
+    np.zeros(len(given["x"])),
+    np.array(given["n"]),
     np.zeros(len(given["x"]), dtype=int),
 )
 

@@ -1,4 +1,5 @@
 """Run by pysaliency's environment: a small data set, written by pysaliency 0.2.22 in all forms that it knows."""
+
 import json
 from pathlib import Path
 
@@ -12,7 +13,12 @@ Stimuli([stimuli.stimuli[n] for n in range(len(stimuli))]).to_hdf5("arrays.hdf5"
 xs, ys, ns, subjects = (given[key] for key in ("xs", "ys", "ns", "subjects"))
 ts = [[200.0 * (i + 1) for i in range(len(one))] for one in xs]
 trains = FixationTrains.from_fixation_trains(
-    xs, ys, ts, ns, subjects, scanpath_fixation_attributes={"durations": ts},
+    xs,
+    ys,
+    ts,
+    ns,
+    subjects,
+    scanpath_fixation_attributes={"durations": ts},
     scanpath_attribute_mapping={"durations": "duration"},
 )
 trains.to_hdf5("trains.hdf5")

@@ -1,4 +1,5 @@
 """A page as a browser finds it: read by a parser, and opened in headless Chromium."""
+
 import json
 import re
 import shutil
@@ -79,9 +80,20 @@ def assert_numbers_are_the_results(shown: Page, results) -> None:
 def console(path, folder) -> tuple[str, list[str]]:
     """(DOM, messages of the console) after headless Chromium has opened a file."""
     found = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-         f"--user-data-dir={folder}/profile", "--virtual-time-budget=5000", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=120,
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            f"--user-data-dir={folder}/profile",
+            "--virtual-time-budget=5000",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert found.returncode == 0, found.stderr[-2000:]
     return found.stdout, [line for line in found.stderr.splitlines() if "CONSOLE" in line]

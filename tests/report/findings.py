@@ -1,4 +1,5 @@
 """What an evaluation hands to the page, made up from a seed by the evaluation's own arithmetic."""
+
 from __future__ import annotations
 
 import json
@@ -26,9 +27,18 @@ from entreg.run.folder import RunFolder
 from entreg.study.finished import Run
 
 METRICS = {  # a typical value of each
-    "ig_bits_per_fixation": 1.2, "ig_kde_bits_per_fixation": 0.8, "ll_bits_per_fixation": 1.5, "kl_bits": 9.0,
-    "kl_gaussian_prior_bits": 10.2, "kl_kde_prior_bits": 9.8, "nss": 2.0, "auc": 0.8, "sauc": 0.7, "cc": 0.6,
-    "sim": 0.5, "gold_ig_bits_per_fixation": 1.9,
+    "ig_bits_per_fixation": 1.2,
+    "ig_kde_bits_per_fixation": 0.8,
+    "ll_bits_per_fixation": 1.5,
+    "kl_bits": 9.0,
+    "kl_gaussian_prior_bits": 10.2,
+    "kl_kde_prior_bits": 9.8,
+    "nss": 2.0,
+    "auc": 0.8,
+    "sauc": 0.7,
+    "cc": 0.6,
+    "sim": 0.5,
+    "gold_ig_bits_per_fixation": 1.9,
 }
 FOREIGN_METRICS = {"ig_own_center_bias_bits_per_fixation": 1.3, "ig_uniform_center_bias_bits_per_fixation": 1.0}
 REFERENCES = ("kl_gaussian_prior_bits", "kl_kde_prior_bits", "gold_ig_bits_per_fixation")  # no model's
@@ -39,10 +49,21 @@ TOO_LATE = "evaluation.primary was typed for this evaluation, after the runs wer
 
 
 def findings(
-    folder: Path, lambdas: tuple[float, ...] = (0.0, 1.0), seeds: int = 4, foreign: int = 1, images: int = 24,
-    gain: float = 0.05, parts: Mapping[str, float] | None = None, falling: tuple[str, ...] = (), seed_std: float = 0.02,
-    primary: str | None = "ood", added: int = 0, seen: Mapping[str, str] | None = None, categories: bool = False,
-    labels: tuple[str, ...] = ("best", "median", "worst"), metric: str = "ig_bits_per_fixation",
+    folder: Path,
+    lambdas: tuple[float, ...] = (0.0, 1.0),
+    seeds: int = 4,
+    foreign: int = 1,
+    images: int = 24,
+    gain: float = 0.05,
+    parts: Mapping[str, float] | None = None,
+    falling: tuple[str, ...] = (),
+    seed_std: float = 0.02,
+    primary: str | None = "ood",
+    added: int = 0,
+    seen: Mapping[str, str] | None = None,
+    categories: bool = False,
+    labels: tuple[str, ...] = ("best", "median", "worst"),
+    metric: str = "ig_bits_per_fixation",
 ) -> Content:
     """What a page shows of an arm for each lambda (0 is the baseline), each better than the one before by `gain` bit.
 
@@ -73,21 +94,32 @@ def findings(
     few = {domain: n < FEWEST_IMAGES for domain, n in domains.items()}
     evidence = {
         arm.name: Evidence(
-            rows[arm.name], [images], maps[arm.name],
-            {domain: [_adapted(rng, table, rank, parts or {}) for table in tables]
-             for domain, tables in rows[arm.name].items() if domain != "in_domain" and not few[domain]},
+            rows[arm.name],
+            [images],
+            maps[arm.name],
+            {
+                domain: [_adapted(rng, table, rank, parts or {}) for table in tables]
+                for domain, tables in rows[arm.name].items()
+                if domain != "in_domain" and not few[domain]
+            },
             {f"ood.{name}": [0.5 - 0.1 * rank] * seeds for name in sets},
         )
         for rank, arm in enumerate(arms)
     }
     data = {
         domain: JudgedData(
-            domain.rpartition(".")[2].replace("in_domain", "made_up"), n, 90 * n, 20 * n,
-            {"bandwidth": 0.04, "weights": [0.7, 0.2, 0.1]}, dict(seen or {}) if domain == list(domains)[-1] else {},
+            domain.rpartition(".")[2].replace("in_domain", "made_up"),
+            n,
+            90 * n,
+            20 * n,
+            {"bandwidth": 0.04, "weights": [0.7, 0.2, 0.1]},
+            dict(seen or {}) if domain == list(domains)[-1] else {},
             f"{n} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
-            if few[domain] and domain != "in_domain" else None,
+            if few[domain] and domain != "in_domain"
+            else None,
             "stretched to 48x36 (portraits 36x48)",
-            few_images=n < ENOUGH_FOR_AN_INTERVAL, few_kde_images=20 * n < ENOUGH_FOR_A_KDE,
+            few_images=n < ENOUGH_FOR_AN_INTERVAL,
+            few_kde_images=20 * n < ENOUGH_FOR_A_KDE,
         )
         for domain, n in domains.items()
     }
@@ -99,14 +131,14 @@ def findings(
         results=found,
         per_image=[
             {"arm": arm, "seed": seed, "domain": domain} | row
-            for arm, by_domain in rows.items() for domain, tables in by_domain.items()
-            for seed, table in enumerate(tables) for row in table
+            for arm, by_domain in rows.items()
+            for domain, tables in by_domain.items()
+            for seed, table in enumerate(tables)
+            for row in table
         ],
         histories={arm.name: [run.state["history"] for run in arm.runs] for arm in arms},
         bias_maps=biases,
-        mean_densities={
-            f"ood.{name}": {"fixations": _log_density(rng, 0.5).grid[0].numpy()} | biases for name in sets
-        },
+        mean_densities={f"ood.{name}": {"fixations": _log_density(rng, 0.5).grid[0].numpy()} | biases for name in sets},
         examples={domain: [(label, _predictions(rng, arms)) for label in labels] for domain in domains},
         provenance={"git_commit": "0123456789abcdef", "git_clean": True, "packages": {"numpy": "2"}, "cuda": None},
     )
@@ -134,7 +166,7 @@ def _plan(arms: list[Arm], primary: str | None, metric: str, sets: tuple[str, ..
     if primary is None or not meant or not has_baseline or primary == "ood" and not sets:
         return Plan(None, primary or "ood", metric, list(sets), [], TOO_LATE)
     planned = list(sets[: len(sets) - added])
-    return Plan(meant[0], primary, metric, planned, list(sets[len(planned):]), None)
+    return Plan(meant[0], primary, metric, planned, list(sets[len(planned) :]), None)
 
 
 def _scattered(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -151,8 +183,10 @@ def _rows(
     signs = {name: 0 if name in REFERENCES else -1 if name in (*falling, "kl_bits") else 1 for name in metrics}
     return [
         {"image": f"{domain}_{i}.png", "category": ("Art", "Social.1")[i % 2] if categories else None, "fixations": 90}
-        | {name: float(value + shift + signs[name] * better + rng.normal(0, 0.02) * abs(signs[name]))
-           for name, value in metrics.items()}
+        | {
+            name: float(value + shift + signs[name] * better + rng.normal(0, 0.02) * abs(signs[name]))
+            for name, value in metrics.items()
+        }
         for i, (shift, better) in enumerate(zip(easy, by, strict=True))
     ]
 
@@ -183,10 +217,16 @@ def _bias_maps(rng: np.random.Generator, spread: float) -> dict[tuple[int, int],
 
 def _history(rng: np.random.Generator, rank: int) -> list[dict[str, Any]]:
     return [
-        {"epoch": epoch, "lr": 0.001 * 0.5**epoch, "train_nll_nats": 11 + math.exp(-epoch) + rng.normal(0, 0.01),
-         "validation_nll_nats": 11.1 + math.exp(-epoch) + rng.normal(0, 0.01),
-         "validation_ig_bits_per_fixation": 1.2 - math.exp(-epoch) + 0.02 * rank,
-         "bias_entropy_nats": 7 + 0.05 * rank + 0.01 * epoch, "center_bias_weight": 0.9, "sigma_px": 8.0}
+        {
+            "epoch": epoch,
+            "lr": 0.001 * 0.5**epoch,
+            "train_nll_nats": 11 + math.exp(-epoch) + rng.normal(0, 0.01),
+            "validation_nll_nats": 11.1 + math.exp(-epoch) + rng.normal(0, 0.01),
+            "validation_ig_bits_per_fixation": 1.2 - math.exp(-epoch) + 0.02 * rank,
+            "bias_entropy_nats": 7 + 0.05 * rank + 0.01 * epoch,
+            "center_bias_weight": 0.9,
+            "sigma_px": 8.0,
+        }
         for epoch in range(1, 6)
     ]
 

@@ -1,4 +1,5 @@
 """What to type to repeat a study, read back from the folders of its runs."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -42,8 +43,11 @@ def test_a_sweep_is_repeated_by_its_own_command_once(tmp_path):
 
 
 def test_runs_of_two_sweeps_and_one_without_are_each_repeated(tmp_path):
-    runs = [*sweep(tmp_path / "a", "seed=0,1", jobs=2), *sweep(tmp_path / "b", "seed=2,3", jobs=2),
-            job(tmp_path / "single/run", "loss=nll")]
+    runs = [
+        *sweep(tmp_path / "a", "seed=0,1", jobs=2),
+        *sweep(tmp_path / "b", "seed=2,3", jobs=2),
+        job(tmp_path / "single/run", "loss=nll"),
+    ]
     commands = repeat(runs, job(tmp_path / "eval", "task=evaluate"))
     assert commands[1:-1] == ["python train.py -m seed=0,1", "python train.py -m seed=2,3", "python train.py loss=nll"]
 
@@ -67,11 +71,19 @@ def test_without_git_and_without_what_was_typed_the_evaluation_is_left(tmp_path)
     assert repeat([RunFolder(tmp_path / "gone")], RunFolder(tmp_path)) == [EVALUATE]
 
 
-@pytest.mark.parametrize("starts, said", [
-    ([], None), ([(None, True)], None), ([("f" * 40, True)], "ffffffffff"),
-    ([("f" * 40, False)], "ffffffffff with uncommitted changes"),
-    ([("f" * 40, True), ("f" * 40, True), ("a" * 40, False)], "ffffffffff, then aaaaaaaaaa with uncommitted changes"),
-])
+@pytest.mark.parametrize(
+    "starts, said",
+    [
+        ([], None),
+        ([(None, True)], None),
+        ([("f" * 40, True)], "ffffffffff"),
+        ([("f" * 40, False)], "ffffffffff with uncommitted changes"),
+        (
+            [("f" * 40, True), ("f" * 40, True), ("a" * 40, False)],
+            "ffffffffff, then aaaaaaaaaa with uncommitted changes",
+        ),
+    ],
+)
 def test_every_commit_that_a_run_was_trained_with_is_said_once(tmp_path, starts, said):
     folder = RunFolder(tmp_path)
     for commit, clean in starts:

@@ -1,4 +1,5 @@
 """Published numbers say where they come from and why they are not this study's."""
+
 from __future__ import annotations
 
 import re

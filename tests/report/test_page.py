@@ -1,4 +1,5 @@
 """report.html: every number is results.json's, the answer claims what was found and no more, and all can read it."""
+
 from __future__ import annotations
 
 import base64
@@ -21,7 +22,11 @@ from tests.report.findings import TOO_LATE, findings
 PAINTED = {
     "two arms": {"parts": {"scale": 0.03}},
     "lambda sweep": {
-        "lambdas": (0.0, 0.1, 1.0, 3.0, 10.0), "seeds": 3, "categories": True, "labels": ("worst",), "primary": None,
+        "lambdas": (0.0, 0.1, 1.0, 3.0, 10.0),
+        "seeds": 3,
+        "categories": True,
+        "labels": ("worst",),
+        "primary": None,
         "foreign": 2,
     },
 }
@@ -119,11 +124,15 @@ def test_answer_tells_better_from_worse_from_unclear(told, gain, said):
     cell = results["comparison"]["ood.elsewhere"]["ig_difference_bits"]
     assert cell["verdict"] == said and abs(cell["mean"] - gain) < 0.05
     sentence = words(answer).partition(". Of ")[0]
-    assert re.fullmatch(
-        r"The answer Out of domain \(elsewhere\) the information gain of the regularised arm nll_entropy differs from "
-        r"that of the baseline nll by \S+ bit/fixation \(95 % interval \S+ to \S+, p [=<] \S+; 27 images, 4 seeds\): "
-        r"(.*)", sentence,
-    ).group(1) == said
+    assert (
+        re.fullmatch(
+            r"The answer Out of domain \(elsewhere\) the information gain of the regularised arm nll_entropy differs from "
+            r"that of the baseline nll by \S+ bit/fixation \(95 % interval \S+ to \S+, p [=<] \S+; 27 images, 4 seeds\): "
+            r"(.*)",
+            sentence,
+        ).group(1)
+        == said
+    )
     shown = dict(answer.numbers).keys()
     assert shown >= {f"comparison.ood.elsewhere.ig_difference_bits.{key}" for key in ("mean", "ci95.0", "p_holm")}
     in_domain = results["comparison"]["in_domain"]["ig_difference_bits"]["verdict"]
@@ -138,7 +147,8 @@ def test_the_parts_of_the_difference_are_said_with_their_intervals(told, scale, 
     found = re.search(
         rf"Of {number} bit out of domain, mean of 2 sets, {part} is {said} predictions \(scale {part}, spread "
         rf"{part}\), {part} centre bias, and {part} is left: what differs after each model was adapted to the foreign "
-        r"images by three numbers\.", words(answer),
+        r"images by three numbers\.",
+        words(answer),
     )
     ladder = results["comparison"]["ood"]["ladder"]
     expected = [results["comparison"]["ood"]["ig_difference_bits"]["mean"]]
@@ -147,11 +157,18 @@ def test_the_parts_of_the_difference_are_said_with_their_intervals(told, scale, 
     assert [float(text.replace("−", "-")) for text in found.groups()] == pytest.approx(expected, abs=0.00051)
 
 
-@pytest.mark.parametrize("settings, said", [
-    ({"gain": 0.1, "parts": {"scale": 0.1}}, True), ({"gain": 0.1, "parts": {"scale": 0.02}}, False),
-    ({"gain": 0.0}, False), ({"gain": -0.1, "parts": {"scale": -0.1}}, False),
-    ({"gain": 0.3, "parts": {"centre_bias": 0.5}}, True), ({"gain": 0.1, "images": 12}, False),
-], ids=str)
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"gain": 0.1, "parts": {"scale": 0.1}}, True),
+        ({"gain": 0.1, "parts": {"scale": 0.02}}, False),
+        ({"gain": 0.0}, False),
+        ({"gain": -0.1, "parts": {"scale": -0.1}}, False),
+        ({"gain": 0.3, "parts": {"centre_bias": 0.5}}, True),
+        ({"gain": 0.1, "images": 12}, False),
+    ],
+    ids=str,
+)
 def test_better_with_nothing_left_is_said_to_show_no_knowledge_of_images(told, settings, said):
     """Exactly where IG is better and the rest is not clearly above 0."""
     answer, results = told(**settings)
@@ -161,10 +178,13 @@ def test_better_with_nothing_left_is_said_to_show_no_knowledge_of_images(told, s
     assert (f"{NOT_SHOWN[0].upper()}{NOT_SHOWN[1:]}." in answer.text) is said
 
 
-@pytest.mark.parametrize("falling, said", [
-    (("auc", "sauc", "nss"), "AUC ({auc}) and shuffled AUC ({sauc}) and NSS ({nss}) are lower."),
-    (("sauc",), "shuffled AUC ({sauc}) is lower."),
-])
+@pytest.mark.parametrize(
+    "falling, said",
+    [
+        (("auc", "sauc", "nss"), "AUC ({auc}) and shuffled AUC ({sauc}) and NSS ({nss}) are lower."),
+        (("sauc",), "shuffled AUC ({sauc}) is lower."),
+    ],
+)
 def test_metrics_that_fall_while_the_gain_rises_are_said(told, falling, said):
     answer, results = told(falling=falling, gain=0.1)
     cells = results["comparison"]["ood"]
@@ -180,8 +200,11 @@ def test_metrics_that_fall_are_said_in_every_domain_and_of_every_arm(told, tmp_p
         return f"Information gain as trained is higher, but shuffled AUC ({mean}) is lower."
 
     lines = [words(Page(text)) for text in re.findall("<li>.*?</li>", answer.source, re.S)]
-    for domain, begins in (("ood.elsewhere", "Out of domain (elsewhere)"), ("ood.beyond", "Out of domain (beyond)"),
-                           ("in_domain", "In domain")):
+    for domain, begins in (
+        ("ood.elsewhere", "Out of domain (elsewhere)"),
+        ("ood.beyond", "Out of domain (beyond)"),
+        ("in_domain", "In domain"),
+    ):
         assert said("nll_entropy_lambda1", domain) in next(line for line in lines if line.startswith(begins))
     foreign = words(section(RunFolder(tmp_path).report, "foreign"))
     for name in ("elsewhere", "beyond"):
@@ -240,10 +263,13 @@ def test_where_nothing_falls_nothing_is_said_to_fall(told):
 
 def test_the_primary_outcome_is_said(told):
     answer, _ = told(foreign=2, primary="ood.beyond", lambdas=(0.0, 0.1, 1.0))
-    assert ("The primary outcome was named before the runs were trained: nll_entropy_lambda1 against its baseline, IG "
-            "over the Gaussian prior, out of domain (beyond). It is tested alone at 5 %") in words(answer)
-    assert words(answer).startswith("The answer Out of domain (beyond) the information gain of the regularised arm "
-                                    "nll_entropy_lambda1 ")
+    assert (
+        "The primary outcome was named before the runs were trained: nll_entropy_lambda1 against its baseline, IG "
+        "over the Gaussian prior, out of domain (beyond). It is tested alone at 5 %"
+    ) in words(answer)
+    assert words(answer).startswith(
+        "The answer Out of domain (beyond) the information gain of the regularised arm nll_entropy_lambda1 "
+    )
 
 
 def test_where_nothing_was_named_beforehand_it_is_said_why(told):
@@ -255,8 +281,10 @@ def test_where_nothing_was_named_beforehand_it_is_said_why(told):
 def test_a_primary_outcome_of_another_metric_is_the_first_sentence(told):
     answer, results = told(gain=0.1, falling=("sauc",), foreign=2, metric="sauc")
     said = words(answer)
-    assert said.startswith("The answer Out of domain, mean of 2 sets the shuffled AUC of the regularised arm "
-                           "nll_entropy differs from that of the baseline nll by −0.")
+    assert said.startswith(
+        "The answer Out of domain, mean of 2 sets the shuffled AUC of the regularised arm "
+        "nll_entropy differs from that of the baseline nll by −0."
+    )
     first, second = said.split(" seeds): ")[1:3]
     assert first.startswith("worse. Out of domain, mean of 2 sets information gain differs by +0.")
     assert second.startswith("better (exploratory).")
@@ -268,14 +296,22 @@ def test_one_planned_set_is_called_the_primary_outcome_in_its_table(told, tmp_pa
     told(lambdas=(0.0, 0.1, 1.0), gain=0.02)
     rows = re.findall(r"<tr>.*?</tr>", section(RunFolder(tmp_path).report, "comparisons").source, re.S)
     assert [("primary outcome" in row, "exploratory" in row) for row in rows if "nll_entropy" in row] == [
-        (False, True), (False, True), (False, True), (True, False),  # in domain, then on the set: lambda 0.1 and 1
+        (False, True),
+        (False, True),
+        (False, True),
+        (True, False),  # in domain, then on the set: lambda 0.1 and 1
     ]
 
 
-@pytest.mark.parametrize("settings", [
-    {"primary": "in_domain", "foreign": 2, "added": 2}, {"primary": "in_domain", "foreign": 1, "added": 1},
-    {"foreign": 2, "added": 1},
-], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"primary": "in_domain", "foreign": 2, "added": 2},
+        {"primary": "in_domain", "foreign": 1, "added": 1},
+        {"foreign": 2, "added": 1},
+    ],
+    ids=str,
+)
 def test_sets_that_were_not_planned_are_told_too(told, settings):
     answer, results = told(**settings)
     for key in (key for key in results["data"] if key != "in_domain"):
@@ -299,11 +335,14 @@ def test_a_set_that_was_not_planned_is_named(told):
 
 def test_images_that_were_trained_on_are_named(told):
     answer, _ = told(seen={"1.jpg": "7.jpg", "2.jpg": "8.jpg"})
-    assert ("Left out of elsewhere, since the models were trained on 2 images that are the same or nearly: 1.jpg (as "
-            "7.jpg), 2.jpg (as 8.jpg).") in words(answer)
+    assert (
+        "Left out of elsewhere, since the models were trained on 2 images that are the same or nearly: 1.jpg (as "
+        "7.jpg), 2.jpg (as 8.jpg)."
+    ) in words(answer)
     answer, _ = told(foreign=0, seen={"1.jpg": "7.jpg"})
-    assert ("Left out in domain, since the models were trained on 1 image that is the same or nearly: 1.jpg (as 7.jpg)."
-            ) in words(answer)
+    assert (
+        "Left out in domain, since the models were trained on 1 image that is the same or nearly: 1.jpg (as 7.jpg)."
+    ) in words(answer)
     assert "Left out" not in told()[0].text
 
 
@@ -345,8 +384,10 @@ def test_one_training_each_is_called_neither_better_nor_worse(written):
     assert not re.search(r"\b(better|worse)\b", said, re.I)
     assert not re.search(r'class="(better|worse)">(better|worse)', path.read_text())
     assert "no verdict" in section(path, "comparisons").text
-    assert not re.search(r"\b(better|worse)\b", re.sub("<.*?>", "", "".join(
-        re.findall("<tbody>.*?</tbody>", path.read_text(), re.S))).replace("is better", ""))
+    assert not re.search(
+        r"\b(better|worse)\b",
+        re.sub("<.*?>", "", "".join(re.findall("<tbody>.*?</tbody>", path.read_text(), re.S))).replace("is better", ""),
+    )
 
 
 def test_a_sweep_is_answered_by_all_its_arms_not_the_first_alone(written):

@@ -1,4 +1,5 @@
 """Panels draw the numbers that they are given, where the axes say."""
+
 from __future__ import annotations
 
 import io
@@ -45,7 +46,7 @@ def test_a_shared_scale_holds_all_maps_and_ends_where_nobody_sees_a_difference()
 
 def test_a_bias_map_is_drawn_as_a_ratio_with_its_entropy():
     axes = axes_of(panels.bias_panel(half_uniform(), greatest=3.0))
-    shown, = axes.images
+    (shown,) = axes.images
     np.testing.assert_allclose(shown.get_array()[:, :4], 2)
     assert shown.get_clim() == (0, 3)
     assert axes.get_title() == f"entropy {math.log(24):.3f} of at most {math.log(48):.3f} nats"
@@ -53,15 +54,20 @@ def test_a_bias_map_is_drawn_as_a_ratio_with_its_entropy():
 
 def test_points_above_the_line_are_counted_by_their_numbers():
     axes = axes_of(panels.scatter_panel(np.array([1.0, 2.0, 3.0]), np.array([1.5, 1.0, 3.5]), ("nll", "nll_entropy")))
-    points, = axes.collections
+    (points,) = axes.collections
     assert points.get_offsets().tolist() == [[1, 1.5], [2, 1], [3, 3.5]]
     assert [text.get_text() for text in axes.texts] == ["above the line: 2 of 3 images"]
     assert axes.get_xlim() == axes.get_ylim()
 
 
-@pytest.mark.parametrize("one, ends", [
-    (cell(0.2, (0.1, 0.4)), (0.1, 0.4)), (cell(0.2, None, (0.0, 0.3)), (0.0, 0.3)), (cell(0.2), (0.2, 0.2)),
-])
+@pytest.mark.parametrize(
+    "one, ends",
+    [
+        (cell(0.2, (0.1, 0.4)), (0.1, 0.4)),
+        (cell(0.2, None, (0.0, 0.3)), (0.0, 0.3)),
+        (cell(0.2), (0.2, 0.2)),
+    ],
+)
 def test_intervals_are_those_over_images_and_seeds_else_over_images_else_none(one, ends):
     axes = axes_of(panels.difference_panel({"in domain": {"a": one}}))
     segment = axes.collections[0].get_segments()[0]

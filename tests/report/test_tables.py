@@ -1,4 +1,5 @@
 """The answer on the terminal claims what was found and no more, and tables hold every mean of the results."""
+
 from __future__ import annotations
 
 import re
@@ -15,6 +16,7 @@ ONE_TRAINING = "one training cannot tell the arms apart."
 @pytest.fixture
 def told(tmp_path):
     """told(**settings): the answer's lines and the results of a study that was made up."""
+
     def tell(**settings) -> tuple[list[str], dict]:
         results = findings(tmp_path / str(len(list(tmp_path.iterdir()))), labels=("worst",), **settings).results
         return tables.answer(results), results
@@ -24,7 +26,7 @@ def told(tmp_path):
 
 def line(lines: list[str], begins: str) -> str:
     """The one line that begins so."""
-    found, = (text for text in lines if text.startswith(begins))
+    (found,) = (text for text in lines if text.startswith(begins))
     return found
 
 
@@ -40,7 +42,9 @@ def test_the_primary_outcome_comes_first_with_its_verdict(told, gain, said):
     )
     others = [text for text in lines if re.match(r"(in|out of) domain", text)][1:]
     assert [text.partition(":")[0] for text in others] == [
-        "out of domain (elsewhere)", "out of domain (beyond)", "in domain",
+        "out of domain (elsewhere)",
+        "out of domain (beyond)",
+        "in domain",
     ]
     assert all(" (exploratory). " in text for text in others)
 
@@ -80,9 +84,14 @@ def test_of_one_foreign_set_the_mean_and_the_set_are_one_comparison(told, primar
     assert lines[1].startswith("out of domain (elsewhere) (primary): IG ")
 
 
-@pytest.mark.parametrize("foreign, added, sets", [
-    (1, 1, ["elsewhere"]), (2, 1, ["elsewhere", "beyond"]), (2, 2, ["elsewhere", "beyond"]),
-])
+@pytest.mark.parametrize(
+    "foreign, added, sets",
+    [
+        (1, 1, ["elsewhere"]),
+        (2, 1, ["elsewhere", "beyond"]),
+        (2, 2, ["elsewhere", "beyond"]),
+    ],
+)
 def test_sets_that_were_not_planned_are_told_too(told, foreign, added, sets):
     lines, results = told(primary="in_domain", foreign=foreign, added=added)
     assert list(tables.domains(results)) == ["in_domain", *(f"ood.{name}" for name in sets)]
@@ -116,10 +125,16 @@ def test_the_terminal_says_what_the_results_say_and_decides_nothing(told):
     assert " is elsewise predictions " in line(tables.answer(results), "  of ")
 
 
-@pytest.mark.parametrize("settings, said", [
-    ({"gain": 0.1, "parts": {"scale": 0.1}}, 1), ({"gain": 0.1, "parts": {"scale": 0.02}}, 0),
-    ({"gain": 0.1, "parts": {"scale": 0.1}, "foreign": 2}, 3), ({"gain": -0.1, "parts": {"scale": -0.1}}, 0),
-], ids=str)
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"gain": 0.1, "parts": {"scale": 0.1}}, 1),
+        ({"gain": 0.1, "parts": {"scale": 0.02}}, 0),
+        ({"gain": 0.1, "parts": {"scale": 0.1}, "foreign": 2}, 3),
+        ({"gain": -0.1, "parts": {"scale": -0.1}}, 0),
+    ],
+    ids=str,
+)
 def test_better_with_nothing_left_is_said_to_show_no_knowledge_of_images(told, settings, said):
     assert told(**settings)[0].count(f"  {NOT_SHOWN}.") == said
 
@@ -234,7 +249,10 @@ def test_tables_hold_every_mean_of_the_results(told):
             if isinstance(cell, dict) and "ci95" in cell:
                 row = rows["nll", domain, key]
                 assert [row[name] for name in ("mean", "ci95_low", "ci95_high", "n_images", "n_seeds")] == [
-                    cell["mean"], *cell["ci95"], cell["n_images"], 4,
+                    cell["mean"],
+                    *cell["ci95"],
+                    cell["n_images"],
+                    4,
                 ]
     assert rows["nll", None, "bias_entropy_nats"]["mean"] == results["arms"]["nll"]["bias_entropy_nats"]
     compared = {(row["domain"], row["metric"]): row for row in tables.comparisons(results)}

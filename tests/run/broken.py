@@ -2,6 +2,7 @@
 
 Those that are tasks stand in broken_tasks/: task.name=fail_on_last_rank where PYTHONPATH holds that folder.
 """
+
 import os
 from dataclasses import replace
 from pathlib import Path

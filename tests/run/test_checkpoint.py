@@ -45,9 +45,12 @@ def test_the_newest_whole_checkpoint_counts_and_broken_ones_are_named_and_set_as
     assert checkpoint.newest([]) is None
 
 
-@pytest.mark.parametrize("content, said", [
-    ({"format": 2}, r"last.pt was written by another version of entreg \(format 2, this one reads 1\)"),
-])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        ({"format": 2}, r"last.pt was written by another version of entreg \(format 2, this one reads 1\)"),
+    ],
+)
 def test_a_checkpoint_that_is_whole_but_not_ours_is_left_where_it_is(tmp_path, content, said):
     path = tmp_path / "last.pt"
     tensors.write(path, content)

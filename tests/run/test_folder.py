@@ -1,4 +1,5 @@
 """The folder of a run: its states, where it comes from, and what may be done in it; the folder of a sweep."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -35,18 +36,24 @@ def sweep(folder: Path, *typed: str, **params: str) -> SweepFolder:
     return SweepFolder(folder)
 
 
-@pytest.mark.parametrize("names, state", [
-    ([], State.UNFINISHED),
-    ([".hydra/config.yaml", "train.log", "metrics.csv", "checkpoints/last.pt", "checkpoints/epoch_005.pt"],
-     State.UNFINISHED),
-    (["failure.txt", "checkpoints/last.pt"], State.FAILED),
-    (["checkpoints/final.pt"], State.FINISHED),
-    (["results.json"], State.UNFINISHED),
-    (["results.json", "report.html"], State.FINISHED),
-    (["done.txt"], State.FINISHED),
-    # an earlier failure does not undo what was finished afterwards
-    (["failure.txt", "checkpoints/final.pt"], State.FINISHED),
-], ids=str)
+@pytest.mark.parametrize(
+    "names, state",
+    [
+        ([], State.UNFINISHED),
+        (
+            [".hydra/config.yaml", "train.log", "metrics.csv", "checkpoints/last.pt", "checkpoints/epoch_005.pt"],
+            State.UNFINISHED,
+        ),
+        (["failure.txt", "checkpoints/last.pt"], State.FAILED),
+        (["checkpoints/final.pt"], State.FINISHED),
+        (["results.json"], State.UNFINISHED),
+        (["results.json", "report.html"], State.FINISHED),
+        (["done.txt"], State.FINISHED),
+        # an earlier failure does not undo what was finished afterwards
+        (["failure.txt", "checkpoints/final.pt"], State.FINISHED),
+    ],
+    ids=str,
+)
 def test_the_names_decide_how_far_a_run_has_come(tmp_path, names, state):
     assert touched(tmp_path, *names).state is state
 
@@ -79,8 +86,9 @@ def test_the_last_ig_is_the_finished_trainings(tmp_path):
     assert folder.last_ig_bits() == 1 / 3
 
 
-@pytest.mark.parametrize("history", [None, [], 3, [{"epoch": 1}], [{"validation_ig_bits_per_fixation": "one"}], [1]],
-                         ids=str)
+@pytest.mark.parametrize(
+    "history", [None, [], 3, [{"epoch": 1}], [{"validation_ig_bits_per_fixation": "one"}], [1]], ids=str
+)
 def test_a_final_checkpoint_without_a_last_ig_is_named(tmp_path, history):
     folder = RunFolder(tmp_path)
     checkpoint.write(folder.final, {"history": history})
@@ -94,16 +102,19 @@ def test_a_failure_that_is_not_text_is_shown_as_far_as_it_is(tmp_path):
     assert folder.state_said == "failed: it was \ufffd too? large"
 
 
-@pytest.mark.parametrize("name, content, read", [
-    ("overrides.yaml", "loss: nll", lambda folder: folder.read_typed()),
-    ("overrides.yaml", "- 1", lambda folder: folder.read_typed()),
-    ("multirun.yaml", "hydra: {overrides: {task: 7}}", lambda folder: SweepFolder(folder.path).read_typed()),
-    ("multirun.yaml", "7", lambda folder: SweepFolder(folder.path).read_typed()),
-    ("plan.json", "[]", lambda folder: folder.read_plan()),
-    ("plan.json", '{"primary": {"beauty": 1}, "ood": {}}', lambda folder: folder.read_plan()),
-    ("provenance.json", "[7]", lambda folder: folder.starts()),
-    ("provenance.json", '{"features": {"convolution": 7}}', lambda folder: folder.starts()),
-])
+@pytest.mark.parametrize(
+    "name, content, read",
+    [
+        ("overrides.yaml", "loss: nll", lambda folder: folder.read_typed()),
+        ("overrides.yaml", "- 1", lambda folder: folder.read_typed()),
+        ("multirun.yaml", "hydra: {overrides: {task: 7}}", lambda folder: SweepFolder(folder.path).read_typed()),
+        ("multirun.yaml", "7", lambda folder: SweepFolder(folder.path).read_typed()),
+        ("plan.json", "[]", lambda folder: folder.read_plan()),
+        ("plan.json", '{"primary": {"beauty": 1}, "ood": {}}', lambda folder: folder.read_plan()),
+        ("provenance.json", "[7]", lambda folder: folder.starts()),
+        ("provenance.json", '{"features": {"convolution": 7}}', lambda folder: folder.starts()),
+    ],
+)
 def test_records_of_another_form_are_named(tmp_path, name, content, read):
     folder = RunFolder(tmp_path)
     paths = {path.name: path for path in (folder.typed, folder.plan, folder.provenance, SweepFolder(tmp_path).multirun)}
@@ -152,9 +163,17 @@ def test_a_saved_config_is_read_as_it_was_written(tmp_path, composed):
     assert folder.is_training
 
 
-@pytest.mark.parametrize("text", [
-    "task: {name: train", "- task\n- train", "a text", "", "optim: {lr: 0.1}", "task: train",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task: {name: train",
+        "- task\n- train",
+        "a text",
+        "",
+        "optim: {lr: 0.1}",
+        "task: train",
+    ],
+)
 def test_what_is_no_config_of_a_run_is_named(tmp_path, text):
     folder = saved(tmp_path, text)
     with pytest.raises(DataError, match=rf"^{folder.config}: cannot be read as (YAML|the config of a run): "):
@@ -163,8 +182,11 @@ def test_what_is_no_config_of_a_run_is_named(tmp_path, text):
 
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "a${new_study:}b", "${data.root}"])
 def test_nothing_that_a_saved_config_asks_for_is_looked_up(tmp_path, value):
-    for text in (f"task: {{name: train}}\nstudy: '{value}'", f"task: {{name: train}}\n? '{value}'\n: 1",
-                 f"task: {{name: train}}\nruns: [a, ['{value}']]"):
+    for text in (
+        f"task: {{name: train}}\nstudy: '{value}'",
+        f"task: {{name: train}}\n? '{value}'\n: 1",
+        f"task: {{name: train}}\nruns: [a, ['{value}']]",
+    ):
         folder = saved(tmp_path, text)
         with pytest.raises(DataError, match=r"it holds an interpolation \("):
             folder.read_config()
@@ -194,10 +216,18 @@ def test_what_no_result_depends_on_may_be_changed(tmp_path, composed):
     folder = RunFolder(tmp_path)
     folder.write_config(resolved(composed()))
     folder.refuse_other_config(resolved(composed()))
-    folder.refuse_other_config(resolved(composed(
-        "paths.store=elsewhere", "study=mine", "hardware.partition=gpu", "trainer.checkpoint_every=1",
-        "evaluation.seed=3", "data.sigma_px=3",
-    )))
+    folder.refuse_other_config(
+        resolved(
+            composed(
+                "paths.store=elsewhere",
+                "study=mine",
+                "hardware.partition=gpu",
+                "trainer.checkpoint_every=1",
+                "evaluation.seed=3",
+                "data.sigma_px=3",
+            )
+        )
+    )
 
 
 def test_the_trainings_of_a_sweep_are_those_begun_and_those_planned(tmp_path):
@@ -212,10 +242,17 @@ def test_the_trainings_of_a_sweep_are_those_begun_and_those_planned(tmp_path):
     assert [folder.state for folder in runs.trainings()] == [State.UNFINISHED] * 3 + [State.NOT_STARTED] * 9
 
 
-@pytest.mark.parametrize("typed, planned", [
-    (["seed=0,1"], ["0", "1"]), (["task=train", "seed=0,1"], ["0", "1"]), (["task=evaluate", "runs=a,b"], []),
-    (["task=train,evaluate"], ["0"]), (["task=evaluate", "task=train", "seed=0,1"], ["0", "1"]),
-], ids=str)
+@pytest.mark.parametrize(
+    "typed, planned",
+    [
+        (["seed=0,1"], ["0", "1"]),
+        (["task=train", "seed=0,1"], ["0", "1"]),
+        (["task=evaluate", "runs=a,b"], []),
+        (["task=train,evaluate"], ["0"]),
+        (["task=evaluate", "task=train", "seed=0,1"], ["0", "1"]),
+    ],
+    ids=str,
+)
 def test_only_trainings_are_planned(tmp_path, typed, planned):
     assert [folder.path.name for folder in sweep(tmp_path, *typed).trainings()] == planned
 

@@ -1,4 +1,5 @@
 """Sweeps: what is refused before anything starts, what goes on after a failure, and what the same command resumes."""
+
 from __future__ import annotations
 
 import csv
@@ -85,7 +86,7 @@ def failed_once(command, tmp_path_factory):
 
 def rows(output: str) -> list[str]:
     """The lines of the table at the end of a sweep."""
-    return output[output.index("run  overrides"):].splitlines()
+    return output[output.index("run  overrides") :].splitlines()
 
 
 def test_a_failing_run_does_not_stop_the_others_and_the_exit_code_tells(failed_once):
@@ -134,7 +135,7 @@ def test_an_experiments_own_sweep_over_the_foreign_sets_is_refused(refused, swee
 
 def test_what_is_free_to_change_is_not_refused(failed_once, start):
     folder = failed_once[0]
-    started, = start(*WORDS, TASKS, f"hydra.sweep.dir={folder}", "hardware.partition=gpu", "paths.store=elsewhere")
+    (started,) = start(*WORDS, TASKS, f"hydra.sweep.dir={folder}", "hardware.partition=gpu", "paths.store=elsewhere")
     assert started.folder.path == folder and len(started.jobs) == 2
 
 
@@ -175,12 +176,21 @@ def test_jobs_do_not_inherit_the_allocation_they_are_submitted_from(start, monke
 
 def test_what_sbatch_is_asked_can_be_typed(start):
     """The examples in conf/hydra/launcher/submitit_slurm.yaml."""
-    config = GlobalHydra.instance().hydra.compose_config("config", [
-        "hydra/launcher=submitit_slurm", "hardware.partition=gpu", "hardware.account=lab", "hardware.constraint=a100",
-        "hardware.gpus=null", "hydra.launcher.gres=gpu:a100:4", "hydra.launcher.qos=high",
-        "hydra.launcher.setup=[module load cuda, source venv/bin/activate]",
-        "+hydra.launcher.additional_parameters.reservation=course",
-    ], RunMode.MULTIRUN)
+    config = GlobalHydra.instance().hydra.compose_config(
+        "config",
+        [
+            "hydra/launcher=submitit_slurm",
+            "hardware.partition=gpu",
+            "hardware.account=lab",
+            "hardware.constraint=a100",
+            "hardware.gpus=null",
+            "hydra.launcher.gres=gpu:a100:4",
+            "hydra.launcher.qos=high",
+            "hydra.launcher.setup=[module load cuda, source venv/bin/activate]",
+            "+hydra.launcher.additional_parameters.reservation=course",
+        ],
+        RunMode.MULTIRUN,
+    )
     launcher = config.hydra.launcher
     assert (launcher.partition, launcher.account, launcher.constraint) == ("gpu", "lab", "a100")
     assert (launcher.gpus_per_node, launcher.gres, launcher.qos) == (None, "gpu:a100:4", "high")
@@ -189,11 +199,17 @@ def test_what_sbatch_is_asked_can_be_typed(start):
     assert launcher.max_num_timeout > 0 and launcher.signal_delay_s >= 60
 
 
-@pytest.mark.parametrize("words, expected", [
-    (["hardware=gpu4"], (4, 32, 128)), (["hardware=gpu4", "task=evaluate"], (1, 8, 32)),
-    (["hardware=gpu", "task=evaluate"], (1, 8, 32)), (["hardware=cpu", "task=evaluate"], (None, 8, 16)),
-    (["hardware=auto", "hardware.gpus=8", "task=evaluate"], (1, 2, 8)),
-], ids=str)
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["hardware=gpu4"], (4, 32, 128)),
+        (["hardware=gpu4", "task=evaluate"], (1, 8, 32)),
+        (["hardware=gpu", "task=evaluate"], (1, 8, 32)),
+        (["hardware=cpu", "task=evaluate"], (None, 8, 16)),
+        (["hardware=auto", "hardware.gpus=8", "task=evaluate"], (1, 2, 8)),
+    ],
+    ids=str,
+)
 def test_of_slurm_is_asked_what_the_task_can_use(start, words, expected):
     config = GlobalHydra.instance().hydra.compose_config(
         "config", ["hydra/launcher=submitit_slurm", *words], RunMode.MULTIRUN
@@ -271,7 +287,7 @@ OTHER = "hydra.sweeper._target_=optuna.Sweeper"
 
 
 def test_what_a_sweeper_chooses_by_itself_is_checked_at_the_ends_of_its_intervals(start, refused):
-    sweep, = start(OTHER, "loss=nll_entropy", "loss.lambda_entropy=tag(log,interval(0.1,10))", "seed=0,1")
+    (sweep,) = start(OTHER, "loss=nll_entropy", "loss.lambda_entropy=tag(log,interval(0.1,10))", "seed=0,1")
     assert sweep.jobs is None
     jobs._started.clear()
     message = refused(OTHER, "loss=nll_entropy", "loss.lambda_entropy=interval(-1,10)")
@@ -297,8 +313,17 @@ def test_optuna_maximises_the_validation_ig_over_lambda(command, tmp_path):
     """Three trials, by Hydra's Optuna sweeper itself, in an environment of its own."""
     sweeper = [f"hydra.sweeper.{word}" for word in ("direction=maximize", "n_trials=3", "n_jobs=1", "sampler.seed=1")]
     done = command(
-        "-m", "hydra/sweeper=optuna", *sweeper, *WORDS, "loss=nll_entropy", "loss.every=1", "trainer.epochs=1",
-        "loss.lambda_entropy=tag(log,interval(0.1,10))", "study=opt", folder=tmp_path, python=python_with("optuna"),
+        "-m",
+        "hydra/sweeper=optuna",
+        *sweeper,
+        *WORDS,
+        "loss=nll_entropy",
+        "loss.every=1",
+        "trainer.epochs=1",
+        "loss.lambda_entropy=tag(log,interval(0.1,10))",
+        "study=opt",
+        folder=tmp_path,
+        python=python_with("optuna"),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     folder = tmp_path / "multirun/opt"

@@ -2,6 +2,7 @@
 
 Ranks are processes that import everything anew, seconds each: a launch serves as many assertions as it can.
 """
+
 from __future__ import annotations
 
 import csv
@@ -40,7 +41,13 @@ from tests.run import broken
 ROLES = ("data", "ood.synthetic_ood")
 SIDES = [f"{role}.{side}_side_px={px}" for role in ROLES for side, px in (("long", 256), ("short", 128))]
 WORDS = (
-    *SMALL, *SIDES, "uniform.images=3", "trainer.epochs=2", "loss=nll_entropy", "loss.every=1", "hardware.kind=cpu",
+    *SMALL,
+    *SIDES,
+    "uniform.images=3",
+    "trainer.epochs=2",
+    "loss=nll_entropy",
+    "loss.every=1",
+    "hardware.kind=cpu",
 )
 AGGREGATIONS = {name: {"aggregation": name} for name in ("mean_entropy", "entropy_of_mean")}
 TIMING = ("images_per_s", "seconds")
@@ -161,8 +168,12 @@ def test_ranks_agree_to_stop_on_a_loss_that_is_not_finite(runs, config_for, tmp_
 def test_a_failing_rank_ends_the_run_with_its_number_and_traceback(command, tmp_path):
     started = time.monotonic()
     done = command(
-        *WORDS, "hardware.devices=2", "task.name=fail_on_last_rank", "hydra.run.dir=run",
-        folder=tmp_path, more_path=[broken.TASKS],
+        *WORDS,
+        "hardware.devices=2",
+        "task.name=fail_on_last_rank",
+        "hydra.run.dir=run",
+        folder=tmp_path,
+        more_path=[broken.TASKS],
     )
     assert done.returncode == 1
     assert "rank 1 failed:\nTraceback" in done.stderr and "ValueError: this rank broke" in done.stderr
@@ -180,13 +191,25 @@ def test_a_failing_rank_ends_the_run_with_its_number_and_traceback(command, tmp_
 
 def test_an_outer_torchrun_gives_one_run_with_the_same_numbers(runs, store, tmp_path):
     done = subprocess.run(
-        (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
-         str(ROOT / "train.py"), *WORDS, f"paths.store={store}"),
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=200,
+        (
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node",
+            "2",
+            str(ROOT / "train.py"),
+            *WORDS,
+            f"paths.store={store}",
+        ),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    run, = (tmp_path / "outputs").iterdir()
+    (run,) = (tmp_path / "outputs").iterdir()
     assert steps(run) == pytest.approx(steps(runs(1) / "mean_entropy"), rel=1e-6)
     epochs = [line for line in (run / "train.log").read_text().splitlines() if "epoch 2/2" in line]
     assert len(epochs) == 1 and done.stdout.count("epoch 2/2") == 1
@@ -194,8 +217,14 @@ def test_an_outer_torchrun_gives_one_run_with_the_same_numbers(runs, store, tmp_
 
 def meet_alone(folder: Path) -> None:
     """One rank of two, whose other one never comes; in a process of its own, since it cannot be joined twice."""
-    os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
-                   "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    os.environ |= {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": "0",
+    }
     launch_module.MEETING = datetime.timedelta(seconds=3)
     started = time.monotonic()
     try:

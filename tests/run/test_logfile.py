@@ -1,4 +1,5 @@
 """train.log where it cannot be written: a line on stderr, and the run goes on."""
+
 import errno
 import logging
 import os

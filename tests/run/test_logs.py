@@ -1,4 +1,5 @@
 """Lines about one run go to its own log, others to all."""
+
 import logging
 
 from entreg.run.folder import RunFolder

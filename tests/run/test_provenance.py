@@ -1,4 +1,5 @@
 """Where a result comes from: the code, also where it differs from its commit, versions and the machine."""
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Signals set a flag, handlers that were there before come back, and a process does not outlive its parent."""
+
 from __future__ import annotations
 
 import os

@@ -2,6 +2,7 @@
 
 It is started in seconds and needs root.
 """
+
 from __future__ import annotations
 
 import os
@@ -36,8 +37,18 @@ def cluster() -> Iterator[dict[str, str]]:
     try:
         _configure(lab)
         munge = lab / "munge"
-        _run(("munged", "--force", f"--key-file={munge}/key", f"--socket={munge}/socket",
-              f"--pid-file={lab}/munged.pid", f"--log-file={munge}/log", f"--seed-file={munge}/seed"), environment)
+        _run(
+            (
+                "munged",
+                "--force",
+                f"--key-file={munge}/key",
+                f"--socket={munge}/socket",
+                f"--pid-file={lab}/munged.pid",
+                f"--log-file={munge}/log",
+                f"--seed-file={munge}/seed",
+            ),
+            environment,
+        )
         _run(("slurmctld",), environment)
         _run(("slurmd",), environment)
         ready = ("srun", "--immediate=20", "--gres=gpu:4", "printenv", "CUDA_VISIBLE_DEVICES")

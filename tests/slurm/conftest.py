@@ -1,4 +1,5 @@
 """The cluster of this test session, and sweeps on it."""
+
 from __future__ import annotations
 
 import os
@@ -80,9 +81,21 @@ def submit(slurm, store, tmp_path_factory):
         # sbatch hands it on to the jobs
         environment = slurm | {"PYTHONPATH": f"{broken.TASKS}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
         client = subprocess.Popen(
-            (sys.executable, "train.py", "-m", *WORDS, f"hydra/launcher={launcher}", f"paths.store={store}",
-             f"hydra.sweep.dir={folder}", *words),
-            cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            (
+                sys.executable,
+                "train.py",
+                "-m",
+                *WORDS,
+                f"hydra/launcher={launcher}",
+                f"paths.store={store}",
+                f"hydra.sweep.dir={folder}",
+                *words,
+            ),
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         clients.append(client)
         return Sweep(client, folder, environment)

@@ -1,4 +1,5 @@
 """Sweeps on a real SLURM: what users type, what fails, and what is interrupted. Minutes; pytest -m slurm."""
+
 from __future__ import annotations
 
 import csv
@@ -102,9 +103,16 @@ def test_interrupted_runs_end_as_undisturbed_ones(undisturbed, submit):
 def test_a_time_out_in_the_middle_of_a_store_build_is_requeued_and_gone_on_with(submit, tmp_path):
     """A real one, of one minute: the features alone take longer, so that no start of the job gets through."""
     words = (
-        "data.images=128", *(f"{role}.{side}" for role in ("data", "ood.synthetic_ood")
-                             for side in ("long_side_px=512", "short_side_px=384")),
-        "model.downsample=1", "model.readout_factor=8", "trainer.epochs=2", "trainer.batch_size=32",
+        "data.images=128",
+        *(
+            f"{role}.{side}"
+            for role in ("data", "ood.synthetic_ood")
+            for side in ("long_side_px=512", "short_side_px=384")
+        ),
+        "model.downsample=1",
+        "model.readout_factor=8",
+        "trainer.epochs=2",
+        "trainer.batch_size=32",
     )
     sweep = submit(*words, f"paths.store={tmp_path}", "hardware.timeout_min=1", "hydra.launcher.signal_delay_s=12")
     code, output = sweep.finished(timeout_s=900)

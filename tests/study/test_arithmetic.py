@@ -1,4 +1,5 @@
 """Features of judged images are computed as in the trainings where these agree, whatever this machine would choose."""
+
 from __future__ import annotations
 
 import pytest
@@ -31,6 +32,7 @@ def of_this_machine(monkeypatch):
 @pytest.fixture
 def runs(tmp_path):
     """runs(way, ...): a run for each, that recorded it; None: a run that recorded nothing of the kind."""
+
     def make(*ways: tuple[str, str] | None) -> list[Run]:
         made = []
         for number, way in enumerate(ways):
@@ -55,17 +57,18 @@ def test_what_the_trainings_agree_in_is_done_here_too(runs):
     assert ways(found) == [THERE, THERE]
 
 
-@pytest.mark.parametrize("recorded, kind, why", [
-    ((THERE, HERE), "cpu", "the trainings did it in different ways"),
-    ((THERE, None), "cpu", "the trainings did it in different ways"),
-    ((None, None), "cpu", "the trainings do not tell how they did it"),
-    ((THERE, THERE), "cuda", "it cannot do it as the trainings did (float32, winograd)"),
-])
+@pytest.mark.parametrize(
+    "recorded, kind, why",
+    [
+        ((THERE, HERE), "cpu", "the trainings did it in different ways"),
+        ((THERE, None), "cpu", "the trainings did it in different ways"),
+        ((None, None), "cpu", "the trainings do not tell how they did it"),
+        ((THERE, THERE), "cuda", "it cannot do it as the trainings did (float32, winograd)"),
+    ],
+)
 def test_else_all_is_done_as_this_machine_does_by_itself(runs, recorded, kind, why):
     found = runs(*recorded)
-    assert settle(found, kind, []) == (
-        f"bfloat16 products, direct convolution, as this machine does by itself: {why}"
-    )
+    assert settle(found, kind, []) == (f"bfloat16 products, direct convolution, as this machine does by itself: {why}")
     assert ways(found) == [HERE, HERE]
 
 

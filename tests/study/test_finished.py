@@ -1,4 +1,5 @@
 """What is read of a finished run, and that nothing of its folder is run."""
+
 from __future__ import annotations
 
 import sys
@@ -22,6 +23,7 @@ STATE = {"model": {"weight": torch.zeros(1)}, "history": HISTORY, "fingerprints"
 @pytest.fixture
 def typed(composed):
     """typed(*words): the config of an evaluation for which these words were typed, as Hydra knows them."""
+
     def config(*words: str):
         found = composed(*words)
         hydra = OmegaConf.create({"hydra": {"overrides": {"task": list(words)}}})
@@ -35,6 +37,7 @@ def typed(composed):
 @pytest.fixture
 def saved(composed, tmp_path):
     """saved(*words): the folder of a finished run of this config."""
+
     def folder(*words: str) -> RunFolder:
         place = RunFolder(tmp_path / "run")
         place.write_config(resolved(composed(*words, "study=s")))
@@ -53,9 +56,14 @@ def test_what_a_run_was_trained_with_counts_and_what_is_typed_replaces_it(saved,
     assert (run.config.task.name, run.config.study) == ("train", "s")
 
 
-@pytest.mark.parametrize("word, sets", [
-    ("ood=[osie,scene50]", ["osie", "scene50"]), ("ood=[]", []), ("+data@ood.lab=folder", ["synthetic_ood", "lab"]),
-])
+@pytest.mark.parametrize(
+    "word, sets",
+    [
+        ("ood=[osie,scene50]", ["osie", "scene50"]),
+        ("ood=[]", []),
+        ("+data@ood.lab=folder", ["synthetic_ood", "lab"]),
+    ],
+)
 def test_typed_foreign_sets_replace_or_join_those_of_the_run(saved, typed, word, sets):
     config = read(saved(), typed("task=evaluate", word)).config
     assert sorted(config.ood) == sorted(sets)
@@ -115,7 +123,8 @@ def test_a_folder_from_elsewhere_runs_none_of_its_code(saved, typed, tmp_path, m
     monkeypatch.syspath_prepend(str(tmp_path / "run"))
     monkeypatch.chdir(tmp_path)
     for key, said in (
-        ("data.source", "evil is no data source"), ("ood.synthetic_ood.source", "evil is no data source"),
+        ("data.source", "evil is no data source"),
+        ("ood.synthetic_ood.source", "evil is no data source"),
         ("data._target_", "does not fit this version of entreg: Key '_target_' not in 'Settings'"),
         ("ood.synthetic_ood._target_", "does not fit this version of entreg: Key '_target_' not in 'Settings'"),
         ("task._target_", "does not fit this version of entreg: Key '_target_' not in 'Task'"),
@@ -149,13 +158,20 @@ def test_a_typed_set_is_taken_away_and_settings_of_one_that_is_not_there_are_ref
     assert config.ood["synthetic_ood"].limit == 5
 
 
-@pytest.mark.parametrize("changed, said", [
-    ({"history": []}, "its history is missing"), ({"history": [{"epoch": 1}]}, "its history is missing or has other"),
-    ({"history": [HISTORY[0] | {"lr": float("nan")}]}, "its history"), ({"history": [HISTORY[0] | {"lr": "1"}]}, "its"),
-    ({"model": {}, "fingerprints": None}, "it has no fingerprints"), ({"fingerprints": {"data": 1}}, "it has no fing"),
-    ({"model": [1]}, "its parameters are missing"),
-    ({"model": {"weight": torch.tensor([float("inf")])}}, "its parameters are missing or not finite"),
-], ids=str)
+@pytest.mark.parametrize(
+    "changed, said",
+    [
+        ({"history": []}, "its history is missing"),
+        ({"history": [{"epoch": 1}]}, "its history is missing or has other"),
+        ({"history": [HISTORY[0] | {"lr": float("nan")}]}, "its history"),
+        ({"history": [HISTORY[0] | {"lr": "1"}]}, "its"),
+        ({"model": {}, "fingerprints": None}, "it has no fingerprints"),
+        ({"fingerprints": {"data": 1}}, "it has no fing"),
+        ({"model": [1]}, "its parameters are missing"),
+        ({"model": {"weight": torch.tensor([float("inf")])}}, "its parameters are missing or not finite"),
+    ],
+    ids=str,
+)
 def test_a_checkpoint_that_holds_anything_else_is_named(saved, typed, changed, said):
     folder = saved()
     checkpoint.write(folder.final, STATE | changed)
@@ -172,10 +188,14 @@ def test_nothing_was_typed_where_hydra_did_not_start_the_job():
     assert typed_keys() == []
 
 
-@pytest.mark.parametrize(("key", "value", "said"), [
-    ("loss.every", 0, "loss.every=0 is out of range: "), ("data.root", "A" * 300, "data.root=AAA.* is out of range: "),
-    ("model.backbone.taps", ["conv1^2"], r"model.backbone.taps=\['conv1\^2'\]: "),
-])
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("loss.every", 0, "loss.every=0 is out of range: "),
+        ("data.root", "A" * 300, "data.root=AAA.* is out of range: "),
+        ("model.backbone.taps", ["conv1^2"], r"model.backbone.taps=\['conv1\^2'\]: "),
+    ],
+)
 def test_a_saved_setting_that_cannot_be_is_named_with_its_file(saved, typed, key, value, said):
     folder = saved()
     tree = OmegaConf.load(folder.config)
@@ -183,6 +203,7 @@ def test_a_saved_setting_that_cannot_be_is_named_with_its_file(saved, typed, key
     OmegaConf.save(tree, folder.config)
     with pytest.raises(DataError, match=rf"^{folder.config}: {said}.*; restore it, or leave"):
         read(folder, typed("task=evaluate"))
+
 
 def test_a_saved_config_is_held_against_the_checkpoint_s(saved, typed):
     """It is a text that has no checksum, and models are built from it."""
@@ -201,10 +222,13 @@ def test_a_saved_config_is_held_against_the_checkpoint_s(saved, typed):
         read(folder, typed("task=evaluate"))
 
 
-@pytest.mark.parametrize(("key", "value", "reason"), [
-    ("seed", torch.zeros(2), "its config holds other things than settings"),
-    ("task", {"_target_": ["a list"]}, "the config that it keeps cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("seed", torch.zeros(2), "its config holds other things than settings"),
+        ("task", {"_target_": ["a list"]}, "the config that it keeps cannot be read"),
+    ],
+)
 def test_a_checkpoint_whose_config_is_damaged(saved, typed, key, value, reason):
     folder = saved()
     kept = OmegaConf.to_container(OmegaConf.create(folder.config.read_text()))

@@ -1,4 +1,5 @@
 """What a batch holds: the images that were asked for, each with its own fixations, features and centre bias."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -55,7 +56,9 @@ def test_it_is_its_images_in_the_order_of_its_items(subset):
 def test_every_images_fixations_are_pixels_of_the_image_that_the_model_sees(subset):
     """Image 3, 12x12, is seen at 4x6, image 0, 12x6, and image 1, 12x8, at 6x4."""
     assert [(y.tolist(), x.tolist()) for y, x in subset.fixations] == [
-        ([4, 0, 1], [0, 0, 3]), ([0, 3], [0, 1]), ([1], [3]),
+        ([4, 0, 1], [0, 0, 3]),
+        ([0, 3], [0, 1]),
+        ([1], [3]),
     ]
     assert subset.counts.tolist() == [3, 2, 1]
 
@@ -86,7 +89,7 @@ def test_the_gaussian_prior_at_fixations_is_that_of_the_stored_image(subset):
 def test_a_cropped_images_prior_is_that_of_what_is_left(resized):
     """12x12 is cropped to 8x12 for 4x6: two thirds of the width are seen, and the fixations at x 0 and 11.9 are not."""
     cropped = Subset(resize(resized.dataset, Geometry("crop", 6, 4)), [3])
-    (y, x), = cropped.fixations
+    ((y, x),) = cropped.fixations
     assert (y.tolist(), x.tolist()) == ([0], [0])
     expected = gaussian_log_prior(6, 4, 12, 12, 0.22, 0.45, seen=(1.0, 2 / 3))[0, 0]
     assert cropped.gaussian_log_priors(Prior())[0].tolist() == pytest.approx([expected])
@@ -116,7 +119,7 @@ def test_features_are_those_of_the_image(study):
     """Stored as float16, which rounds by 2^-11 of a value; neighbours in the store are far from it."""
     part = study.validation
     for i in range(2):
-        features, = part.batch([i]).features
+        (features,) = part.batch([i]).features
         expected = part.store.recipe.row(part.read(i), torch.device("cpu"))
         torch.testing.assert_close(features, expected, rtol=1e-2, atol=1e-2)
         assert (part.batch([1 - i]).features[0].float() - expected.float()).abs().max() > 1

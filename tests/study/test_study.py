@@ -1,4 +1,5 @@
 """A study makes what is asked for, once, and shares with other studies what their settings agree in."""
+
 from __future__ import annotations
 
 import logging
@@ -54,16 +55,27 @@ def test_studies_share_what_their_settings_agree_in(config_of):
     assert other.uniform(one.landscape) is one.uniform(one.landscape)
     # for training and validation each, or for both at once
     assert made(stages) == {
-        "part": 2, "rows": 2, "subset": 2,
-        "data": 1, "items": 1, "recipe": 1, "features": 1, "kde": 1, "center_bias": 1, "uniform": 1,
+        "part": 2,
+        "rows": 2,
+        "subset": 2,
+        "data": 1,
+        "items": 1,
+        "recipe": 1,
+        "features": 1,
+        "kde": 1,
+        "center_bias": 1,
+        "uniform": 1,
     }
 
 
-@pytest.mark.parametrize("word, shared, anew", [
-    ("prior.kde_bandwidth=0.05", ["data", "features", "recipe"], ["kde", "center_bias", "part", "uniform"]),
-    ("uniform.images=3", ["data", "features", "recipe", "kde", "center_bias", "part"], ["uniform"]),
-    ("data.fold=1", ["recipe"], ["data", "kde", "center_bias", "part", "uniform"]),
-])
+@pytest.mark.parametrize(
+    "word, shared, anew",
+    [
+        ("prior.kde_bandwidth=0.05", ["data", "features", "recipe"], ["kde", "center_bias", "part", "uniform"]),
+        ("uniform.images=3", ["data", "features", "recipe", "kde", "center_bias", "part"], ["uniform"]),
+        ("data.fold=1", ["recipe"], ["data", "kde", "center_bias", "part", "uniform"]),
+    ],
+)
 def test_another_setting_makes_anew_what_depends_on_it(config_of, word, shared, anew):
     stages = Stages(Ranks())
 

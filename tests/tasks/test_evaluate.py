@@ -1,4 +1,5 @@
 """An evaluation of finished runs: what it writes, says and returns, and what it does not judge."""
+
 from __future__ import annotations
 
 import csv
@@ -88,7 +89,7 @@ def test_everything_that_is_found_lies_in_a_folder_of_its_own(study, judged, cap
     with np.load(folder.bias_maps) as maps:
         assert sorted(maps) == ["nll", "nll_entropy"] and np.exp(maps["nll"]).sum() == pytest.approx(1, abs=1e-4)
     assert "nll_entropy" in folder.report.read_text()
-    start, = folder.starts()
+    (start,) = folder.starts()
     assert start["seeds"] == {"folds": 0} and start["fingerprints"].keys() == {"data", "weights", "features"}
     assert folder.read_config()["task"]["name"] == "evaluate"
     said = capsys.readouterr().out.splitlines()

@@ -1,4 +1,5 @@
 """What keeps a prediction from being started; what one leaves is in tests/predict."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,5 @@
 """task=prepare on small published sets from a local server: everything that a study reads is there afterwards."""
+
 from __future__ import annotations
 
 import contextlib
@@ -68,11 +69,16 @@ def archives():
     for i in range(FOREIGN):
         content = io.BytesIO()
         scipy.io.savemat(content, {"fixLocs": dots(rng) // 255})
-        trained |= {f"trainSet/Stimuli/Action/{i:03d}.jpg": picture(rng, "jpeg"),
-                    f"trainSet/FIXATIONLOCS/Action/{i:03d}.mat": content.getvalue()}
+        trained |= {
+            f"trainSet/Stimuli/Action/{i:03d}.jpg": picture(rng, "jpeg"),
+            f"trainSet/FIXATIONLOCS/Action/{i:03d}.mat": content.getvalue(),
+        }
     junk = {"__MACOSX/ALLSTIMULI/._i0.jpeg": b"junk", "ALLSTIMULI/.DS_Store": b"junk", "ALLSTIMULI/.svn/entries": b""}
-    return {"/ALLSTIMULI.zip": zipped(stimuli | junk), "/ALLFIXATIONMAPS.zip": zipped(maps),
-            "/trainSet.zip": zipped(trained)}
+    return {
+        "/ALLSTIMULI.zip": zipped(stimuli | junk),
+        "/ALLFIXATIONMAPS.zip": zipped(maps),
+        "/trainSet.zip": zipped(trained),
+    }
 
 
 @pytest.fixture
@@ -91,16 +97,25 @@ def md5(content):
 def words(server, archives, tmp_path):
     """What is typed so that the two small sets stand in for the published ones."""
     return [
-        "task=prepare", "data=mit1003", "ood=[cat2000]", f"paths.data={tmp_path}/data", f"paths.store={tmp_path}/store",
-        f"paths.weights={tmp_path}/weights", "hardware=cpu", "data.folds=3", "uniform.images=2",
+        "task=prepare",
+        "data=mit1003",
+        "ood=[cat2000]",
+        f"paths.data={tmp_path}/data",
+        f"paths.store={tmp_path}/store",
+        f"paths.weights={tmp_path}/weights",
+        "hardware=cpu",
+        "data.folds=3",
+        "uniform.images=2",
         "model.backbone.taps=[conv1_2]",
         f"data.downloads.stimuli.address={server.address}/ALLSTIMULI.zip",
         f"data.downloads.stimuli.hash={md5(archives['/ALLSTIMULI.zip'])}",
         f"data.downloads.fixations.address={server.address}/ALLFIXATIONMAPS.zip",
-        f"data.expected_images={IMAGES}", f"data.expected_fixations={IMAGES * DOTS}",
+        f"data.expected_images={IMAGES}",
+        f"data.expected_fixations={IMAGES * DOTS}",
         f"ood.cat2000.downloads.training_set.address={server.address}/trainSet.zip",
         f"ood.cat2000.downloads.training_set.hash={md5(archives['/trainSet.zip'])}",
-        f"ood.cat2000.expected_images={FOREIGN}", "ood.cat2000.sample=null",
+        f"ood.cat2000.expected_images={FOREIGN}",
+        "ood.cat2000.sample=null",
         *(f"{role}.{side}" for role in ("data", "ood.cat2000") for side in ("long_side_px=64", "short_side_px=48")),
     ]
 
@@ -141,13 +156,18 @@ def test_everything_is_there_afterwards_and_a_training_needs_no_network(run, ser
         f"cat2000: {FOREIGN} images, {FOREIGN * DOTS} fixations",
         f"mit1003: as published: {IMAGES} images and {IMAGES * DOTS} fixations",
         f"cat2000: as published: {FOREIGN} images",
-        "weights: random, none are needed", f"features: there for {IMAGES + FOREIGN} images",
+        "weights: random, none are needed",
+        f"features: there for {IMAGES + FOREIGN} images",
         "ready: training and evaluation with these settings need no network",
     ):
         assert part in said
     root = tmp_path / "data/MIT1003"
     assert sorted(path.name for path in root.iterdir()) == [
-        "ALLFIXATIONMAPS", "ALLFIXATIONMAPS.zip", "ALLFIXATIONMAPS.zip.sha256", "ALLSTIMULI", "ALLSTIMULI.zip",
+        "ALLFIXATIONMAPS",
+        "ALLFIXATIONMAPS.zip",
+        "ALLFIXATIONMAPS.zip.sha256",
+        "ALLSTIMULI",
+        "ALLSTIMULI.zip",
     ]
     assert sorted(path.name for path in (root / "ALLSTIMULI").iterdir()) == [f"i{i}.jpeg" for i in range(IMAGES)]
     assert (tmp_path / "run/done.txt").is_file()
@@ -196,8 +216,11 @@ def test_observers_come_with_the_same_archive(composed, words, server, tmp_path,
 
     monkeypatch.setitem(sys.modules, "matio", SimpleNamespace(load_from_mat=read))
     typed = [word.replace("cat2000", "cat2000_observers") for word in words if not word.startswith(own)]
-    typed += [f"ood.cat2000_observers.downloads.training_set.hash={md5(server.files['/trainSet.zip'])}",
-              "ood.cat2000_observers.expected_images=3", "ood.cat2000_observers.sample=null"]
+    typed += [
+        f"ood.cat2000_observers.downloads.training_set.hash={md5(server.files['/trainSet.zip'])}",
+        "ood.cat2000_observers.expected_images=3",
+        "ood.cat2000_observers.sample=null",
+    ]
     with caplog.at_level(logging.INFO):
         prepare(resolved(composed(*typed)), RunFolder(tmp_path / "run"))
     assert "cat2000_observers: 3 images, 12 fixations" in caplog.text
@@ -223,12 +246,18 @@ def test_without_a_foreign_set(composed, words, server, tmp_path, caplog):
     assert len(server.asked) == 2
 
 
-@pytest.mark.parametrize("name, said", [
-    ("etocvd", "etocvd cannot be downloaded: it is published at https://github.com/fgugliuzza/saliency\n"),
-    ("osie", "osie cannot be downloaded: it is published at https://github.com/NUS-VIP/predicting-human-gaze-beyond-"),
-    ("scene50", "scene50 cannot be downloaded: no address is known for it\n"),
-    ("folder", "folder cannot be downloaded: no address is known for it\n"),
-])
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("etocvd", "etocvd cannot be downloaded: it is published at https://github.com/fgugliuzza/saliency\n"),
+        (
+            "osie",
+            "osie cannot be downloaded: it is published at https://github.com/NUS-VIP/predicting-human-gaze-beyond-",
+        ),
+        ("scene50", "scene50 cannot be downloaded: no address is known for it\n"),
+        ("folder", "folder cannot be downloaded: no address is known for it\n"),
+    ],
+)
 def test_a_set_without_an_address_is_refused_before_anything_is_downloaded(run, server, name, said):
     with pytest.raises(DataError) as caught:
         run(f"ood=[cat2000,{name}]")
@@ -244,18 +273,35 @@ def test_weights_that_are_no_file_are_refused_before_anything_is_downloaded(run,
 
 def test_embedded_data_are_there(composed, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
-        prepare(resolved(composed(
-            "task=prepare", f"paths.store={tmp_path}/store", "data.images=8", "ood.synthetic_ood.images=4",
-            "data.folds=2", "data.long_side_px=64", "data.short_side_px=48", "ood.synthetic_ood.long_side_px=64",
-            "ood.synthetic_ood.short_side_px=48", "model.backbone.taps=[conv1_2]", "hardware=cpu", "uniform.images=1",
-        )), RunFolder(tmp_path / "run"))
+        prepare(
+            resolved(
+                composed(
+                    "task=prepare",
+                    f"paths.store={tmp_path}/store",
+                    "data.images=8",
+                    "ood.synthetic_ood.images=4",
+                    "data.folds=2",
+                    "data.long_side_px=64",
+                    "data.short_side_px=48",
+                    "ood.synthetic_ood.long_side_px=64",
+                    "ood.synthetic_ood.short_side_px=48",
+                    "model.backbone.taps=[conv1_2]",
+                    "hardware=cpu",
+                    "uniform.images=1",
+                )
+            ),
+            RunFolder(tmp_path / "run"),
+        )
     assert "synthetic: there" in caplog.text and "features: there for 12 images" in caplog.text
 
 
-@pytest.mark.parametrize("typed, said", [
-    ("data.expected_images=7", "6 images instead of 7\n"),
-    ("data.expected_fixations=121", "120 fixations instead of 121\n"),
-])
+@pytest.mark.parametrize(
+    "typed, said",
+    [
+        ("data.expected_images=7", "6 images instead of 7\n"),
+        ("data.expected_fixations=121", "120 fixations instead of 121\n"),
+    ],
+)
 def test_other_counts_than_the_published_ones_are_refused(run, typed, said):
     with pytest.raises(DataError, match=f"(?s)mit1003: .* is not the published set: {said}.*data.expected_images=6"):
         run(typed)
@@ -280,6 +326,7 @@ def test_a_kill_at_any_moment_is_gone_on_from(composed, words, server, tmp_path,
                 if left == 0:
                     raise KeyboardInterrupt
                 return does(*arguments)
+
             return done
 
         server.asked.clear()
@@ -318,8 +365,11 @@ def test_where_there_is_no_gpu_the_data_are_got_all_the_same(run, server, tmp_pa
 
 def test_weights_come_the_same_way(run, server, tmp_path, monkeypatch):
     content = io.BytesIO()
-    state = {f"features.{i}.{what}": tensor for i, (n, m) in {0: (3, 64), 2: (64, 64)}.items()
-             for what, tensor in (("weight", torch.randn(m, n, 3, 3)), ("bias", torch.zeros(m)))}
+    state = {
+        f"features.{i}.{what}": tensor
+        for i, (n, m) in {0: (3, 64), 2: (64, 64)}.items()
+        for what, tensor in (("weight", torch.randn(m, n, 3, 3)), ("bias", torch.zeros(m)))
+    }
     torch.save(state, content)
     digest = hashlib.sha256(content.getvalue()).hexdigest()
     name = f"vgg19-{digest[:8]}.pth"
@@ -360,9 +410,19 @@ def test_a_further_set_is_one_yaml_and_it_is_a_command(command, server, tmp_path
     conf.mkdir(parents=True)
     (conf / "toy.yaml").write_text(YAML.format(address=server.address, md5=md5(server.files["/toy.zip"])))
     done = command(
-        "--config-dir", str(conf.parent), "task=prepare", "data=toy", "ood=[]", "study=ready", "hardware=cpu",
-        "data.folds=2", "data.long_side_px=64", "data.short_side_px=48", "model.backbone.taps=[conv1_2]",
-        "uniform.images=1", folder=tmp_path,
+        "--config-dir",
+        str(conf.parent),
+        "task=prepare",
+        "data=toy",
+        "ood=[]",
+        "study=ready",
+        "hardware=cpu",
+        "data.folds=2",
+        "data.long_side_px=64",
+        "data.short_side_px=48",
+        "model.backbone.taps=[conv1_2]",
+        "uniform.images=1",
+        folder=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("toy.zip (size not") == 1

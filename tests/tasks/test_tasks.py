@@ -1,4 +1,5 @@
 """The registry of the tasks."""
+
 from __future__ import annotations
 
 import inspect
@@ -49,10 +50,13 @@ def test_a_new_module_is_found_by_itself(own_module, tmp_path):
     assert tasks.perform(config("made_up"), RunFolder(tmp_path)) == ("made_up", tmp_path)
 
 
-@pytest.mark.parametrize("text, said", [
-    ("import nowhere", "entreg/tasks/made_up.py cannot be imported: No module named 'nowhere'"),
-    ("def count(config, folder): ...", r"entreg/tasks/made_up.py has no function made_up\(config, folder\)"),
-])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("import nowhere", "entreg/tasks/made_up.py cannot be imported: No module named 'nowhere'"),
+        ("def count(config, folder): ...", r"entreg/tasks/made_up.py has no function made_up\(config, folder\)"),
+    ],
+)
 def test_a_module_that_is_no_task_is_named(own_module, text, said):
     own_module(text)
     with pytest.raises(SettingError, match=f"^{said}$"):

@@ -1,4 +1,5 @@
 """A training from its first epoch to its figures, one that was finished before, and one that another version began."""
+
 from __future__ import annotations
 
 import json
@@ -29,7 +30,7 @@ def test_a_training_ends_with_its_figures_and_its_final_checkpoint(config, tmp_p
     assert run(Ranks(), config, folder) == folder.last_ig_bits()
     assert folder.state is State.FINISHED and not folder.last.exists()
     assert all(path.is_file() for path in (folder.loss_curves, folder.bias_map, folder.predictions, folder.plan))
-    start, = folder.starts()
+    (start,) = folder.starts()
     assert start["version"] == VERSION
 
 
@@ -39,10 +40,15 @@ def test_what_was_finished_before_is_not_trained_again(config, tmp_path):
     assert train(config, folder) == 0.25
 
 
-@pytest.mark.parametrize("recorded, said", [
-    ({}, "was begun by version 0.2.0; "), ({"version": "0.9.7"}, "was begun by version 0.9.7; "),
-    ({"version": VERSION}, None),
-], ids=str)
+@pytest.mark.parametrize(
+    "recorded, said",
+    [
+        ({}, "was begun by version 0.2.0; "),
+        ({"version": "0.9.7"}, "was begun by version 0.9.7; "),
+        ({"version": VERSION}, None),
+    ],
+    ids=str,
+)
 def test_going_on_with_what_another_version_began_is_said(config, tmp_path, caplog, recorded, said):
     folder = RunFolder(tmp_path)
     folder.provenance.write_text(json.dumps([recorded, {"version": VERSION}]))

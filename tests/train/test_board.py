@@ -1,4 +1,5 @@
 """What TensorBoard reads of a run, read back from the event file."""
+
 from __future__ import annotations
 
 import errno
@@ -17,8 +18,10 @@ from entreg.train import board, trainer
 from entreg.train.board import Board
 
 HISTORY = [{"epoch": 1, "lr": 0.1, "validation_nll_nats": 9.5}, {"epoch": 2, "lr": 0.01, "validation_nll_nats": 9.25}]
-STEPS = [{"step": 0, "epoch": 1, "nll_nats": 9.0, "bias_entropy_nats": None},
-         {"step": 1, "epoch": 1, "nll_nats": 8.5, "bias_entropy_nats": 7.5}]
+STEPS = [
+    {"step": 0, "epoch": 1, "nll_nats": 9.0, "bias_entropy_nats": None},
+    {"step": 1, "epoch": 1, "nll_nats": 8.5, "bias_entropy_nats": 7.5},
+]
 
 
 def read(folder):
@@ -32,7 +35,7 @@ def test_rows_are_told_once_and_again_after_another_start(tmp_path):
     pytest.importorskip("tensorboard")
     for starts in (1, 2):
         told = Board(tmp_path / "board", "seed: 3\nloss: {name: nll}\n")
-        told.tell(HISTORY[:starts - 1], STEPS[:starts - 1])
+        told.tell(HISTORY[: starts - 1], STEPS[: starts - 1])
         told.tell(HISTORY, STEPS)
         told.tell(HISTORY, STEPS)
         Image.new("RGB", (6, 4), (255, 0, 128)).save(tmp_path / "map.png")
@@ -40,15 +43,18 @@ def test_rows_are_told_once_and_again_after_another_start(tmp_path):
     assert len(list((tmp_path / "board").iterdir())) == 1
     found = read(tmp_path / "board")
     assert sorted(found.Tags()["scalars"]) == [
-        "epoch/lr", "epoch/validation_nll_nats", "step/bias_entropy_nats", "step/nll_nats"
+        "epoch/lr",
+        "epoch/validation_nll_nats",
+        "step/bias_entropy_nats",
+        "step/nll_nats",
     ]
     values = {tag: [(one.step, one.value) for one in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
     assert values["epoch/validation_nll_nats"] == [(1, 9.5), (2, 9.25)]
     assert values["step/nll_nats"] == [(0, 9.0), (1, 8.5)] and values["step/bias_entropy_nats"] == [(1, 7.5)]
-    picture, = found.Images("bias_map")
+    (picture,) = found.Images("bias_map")
     shown = np.array(Image.open(io.BytesIO(picture.encoded_image_string)))
     assert picture.step == 2 and shown.shape == (4, 6, 3) and (shown == (255, 0, 128)).all()
-    text, = found.Tensors("settings/text_summary")
+    (text,) = found.Tensors("settings/text_summary")
     assert b"    seed: 3\n    loss: {name: nll}" in text.tensor_proto.string_val[0]
 
 
@@ -107,5 +113,7 @@ def test_a_disk_that_is_full_is_warned_of_once_and_the_training_goes_on(tmp_path
     for _ in range(2):
         told.tell(HISTORY, STEPS)
     told.finish({"bias_map": tmp_path / "map.png"})
-    assert caplog.messages == [f"{tmp_path}/board: cannot be written: No space left on device; the training goes on "
-                               "without it, its tables have everything"]
+    assert caplog.messages == [
+        f"{tmp_path}/board: cannot be written: No space left on device; the training goes on "
+        "without it, its tables have everything"
+    ]

@@ -1,4 +1,5 @@
 """Trainings side by side: each to the bits of one alone, whoever finishes or leaves, and after a kill."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -102,9 +103,7 @@ def test_one_that_is_not_finite_leaves_and_the_others_go_on_to_the_same_bits(tra
     with torch.no_grad():
         company["strong"].model.saliency_network.conv0.weight[0] = float("nan")
     left = {}
-    done = finished(Company(
-        [*company.values()], lambda trainer, error: left.update({trainer.folder.path.name: error})
-    ))
+    done = finished(Company([*company.values()], lambda trainer, error: left.update({trainer.folder.path.name: error})))
     assert sorted(done) == ["baseline", "pooled", "rare", "short"]
     assert isinstance(left["strong"], NonFiniteLoss) and "(step 0)" in str(left["strong"])
     for name in done:
@@ -183,6 +182,7 @@ def test_ranks_that_share_features_train_to_the_same_bits(command, tmp_path):
         assert done.returncode == 0, done.stderr
     assert "held in memory, one copy for 2 ranks" in done.stdout
     assert (tmp_path / "memory/steps.csv").read_text() == (tmp_path / "map/steps.csv").read_text()
-    ours, theirs = (torch.load(tmp_path / f"{hold}/checkpoints/final.pt", weights_only=True)["model"]
-                    for hold in ("memory", "map"))
+    ours, theirs = (
+        torch.load(tmp_path / f"{hold}/checkpoints/final.pt", weights_only=True)["model"] for hold in ("memory", "map")
+    )
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())

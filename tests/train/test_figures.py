@@ -1,4 +1,5 @@
 """The pictures of a run: whole files, sizes that fit a page, and what they say."""
+
 from __future__ import annotations
 
 import math
@@ -13,8 +14,14 @@ from entreg.report.panels import Prediction
 from entreg.train import figures
 
 ROWS = [
-    {"epoch": epoch, "lr": 0.1**epoch, "train_nll_nats": 12.0 - epoch, "validation_nll_nats": 12.5 - epoch,
-     "validation_ig_bits_per_fixation": 0.5 * epoch, "bias_entropy_nats": 9.0 + epoch}
+    {
+        "epoch": epoch,
+        "lr": 0.1**epoch,
+        "train_nll_nats": 12.0 - epoch,
+        "validation_nll_nats": 12.5 - epoch,
+        "validation_ig_bits_per_fixation": 0.5 * epoch,
+        "bias_entropy_nats": 9.0 + epoch,
+    }
     for epoch in (1, 2, 3)
 ]
 # the upper half of 32 x 32 pixels has three quarters of the mass
@@ -73,7 +80,8 @@ def test_the_title_of_the_bias_map_states_its_entropy(saved):
     figures.bias_map(Path("bias_map.png"), np.full((32, 32), -math.log(1024)))
     entropy = math.log(512) - 0.75 * math.log(0.75) - 0.25 * math.log(0.25)
     assert [figure.axes[0].get_title() for figure in saved] == [
-        f"entropy {entropy:.3f} of at most 6.931 nats", "entropy 6.931 of at most 6.931 nats",
+        f"entropy {entropy:.3f} of at most 6.931 nats",
+        "entropy 6.931 of at most 6.931 nats",
     ]
 
 

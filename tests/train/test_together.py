@@ -1,4 +1,5 @@
 """Runs of a sweep trained together, from the command line: groups, folders of their own, refusals, kills and ranks."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -26,9 +27,14 @@ def assert_same(found, expected) -> None:
 
 def test_runs_that_read_the_same_images_in_the_same_order_form_a_group(composed):
     words = [
-        ("seed=0", "loss=nll"), ("seed=1", "loss=nll"), ("seed=0", "loss=nll_entropy", "optim.lr=0.01"),
-        ("seed=0", "trainer.batch_size=4"), ("seed=3", "trainer.order_seed=0", "trainer.epochs=3"),
-        ("seed=0", "model.center_bias=uniform"), ("seed=1", "model.sigma_px=4"), ("seed=0", "hardware.devices=2"),
+        ("seed=0", "loss=nll"),
+        ("seed=1", "loss=nll"),
+        ("seed=0", "loss=nll_entropy", "optim.lr=0.01"),
+        ("seed=0", "trainer.batch_size=4"),
+        ("seed=3", "trainer.order_seed=0", "trainer.epochs=3"),
+        ("seed=0", "model.center_bias=uniform"),
+        ("seed=1", "model.sigma_px=4"),
+        ("seed=0", "hardware.devices=2"),
     ]
     configs = [resolved(composed("study=x", "hardware=cpu", *own)) for own in words]
     assert groups(configs) == [[0, 2, 4], [1, 6], [3], [5], [7]]
@@ -50,8 +56,10 @@ def test_each_keeps_what_a_run_alone_keeps_and_one_that_is_damaged_is_trained_ag
     final.write_bytes(final.read_bytes()[:1000])
     # one that was killed between its last two steps
     (finished / "checkpoints/last.pt").write_bytes((finished / "checkpoints/final.pt").read_bytes())
-    runs = [(resolved(composed(*COMMON, f"loss={loss}", "study=s", f"paths.store={store}")), RunFolder(own))
-            for loss, own in (("nll", damaged), ("nll_entropy", finished))]
+    runs = [
+        (resolved(composed(*COMMON, f"loss={loss}", "study=s", f"paths.store={store}")), RunFolder(own))
+        for loss, own in (("nll", damaged), ("nll_entropy", finished))
+    ]
     with caplog.at_level("INFO"):
         assert train_together(runs, [False, False]) == [own.last_ig_bits() for _, own in runs]
     assert final.with_name("final.pt.broken").exists() and f"finished before: {finished}" in caplog.text
@@ -103,8 +111,9 @@ def test_one_that_is_refused_or_broken_is_left_out_and_the_others_go_on(command,
 @pytest.mark.slow
 def test_ranks_and_groups_compose(command, tmp_path):
     ranks = ("hardware.devices=2", "loss=nll_entropy")
-    done = command("-m", *COMMON, *ranks, "loss.lambda_entropy=1,3", "study=s", "hydra/launcher=together",
-                   folder=tmp_path)
+    done = command(
+        "-m", *COMMON, *ranks, "loss.lambda_entropy=1,3", "study=s", "hydra/launcher=together", folder=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     alone = command(*COMMON, *ranks, "loss.lambda_entropy=3", "hydra.run.dir=alone", folder=tmp_path)
     assert alone.returncode == 0, alone.stderr

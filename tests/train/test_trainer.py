@@ -1,4 +1,5 @@
 """Steps and epochs against plain sums over the model's full maps, and trainings that are interrupted."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -173,10 +174,15 @@ def test_with_lambda_0_it_is_the_baseline_to_the_bit(trainer_of):
     assert not any(torch.equal(value, expected[name]) for name, value in parameters(other).items() if "conv" in name)
 
 
-@pytest.mark.parametrize("words, warned", [
-    (("loss=nll", "loss.lambda_entropy=3"), True), (("loss=nll",), False),
-    (("loss=nll_entropy", "loss.lambda_entropy=3"), False),
-], ids=str)
+@pytest.mark.parametrize(
+    "words, warned",
+    [
+        (("loss=nll", "loss.lambda_entropy=3"), True),
+        (("loss=nll",), False),
+        (("loss=nll_entropy", "loss.lambda_entropy=3"), False),
+    ],
+    ids=str,
+)
 def test_a_lambda_that_has_no_use_is_warned_of(trainer_of, caplog, words, warned):
     with caplog.at_level(logging.WARNING, logger="entreg.train.trainer"):
         trainer_of(*words)
@@ -188,7 +194,7 @@ def test_a_lambda_that_has_no_use_is_warned_of(trainer_of, caplog, words, warned
 def test_an_epochs_row_is_derived_from_its_steps_and_the_model_after_it(trainer_of):
     trainer = trainer_of("trainer.epochs=1")
     run(trainer)
-    row, = trainer.history
+    (row,) = trainer.history
     images = [len(members) for members in batches.shuffled(trainer.training.sizes, 6, 0, 0)]
     assert sorted(images, reverse=True) == BATCHES
     mean = sum(n * step["nll_nats"] for n, step in zip(images, trainer.steps, strict=True)) / 15
@@ -199,7 +205,7 @@ def test_an_epochs_row_is_derived_from_its_steps_and_the_model_after_it(trainer_
     assert row["center_bias_weight"] == learned.center_bias_weight.item() != 1
     entropy = reference.entropy_nats(bias_map(trainer).full()).item()
     assert row["bias_entropy_nats"] == pytest.approx(entropy, rel=1e-5)
-    validation, = Company([trainer]).validate()
+    (validation,) = Company([trainer]).validate()
     assert (row["validation_nll_nats"], row["validation_ig_bits_per_fixation"]) == validation
 
 
@@ -344,16 +350,25 @@ def test_both_arms_start_from_a_published_component(command, tmp_path):
     state = published_files.iie(published_files.densenet())
     torch.save(state, tmp_path / "deepgaze2e.pth")
     done = command(
-        "-m", *SMALL, "model=deepgaze2e_densenet201", "model.init_from=deepgaze2e.pth", "model.init_component=2",
-        "model.backbone.weights=deepgaze2e.pth", "trainer.epochs=1", "optim.lr=1e-12", "optim.lr_final=1e-12",
-        "loss=nll,nll_entropy", "study=start", folder=tmp_path,
+        "-m",
+        *SMALL,
+        "model=deepgaze2e_densenet201",
+        "model.init_from=deepgaze2e.pth",
+        "model.init_component=2",
+        "model.backbone.weights=deepgaze2e.pth",
+        "trainer.epochs=1",
+        "optim.lr=1e-12",
+        "optim.lr_final=1e-12",
+        "loss=nll,nll_entropy",
+        "study=start",
+        folder=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     expected = published_files.of_component(state, "models.2.", 2)
     for number in (0, 1):
         final = torch.load(tmp_path / f"multirun/start/{number}/checkpoints/final.pt", weights_only=True)
-        assert final["fingerprints"]["init_from"] == hashlib.sha256(
-            (tmp_path / "deepgaze2e.pth").read_bytes()
-        ).hexdigest()
+        assert (
+            final["fingerprints"]["init_from"] == hashlib.sha256((tmp_path / "deepgaze2e.pth").read_bytes()).hexdigest()
+        )
         for key, value in expected.items():
             torch.testing.assert_close(final["model"][key], value, rtol=0, atol=1e-9)

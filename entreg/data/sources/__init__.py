@@ -8,6 +8,7 @@ A new module is found by itself. An option of conf/data/ begins with `defaults: 
 the settings of the source NAME and `source: NAME`. A saved config names its source likewise: nothing but these modules
 is ever imported for it.
 """
+
 from __future__ import annotations
 
 import importlib

@@ -5,6 +5,7 @@ each observer: `name` (24-53-ak.eye, the last part being the observer) and `data
 with x and y, counted from 1. Sources: load_cat2000.m and cat2000.py of pysaliency's external_datasets/, whose version
 1.1 is followed here: 1 is subtracted, and a fixation that repeats the one before it is left out.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -58,8 +59,9 @@ def load(settings: Settings) -> DataSet:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise DataError(f"{path}: allData: {brief(repr(name))} is no path below {STIMULI}/; {_anew(settings)}")
     places = {name: settings.base / STIMULI / name for name in everybody}
-    names = sorted((name for name, place in places.items() if place.is_file()),
-                   key=lambda name: (natural_order(name), name))
+    names = sorted(
+        (name for name, place in places.items() if place.is_file()), key=lambda name: (natural_order(name), name)
+    )
     if not names:
         raise DataError(f"{path}: none of its stimuli is in {settings.base / STIMULI}; {_anew(settings)}")
     stimuli = tuple(Stimulus(name, places[name], *size_of(places[name]), places[name].parent.name) for name in names)
@@ -80,9 +82,13 @@ def load(settings: Settings) -> DataSet:
     fixations, _ = sorted_fixations(
         stimuli, np.repeat([i for i, _, _ in rows], counts), x, y, np.repeat(observers, counts)
     )
-    notes = () if len(names) == len(everybody) == (settings.expected_images or len(names)) else (
-        f"{settings.root} is not the published set: {len(names)} stimuli are there of {len(everybody)} in {FILE} and "
-        f"{settings.expected_images} published ones",
+    notes = (
+        ()
+        if len(names) == len(everybody) == (settings.expected_images or len(names))
+        else (
+            f"{settings.root} is not the published set: {len(names)} stimuli are there of {len(everybody)} in {FILE} and "
+            f"{settings.expected_images} published ones",
+        )
     )
     return DataSet(settings.name, stimuli, fixations, {"outside the image": outside, "repeated": repeated}, notes)
 

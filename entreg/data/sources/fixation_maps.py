@@ -4,6 +4,7 @@ The maps pool the observers, and two fixations on one pixel are one. An option o
 its patterns `*` stands for any part of a name and, in the maps' pattern, `{stem}` for a stimulus's name without its
 extension and `{folder}` for the folder that it lies in.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -32,18 +33,24 @@ class Settings(PublishedData):
     """Patterns of the stimuli and of their maps, and how a map says which pixels were fixated."""
 
     archive: str | None = setting(
-        None, "folder that the published archive unpacks to; root is that folder, or the one that holds it",
+        None,
+        "folder that the published archive unpacks to; root is that folder, or the one that holds it",
         changes="place",
     )
     stimuli: str = setting(MISSING, "pattern of the stimuli's paths; a folder `*` is the category", changes="result")
     maps: str = setting(MISSING, "pattern of a stimulus's map, with {stem} and {folder}", changes="result")
     maps_are: str = setting(
-        MISSING, "image: fixated pixels are brighter than threshold; mat: the non-zero pixels of the variable `key`",
-        changes="result", one_of=("image", "mat"),
+        MISSING,
+        "image: fixated pixels are brighter than threshold; mat: the non-zero pixels of the variable `key`",
+        changes="result",
+        one_of=("image", "mat"),
     )
     threshold: int = setting(
-        127, "JPEG leaves ringing around each white dot, all of it darker than this", changes="result",
-        at_least=0, at_most=254,
+        127,
+        "JPEG leaves ringing around each white dot, all of it darker than this",
+        changes="result",
+        at_least=0,
+        at_most=254,
     )
     key: str | None = setting(None, "variable of a .mat that holds the map", changes="result")
 
@@ -114,7 +121,10 @@ def _stimuli(settings: Settings) -> dict[str, Path]:
     places = settings.base.glob("/".join(folders)) if folders else [settings.base]
     below = settings.base / _fixed_part(settings.stimuli)
     named = {
-        path.relative_to(below).as_posix(): path for place in places if place.is_dir() for path in place.iterdir()
+        path.relative_to(below).as_posix(): path
+        for place in places
+        if place.is_dir()
+        for path in place.iterdir()
         # extensions are written in either case
         if fnmatch(path.name.lower(), file.lower())
     }

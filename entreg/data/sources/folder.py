@@ -1,4 +1,5 @@
 """Everybody's own data: images in stimuli/ and fixations.csv beside it."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

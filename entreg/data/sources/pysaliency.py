@@ -2,6 +2,7 @@
 
 Source: pysaliency/datasets.py of its release 0.2.22 and pysaliency/datasets/ of its repository (matthias-k/pysaliency).
 """
+
 from __future__ import annotations
 
 import functools
@@ -32,11 +33,10 @@ SUMS = "SHA256SUMS"
 class Settings(Data):
     """Stimuli and fixations of pysaliency's in the folder `root`."""
 
-    stimuli: str = setting(
-        "stimuli.hdf5", "file of the stimuli below root: FileStimuli or Stimuli", changes="result"
-    )
+    stimuli: str = setting("stimuli.hdf5", "file of the stimuli below root: FileStimuli or Stimuli", changes="result")
     fixations: str = setting(
-        "fixations.hdf5", "file of the fixations below root: Fixations, FixationTrains or ScanpathFixations",
+        "fixations.hdf5",
+        "file of the fixations below root: Fixations, FixationTrains or ScanpathFixations",
         changes="result",
     )
     drop_first: bool = setting(False, "leave out the first fixation of each scanpath", changes="result")
@@ -100,8 +100,10 @@ def load(settings: Settings) -> DataSet:
 def _stimulus(name: str, path: Path, shape: tuple[int, int]) -> Stimulus:
     height, width = size_of(path)
     if (height, width) != shape:
-        raise DataError(f"{path} has {width} x {height} pixels, its data set says {shape[1]} x {shape[0]}; "
-                        "put the image there that people saw")
+        raise DataError(
+            f"{path} has {width} x {height} pixels, its data set says {shape[1]} x {shape[0]}; "
+            "put the image there that people saw"
+        )
     return Stimulus(name, path, height, width, PurePosixPath(name).parent.name or None)
 
 

@@ -4,6 +4,7 @@
 
 with each part normalised over the pixels. So the information gain that the best possible model reaches is known.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -28,8 +29,19 @@ from entreg.settings import setting
 VERSION = 1  # of what the code below draws: raise it with any change, so that sets drawn earlier are not taken for new
 KINDS = ("disc", "rectangle", "ring")
 KEPT = ("sizes", "objects", "object_image", "image", "x", "y", "subject")  # arrays of a set
-FORMING = ("images", "seed", "observers", "fixations_per_observer", "bias_x", "bias_y", "bias_sigma", "bias_share",
-           "object_share", "long_side_px", "short_side_px")
+FORMING = (
+    "images",
+    "seed",
+    "observers",
+    "fixations_per_observer",
+    "bias_x",
+    "bias_y",
+    "bias_sigma",
+    "bias_share",
+    "object_share",
+    "long_side_px",
+    "short_side_px",
+)
 
 
 @dataclass
@@ -37,13 +49,9 @@ class Settings(Data):
     """Images drawn from a seed with a known fixation density, kept in the folder `root`."""
 
     images: int = setting(120, "images to draw", changes="result", at_least=4)
-    seed: int = setting(
-        1, "seed of images and fixations, independent of the run's seed", changes="result", at_least=0
-    )
+    seed: int = setting(1, "seed of images and fixations, independent of the run's seed", changes="result", at_least=0)
     observers: int = setting(15, "observers", changes="result", at_least=1)
-    fixations_per_observer: int = setting(
-        6, "fixations of an observer on an image", changes="result", at_least=1
-    )
+    fixations_per_observer: int = setting(6, "fixations of an observer on an image", changes="result", at_least=1)
     bias_x: float = setting(
         0.5, "centre of the observers' spatial bias, share of the width", changes="result", at_least=0, at_most=1
     )
@@ -61,8 +69,10 @@ class Settings(Data):
     def require(self) -> None:
         """SettingError where there is no folder to draw into."""
         if self.root is None:
-            raise SettingError(f"{self.name}: no folder to draw the images into: data.root=PATH "
-                               f"(ood.{self.name}.root=PATH where it is a foreign set)")
+            raise SettingError(
+                f"{self.name}: no folder to draw the images into: data.root=PATH "
+                f"(ood.{self.name}.root=PATH where it is a foreign set)"
+            )
 
     def true_log_density(self, index: int) -> np.ndarray:
         """The log density (H, W) in nats, float64, that the fixations on the index-th image come from."""
@@ -106,8 +116,14 @@ def load(settings: Settings) -> DataSet:
 
 def _density(settings: Settings, height: int, width: int, objects: np.ndarray) -> np.ndarray:
     """The mixture (H, W); objects: (n, 4), each centre x, centre y, half width, half height in pixels."""
-    bias = _gaussian(height, width, settings.bias_x * width, settings.bias_y * height,
-                     settings.bias_sigma * width, settings.bias_sigma * height)
+    bias = _gaussian(
+        height,
+        width,
+        settings.bias_x * width,
+        settings.bias_y * height,
+        settings.bias_sigma * width,
+        settings.bias_sigma * height,
+    )
     salience = np.mean([_gaussian(height, width, x, y, 0.7 * a, 0.7 * b) for x, y, a, b in objects], axis=0)
     uniform = (1 - settings.bias_share - settings.object_share) / (height * width)
     return settings.bias_share * bias + settings.object_share * salience + uniform
@@ -115,10 +131,12 @@ def _density(settings: Settings, height: int, width: int, objects: np.ndarray) -
 
 def _gaussian(height: int, width: int, x: float, y: float, sigma_x: float, sigma_y: float) -> np.ndarray:
     """Gaussian (H, W) at the pixels' centres, normalised over the pixels. Sums to 1 since rows and columns each do."""
+
     def along(n: int, centre: float, sigma: float) -> np.ndarray:
         exponent = -0.5 * ((np.arange(n) + 0.5 - centre) / sigma) ** 2
         weight = np.exp(exponent - exponent.max())  # a sigma far below a pixel underflows otherwise
         return weight / weight.sum()
+
     return np.outer(along(height, y, sigma_y), along(width, x, sigma_x))
 
 
@@ -199,8 +217,9 @@ def _draw(settings: Settings, folder: Path) -> None:
         (folder / _name(i)).write_bytes(encoded.tobytes())
         checksums.append(zlib.crc32(encoded.tobytes()))
         extents = np.array([(o.x, o.y, o.half_width, o.half_height) for o in scene])
-        x, y = _sample(rng, _density(settings, height, width, extents),
-                       settings.observers * settings.fixations_per_observer)
+        x, y = _sample(
+            rng, _density(settings, height, width, extents), settings.observers * settings.fixations_per_observer
+        )
         sizes.append((height, width))
         objects.append(extents)
         object_image.append(np.full(len(scene), i))
@@ -209,9 +228,14 @@ def _draw(settings: Settings, folder: Path) -> None:
     subject = np.repeat(np.arange(settings.observers), settings.fixations_per_observer)
     drawn = io.BytesIO()
     np.savez(
-        drawn, sizes=np.array(sizes), objects=np.concatenate(objects),
-        object_image=np.concatenate(object_image), image=np.repeat(np.arange(settings.images), len(subject)),
-        x=np.concatenate(xs), y=np.concatenate(ys), subject=np.tile(subject, settings.images),
+        drawn,
+        sizes=np.array(sizes),
+        objects=np.concatenate(objects),
+        object_image=np.concatenate(object_image),
+        image=np.repeat(np.arange(settings.images), len(subject)),
+        x=np.concatenate(xs),
+        y=np.concatenate(ys),
+        subject=np.tile(subject, settings.images),
         checksums=np.array(checksums, dtype=np.uint32),
     )
     (folder / "set.npz").write_bytes(drawn.getbuffer())
@@ -237,8 +261,9 @@ def _scene(rng: np.random.Generator, height: int, width: int) -> list[Object]:
             half_height = half_width
         for _ in range(20):  # tries; an image that is full keeps fewer objects
             x, y = rng.uniform(half_width, width - half_width), rng.uniform(half_height, height - half_height)
-            if all(abs(x - o.x) > half_width + o.half_width or abs(y - o.y) > half_height + o.half_height
-                   for o in objects):
+            if all(
+                abs(x - o.x) > half_width + o.half_width or abs(y - o.y) > half_height + o.half_height for o in objects
+            ):
                 objects.append(Object(x, y, half_width, half_height, kind))
                 break
     return objects

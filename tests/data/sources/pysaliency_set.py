@@ -1,4 +1,5 @@
 """The data set in pysaliency_files/, which pysaliency 0.2.22 has written (tests/pysaliency/write.py)."""
+
 from __future__ import annotations
 
 import shutil
@@ -15,7 +16,8 @@ SIZES = {"i10.png": (30, 40), "i2.png": (40, 30), "sub/i1.png": (20, 25)}
 GAZES: dict[str, Any] = {
     "xs": [[20.5, 3.25, 11.0], [15.0, 29.9], [7.0], [12.0, 24.5, 25.0], [19.0, 1.5]],
     "ys": [[15.5, 29.75, 0.0], [20.0, 39.9], [8.0], [10.0, 19.5, 3.0], [14.0, 2.5]],
-    "ns": [0, 1, 1, 2, 0], "subjects": [0, 0, 1, 1, 2],
+    "ns": [0, 1, 1, 2, 0],
+    "subjects": [0, 0, 1, 1, 2],
 }
 
 

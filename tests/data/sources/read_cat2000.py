@@ -1,4 +1,5 @@
 """Run where mat-io is installed: writes the set of test_cat2000_observers.py to a .mat and loads it."""
+
 import json
 from pathlib import Path
 
@@ -10,7 +11,12 @@ from tests.data.sources.test_cat2000_observers import STORED, cell
 
 save_to_mat("trainSet/allFixData.mat", {"allData": MatlabContainerMap({key: cell(STORED[key]) for key in STORED})})
 data = load(Settings(name="c", root="."))
-Path("out.json").write_text(json.dumps({
-    "stimuli": [stimulus.name for stimulus in data.stimuli], "dropped": data.dropped,
-    "fixations": [getattr(data.fixations, key).tolist() for key in ("image", "x", "y", "subject")],
-}))
+Path("out.json").write_text(
+    json.dumps(
+        {
+            "stimuli": [stimulus.name for stimulus in data.stimuli],
+            "dropped": data.dropped,
+            "fixations": [getattr(data.fixations, key).tolist() for key in ("image", "x", "y", "subject")],
+        }
+    )
+)

@@ -1,4 +1,5 @@
 """CAT2000's observers, from a file of the form that pysaliency's own script reads."""
+
 from __future__ import annotations
 
 import json
@@ -26,7 +27,10 @@ STORED = {
 NAMES = ["Action/2.jpg", "Action/010.jpg", "Satelite/001.jpg"]
 # image, x, y, observer (ab, q, zz): counted from 0, inside, the second of two equal ones left out
 FOUND = [
-    [0, 0, 0, 1, 1, 1, 2], [4, 6, 4, 0, 39, 19.5, 1], [5, 7, 5, 0, 29, 6.25, 2], [0, 0, 0, 2, 2, 0, 1],
+    [0, 0, 0, 1, 1, 1, 2],
+    [4, 6, 4, 0, 39, 19.5, 1],
+    [5, 7, 5, 0, 29, 6.25, 2],
+    [0, 0, 0, 2, 2, 0, 1],
 ]
 DROPPED = {"outside the image": 3, "repeated": 2}
 
@@ -67,7 +71,7 @@ def test_observers_are_told_apart(root, stand_in):
     assert [stimulus.category for stimulus in data.stimuli] == ["Action", "Action", "Satelite"]
     assert [getattr(data.fixations, key).tolist() for key in ("image", "x", "y", "subject")] == FOUND
     assert data.dropped == DROPPED
-    note, = data.notes
+    (note,) = data.notes
     assert note.endswith("3 stimuli are there of 4 in allFixData.mat and 2000 published ones")
     assert load(Settings(name="c", root=str(root))).notes  # one stimulus is gone
 

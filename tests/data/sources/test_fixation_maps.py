@@ -1,4 +1,5 @@
 """Stimuli with maps of fixated pixels, in the layouts that MIT1003, CAT2000 and ETOCVD were published in."""
+
 import numpy as np
 import pytest
 import scipy.io
@@ -131,7 +132,7 @@ def test_the_published_counts_have_no_note_and_others_have(tmp_path, rng):
     write_mit1003(tmp_path, rng, {"i1": (64, 80), "i2": (64, 80)})
     assert fixation_maps.load(mit1003(tmp_path, expected_images=2)).notes == ()
     assert fixation_maps.load(mit1003(tmp_path, expected_images=2, expected_fixations=160)).notes == ()
-    note, = fixation_maps.load(mit1003(tmp_path, expected_images=2, expected_fixations=161)).notes
+    (note,) = fixation_maps.load(mit1003(tmp_path, expected_images=2, expected_fixations=161)).notes
     assert "160 fixated pixels instead of 161" in note
 
 
@@ -142,12 +143,15 @@ def test_a_map_of_another_size_is_refused(tmp_path, rng):
         fixation_maps.load(mit1003(tmp_path))
 
 
-@pytest.mark.parametrize("content, said", [
-    (None, "001.mat cannot be read as a MATLAB file"),
-    ({"fixLocs": np.ones((HEIGHT, WIDTH, 2))}, "001.mat: its variable fixLocs has 3 dimensions"),
-    ({"other": np.ones((HEIGHT, WIDTH))}, "001.mat has no variable fixLocs"),
-    ({"fixLocs": np.ones((10, 20))}, "001.mat has 20 x 10 pixels, its stimulus .*001.jpg 192 x 108"),
-])
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (None, "001.mat cannot be read as a MATLAB file"),
+        ({"fixLocs": np.ones((HEIGHT, WIDTH, 2))}, "001.mat: its variable fixLocs has 3 dimensions"),
+        ({"other": np.ones((HEIGHT, WIDTH))}, "001.mat has no variable fixLocs"),
+        ({"fixLocs": np.ones((10, 20))}, "001.mat has 20 x 10 pixels, its stimulus .*001.jpg 192 x 108"),
+    ],
+)
 def test_wrong_maps_are_named(tmp_path, rng, content, said):
     write_cat2000(tmp_path, rng)
     path = tmp_path / "FIXATIONLOCS" / "Action" / "001.mat"
@@ -156,14 +160,17 @@ def test_wrong_maps_are_named(tmp_path, rng, content, said):
         fixation_maps.load(cat2000(tmp_path))
 
 
-@pytest.mark.parametrize("layout, there, said", [
-    (mit1003, [], "no folder ALLSTIMULI there"),
-    (mit1003, ["ALLSTIMULI"], "no folder ALLFIXATIONMAPS there"),
-    (mit1003, ["ALLSTIMULI", "ALLFIXATIONMAPS"], "nothing like ALLSTIMULI/*.jpeg"),
-    (cat2000, [], "no folder trainSet/Stimuli or Stimuli there"),
-    (cat2000, ["trainSet/Stimuli"], "no folder trainSet/FIXATIONLOCS or FIXATIONLOCS there"),
-    (cat2000, ["trainSet/Stimuli/Action", "trainSet/FIXATIONLOCS"], "nothing like Stimuli/*/*.jpg"),
-])
+@pytest.mark.parametrize(
+    "layout, there, said",
+    [
+        (mit1003, [], "no folder ALLSTIMULI there"),
+        (mit1003, ["ALLSTIMULI"], "no folder ALLFIXATIONMAPS there"),
+        (mit1003, ["ALLSTIMULI", "ALLFIXATIONMAPS"], "nothing like ALLSTIMULI/*.jpeg"),
+        (cat2000, [], "no folder trainSet/Stimuli or Stimuli there"),
+        (cat2000, ["trainSet/Stimuli"], "no folder trainSet/FIXATIONLOCS or FIXATIONLOCS there"),
+        (cat2000, ["trainSet/Stimuli/Action", "trainSet/FIXATIONLOCS"], "nothing like Stimuli/*/*.jpg"),
+    ],
+)
 def test_missing_data_say_the_way_out(tmp_path, layout, there, said):
     for name in there:
         (tmp_path / name).mkdir(parents=True)
@@ -189,8 +196,6 @@ def test_no_root_is_missing_data(tmp_path, monkeypatch):
         fixation_maps.load(option("mit1003", root=None))
 
 
-
-
 def test_a_sparse_map_is_read(tmp_path, rng):
     pixels = write_cat2000(tmp_path, rng)
     path = tmp_path / "FIXATIONLOCS/Action/001.mat"
@@ -208,7 +213,7 @@ def test_a_map_without_any_fixation_is_an_image_without_fixations(tmp_path, rng)
 @pytest.mark.parametrize("key", ["stimuli", "maps", "archive"])
 @pytest.mark.parametrize("value", ["../*.png", "/etc/*.png", "C:/*.png", "a/../../*.png", "", "a\0b"])
 def test_patterns_stay_below_the_data_sets_folder(tmp_path, key, value):
-    (name, why), = option("cat2000", root=str(tmp_path), **{key: value}).broken_rules()
+    ((name, why),) = option("cat2000", root=str(tmp_path), **{key: value}).broken_rules()
     assert name == key and "below the folder of the data set" in why
 
 

@@ -84,21 +84,30 @@ def test_nested_names_and_any_type_of_image(tmp_path):
     assert [s.name for s in folder.load(settings(root)).stimuli] == ["2.ppm", "3.tiff", "in door/1.bmp", "plain"]
 
 
-@pytest.mark.parametrize("table, said", [
-    ("", "has no column image, x, y"),
-    ("image;x;y\na.png;1;2\n", "has no column image, x, y: its first line is 'image;x;y'.*separated by commas"),
-    ("image,x\na.png,1\n", "has no column y"),
-    ("image,x,y\n", "has no fixations"),
-    ("image,x,y\na.png,1,1\na.png,1\n", "line 3: 2 values, the header has 3"),
-    ("image,x,y\na.png,1,1\na.png,one,1\n", "line 3: x is 'one', not a finite number"),
-    ("image,x,y\na.png,1,\n", "line 2: y is '', not a finite number"),
-    ("image,x,y\na.png,nan,1\n", "line 2: x is 'nan', not a finite number"),
-    ("image,x,y\na.png,1,-inf\n", "line 2: y is '-inf', not a finite number"),
-    ("image,x,y,order\na.png,1,1,first\n", "line 2: order is 'first'"),
-    ("image,x,y\na.png,1,1\nc.png,1,1\nd.png,1,1\nd.png,1,1\n", "line 3: no image 'c.png' in .*stimuli .2 such names"),
-    ("image,x,y\n../secret.png,1,1\n", "line 2: no image '../secret.png'"),
-    ("image,x,y,order\na.png,1,1,0\na.png,99,1,1\n", "no fixation is left .1 first of a trial, 1 outside the image"),
-])
+@pytest.mark.parametrize(
+    "table, said",
+    [
+        ("", "has no column image, x, y"),
+        ("image;x;y\na.png;1;2\n", "has no column image, x, y: its first line is 'image;x;y'.*separated by commas"),
+        ("image,x\na.png,1\n", "has no column y"),
+        ("image,x,y\n", "has no fixations"),
+        ("image,x,y\na.png,1,1\na.png,1\n", "line 3: 2 values, the header has 3"),
+        ("image,x,y\na.png,1,1\na.png,one,1\n", "line 3: x is 'one', not a finite number"),
+        ("image,x,y\na.png,1,\n", "line 2: y is '', not a finite number"),
+        ("image,x,y\na.png,nan,1\n", "line 2: x is 'nan', not a finite number"),
+        ("image,x,y\na.png,1,-inf\n", "line 2: y is '-inf', not a finite number"),
+        ("image,x,y,order\na.png,1,1,first\n", "line 2: order is 'first'"),
+        (
+            "image,x,y\na.png,1,1\nc.png,1,1\nd.png,1,1\nd.png,1,1\n",
+            "line 3: no image 'c.png' in .*stimuli .2 such names",
+        ),
+        ("image,x,y\n../secret.png,1,1\n", "line 2: no image '../secret.png'"),
+        (
+            "image,x,y,order\na.png,1,1,0\na.png,99,1,1\n",
+            "no fixation is left .1 first of a trial, 1 outside the image",
+        ),
+    ],
+)
 def test_wrong_tables_are_refused_with_their_line(tmp_path, table, said):
     write(tmp_path, table)
     Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
@@ -133,9 +142,18 @@ def test_missing_data_say_the_way_out(tmp_path):
         folder.load(settings(tmp_path))
 
 
-@pytest.mark.parametrize("name", [
-    "../secret.png", "/etc/passwd", "C:\\\\secret.png", "..\\\\secret.png", "a.png\0.jpg", "", ".",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret.png",
+        "/etc/passwd",
+        "C:\\\\secret.png",
+        "..\\\\secret.png",
+        "a.png\0.jpg",
+        "",
+        ".",
+    ],
+)
 def test_names_of_the_table_never_leave_the_folder(tmp_path, name):
     root = write(tmp_path / "set", f"image,x,y\n{name},1,1\n")
     for place in (tmp_path, root):

@@ -1,4 +1,5 @@
 """Data sets that pysaliency has written, and those of its newer versions, written after its source."""
+
 from __future__ import annotations
 
 import errno
@@ -34,7 +35,7 @@ def expected(drop_first: bool = False) -> set[tuple]:
     found = set()
     for xs, ys, n, subject in zip(*(GAZES[key] for key in ("xs", "ys", "ns", "subjects")), strict=True):
         height, width = SIZES[NAMES[n]]
-        gaze = list(zip(xs, ys, strict=True))[int(drop_first):]
+        gaze = list(zip(xs, ys, strict=True))[int(drop_first) :]
         found |= {(NAMES[n], x, y, subject) for x, y in gaze if x < width and y < height}
     return found
 
@@ -114,10 +115,17 @@ def test_what_pysaliency_has_written(root, fixations, drop_first):
 
 
 @pytest.mark.parametrize("drop_first", [False, True])
-@pytest.mark.parametrize("write", [
-    write_scanpaths, lambda path: write_scanpaths(path, "lengths"), write_trains,
-    lambda path: write_fixations(path, "1.1"), lambda path: write_fixations(path, "1.2"),
-], ids=["scanpaths", "scanpaths with lengths", "trains 1.3", "fixations 1.1", "fixations 1.2"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        write_scanpaths,
+        lambda path: write_scanpaths(path, "lengths"),
+        write_trains,
+        lambda path: write_fixations(path, "1.1"),
+        lambda path: write_fixations(path, "1.2"),
+    ],
+    ids=["scanpaths", "scanpaths with lengths", "trains 1.3", "fixations 1.1", "fixations 1.2"],
+)
 def test_what_newer_versions_write(root, write, drop_first):
     write(root / SCANPATHS)
     assert loaded(load(settings(root, SCANPATHS, drop_first=drop_first))) == expected(drop_first)
@@ -191,24 +199,39 @@ def test_names_never_leave_their_folder(root, tmp_path):
     assert load(given).stimuli[1].name == "set/stimuli/i10.png"
 
 
-@pytest.mark.parametrize("file, change, said", [
-    ("stimuli.hdf5", lambda f: f.attrs.__delitem__("type"), "type: is missing"),
-    ("stimuli.hdf5", lambda f: f.attrs.__setitem__("type", "Fixations"), "type: is 'Fixations', and one of Fi"),
-    ("stimuli.hdf5", lambda f: f.attrs.__setitem__("version", "3.0"), "version: is '3.0'; of FileStimuli the versions"),
-    ("stimuli.hdf5", lambda f: f.__delitem__("filenames"), "filenames: is missing"),
-    ("stimuli.hdf5", lambda f: f.__delitem__("shapes"), "shapes: is missing"),
-    ("stimuli.hdf5", lambda f: f["shapes"].__setitem__(0, [1, 2, 3]), "i10.png has 40 x 30 pixels, its data set"),
-    ("stimuli.hdf5", lambda f: f["filenames"].__setitem__(0, "stimuli/i2.png"), "filenames: .* is there twice"),
-    ("stimuli.hdf5", lambda f: f["filenames"].__setitem__(0, "stimuli/no.png"), "stimuli/no.png is missing"),
-    (TRAINS, lambda f: f["train_ns"].__setitem__(0, 3), "n: it names stimulus 3 or 0 of 3"),
-    (TRAINS, lambda f: f["train_ns"].__setitem__(0, -1), "n: it names stimulus 2 or -1 of 3"),
-    (TRAINS, lambda f: f.__delitem__("train_ys"), "train_ys: is missing"),
-    (TRAINS, lambda f: (f.__delitem__("train_ns"), f.__setitem__("train_ns", [0, 1])), "train_xs: 5 scanpaths, and"),
-    (TRAINS, lambda f: (f.__delitem__("train_ns"), f.__setitem__("train_ns", [0.5] * 5)), "no whole numbers"),
-    (TRAINS, lambda f: (f.__delitem__("train_xs"), f.__setitem__("train_xs", [1.0] * 5)), "shape .5,., and 2 dimens"),
-    (TRAINS, lambda f: (f.__delitem__("train_xs"), f.create_group("train_xs")), "train_xs: is no data set"),
-    (TRAINS, lambda f: f.__setitem__("train_lengths", [9] * 5), "train_xs: scanpaths of 9 fixations in rows of 3"),
-])
+@pytest.mark.parametrize(
+    "file, change, said",
+    [
+        ("stimuli.hdf5", lambda f: f.attrs.__delitem__("type"), "type: is missing"),
+        ("stimuli.hdf5", lambda f: f.attrs.__setitem__("type", "Fixations"), "type: is 'Fixations', and one of Fi"),
+        (
+            "stimuli.hdf5",
+            lambda f: f.attrs.__setitem__("version", "3.0"),
+            "version: is '3.0'; of FileStimuli the versions",
+        ),
+        ("stimuli.hdf5", lambda f: f.__delitem__("filenames"), "filenames: is missing"),
+        ("stimuli.hdf5", lambda f: f.__delitem__("shapes"), "shapes: is missing"),
+        ("stimuli.hdf5", lambda f: f["shapes"].__setitem__(0, [1, 2, 3]), "i10.png has 40 x 30 pixels, its data set"),
+        ("stimuli.hdf5", lambda f: f["filenames"].__setitem__(0, "stimuli/i2.png"), "filenames: .* is there twice"),
+        ("stimuli.hdf5", lambda f: f["filenames"].__setitem__(0, "stimuli/no.png"), "stimuli/no.png is missing"),
+        (TRAINS, lambda f: f["train_ns"].__setitem__(0, 3), "n: it names stimulus 3 or 0 of 3"),
+        (TRAINS, lambda f: f["train_ns"].__setitem__(0, -1), "n: it names stimulus 2 or -1 of 3"),
+        (TRAINS, lambda f: f.__delitem__("train_ys"), "train_ys: is missing"),
+        (
+            TRAINS,
+            lambda f: (f.__delitem__("train_ns"), f.__setitem__("train_ns", [0, 1])),
+            "train_xs: 5 scanpaths, and",
+        ),
+        (TRAINS, lambda f: (f.__delitem__("train_ns"), f.__setitem__("train_ns", [0.5] * 5)), "no whole numbers"),
+        (
+            TRAINS,
+            lambda f: (f.__delitem__("train_xs"), f.__setitem__("train_xs", [1.0] * 5)),
+            "shape .5,., and 2 dimens",
+        ),
+        (TRAINS, lambda f: (f.__delitem__("train_xs"), f.create_group("train_xs")), "train_xs: is no data set"),
+        (TRAINS, lambda f: f.__setitem__("train_lengths", [9] * 5), "train_xs: scanpaths of 9 fixations in rows of 3"),
+    ],
+)
 def test_what_is_malformed_is_named_with_its_key(root, file, change, said):
     with h5py.File(root / file, "a") as opened:
         change(opened)

@@ -1,4 +1,5 @@
 """The registry of the data sources."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -57,7 +58,7 @@ def test_every_module_is_a_source():
 def test_a_loader_takes_the_settings_of_its_module(name):
     assert settings_of(name) is sources()[name]
     module = importlib.import_module(f"entreg.data.sources.{name}")
-    parameter, = inspect.signature(module.load, eval_str=True).parameters.values()
+    (parameter,) = inspect.signature(module.load, eval_str=True).parameters.values()
     assert parameter.annotation is sources()[name]
 
 

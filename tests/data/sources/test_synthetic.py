@@ -36,8 +36,9 @@ def test_counts_sizes_and_subjects(small):
 
 def test_fixations_lie_inside_their_images(small):
     data = synthetic.load(small)
-    widths, heights = (np.array([getattr(s, side) for s in data.stimuli])[data.fixations.image]
-                       for side in ("width_px", "height_px"))
+    widths, heights = (
+        np.array([getattr(s, side) for s in data.stimuli])[data.fixations.image] for side in ("width_px", "height_px")
+    )
     assert np.all((data.fixations.x >= 0) & (data.fixations.x < widths))
     assert np.all((data.fixations.y >= 0) & (data.fixations.y < heights))
 
@@ -161,15 +162,25 @@ def test_a_root_that_cannot_be_written_is_an_error(small, tmp_path):
         synthetic.load(dataclasses.replace(small, root=None))
 
 
-@pytest.mark.parametrize("change", [
-    {"sizes": None}, {"sizes": np.zeros((10, 2), int)}, {"sizes": np.ones((10, 3), int)}, {"x": np.zeros(3)},
-    {"x": np.full(900, np.nan)}, {"image": np.full(900, 99)}, {"image": np.zeros(900)}, {"objects": np.array(3.0)},
-    {"subject": np.array(["a"] * 900)},
-], ids=["no sizes", "no pixels", "three sides", "short", "NaN", "other image", "no index", "no rows", "names"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sizes": None},
+        {"sizes": np.zeros((10, 2), int)},
+        {"sizes": np.ones((10, 3), int)},
+        {"x": np.zeros(3)},
+        {"x": np.full(900, np.nan)},
+        {"image": np.full(900, 99)},
+        {"image": np.zeros(900)},
+        {"objects": np.array(3.0)},
+        {"subject": np.array(["a"] * 900)},
+    ],
+    ids=["no sizes", "no pixels", "three sides", "short", "NaN", "other image", "no index", "no rows", "names"],
+)
 def test_a_drawn_set_that_holds_other_arrays_is_named(small, tmp_path, change):
     settings = elsewhere(small, tmp_path)
     synthetic.load(settings)
-    path, = tmp_path.rglob("set.npz")
+    (path,) = tmp_path.rglob("set.npz")
     with np.load(path) as drawn:
         arrays = dict(drawn) | change
     assert len(arrays["image"]) == 900 or "image" in change

@@ -1,4 +1,5 @@
 """Draw the images and fixations of tests/earlier/0.2.0: flat rectangles, which people look at."""
+
 import csv
 from pathlib import Path
 
