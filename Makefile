@@ -4,9 +4,10 @@ VENV ?= .venv
 ready = $(VENV)/.ready
 linters = $(VENV)/.linters
 python = $(VENV)/bin/python
+pip = $(python) -m pip install -q --disable-pip-version-check
 lowest = .venv-lowest
 
-.PHONY: help train test eval lint test-arithmetic test-slow test-slurm test-pysaliency test-lowest bench bench-beyond-memory bench-study clean-store
+.PHONY: help train test eval lint format lock test-wheel test-arithmetic test-slow test-slurm test-pysaliency test-lowest bench bench-beyond-memory bench-study clean-store
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-20s%s\n", $$1, $$2}'
@@ -20,12 +21,25 @@ test: $(ready)   ## the tests (under 5 minutes on two cores)
 eval: $(ready)   ## judges the newest sweep
 	$(python) train.py task=evaluate
 
-lint: $(linters) ## ruff and mypy
+lint: $(linters) ## ruff (rules and format), mypy, codespell
 	$(python) -m ruff check
+	$(python) -m ruff format --check
 	$(python) -m mypy
+	$(python) -m codespell_lib
 
-test-arithmetic: $(ready) ## the numerical tests under every instruction set that this machine can be told to use
-	$(python) -m tests.arithmetic
+format: $(linters) ## rewrites the code as `make lint` wants it
+	$(python) -m ruff check --fix
+	$(python) -m ruff format
+
+lock: $(linters) ## writes requirements.lock: the newest versions of all packages, with hashes, for CI
+	$(python) -m uv pip compile --universal --generate-hashes --all-extras --upgrade --no-header --no-annotate -q \
+	  pyproject.toml -o requirements.lock
+
+test-wheel: $(linters) ## builds the wheel and the sdist, installs the wheel in an environment of its own and trains there
+	tests/wheel.sh $(python)
+
+test-arithmetic: $(ready) ## the numerical tests under every instruction set of this machine (FAST=1: a few of them)
+	$(python) -m tests.arithmetic $(if $(FAST),--fast)
 
 test-slow: $(ready) ## the tests that take minutes
 	$(python) -m pytest -m 'slow and not slurm'
@@ -51,13 +65,15 @@ bench-study: $(ready) ## a whole study at MIT1003's size on generated images
 	$(python) -m benchmarks --study
 
 clean-store: $(ready) ## removes all feature stores (STORE=FOLDER: those of paths.store=FOLDER)
-	$(python) -m entreg.features.clean $(STORE)
+	$(python) -m entreg.features.delete_stores $(STORE)
 
+# LOCKED=1 installs the versions of requirements.lock, as CI does; otherwise pip takes the newest that pyproject.toml allows
 $(ready): pyproject.toml
 	test -x $(python) || $(PYTHON) -m venv $(VENV)
-	$(python) -m pip install -q --disable-pip-version-check -e '.[test]'
+	$(if $(LOCKED),$(pip) --require-hashes -r requirements.lock)
+	$(pip) $(if $(LOCKED),--no-deps) -e '.[test]'
 	touch $(ready)
 
 $(linters): $(ready)
-	$(python) -m pip install -q --disable-pip-version-check -e '.[lint]'
+	$(pip) $(if $(LOCKED),--no-deps) -e '.[lint]'
 	touch $(linters)

@@ -5,20 +5,7 @@ python train.py -m loss=nll,nll_entropy hydra/launcher=submitit_slurm       both
 python train.py task=evaluate                                               what did the last sweep show?
 """
 
-from typing import Any
-
-import hydra
-from omegaconf import DictConfig
-
-from entreg.run import jobs
-
-
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(cfg: DictConfig) -> Any:
-    """One job."""
-    return jobs.job(cfg)
-
+from entreg.cli import main
 
 if __name__ == "__main__":
-    with jobs.summary():
-        main()
+    main()

@@ -1,3 +1,5 @@
+"""Run the benchmarks that the command line chooses, and print and save their figures."""
+
 import argparse
 import json
 import os
@@ -5,22 +7,23 @@ import platform
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmarks import against, exactness, fresh, generated, growth, shared, speed, study
 from benchmarks.plain import PlainStep
-from entreg import files
+from entreg.distributed.hardware import processor_name
 from entreg.features.recipe import Recipe
+from entreg.io import files
 from entreg.model.deepgaze3 import DeepGaze3
-from entreg.run.hardware import processor_name
 
 FOLDER = Path(__file__).parents[1] / "bench"
-# key, what it is, sign and bound (None: reported without one)
+# key, meaning, sign and bound (None: reported without one)
 TABLE = (
     ("train_step_speedup", "training step: times faster than the published one", ">=", 500),
-    ("train_ms_per_image", "  from the store, ms an image", "", None),
-    ("reference_ms_per_image", "  as published, batch 4, ms an image", "", None),
+    ("train_ms_per_image", "  from the store, ms per image", "", None),
+    ("reference_ms_per_image", "  as published, batch 4, ms per image", "", None),
     ("backbone_share_percent", "  the backbone's share of the published step, %", "", None),
     ("train_step_speedup_against_fastest_backbone", "  against the backbone's fastest format and precision", "", None),
     ("log_density_max_abs_diff_nats", "log density: greatest difference, nats", "<=", 1e-5),
@@ -38,12 +41,12 @@ TABLE = (
     ("train_rss_gb", "anonymous memory of a training, GB", "<=", 2),
     ("beyond_memory_store_gb", "a store larger than the memory, GB", "", None),
     ("beyond_memory_rss_gb", "  anonymous memory of its training, GB", "<=", 2),
-    ("beyond_memory_ms_per_image", "  read from the disk, ms an image", "", None),
-    ("step_ratio", "step of one run alone, of commit f7f6b1e's", "<=", 0.65),
+    ("beyond_memory_ms_per_image", "  read from the disk, ms per image", "", None),
+    ("step_ratio", "step of one run alone: share of commit f7f6b1e's", "<=", 0.65),
     ("step_cpu_ratio", "  CPU time", "", None),
-    ("six_together_ratio", "six lambdas together, an image and run, of its step alone", "<=", 0.33),
+    ("six_together_ratio", "six lambdas together, per image and run: share of its step", "<=", 0.33),
     ("six_together_cpu_ratio", "  CPU time", "", None),
-    ("entropy_added_ratio", "entropy term every batch: what it adds, of what it added", "<=", 0.55),
+    ("entropy_added_ratio", "entropy term every batch: share of what it added there", "<=", 0.55),
     ("entropy_added_cpu_ratio", "  CPU time", "", None),
     ("study_minutes", "study of 1003 + 50 images, both arms together, minutes", "<=", 9.5),
     ("study_beyond_store_percent", "  share of its epochs and its evaluation, %", "<=", 20),
@@ -52,15 +55,15 @@ TABLE = (
 )
 
 
-def machine(made_by: Recipe) -> dict:
-    """What was measured on, how busy it was before, and how features are made on it."""
+def machine(recipe: Recipe) -> dict[str, Any]:
+    """Return what was measured on, how busy it was before, and how features are computed on it."""
     return {
         "processor": processor_name("cpu"),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
         "vector_instructions": re.findall(r"CPU capability usage: (\S+)", torch.__config__.show())[0],
-        "backbone_precision": str(made_by.precision),
-        "convolution": made_by.convolution,
+        "backbone_precision": str(recipe.precision),
+        "convolution": recipe.convolution,
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "load_before": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
@@ -69,60 +72,61 @@ def machine(made_by: Recipe) -> dict:
     }
 
 
-def quick(folder: Path) -> dict:
-    """Every figure but the study's."""
+def quick(folder: Path) -> dict[str, Any]:
+    """Return all figures but the study's."""
     print("exactness and the store's precision (12 backbone passes)", flush=True)
     (folder / "images").mkdir()
     pictures = generated.pictures(folder / "images", 8, seed=0)
     inputs, few = exactness.Inputs(pictures), exactness.Inputs(generated.Pictures(pictures.paths[: speed.PLAIN_BATCH]))
     plain = PlainStep(generated.backbone(), dict(DeepGaze3(2560, 8.0, 0).named_parameters()))
-    found = exactness.against_plain(few, plain) | exactness.of_the_stored_precision(inputs)
+    figures: dict[str, Any] = exactness.against_plain(few, plain) | exactness.of_the_stored_precision(inputs)
     print("training steps", flush=True)
     trained = generated.study(folder / "store", 128, generated.settings())
-    found |= speed.steps(trained, inputs, folder) | speed.entropy(trained, folder)
+    figures |= speed.steps(trained, inputs, folder) | speed.entropy(trained, folder)
     print("building the store", flush=True)
-    found |= speed.store(generated.Pictures(pictures.paths[:4]), folder / "built")
+    figures |= speed.store(generated.Pictures(pictures.paths[:4]), folder / "built")
     print("beside busy processes", flush=True)
-    found |= shared.measure()
-    return found | growth.measure(folder)
+    figures |= shared.measure()
+    return figures | growth.measure(folder)
 
 
-def table(found: dict) -> str:
-    """Each figure with its bound and whether it is reached."""
+def table(figures: dict[str, Any]) -> str:
+    """Return a line for each figure, with its bound and whether it is reached."""
     lines = []
     for key, meaning, sign, bound in TABLE:
-        if key in found:
-            reached = bound is None or (found[key] <= bound if sign == "<=" else found[key] >= bound)
+        if key in figures:
+            value = figures[key]
+            reached = bound is None or (value <= bound if sign == "<=" else value >= bound)
             shown = "" if bound is None else f"{sign} {bound:g}".ljust(10) + ("reached" if reached else "NOT REACHED")
-            lines.append(f"{meaning:<66} {found[key]:>10.4g}  {shown}".rstrip())
+            lines.append(f"{meaning:<66} {value:>10.4g}  {shown}".rstrip())
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure what the project claims.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed, memory and exactness.")
     parser.add_argument("--study", action="store_true", help="a whole study at MIT1003's size instead (half an hour)")
     parser.add_argument("--beyond-memory", action="store_true", help="a store larger than the memory instead")
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="steps against a checkout of f7f6b1e instead")
     arguments = parser.parse_args()
     fresh.prepare()
     path = FOLDER / "bench.json"
-    # a study is started as a user would, with the default settings
+    # a study is started as a user would start it, with the default settings
     where = machine(generated.recipe() if arguments.study else speed.fastest())
     print(", ".join(f"{name} {value}" for name, value in where.items()))
     with tempfile.TemporaryDirectory(prefix="entreg-bench-") as temporary:
         folder = Path(temporary)
         if arguments.study:
-            found = study.measure(folder) | {"study_machine": where}
+            figures = study.measure(folder) | {"study_machine": where}
         elif arguments.beyond_memory:
-            found = growth.beyond_memory(folder)
+            figures = growth.beyond_memory(folder)
         elif arguments.against:
-            found = against.measure(arguments.against.absolute(), folder) | {"against_machine": where}
+            figures = against.measure(arguments.against.absolute(), folder) | {"against_machine": where}
         else:
-            found = quick(folder) | {"machine": where}
+            figures = quick(folder) | {"machine": where}
     FOLDER.mkdir(exist_ok=True)
     known = json.loads(path.read_text()) if path.is_file() else {}
-    known |= found
+    known |= figures
     files.write_json(path, known)
-    if "growth" in found:
+    if "growth" in figures:
         growth.plot(known["growth"], FOLDER / "growth.png")
     print(f"\n{table(known)}\n\nwritten: {path}")

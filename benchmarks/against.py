@@ -1,6 +1,7 @@
-"""Steps of this code against an earlier commit's, in two processes that measure by turns: least wall and CPU times.
+"""Training steps of this code compared with an earlier commit's, measured in turns in two processes.
 
-The earlier commit is a checkout of f7f6b1e, whose benchmarks stand in tests/bench: git worktree add FOLDER f7f6b1e
+Of all turns the least wall and CPU times count. The earlier commit is a checkout of f7f6b1e, whose benchmarks are in
+tests/bench: git worktree add FOLDER f7f6b1e
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 BATCH, IMAGES, TURNS, LAMBDAS = 16, 64, 8, (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
-# what a process does: announces that it is ready, then runs the loop named on each line and answers with its times
+# each process prints that it is ready, then runs the loop that each line of its input names and prints its times
 PROCESS = """
 import logging, sys, tempfile, time
 from pathlib import Path
@@ -27,7 +30,7 @@ with tempfile.TemporaryDirectory(prefix="entreg-bench-") as folder:
         work[line.strip()]()
         print(time.perf_counter() - started[0], time.process_time() - started[1], flush=True)
 """
-# the same loops of the earlier commit
+# the same loops for the earlier commit
 EARLIER = """
 from dataclasses import replace
 from entreg.engine.training import Trainer
@@ -46,29 +49,29 @@ def loops(folder):
 """
 
 
-def loops(folder: Path) -> dict:
-    """An epoch of one run alone, of one with the entropy in every step, and of six lambdas together."""
+def loops(folder: Path) -> dict[str, Any]:
+    """Return functions for an epoch of one run, of one with the entropy in every step, and of six lambdas together."""
     from benchmarks import generated
-    from entreg.run.folder import RunFolder
-    from entreg.run.hardware import compute_deterministically, keep_freed_memory
-    from entreg.train.company import Company
-    from entreg.train.trainer import Trainer
+    from entreg.distributed.hardware import compute_deterministically, keep_freed_memory
+    from entreg.runs.folder import RunFolder
+    from entreg.training.trainer import Trainer
+    from entreg.training.training_group import TrainingGroup
 
     compute_deterministically()
     keep_freed_memory()
     made = generated.study(folder / "store", IMAGES, generated.settings())
 
-    def loop(*losses: tuple[str, int, float]):  # type: ignore[no-untyped-def]  # what is timed has names of its own
+    def loop(*losses: tuple[str, int, float]) -> Callable[[], None]:
         trainers: list[Trainer] = []
         for loss, every, weight in losses:
             config = generated.settings(loss, every)
             config.loss.lambda_entropy = weight
             trainers.append(Trainer(replace(made, config=config), RunFolder(folder / str(len(trainers)))))
-        company = Company(trainers)
+        group = TrainingGroup(trainers)
 
         def epoch() -> None:
             for k in range(0, IMAGES, BATCH):
-                company.step(list(range(k, k + BATCH)), k // BATCH)
+                group.step(list(range(k, k + BATCH)), k // BATCH)
 
         return epoch
 
@@ -80,7 +83,7 @@ def loops(folder: Path) -> dict:
 
 
 def measure(earlier: Path, folder: Path) -> dict[str, float]:
-    """Milliseconds an image (and run), and ratios to the earlier commit; wall and CPU."""
+    """Return milliseconds per image (and run) and ratios to the earlier commit, for wall and CPU times."""
     (folder / "earlier_loops.py").write_text(EARLIER.format(images=IMAGES, batch=BATCH))
     here = Path(__file__).parents[1]
     ours = _process("benchmarks.against", [here])
@@ -95,9 +98,9 @@ def measure(earlier: Path, folder: Path) -> dict[str, float]:
                 ("earlier_entropy", theirs, "entropy", 1),
                 ("entropy", ours, "entropy", 1),
             ):
-                found = [s * 1e3 / IMAGES / runs for s in _ask(process, what)]
-                before = least.get(name, (found[0], found[1]))
-                least[name] = min(before[0], found[0]), min(before[1], found[1])
+                wall, cpu = (seconds * 1e3 / IMAGES / runs for seconds in _ask(process, what))
+                before = least.get(name, (wall, cpu))
+                least[name] = min(before[0], wall), min(before[1], cpu)
     finally:
         for process in (ours, theirs):
             process.kill()
@@ -113,14 +116,14 @@ def measure(earlier: Path, folder: Path) -> dict[str, float]:
     return result
 
 
-def _process(module: str, places: list[Path]) -> subprocess.Popen[str]:
+def _process(module: str, folders: list[Path]) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", PROCESS.format(module=module)],
-        cwd=places[0],
+        cwd=folders[0],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places))},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
     )
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "ready", f"{module} did not start"

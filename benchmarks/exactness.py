@@ -1,4 +1,4 @@
-"""How far the fast path is from the published computation, and what storing in half precision costs."""
+"""The differences of the fast path from the published computation, and the error of storing in half precision."""
 
 from __future__ import annotations
 
@@ -31,12 +31,15 @@ class Inputs:
 
 
 def against_plain(inputs: Inputs, plain: PlainStep) -> dict[str, float]:
-    """Greatest difference of the log density and, relative to each parameter's greatest, of the gradients."""
+    """Return the greatest differences of the log density and the gradients from the published computation.
+
+    Those of gradients are relative to the greatest gradient of each parameter.
+    """
     model = DeepGaze3(2560, 8.0, 0)
     model.load_state_dict({name: p.detach() for name, p in plain.parameters.items()})
-    made_by = recipe(torch.float32)
-    density = _density(model, made_by, _rows(made_by, inputs), inputs)
-    _nll(density, inputs).sum().backward()
+    exact = recipe(torch.float32)
+    density = _density(model, exact, _rows(exact, inputs), inputs)
+    torch.autograd.backward(_nll(density, inputs).sum())
     expected = plain.gradients(inputs.images, inputs.center_bias, inputs.fixations)
     return {
         "log_density_max_abs_diff_nats": float((density.full().detach() - expected).abs().max()),
@@ -47,37 +50,39 @@ def against_plain(inputs: Inputs, plain: PlainStep) -> dict[str, float]:
 
 
 def of_the_stored_precision(inputs: Inputs) -> dict[str, float]:
-    """IG (bit/fixation) that a float16 store changes: one trained model, judged from float32 and from float16 rows.
+    """Return the mean absolute change per image, by a float16 store, of a trained model's IG (bit/fixation).
 
-    The float16 rows are a store's, from the backbone's fastest algorithm, the float32 ones from the direct one. Half of
-    the images are trained on, the other half is judged. The mean of each image's absolute change: changes do not
-    cancel, and a prior is subtracted from both and falls out.
+    The model is evaluated on float32 features, from the backbone's direct algorithm, and on float16 features, from its
+    fastest one as in a store. It is trained on half of the images and evaluated on the other half. The prior is
+    subtracted from both and cancels.
     """
-    made_by = recipe(torch.float32)
-    exact, stored = _rows(made_by, inputs), _rows(recipe(), inputs).float()
+    exact_recipe = recipe(torch.float32)
+    exact, stored = _rows(exact_recipe, inputs), _rows(recipe(), inputs).float()
     model, half = DeepGaze3(2560, 8.0, 0), len(exact) // 2
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001585)
-    trained_on, judged = slice(0, half), slice(half, None)
+    training, evaluated = slice(0, half), slice(half, None)
     for _ in range(50):
         optimizer.zero_grad()
-        _nll(_density(model, made_by, exact, inputs, trained_on), inputs, trained_on).sum().backward()
+        torch.autograd.backward(_nll(_density(model, exact_recipe, exact, inputs, training), inputs, training).sum())
         optimizer.step()
     with torch.no_grad():
-        nats = [_nll(_density(model, made_by, rows, inputs, judged), inputs, judged) for rows in (exact, stored)]
+        densities = [_density(model, exact_recipe, rows, inputs, evaluated) for rows in (exact, stored)]
+        nats = [_nll(density, inputs, evaluated) for density in densities]
     # each image's share of the mean, so that the sum is the mean of the changes
     return {"store_precision_ig_diff_bits": float((nats[0] - nats[1]).abs().sum()) / math.log(2)}
 
 
-def _rows(made_by: Recipe, inputs: Inputs) -> Tensor:
-    return torch.stack([made_by.row(image, CPU) for image in inputs.rgb])
+def _rows(recipe: Recipe, inputs: Inputs) -> Tensor:
+    return torch.stack([recipe.row(image, CPU) for image in inputs.rgb])
 
 
 def _density(
-    model: DeepGaze3, made_by: Recipe, features: Tensor, inputs: Inputs, part: slice = slice(None)
+    model: DeepGaze3, recipe: Recipe, features: Tensor, inputs: Inputs, part: slice = slice(None)
 ) -> LogDensity:
-    grid = made_by.grid(LANDSCAPE)
+    grid = recipe.grid(LANDSCAPE)
     small = inputs.center_bias[part][:, grid.rows.center_bias[:, None], grid.columns.center_bias]
-    return model(features[part], small, grid)
+    density: LogDensity = model(features[part], small, grid)
+    return density
 
 
 def _nll(density: LogDensity, inputs: Inputs, part: slice = slice(None)) -> Tensor:

@@ -1,4 +1,4 @@
-"""Golden vectors of the published model, and how far the project's model is from them.
+"""Golden vectors of the published model, and the differences of this project's model from them.
 
     python -m benchmarks.golden FILE.npz ... [--weights vgg19_imagenet_features.pth]
 
@@ -21,9 +21,9 @@ import torch
 from entreg.config import Backbone
 from entreg.features.backbone import build
 from entreg.features.grid import grid_of
+from entreg.features.normalisation import normalised
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
-from entreg.numerics import normalised
 
 BOUNDS = {
     "log_density": None,
@@ -36,7 +36,7 @@ BOUNDS = {
 
 
 class Golden:
-    """One file of golden vectors: tensors by name, parameters under their published names."""
+    """A file of golden vectors: tensors by name, and parameters under their published names."""
 
     def __init__(self, path: Path) -> None:
         with np.load(path) as file:
@@ -45,11 +45,12 @@ class Golden:
         self.factors = tuple(int(self.tensors[n]) for n in ("downsample", "readout_factor", "saliency_map_factor"))
 
     def taps(self) -> list[torch.Tensor]:
+        """Return the taps of the backbone."""
         return [self.tensors[f"feature_{k}"] for k in range(sum(n.startswith("feature_") for n in self.tensors))]
 
 
 def fast(golden: Golden, taps: list[torch.Tensor]) -> tuple[DeepGaze3, LogDensity]:
-    """The project's model with golden parameters, and its log density."""
+    """Return this project's model with the golden parameters, and its log density."""
     channels = sum(tap.shape[1] for tap in taps)
     model = DeepGaze3(channels, sigma_px=1.0, seed=0)
     model.load_state_dict(golden.parameters)
@@ -60,9 +61,9 @@ def fast(golden: Golden, taps: list[torch.Tensor]) -> tuple[DeepGaze3, LogDensit
 
 
 def differences(path: Path, weights: str | None = None) -> dict[str, float]:
-    """Greatest differences of the project's model from one file.
+    """Return the greatest differences of this project's model from one file.
 
-    They are absolute, in nats; those of gradients are relative to the greatest of each parameter.
+    They are absolute, in nats; those of gradients are relative to the greatest gradient of each parameter.
     """
     golden = Golden(path)
     if "image" in golden.tensors:
@@ -71,7 +72,7 @@ def differences(path: Path, weights: str | None = None) -> dict[str, float]:
     y, x = golden.tensors["fix_y"], golden.tensors["fix_x"]
     image = torch.arange(len(y))[:, None].expand_as(y)
     nll = -density.at(image.flatten(), y.flatten(), x.flatten()).mean()
-    nll.backward()
+    torch.autograd.backward(nll)
     density = LogDensity(density.grid.detach(), density.rows, density.columns)
     gradients = [
         relative(gradient(parameter), golden.tensors[f"grad:{name}"]) for name, parameter in model.named_parameters()
@@ -84,27 +85,27 @@ def differences(path: Path, weights: str | None = None) -> dict[str, float]:
     }
 
 
-def log_density_differences(found: torch.Tensor, expected: torch.Tensor) -> dict[str, float]:
-    """Greatest absolute difference, and how far one is beyond float32's rounding of the expectation, 1e-6 of it."""
-    difference = (found - expected).abs()
+def log_density_differences(actual: torch.Tensor, expected: torch.Tensor) -> dict[str, float]:
+    """Return the greatest absolute difference, and the greatest beyond float32's rounding (1e-6 of the value)."""
+    difference = (actual - expected).abs()
     beyond = (difference - 1e-6 * expected.abs()).max().clamp_min(0)
     return {"log_density": float(difference.max()), "log_density_beyond_rounding": float(beyond)}
 
 
-def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Greatest absolute difference over the greatest absolute expectation."""
-    return float((found - expected).abs().max() / expected.abs().max())
+def relative(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return the greatest absolute difference over the greatest absolute expected value."""
+    return float((actual - expected).abs().max() / expected.abs().max())
 
 
 def gradient(parameter: torch.Tensor) -> torch.Tensor:
-    """What backward() has left in a parameter."""
+    """Return the gradient that backward() has stored in a parameter."""
     assert parameter.grad is not None
     return parameter.grad
 
 
 def _photo_differences(golden: Golden, weights: str | None) -> dict[str, float]:
     if weights is None:
-        raise SystemExit("a photo's vectors need the backbone's weights: --weights vgg19_imagenet_features.pth")
+        raise SystemExit("vectors of a photo need the backbone's weights: --weights vgg19_imagenet_features.pth")
     backbone = build(Backbone(weights=weights), golden.factors[0], ".")
     photo = golden.tensors["image"].permute(2, 0, 1)[None].float()
     with torch.no_grad():
@@ -123,12 +124,12 @@ def _size(maps: torch.Tensor) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Holds the files that were typed against the model; 1 where one is past its bound."""
+    """Compare the files on the command line with the model, and return 1 where a difference exceeds its bound."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.golden", description="Hold golden vectors against the model."
+        prog="python -m benchmarks.golden", description="Compare golden vectors with the model."
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.npz")
-    parser.add_argument("--weights", help="VGG-19 weights, needed by vectors that start from a photo")
+    parser.add_argument("--weights", help="VGG-19 weights, which vectors of a photo need")
     arguments = parser.parse_args()
     past = False
     for path in arguments.files:

@@ -1,4 +1,4 @@
-"""The training step as published: backbone and full resolution for every image of every step."""
+"""The training step as published, with the backbone and full resolution for every image of every step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from entreg.model import reference
 
 
 class PlainStep:
-    """Backbone, forward, backward and Adam on a batch, float32 and contiguous unless told otherwise."""
+    """The backbone, forward pass, backward pass and Adam on a batch, by default in float32."""
 
     def __init__(
         self, backbone: Taps, parameters: Mapping[str, Tensor], precision: torch.dtype = torch.float32
@@ -24,17 +24,18 @@ class PlainStep:
 
     @torch.no_grad()
     def taps(self, images: Tensor) -> list[Tensor]:
-        """(B, C, h, w) of each tap, float32."""
+        """Return each tap, (B, C, h, w), float32."""
         with nullcontext() if self.precision == torch.float32 else torch.autocast("cpu", self.precision):
             return [tap.float() for tap in self.backbone(images)]
 
     def gradients(self, images: Tensor, center_bias: Tensor, fixations: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """(B, H, W) log density; leaves the gradients of the NLL in the parameters."""
+        """Return the log density (B, H, W), and store the gradients of the NLL in the parameters."""
         self.optimizer.zero_grad()
-        found = reference.log_density(self.parameters, self.taps(images), center_bias, 2, 4, 4)
-        reference.nll_nats(found, fixations).backward()
-        return found.detach()
+        log_density = reference.log_density(self.parameters, self.taps(images), center_bias, 2, 4, 4)
+        torch.autograd.backward(reference.nll_nats(log_density, fixations))
+        return log_density.detach()
 
     def __call__(self, images: Tensor, center_bias: Tensor, fixations: list[tuple[Tensor, Tensor]]) -> None:
+        """Do a training step."""
         self.gradients(images, center_bias, fixations)
         self.optimizer.step()

@@ -1,7 +1,7 @@
-"""A machine that does other things: the speed of a training beside two busy processes, over its speed alone.
+"""The speed of a training beside two busy processes, relative to its speed alone.
 
-How long an OpenMP thread that waits for the others spins before it sleeps is read when the library is loaded, so each
-length has a process of its own, and they are measured by turns.
+OpenMP reads when it is loaded how long a waiting thread spins before it sleeps, so each spin count has its own process,
+and the processes are measured in turns.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pathlib import Path
 
 TURNS, TURN_S = 9, 1.0
 BUSY = 2
-# GOMP_SPINCOUNT of each; None: entreg's own
+# the GOMP_SPINCOUNT of each process; None: entreg's own
 SPINS: dict[str, str | None] = {"entreg": None, "libgomp": "300000", "asleep": "0"}
 
 
 class Training:
-    """A process that takes training steps for as long as it is told to, and stands still otherwise."""
+    """A process that takes training steps for as long as it is told to and then waits."""
 
     def __init__(self, spin: str | None) -> None:
         known = {key: value for key, value in os.environ.items() if not key.startswith(("GOMP_", "OMP_"))}
@@ -39,19 +39,19 @@ class Training:
         )
 
     def images_per_s(self, seconds: float) -> float:
-        """Its rate over so many seconds."""
+        """Return its rate over so many seconds."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(f"{seconds}\n")
         return float(self._process.stdout.readline())
 
     def end(self) -> None:
-        """Ends it."""
+        """End the process."""
         self._process.communicate()
 
 
 @contextmanager
 def busy() -> Iterator[None]:
-    """Beside processes that compute without a pause."""
+    """Run processes that compute without a pause within the `with`."""
     processes = [subprocess.Popen((sys.executable, "-c", "while True: pass")) for _ in range(BUSY)]
     try:
         yield
@@ -62,7 +62,7 @@ def busy() -> Iterator[None]:
 
 
 def measure(spins: Mapping[str, str | None] = SPINS, turns: int = TURNS) -> dict[str, float]:
-    """Medians over turns of the rates, and of the ratios within a turn."""
+    """Return the medians, over turns, of the rates and of the ratios within a turn."""
     trainings = {name: Training(spin) for name, spin in spins.items()}
     alone: dict[str, list[float]] = {name: [] for name in spins}
     beside: dict[str, list[float]] = {name: [] for name in spins}
@@ -71,26 +71,26 @@ def measure(spins: Mapping[str, str | None] = SPINS, turns: int = TURNS) -> dict
             rate = training.images_per_s(TURN_S)
             with busy():
                 slowed = training.images_per_s(TURN_S)
-            if turn:  # the first one is not counted
+            if turn:  # the first turn is not counted
                 alone[name].append(rate)
                 beside[name].append(slowed)
     for training in trainings.values():
         training.end()
-    found = {}
+    medians = {}
     for name in spins:
-        found[f"shared_{name}_alone_images_per_s"] = statistics.median(alone[name])
-        found[f"shared_{name}_beside_busy_images_per_s"] = statistics.median(beside[name])
-        found[f"shared_{name}_kept"] = statistics.median(
+        medians[f"shared_{name}_alone_images_per_s"] = statistics.median(alone[name])
+        medians[f"shared_{name}_beside_busy_images_per_s"] = statistics.median(beside[name])
+        medians[f"shared_{name}_kept"] = statistics.median(
             slowed / rate for slowed, rate in zip(beside[name], alone[name], strict=True)
         )
-        found[f"shared_{name}_alone_of_libgomp"] = statistics.median(
-            ours / theirs for ours, theirs in zip(alone[name], alone["libgomp"], strict=True)
+        medians[f"shared_{name}_alone_of_libgomp"] = statistics.median(
+            rate / usual for rate, usual in zip(alone[name], alone["libgomp"], strict=True)
         )
-    return found
+    return medians
 
 
 def _serve() -> None:
-    # read before PyTorch loads the library, as in a training
+    # imported before PyTorch loads OpenMP, as in a training
     import entreg.config  # noqa: F401
     from benchmarks import fresh, generated, speed
 

@@ -1,4 +1,4 @@
-"""Times. What is compared is measured by turns in one process; of each the median counts."""
+"""Times. Work that is compared is measured in turns in one process, and medians are reported."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from benchmarks.generated import (
 )
 from benchmarks.plain import PlainStep
 from entreg.config import Hardware
-from entreg.features.build import open_store
+from entreg.distributed.ranks import Ranks
+from entreg.distributed.threads import in_threads
 from entreg.features.recipe import Recipe
+from entreg.features.store_builder import open_store
 from entreg.model.deepgaze3 import DeepGaze3
-from entreg.numerics import in_threads
-from entreg.ranks import Ranks
-from entreg.run.folder import RunFolder
-from entreg.train.company import Company
-from entreg.train.trainer import Trainer
+from entreg.runs.folder import RunFolder
+from entreg.training.trainer import Trainer
+from entreg.training.training_group import TrainingGroup
 
 PLAIN_BATCH = 4
 
 
 def by_turns(repetitions: int, **work: Callable[[], object]) -> dict[str, float]:
-    """Median seconds of each, measured one after the other, again and again, after one turn that is not counted."""
+    """Return the median seconds of each work, measured in turns after one turn that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for turn in range(repetitions + 1):
         for name, do in work.items():
@@ -47,27 +47,28 @@ def by_turns(repetitions: int, **work: Callable[[], object]) -> dict[str, float]
 
 
 def fastest() -> Recipe:
-    """Precision, memory format and algorithm in which this machine's backbone is fastest."""
+    """Return the recipe with the precision, memory format and algorithm in which this machine's backbone is fastest."""
     return recipe(hardware=Hardware(precision="auto"))
 
 
 class Steps:
-    """A Trainer's steps on the batches of a study, one a call."""
+    """The steps of a Trainer on the batches of a study, one per call."""
 
     def __init__(self, study: GeneratedStudy, folder: Path, loss: str = "nll", every: int = 10) -> None:
         trainer = Trainer(replace(study, config=settings(loss, every)), RunFolder(folder))
-        self.company = Company([trainer])
+        self.group = TrainingGroup([trainer])
         self.batches = len(study.training) // 32
         self.number = 0
 
     def __call__(self) -> None:
+        """Do the next step."""
         number = self.number % self.batches
-        self.company.step(list(range(32 * number, 32 * (number + 1))), number)
+        self.group.step(list(range(32 * number, 32 * (number + 1))), number)
         self.number += 1
 
 
 def steps(study: GeneratedStudy, inputs: Inputs, folder: Path) -> dict[str, float]:
-    """The training step from the store against the plain one, an image."""
+    """Return the times per image of the training step from the store and of the plain one, and their ratios."""
     parameters = dict(DeepGaze3(2560, 8.0, 0).named_parameters())
     plain = PlainStep(backbone(), parameters)
     plain_with_fastest = PlainStep(fastest().backbone, parameters, fastest().precision)
@@ -78,26 +79,26 @@ def steps(study: GeneratedStudy, inputs: Inputs, folder: Path) -> dict[str, floa
         for _ in range(8):
             fast()
 
-    found = by_turns(
+    seconds = by_turns(
         3,
         plain=lambda: plain(*arguments),
         several=several,
         taps=lambda: plain.taps(arguments[0]),
         plain_with_fastest=lambda: plain_with_fastest(*arguments),
     )
-    train, reference = found["several"] / (8 * 32), found["plain"] / PLAIN_BATCH
+    train, reference = seconds["several"] / (8 * 32), seconds["plain"] / PLAIN_BATCH
     return {
         "train_ms_per_image": train * 1e3,
         "reference_ms_per_image": reference * 1e3,
         "train_step_speedup": reference / train,
-        "backbone_share_percent": 100 * found["taps"] / found["plain"],
-        "reference_fastest_backbone_ms_per_image": found["plain_with_fastest"] / PLAIN_BATCH * 1e3,
-        "train_step_speedup_against_fastest_backbone": found["plain_with_fastest"] / PLAIN_BATCH / train,
+        "backbone_share_percent": 100 * seconds["taps"] / seconds["plain"],
+        "reference_fastest_backbone_ms_per_image": seconds["plain_with_fastest"] / PLAIN_BATCH * 1e3,
+        "train_step_speedup_against_fastest_backbone": seconds["plain_with_fastest"] / PLAIN_BATCH / train,
     }
 
 
 def entropy(study: GeneratedStudy, folder: Path) -> dict[str, float]:
-    """What the entropy term adds to ten steps, percent."""
+    """Return the time that the entropy term adds to ten steps, percent."""
     arms = {
         "without": Steps(study, folder),
         "every10": Steps(study, folder, "nll_entropy", 10),
@@ -111,26 +112,28 @@ def entropy(study: GeneratedStudy, folder: Path) -> dict[str, float]:
 
         return work
 
-    found = by_turns(5, **{name: ten(step) for name, step in arms.items()})
+    seconds = by_turns(5, **{name: ten(step) for name, step in arms.items()})
     return {
-        f"entropy_overhead_{name}_percent": 100 * (found[name] / found["without"] - 1) for name in ("every10", "every1")
+        f"entropy_overhead_{name}_percent": 100 * (seconds[name] / seconds["without"] - 1)
+        for name in ("every10", "every1")
     }
 
 
 def store(pictures: Pictures, folder: Path) -> dict[str, float]:
-    """Rate of building a store from image files over that of the backbone alone, both in the fastest way."""
-    return in_a_fresh_process(_store, pictures, folder)
+    """Return the rate of building a store from image files over that of the backbone alone, both in the fastest way."""
+    figures: dict[str, float] = in_a_fresh_process(_store, pictures, folder)
+    return figures
 
 
 def _store(pictures: Pictures, folder: Path) -> dict[str, float]:
-    made_by = fastest()
+    fast = fastest()
     images = [torch.from_numpy(pictures.read(i)).permute(2, 0, 1)[None].float() for i in range(len(pictures.paths))]
     direct = recipe(hardware=Hardware(precision="auto", convolution="direct"))
-    alone, by_direct = (PlainStep(r.backbone, {"none": torch.zeros(1)}, r.precision) for r in (made_by, direct))
+    alone, by_direct = (PlainStep(r.backbone, {"none": torch.zeros(1)}, r.precision) for r in (fast, direct))
 
     def build() -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        open_store(pictures, made_by, folder, Ranks())
+        open_store(pictures, fast, folder, Ranks())
 
     def passes(step: PlainStep) -> Callable[[], None]:
         def work() -> None:
@@ -139,9 +142,9 @@ def _store(pictures: Pictures, folder: Path) -> dict[str, float]:
 
         return work
 
-    found = by_turns(3, alone=passes(alone), direct=passes(by_direct), build=build)
+    seconds = by_turns(3, alone=passes(alone), direct=passes(by_direct), build=build)
     return {
-        "store_build_efficiency": found["alone"] / found["build"],
-        "store_build_efficiency_against_direct_convolution": found["direct"] / found["build"],
-        "store_build_s_per_image": found["build"] / len(images),
+        "store_build_efficiency": seconds["alone"] / seconds["build"],
+        "store_build_efficiency_against_direct_convolution": seconds["direct"] / seconds["build"],
+        "store_build_s_per_image": seconds["build"] / len(images),
     }

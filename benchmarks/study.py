@@ -1,4 +1,4 @@
-"""A whole study at MIT1003's size, as a user starts it: both arms together, their evaluation, and one more run."""
+"""A whole study at MIT1003's size, as a user starts it: both arms together, their evaluation, and another run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def measure(folder: Path, images: int = 1003, ood_images: int = 50, epochs: int = 25) -> dict[str, float]:
-    """Minutes of a study with both arms, and of a further run on the same data."""
+    """Return the minutes of a study with both arms, and of another run on the same data."""
     print(f"study: {images} + {ood_images} images are generated")
     data_set(folder / "data", images, seed=0)
     data_set(folder / "ood", ood_images, seed=100_000)
@@ -34,26 +34,26 @@ def measure(folder: Path, images: int = 1003, ood_images: int = 50, epochs: int 
     training, rss = _timed(
         folder, "-m", *common, length, "loss=nll,nll_entropy", "hydra/launcher=together", "study=bench"
     )
-    judging, _ = _timed(folder, "task=evaluate", *common, "runs=multirun/bench")
+    evaluation, _ = _timed(folder, "task=evaluate", *common, "runs=multirun/bench")
     stores = sorted((folder / "store/features").iterdir())
     following, _ = _timed(folder, *common, length, "loss=nll_entropy", "loss.lambda_entropy=0.3", "study=next")
     if sorted((folder / "store/features").iterdir()) != stores:
-        raise SystemExit("the further run has built features of its own")
-    # both arms take their steps side by side: the seconds of one are those of both
+        raise SystemExit("the last run has built its own features")
+    # both arms take their steps together, so the seconds of one are those of both
     epochs_min = _seconds(folder / "multirun/bench/0/metrics.csv") / 60
     return {
-        "study_minutes": training + judging,
+        "study_minutes": training + evaluation,
         "study_epochs_minutes": epochs_min,
         "study_store_and_start_minutes": training - epochs_min,
-        "study_beyond_store_percent": 100 * (epochs_min + judging) / (training + judging),
-        "study_evaluation_minutes": judging,
+        "study_beyond_store_percent": 100 * (epochs_min + evaluation) / (training + evaluation),
+        "study_evaluation_minutes": evaluation,
         "study_rss_anon_gb": rss,
         "next_run_minutes": following,
     }
 
 
 def _timed(folder: Path, *words: str) -> tuple[float, float]:
-    """Minutes and highest anonymous memory (GB) of train.py with these words."""
+    """Return the minutes and the greatest anonymous memory (GB) of train.py with these words."""
     print("study: python train.py", *words)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     started, rss = time.perf_counter(), 0.0
@@ -67,5 +67,5 @@ def _timed(folder: Path, *words: str) -> tuple[float, float]:
 
 
 def _seconds(path: Path) -> float:
-    with open(path, newline="") as file:
+    with path.open(newline="") as file:
         return sum(float(row["seconds"]) for row in csv.DictReader(file))

@@ -1,27 +1,27 @@
-"""entreg: does a saliency model generalise better when it is trained not to have a spatial bias of its own?
+"""An experiment framework for saliency models that are trained not to have a spatial bias of their own.
 
-Each room hands on to the next, and none reaches back:
+The packages in order. Each imports those below it and none above it; training, evaluation and prediction stand side by
+side and do not know each other (`tests/test_architecture.py` holds that).
 
-    conf -> data -> features -> study -> train    -> report
-            prior ----^          ^      evaluate -^
-                        model ---'      predict -^
+cli          from what is typed to the jobs that run; the only package that knows Hydra
+tasks        what task=NAME does, each in a module of that name: train, evaluate, predict, prepare
+training     the training loop, groups of runs that are trained together, the schedule
+evaluation   scores, uncertainty, what a difference is made of
+prediction   a finished run's density for any image, in Python and as files
+report       tables, figures and the page: they print typed results and decide nothing
+results      the typed results.json
+study        the prepared inputs of a run; finished runs, read
+losses       what a training minimises: one module for each loss
+model        DeepGaze III at the features' resolution, its log density; the plain reference
+features     the frozen backbone, run once for each image into a memory-mapped store
+priors       where people look before an image is seen: KDE, Gaussian, centre bias, gold standard
+data         stimuli and fixations of a data set, brought to one size; data/sources: where they come from
+runs         the folder of a run, its checkpoints, records and provenance; what earlier versions saved
+distributed  ranks, their launch, signals, devices, threads and memory of a job
+config       every setting: its default, meaning, unit and range, and what another value of it affects
+io           files written whole, leases, archives, downloads, HDF5, tensors
 
-tasks     what task=NAME does, each in a module of that name: train, evaluate, predict, prepare
-data      stimuli and fixations of one data set, brought to one size; data/sources: where they come from
-prior     where people look before an image is seen: KDE, Gaussian, centre bias, gold standard
-features  the frozen backbone, run once for each image into a memory-mapped store
-model     DeepGaze III's readout at native resolution, its finalizer, the log density on a grid; the plain reference
-study     what a run works on: data, features and priors, ready to be read in batches
-losses    what is minimised: the NLL of human fixations, and what each loss adds to it
-train     the training loop, its schedule and pictures
-evaluate  scores, uncertainty, what a difference is made of, results.json
-predict   a finished run's density for any image, in Python and as files
-report    tables, panels and one page: they print what they are given and decide nothing
-fetch     published files from the network: downloaded, checked, unpacked
-
-Below everything: run (how a job is run, wherever it runs: folder, launch, hardware, checkpoint, jobs), ranks (what a
-process is among others), numerics, progress, files, arrays, config, settings, errors. Train, evaluate and predict stand
-side by side and do not know each other; tasks knows all three, and only `run.jobs` stands above it. Tasks, losses and
+Beside them: interop (a run as a pysaliency model), progress, command_line, units, version, errors. Tasks, losses and
 data sources are known by the names of their modules: what is typed and saved names them so, and chooses nothing else.
 """
 
@@ -42,7 +42,7 @@ if typing.TYPE_CHECKING:
 
     import torch
 
-    from entreg.predict.trained import Trained
+    from entreg.prediction.trained_model import TrainedModel
 
 __all__ = ["load"]
 
@@ -52,9 +52,8 @@ def load(
     *,
     device: str | torch.device | None = None,
     weights: str | Path | None = None,
-    trust: bool = False,
-) -> Trained:
-    """The finished training in the folder `run`, ready to predict where people look in any image.
+) -> TrainedModel:
+    """Return the finished training in the folder `run`, ready to predict where people look in any image.
 
         import entreg
         import matplotlib.pyplot as plt
@@ -63,13 +62,14 @@ def load(
         plt.imshow(model.log_density("photo.jpg"))
         plt.savefig("density.png")
 
-    `model.log_density(image)` is (H, W) in nats at the image's own size; see `entreg.predict.trained.Trained`.
+    `model.log_density(image)` is (H, W) in nats at the image's own size; see `prediction.trained_model.TrainedModel`.
 
-    device: `cpu`, `cuda`, `cuda:1`; None: a GPU where PyTorch sees one
-    weights: where the backbone's weights are no longer where they were: their file, or the folder that it lies in
-    trust: whether a file that you have not written is read also with a PyTorch below 2.10, in which it could run code
-    UserError: there is no finished training, it was trained on crops, or what it needs is missing or was replaced.
+    Raises a UserError where there is no finished training, where it was trained on crops, or where files that it needs
+    are missing or were replaced.
+
+    device: such as `cpu`, `cuda` or `cuda:1`; None: a GPU where PyTorch sees one
+    weights: the file of the backbone's weights, or its folder, where the file has been moved since the training
     """
-    from entreg.predict import trained  # PyTorch and all else are loaded by those who use them
+    from entreg.prediction import trained_model  # late, since it imports PyTorch
 
-    return trained.load(run, device=device, weights=weights, trust=trust)
+    return trained_model.load(run, device=device, weights=weights)

@@ -1,4 +1,4 @@
-"""A finished run as a model of pysaliency's, the field's common tongue. pysaliency is imported when it is asked for."""
+"""A finished run as a model for pysaliency, the field's evaluation library, which is only imported on use."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 
 from entreg.errors import UserError
-from entreg.predict import trained
+from entreg.prediction import trained_model
 
 
 def pysaliency_model(run: str | Path, *, caching: bool = False, **where: Any) -> Any:
-    """The finished training in the folder `run` as a `pysaliency.Model`: log densities at each stimulus's own size.
+    """Return the finished training in the folder `run` as a `pysaliency.Model`.
+
+    It predicts log densities at each stimulus's own size.
 
         model = pysaliency_model("outputs/mine")
         model.information_gain(stimuli, fixations, baseline)
 
-    caching: whether pysaliency keeps the density of every stimulus in memory; where: `device`, `weights`, `data` and
-    `trust` as for `entreg.load`. UserError where pysaliency is not installed, and as for `entreg.load`.
+    caching: whether pysaliency keeps the density of every stimulus in memory
+    where: `device` and `weights`, as for `entreg.load`
+
+    Raises a UserError where pysaliency is not installed, and the errors of `entreg.load`.
     """
     try:
         import pysaliency
@@ -27,13 +31,13 @@ def pysaliency_model(run: str | Path, *, caching: bool = False, **where: Any) ->
             f"pysaliency cannot be imported ({error}): pip install pysaliency 'numpy<2' torch (its release 0.2.22 "
             "does not know newer versions of numpy)"
         ) from error
-    found = trained.load(run, **where)
+    trained = trained_model.load(run, **where)
 
-    class TrainedModel(pysaliency.Model):
-        """See `pysaliency_model`."""
+    class PysaliencyModel(pysaliency.Model):  # type: ignore[misc]  # pysaliency has no types
+        """A pysaliency model that predicts with the finished run."""
 
         def _log_density(self, stimulus: Any) -> np.ndarray:
-            # some versions hand over the pixels, others the stimulus
-            return found.log_density(np.asarray(getattr(stimulus, "stimulus_data", stimulus)))
+            # some versions of pysaliency pass the pixels, others the stimulus
+            return trained.log_density(np.asarray(getattr(stimulus, "stimulus_data", stimulus)))
 
-    return TrainedModel(caching=caching)
+    return PysaliencyModel(caching=caching)

@@ -1,4 +1,4 @@
-"""How far long work has come: a bar on a terminal; elsewhere, as in a job's log, a line now and then."""
+"""The progress of long work: a bar on a terminal; elsewhere, as in the log of a cluster job, a line once a minute."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ MB = 1e6
 
 
 class Progress:
-    """Of work that consists of like parts. `with Progress(...) as progress:`, and `progress.step()` after each.
+    """The progress of work that consists of equal parts, shown by the first rank alone.
 
-    The first rank alone says something: on a terminal by a bar, else in the log.
+    Use it as `with Progress(...) as progress:` and call `progress.step()` after each part.
 
-    what: the work's name; count: of its parts, None where that is not known; unit: of one part, B for bytes
-    done: parts that were done before
+    what: the name of the work
+    count: the number of parts; None where it is unknown
+    unit: the name of one part, B for bytes
+    done: the number of parts that were done earlier
     """
 
     def __init__(self, what: str, count: int | None, unit: str, done: int = 0) -> None:
@@ -49,7 +51,7 @@ class Progress:
         self._bar.close()
 
     def step(self, parts: int = 1) -> None:
-        """Count parts that are done."""
+        """Count `parts` more parts as done."""
         self._done += parts
         self._bar.update(parts)
         now = time.monotonic()
@@ -58,7 +60,7 @@ class Progress:
             log.info("%s", self._line((self._done - self._before) / (now - self._started)))
 
     def say(self, text: str) -> None:
-        """Log something of the work where there is no bar that shows it."""
+        """Log a remark about the work, unless a bar shows its progress."""
         if self._logs:
             log.info("%s: %s", self._what, text)
 

@@ -1,3 +1,3 @@
-"""The version of entreg. Every start of a run records it (provenance.json)."""
+"""The version of entreg, which provenance.json records for every start of a run."""
 
 VERSION = "0.3.0"

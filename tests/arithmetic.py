@@ -24,16 +24,31 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("tests/model", "tests/train", "tests/evaluate", "tests/test_numerics.py")
+TESTS = (
+    "tests/model",
+    "tests/training",
+    "tests/evaluation",
+    "tests/features/test_normalisation.py",
+    "tests/distributed/test_threads.py",
+)
 FAST = (
     *(
         f"tests/model/test_{name}.py"
-        for name in ("products", "readouts", "deepgaze3", "finalizer", "log_density", "golden")
+        for name in (
+            "wide_product",
+            "batched_readout",
+            "exact_operations",
+            "deepgaze3",
+            "finalizer",
+            "log_density",
+            "golden",
+        )
     ),
-    "tests/test_numerics.py",
-    "tests/evaluate/test_scores.py::test_several_models_are_scored_as_each_alone",
-    "tests/train/test_company.py::test_a_runs_result_does_not_depend_on_its_company",
-    "tests/train/test_company.py::test_a_runs_result_does_not_depend_on_the_number_of_threads",
+    "tests/features/test_normalisation.py",
+    "tests/distributed/test_threads.py",
+    "tests/evaluation/test_scores.py::test_several_models_are_scored_as_each_alone",
+    "tests/training/test_training_group.py::test_a_runs_result_does_not_depend_on_its_group",
+    "tests/training/test_training_group.py::test_a_runs_result_does_not_depend_on_the_number_of_threads",
 )
 AVX512 = ("avx512f", "avx512bw", "avx512dq", "avx512vl")
 

@@ -13,11 +13,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from entreg import tensors
-from entreg.config import register
-from entreg.data.sources import sources
-from entreg.losses import losses
-from entreg.run.jobs import register_resolvers
+from entreg.cli import composition
+from tests.fork_server import ForkServer
 from tests.miniature import Miniature
 
 ROOT = Path(__file__).parents[1]
@@ -33,10 +30,6 @@ SMALL = (
     *(f"{role}.long_side_px=192" for role in ("data", "ood.synthetic_ood")),
     *(f"{role}.short_side_px=144" for role in ("data", "ood.synthetic_ood")),
 )
-
-
-# what is typed where an older PyTorch may read the tests' files only since they are known
-TRUST = ("trust=true",) if tensors.advisories() else ()
 
 
 def pytest_configure(config):
@@ -73,29 +66,27 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def files_that_tests_make_are_trusted():
-    """An older PyTorch would refuse them. Where a test says which version PyTorch is, it is judged as that one."""
-    own, judged = torch.__version__, tensors.advisories
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tensors, "advisories", lambda: [] if torch.__version__ == own else judged())
-        yield
-
-
 @pytest.fixture
 def composed():
     """composed(*overrides): the DictConfig that these words on the command line give."""
-    register(sources(), losses(), [ROOT / "conf"])
-    register_resolvers()
+    composition.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         yield lambda *overrides: compose("config", list(overrides))
 
 
 @pytest.fixture(scope="session")
-def command(store):
+def fork_server() -> Iterator[ForkServer]:
+    """What runs train.py without importing everything anew."""
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def command(store, request):
     """command(*words, folder): train.py with these words, run in `folder`; the finished process, output as text.
 
-    python: another one than that of the tests; more_path: folders that it imports from, too
+    python: another one than that of the tests; more_path: folders that it imports from, too. With these it is a process
+    of its own, else a fork of one that has imported everything.
     """
 
     def run(
@@ -105,10 +96,13 @@ def command(store):
         python: Path | str = sys.executable,
         more_path: Sequence[Path] = (),
     ) -> subprocess.CompletedProcess:
+        words = (*words, f"paths.store={store}")
+        if python == sys.executable and not more_path:
+            return request.getfixturevalue("fork_server").run(words, folder, timeout_s)
         path = os.pathsep.join(map(str, (*more_path, ROOT)))
         environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         return subprocess.run(
-            (str(python), str(ROOT / "train.py"), *words, f"paths.store={store}"),
+            (str(python), str(ROOT / "train.py"), *words),
             cwd=folder,
             env=environment,
             capture_output=True,

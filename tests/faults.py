@@ -16,7 +16,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from entreg.train import figures
+from entreg.training import training_figures
 
 PATH_CALLS = ("mkdir", "rmdir", "unlink", "remove", "rename", "replace", "link", "truncate", "utime")
 HANDLE_CALLS = ("write", "pwrite", "fsync", "ftruncate", "posix_fallocate")
@@ -60,7 +60,9 @@ def inject(below: str, trace: str, at: int, number: int, for_good: bool) -> None
     os.open = _os_open(faults, os.open)
     builtins.open = io.open = _open(faults, io.open)
     Figure.savefig = lambda self, file, **_: file.write(b"a picture")
-    figures.loss_curves = figures.bias_map = figures.predictions = lambda path, _: figures._save(Figure(), path)
+    training_figures.loss_curves = training_figures.bias_map = training_figures.predictions = lambda path, _: (
+        training_figures._save(Figure(), path)
+    )
 
 
 def _of_path(faults: Faults, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,12 +124,13 @@ def _open(faults: Faults, call: Callable[..., Any]) -> Callable[..., Any]:
 
 def _absolute(path: Any, folder: int | None) -> str:
     place = os.fsdecode(path)
-    return os.path.abspath(place if folder is None else os.path.join(_path_of(folder), place))
+    parent = Path() if folder is None else Path(_path_of(folder))
+    return os.path.abspath(parent / place)  # noqa: PTH100 (Path.resolve follows links)
 
 
 def _path_of(handle: int) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{handle}")
+        return str(Path(f"/proc/self/fd/{handle}").readlink())
     except OSError:
         return ""
 

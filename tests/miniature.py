@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from entreg import files
+from entreg.io import files
 from tests.warm import Run, Warm
 
 TRAIN = (

@@ -14,10 +14,11 @@ from PIL import Image
 
 import entreg
 from entreg.data.sources import synthetic
-from entreg.ranks import Ranks
-from entreg.run.folder import RunFolder
-from entreg.study.finished import finished, saved
-from entreg.study.study import Stages, Study
+from entreg.distributed.ranks import Ranks
+from entreg.runs.folder import RunFolder
+from entreg.study.finished_run import finished, saved
+from entreg.study.study import Study
+from entreg.study.study_cache import StudyCache
 from tests.conftest import SMALL
 from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console
 
@@ -25,7 +26,7 @@ EPOCHS = "trainer.epochs=2"
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with open(path) as file:
+    with path.open() as file:
         return list(csv.DictReader(file))
 
 
@@ -117,7 +118,7 @@ def test_the_page_and_the_tables_hold_the_results(sweep, tmp_path):
     path = sweep / "eval/report.html"
     shown = Page(path.read_text())
     assert_numbers_are_the_results(shown, results)
-    assert "Synthetic images: a demonstration" in shown.text and "One training cannot tell" in shown.text
+    assert "The images are synthetic" in shown.text and "A single training of each arm cannot show" in shown.text
     table = {(r["arm"], r["domain"], r["metric"]): float(r["mean"]) for r in rows(sweep / "eval/arms.csv")}
     assert table["nll", "ood", "nss"] == results["arms"]["nll"]["ood"]["nss"]["mean"]
     assert table["nll", "", "sigma_px"] == results["arms"]["nll"]["sigma_px"]
@@ -149,8 +150,8 @@ def test_runs_judged_on_other_images_are_refused_before_any_is_judged(command, s
     assert done.returncode == 0, done.stdout + done.stderr
     done = command("task=evaluate", "runs=multirun/arms", "hydra.run.dir=mixed", folder=sweep)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "multirun/arms/2 is judged on other images" in done.stderr and "runs=FOLDER" in done.stderr
-    assert "judged multirun/arms/0" not in done.stdout and not (sweep / "mixed/results.json").exists()
+    assert "multirun/arms/2 is evaluated on other images" in done.stderr and "runs=FOLDER" in done.stderr
+    assert "scored" not in done.stdout and not (sweep / "mixed/results.json").exists()
 
 
 def test_evaluation_repeats_what_training_measured(sweep):
@@ -167,7 +168,7 @@ def test_evaluation_repeats_what_training_measured(sweep):
 def test_a_loaded_run_predicts_what_training_measured(sweep, store):
     """Its mean NLL at the fixations on the validation images, which have the size that it was trained at."""
     run = RunFolder(sweep / "multirun/arms/1")
-    study = Study(finished(run, saved(run)).config, Stages(Ranks()))
+    study = Study(finished(run, saved(run)).config, StudyCache(Ranks()))
     trained = entreg.load(run.path, device="cpu")
     nll_nats = [
         -trained.log_density(stimulus.path)[y, x].mean()
@@ -229,7 +230,7 @@ def test_a_wrong_value_fails_before_anything_is_loaded(command, tmp_path):
 
 
 def test_help_is_worth_reading(command, tmp_path):
-    done = command("--help", folder=tmp_path)
+    done = command("--help=all", folder=tmp_path)
     assert done.returncode == 0
     for words in ("loss: nll, nll_entropy", "trainer.epochs = 25", "hydra/launcher=submitit_slurm"):
         assert words in done.stdout

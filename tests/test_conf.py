@@ -10,10 +10,10 @@ import hydra
 import pytest
 from hydra.errors import HydraException
 
+from entreg.cli.execution import checked
+from entreg.config.settings import check, resolved
 from entreg.data import sources
 from entreg.errors import SettingError
-from entreg.run.jobs import checked
-from entreg.settings import check, resolved
 from tests.conftest import ROOT
 
 GROUPS = ("task", "model", "data", "loss", "optim", "hardware", "logger", "experiment")
@@ -199,7 +199,7 @@ def test_by_degree_foreign_sets_come_to_the_training_sets_pixels(composed):
         ),
         (
             ("data=osie", "ood=[mit1003]", "data.geometry=degrees", "ood.mit1003.geometry=crop"),
-            "ood.mit1003.geometry=crop is out of range: model_px_per_degree is of geometry=degrees alone",
+            "ood.mit1003.geometry=crop is out of range: model_px_per_degree needs geometry=degrees,",
         ),
         (
             ("data=osie", "ood=[]", "data.model_px_per_degree=35"),

@@ -125,16 +125,16 @@ def test_a_source_is_a_module_and_a_yaml(project, store):
         "hydra.run.dir=run",
     )
     assert "listed: 8 images, 8 fixations" in done.stdout
-    assert "data.suffix = .png: end of the photos' names" in run(copy, store, "--help").stdout
+    assert "data.suffix = .png: end of the photos' names" in run(copy, store, "--help=all").stdout
 
 
 def test_a_metric_is_an_entry_of_a_list(project, store):
     copy, carry_out = project
     ((_, entry),) = carry_out("A metric").items()
-    path = copy / "entreg/evaluate/metrics.py"
+    path = copy / "entreg/evaluation/metrics.py"
     head, tail = path.read_text().split("METRICS = (\n")
     path.write_text(f"{head}METRICS = (\n{tail.replace(END, END[:-2] + entry + END[-2:], 1)}")
-    assert touched(copy) == {"entreg/evaluate/metrics.py"}
+    assert touched(copy) == {"entreg/evaluation/metrics.py"}
     run(copy, store, "loss=nll", *SMALL, "trainer.epochs=1", "evaluation.primary.metric=peak", "hydra.run.dir=run")
     run(copy, store, "task=evaluate", "runs=run", "hydra.run.dir=evaluation")
     results = json.loads((copy / "evaluation/results.json").read_text())
@@ -152,7 +152,7 @@ def test_a_loss_is_a_module_and_a_yaml(project, store):
     small = (*SMALL, "loss.lambda_entropy=2", "loss.every=1", "trainer.epochs=1", "study=peaks", meant)
     run(copy, store, "loss=nll", *small, "hydra.run.dir=peaks/nll")
     run(copy, store, "loss=nll_peak", "loss.power=0.5", *small, "hydra.run.dir=peaks/nll_peak")
-    with open(copy / "peaks/nll_peak/steps.csv") as file:
+    with (copy / "peaks/nll_peak/steps.csv").open() as file:
         peaks = [float(row["greatest_density"]) for row in csv.DictReader(file)]
     assert len(peaks) == 3 and all(0 < peak < 1 for peak in peaks)
     run(copy, store, "task=evaluate", "runs=peaks", "hydra.run.dir=evaluation")
@@ -160,7 +160,7 @@ def test_a_loss_is_a_module_and_a_yaml(project, store):
     assert list(results["comparisons"]) == ["nll_peak"] and results["comparisons"]["nll_peak"]["baseline"] == "nll"
     assert results["primary"]["arm"] == "nll_peak"
     assert "nll_peak" in (copy / "evaluation/report.html").read_text().replace("<wbr>", "")
-    assert "loss.power = 1.0: of the greatest density (above 0)" in run(copy, store, "--help").stdout
+    assert "loss.power = 1.0: of the greatest density (above 0)" in run(copy, store, "--help=all").stdout
 
 
 def test_a_task_is_two_files(project, store):

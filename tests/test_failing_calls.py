@@ -1,5 +1,7 @@
-"""Every call of a study that changes a file fails, the first, the second, ...: the run ends with an error that names
-the file, what was there before is untouched, and the same command goes on to the same bits.
+"""Every call of a study that changes a file fails, the first, the second, and so on.
+
+The run ends with an error that names the file, what was there before is untouched, and the same command goes on to the
+same bits.
 
 As SQLite is tested (sqlite.org/testing.html, "I/O error testing"), with ENOSPC, EIO, EACCES and EROFS in turn, and
 each call with two of them: another one where it fails for good than where it fails once.
@@ -105,7 +107,7 @@ def _named(kind: str, path: str) -> str:
 def _is_harmless(kind: str, path: str) -> bool:
     """Without links a file is created otherwise; a log that is not complete and a claim that stays are said.
 
-    The recipe of a store is written a second time where the first did not come to be (`features/build.py`).
+    The recipe of a store is written a second time where the first did not come to be (`features/store_builder.py`).
     """
     is_claim = path.endswith((".owner", "owner.json"))
     if re.search(r"\.partial/\.recipe\.json\.\w+\.tmp$", path):

@@ -11,20 +11,21 @@ import numpy as np
 import pytest
 
 import entreg
+from entreg.config.settings import resolved
+from entreg.distributed.ranks import Ranks
 from entreg.errors import UserError
-from entreg.evaluate.scores import judged, score
-from entreg.evaluate.stages import JudgedStages
+from entreg.evaluation.evaluated_runs import load_model
+from entreg.evaluation.evaluation_cache import EvaluationCache
+from entreg.evaluation.scores import score
 from entreg.interop import pysaliency_model
-from entreg.prior.gaussian import gaussian_log_prior
-from entreg.ranks import Ranks
-from entreg.run.folder import RunFolder
-from entreg.settings import resolved
-from entreg.study.finished import finished as finished_run
-from entreg.study.finished import saved
+from entreg.priors.gaussian import gaussian_log_prior
+from entreg.runs.folder import RunFolder
+from entreg.study.finished_run import finished as finished_run
+from entreg.study.finished_run import saved
 from entreg.study.study import Study
 from entreg.tasks.predict import predict_all
 from tests.environments import by_pysaliency
-from tests.predict.conftest import finished, made, stages  # noqa: F401
+from tests.prediction.conftest import cache, finished, made  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -67,11 +68,11 @@ def test_without_pysaliency_it_is_said_what_to_install(monkeypatch):
 def test_pysaliency_computes_our_information_gain(composed, finished, tmp_path):  # noqa: F811
     """At equal geometry, over the Gaussian prior, image by image: to 1e-6 bit. Its environment takes a minute."""
     folder = finished("data.fold=2")
-    study = Study(finished_run(folder, saved(folder)).config, JudgedStages(Ranks()))
+    study = Study(finished_run(folder, saved(folder)).config, EvaluationCache(Ranks()))
     config, part = study.config, study.validation
     run = finished_run(folder, saved(folder))
-    domain = study._stages.domain(config.data, "validation", config.prior)
-    ours = [row["ig_bits_per_fixation"] for row in score([(judged(run, study).model, part)], domain)[0].rows]
+    domain = study._cache.domain(config.data, "validation", config.prior)
+    ours = [row["ig_bits_per_fixation"] for row in score([(load_model(run, study), part)], domain)[0].rows]
 
     priors = []
     for size in sorted(set(part.sizes)):

@@ -95,7 +95,7 @@ def undisturbed(command, tmp_path_factory) -> Path:
 
 
 def history(run: Path) -> list[dict[str, str]]:
-    with open(run / "metrics.csv") as file:
+    with (run / "metrics.csv").open() as file:
         return [{k: v for k, v in row.items() if k not in TIMING} for row in csv.DictReader(file)]
 
 
@@ -125,8 +125,10 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_second_process_is_refused(star
     first.signal_all(signal.SIGSTOP)  # else it may be through before the second one has begun
     second = start(*WORDS, "study=mine")
     assert second.end() == 1
-    said = rf"outputs/mine is being worked on by process {first.process.pid} on \S+, since 20\S+ \S+; this one changes "
-    assert re.search(said + "nothing there. A new run: another study=NAME", second.output), second.output
+    said = rf"outputs/mine is being worked on by process {first.process.pid} on \S+, since 20\S+ \S+; "
+    assert re.search(
+        said + "this process changes nothing there. For a new run type another study=NAME", second.output
+    ), second.output
     assert "Traceback" not in second.output and not (tmp_path / "outputs/mine/failure.txt").exists()
     first.signal_all(signal.SIGINT)
     first.signal_all(signal.SIGCONT)
@@ -158,12 +160,12 @@ def test_a_store_build_is_left_at_once_and_gone_on_with(start, tmp_path, number,
     started = time.monotonic()
     assert first.end() == code, first.output
     assert time.monotonic() - started < 10
-    assert "features: asked to stop; the next run goes on from here" in first.output
+    assert "features: asked to stop; the next run continues the build in" in first.output
     assert "Traceback" not in first.output
     assert list((tmp_path / "store/features").glob("*.partial"))
     again = start(*words)
     assert again.end() == 0, again.output
-    assert "a build that was cut short goes on" in again.output and "epoch 1/1" in again.output
+    assert "an interrupted build is continued" in again.output and "epoch 1/1" in again.output
 
 
 def test_an_evaluation_is_interrupted_too(start, undisturbed, tmp_path):

@@ -8,7 +8,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from entreg.evaluate.statistics import crossed_unpaired, over_images
+from entreg.evaluation.statistics import crossed_unpaired, over_images
 
 
 @pytest.mark.slow

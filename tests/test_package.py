@@ -51,3 +51,11 @@ def test_the_lowest_versions_tried_are_those_that_are_promised():
         (floor,) = (Version(part.version) for part in one.specifier if part.operator == ">=")
         lowest = Version(tried[one.name])
         assert lowest in one.specifier and lowest.release[:2] == (*floor.release, 0)[:2], f"{one}: {lowest} is tried"
+
+
+def test_the_wheel_has_every_package_and_the_options():
+    """The build finds no package whose folder has another name, such as entreg.conf in conf/."""
+    (block,) = re.findall(r"^packages = \[\n(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)
+    listed = set(re.findall(r'"([\w.]+)"', block))
+    there = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "entreg").rglob("__init__.py")}
+    assert listed == there | {"entreg.conf"}

@@ -103,10 +103,10 @@ class Warm:
 
 def _main() -> None:
     _warm_up()
-    from entreg.run import jobs
+    from entreg.cli import execution
 
-    job, place, say = jobs.job, os.getcwd(), os.fdopen(os.dup(1), "w")
-    jobs.job = lambda cfg: _serve(cfg, job, place, say)
+    job, place, say = execution.run_job, Path.cwd(), os.fdopen(os.dup(1), "w")
+    execution.run_job = lambda cfg: _serve(cfg, job, place, say)
     sys.argv[0], code = str(ROOT / "train.py"), 0
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
@@ -127,14 +127,14 @@ def _warm_up() -> None:
 
     import entreg.tasks.evaluate  # noqa: F401
     import entreg.tasks.train  # noqa: F401
-    from entreg import claims
     from entreg.config import Backbone, Model, Paths
     from entreg.features.backbone import build
+    from entreg.io import leases
     from entreg.study import study
     from tests import faults  # noqa: F401
 
     torch.set_num_threads(1)
-    claims.SETTLE_S = 0.02
+    leases.SETTLE_S = 0.02
     backbone = build(Backbone(), Model().downsample, Paths().weights)
     backbone.lay_out(winograd=True)
     known = backbone.fingerprint()
@@ -142,7 +142,7 @@ def _warm_up() -> None:
     study.build = lambda *_: backbone
 
 
-def _serve(cfg: Any, job: Callable[[Any], Any], place: str, say: TextIO) -> Any:
+def _serve(cfg: Any, job: Callable[[Any], Any], place: Path, say: TextIO) -> Any:
     """Forks for each line that is read, and says its process and how it ended; in a fork it does the job."""
     print(0, file=say, flush=True)
     for line in sys.stdin:
@@ -156,7 +156,7 @@ def _serve(cfg: Any, job: Callable[[Any], Any], place: str, say: TextIO) -> Any:
     os._exit(0)
 
 
-def _begin(request: dict[str, Any], place: str, job: Callable[[], Any]) -> Any:
+def _begin(request: dict[str, Any], place: Path, job: Callable[[], Any]) -> Any:
     from tests import faults
 
     os.setpgid(0, 0)

@@ -1,0 +1,1 @@
+"""Data sets: reading, resizing and splitting them."""

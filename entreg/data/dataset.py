@@ -1,4 +1,4 @@
-"""What a data set is: stimuli and the fixations that people made on them, in pixels of the stored images."""
+"""Data sets: stimuli, and the fixations that people made on them, in pixels of the stored images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Stimulus:
-    """A stored image. Its size is the stored pixels' (an EXIF orientation is not applied: fixations do not know it)."""
+    """A stored image. Its size is that of the stored pixels, without an EXIF orientation, which fixations ignore."""
 
     name: str
     path: Path
@@ -26,7 +26,7 @@ class Fixations:
 
     image: index of the stimulus
     x, y: pixels of the stored image, origin top left
-    subject: index of the person, or None where the data set does not say
+    subject: index of the person; None where the data set does not record it
     """
 
     image: np.ndarray
@@ -38,22 +38,22 @@ class Fixations:
         return len(self.x)
 
     def __getitem__(self, rows: slice | np.ndarray) -> Fixations:
-        """Some of them: a slice, indices or a mask."""
+        """Return some of the fixations: a slice, indices or a mask."""
         subject = None if self.subject is None else self.subject[rows]
         return Fixations(self.image[rows], self.x[rows], self.y[rows], subject)
 
     @property
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
-        """(y, x), int64: the pixels that they lie on."""
+        """The pixels that the fixations lie on: (y, x), int64."""
         return np.floor(self.y).astype(np.int64), np.floor(self.x).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """All stimuli found, in natural order of their names, and their fixations. Which of them are used is decided later.
+    """All stimuli of a data set, in natural order of their names, and their fixations.
 
-    dropped: how many fixations were left out on loading, by reason
-    notes: warnings about what was found, such as a partial copy
+    dropped: the number of fixations that were left out on loading, by reason
+    notes: warnings about the data set, for example that the copy is incomplete
     """
 
     name: str
@@ -63,21 +63,24 @@ class DataSet:
     notes: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        """One line: numbers of images, fixations and dropped fixations."""
+        """Return one line with the numbers of images, fixations and dropped fixations."""
         dropped = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items()) or "none"
         return f"{self.name}: {len(self.stimuli)} images, {len(self.fixations)} fixations; dropped fixations: {dropped}"
 
 
 def natural_order(name: str) -> list[int | str]:
-    """Sort key that orders i2 before i10, as pysaliency orders MIT1003."""
-    # Python reads numbers of at most 4300 digits
+    """Return a sort key that orders i2 before i10, as pysaliency orders MIT1003."""
+    # Python converts numbers of at most 4300 digits
     return [int(part[:4000]) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)]
 
 
 def sorted_fixations(
     stimuli: tuple[Stimulus, ...], image: np.ndarray, x: np.ndarray, y: np.ndarray, subject: np.ndarray | None
 ) -> tuple[Fixations, int]:
-    """The fixations inside their images, sorted by image (order within an image kept); and how many lie outside."""
+    """Return the fixations inside their images, sorted by image, and the number of those outside.
+
+    Within an image they keep their order.
+    """
     image = np.asarray(image, dtype=np.int64)
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     heights = np.array([s.height_px for s in stimuli])[image]

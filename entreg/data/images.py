@@ -1,15 +1,15 @@
-"""Image files: sizes from headers, pixels decoded strictly, as they are stored.
+"""Image files: sizes are read from headers, and pixels are decoded strictly, as they are stored.
 
-What becomes of the kinds of files that there are:
+Each kind of file is treated as follows:
 
-    grey, palette, 1 bit, CMYK    RGB, by Pillow's conversion
-    16 bits                       8: greys rounded, colours by their upper byte; more bits are refused
-    alpha                         left out where every pixel is opaque; else refused: what people saw is not known
-    EXIF orientation              not applied, since fixations do not know it; a turned TIFF is refused, which some
-                                  versions of Pillow turn
-    several pictures, animation   the first one
-    more than MOST_PIXELS         refused: such files are made to fill the memory
-    other formats than FORMATS    refused: Pillow has other programs read some of them
+    grey, palette, 1 bit, CMYK    converted to RGB by Pillow
+    16 bits                       reduced to 8: greys are rounded, colours lose their lower byte; more bits are refused
+    alpha                         dropped where every pixel is opaque; else refused, because the background is unknown
+    EXIF orientation              ignored, because fixations do not know it; a turned TIFF is refused, because some
+                                  versions of Pillow turn it
+    several pictures, animation   the first picture is read
+    more than MOST_PIXELS         refused, because such files are made to fill the memory
+    other formats than FORMATS    refused, because Pillow starts other programs to read some of them
 """
 
 from __future__ import annotations
@@ -26,59 +26,66 @@ from entreg.data.dataset import natural_order
 from entreg.errors import DataError, SettingError, brief
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-MOST_PIXELS = 89_478_485  # a quarter of a gigabyte as RGB; Pillow warns from there on
+MOST_PIXELS = 89_478_485  # a quarter of a gigabyte as RGB; Pillow warns of more
 
 ORIENTATION = 0x0112  # tag of TIFF and EXIF; 1: upright
 
-Picture = str | Path | Image.Image | np.ndarray  # what people hold an image in
+Picture = str | Path | Image.Image | np.ndarray  # the forms in which callers may pass an image
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """(height, width) in stored pixels, from the header alone. DataError names a file that is not an image."""
+    """Return (height, width) in stored pixels, read only from the header.
+
+    Raises a DataError that names the file where it is not an image.
+    """
     with _opened(path) as image:
         return image.height, image.width
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8. DataError names a file that is missing, damaged, not an image or not of a kind that is read."""
+    """Return the image as (H, W, 3) uint8.
+
+    Raises a DataError that names the file where it is missing, damaged, or not an image of a supported kind.
+    """
     with _opened(path) as image:
         return np.array(_eight_bit(image).convert("RGB"))
 
 
 def pictures_below(folder: Path, named: Container[str] = ()) -> dict[str, Path]:
-    """Paths by name, which is the path below `folder`, in natural order: files of a type that is read, and those that
-    are named.
+    """Return the image files below `folder` by name, in natural order; a name is the path below `folder`.
 
-    A name is only compared with those that were found. Some may be links that lead elsewhere (`refuse_link_out`).
+    named: names of files that are also returned where their suffix is unknown
+
+    Some paths may be links that lead elsewhere, see `refuse_link_out`.
     """
     types = suffixes()
-    found = {}
+    paths = {}
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
         for path in (Path(parent, name) for name in files if not name.startswith(".")):
             name = path.relative_to(folder).as_posix()
             if path.suffix.lower() in types or name in named:
-                found[name] = path
-    return {name: found[name] for name in sorted(found, key=lambda name: (natural_order(name), name))}
+                paths[name] = path
+    return {name: paths[name] for name in sorted(paths, key=lambda name: (natural_order(name), name))}
 
 
 def rgb_of(image: Picture) -> np.ndarray:
-    """(H, W, 3) uint8 of what people hold an image in: a path, a Pillow image, or an array (H, W, 3), RGB, uint8.
+    """Return an image as (H, W, 3) uint8. It may be a path, a Pillow image, or an array (H, W, 3), RGB, uint8.
 
-    Grey ones are converted, and so are those with an alpha channel where every pixel is opaque; what else would be seen
-    depends on what lies behind. SettingError for arrays of another form, with what to do; DataError as for `read_rgb`.
+    Grey images are converted, and so are images with an alpha channel where every pixel is opaque. Raises a
+    SettingError that says what to do for other arrays, and a DataError as `read_rgb` does.
     """
     if isinstance(image, (str, Path)):
         return read_rgb(Path(image).expanduser())
     if isinstance(image, Image.Image):
         try:
             return np.array(_eight_bit(image).convert("RGB"))
-        except (ValueError, OSError) as error:  # OSError: a damaged file, which Pillow decodes only now
+        except (ValueError, OSError) as error:  # OSError: the file is damaged, and Pillow decodes it only now
             raise DataError(f"the image {getattr(image, 'filename', '')} cannot be read: {error}") from error
     if not isinstance(image, np.ndarray):
         raise SettingError(
             f"an image is a path, a Pillow image or a uint8 array (H, W, 3), not a {type(image).__name__}"
-            + (" (of a tensor: tensor.cpu().numpy())" if hasattr(image, "numpy") else "")
+            + (" (for a tensor: tensor.cpu().numpy())" if hasattr(image, "numpy") else "")
         )
     shape = f"an array of shape {image.shape}"
     if image.ndim == 4:
@@ -86,40 +93,43 @@ def rgb_of(image: Picture) -> np.ndarray:
     if image.ndim == 3 and image.shape[-1] > 4 >= image.shape[0]:
         raise SettingError(f"{shape} has its channels first: array.transpose(1, 2, 0) brings them to the end")
     if image.ndim not in (2, 3) or 0 in image.shape or image.ndim == 3 and image.shape[-1] > 4:
-        raise SettingError(f"{shape} is no image: (H, W, 3), RGB, or (H, W), grey")
+        raise SettingError(f"{shape} is not an image: (H, W, 3), RGB, or (H, W), grey")
     if image.dtype != np.uint8:
-        hint = " (of values in 0..1: (array * 255).round().astype('uint8'))" if image.dtype.kind == "f" else ""
+        hint = " (for values in 0..1: (array * 255).round().astype('uint8'))" if image.dtype.kind == "f" else ""
         raise SettingError(f"an image's values are 0..255 as uint8, not {image.dtype}{hint}")
     colours = image[..., None] if image.ndim == 2 else image
     channels = colours.shape[-1]
     if channels in (2, 4) and not (colours[..., -1] == 255).all():
-        raise SettingError(f"{shape} has transparent pixels: put the image onto what people see behind it")
+        raise SettingError(f"{shape} has transparent pixels: put the image onto the background that people see")
     return np.ascontiguousarray(colours[..., :3] if channels >= 3 else colours[..., :1].repeat(3, -1))
 
 
 def read_grey(path: Path) -> np.ndarray:
-    """(H, W) uint8 luminance. Same errors as read_rgb."""
+    """Return the image's luminance, (H, W) uint8. Raises the same errors as `read_rgb`."""
     with _opened(path) as image:
         return np.array(_eight_bit(image).convert("L"))
 
 
 def thumbnail(path: Path) -> np.ndarray:
-    """(16, 17) grey levels 0..255, whatever the image's size and shape. Same errors as read_rgb."""
+    """Return the image reduced to (16, 17) grey levels 0..255, whatever its size and shape.
+
+    Raises the same errors as `read_rgb`.
+    """
     with _opened(path) as image:
         image.draft("L", (128, 128))  # a JPEG is decoded at a fraction of its size
         return np.asarray(_eight_bit(image).convert("L").resize((17, 16), Image.Resampling.BOX))
 
 
 def suffixes() -> set[str]:
-    """Endings of files that may be images, lower case, with their dot."""
+    """Return the suffixes of image files, in lower case and with their dot."""
     Image.init()
     return {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    if not path.is_file():  # a pipe would be waited for
-        raise DataError(f"{path} is {'no file' if path.exists() else 'missing'}; put the image there")
+    if not path.is_file():  # opening a pipe would wait for its writer
+        raise DataError(f"{path} is {'not a file' if path.exists() else 'missing'}; put the image there")
     try:
         with Image.open(path, formats=FORMATS) as image:
             _refuse(path, image)
@@ -127,26 +137,26 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError:
-        what = f"it is none of {', '.join(FORMATS)}" if path.stat().st_size else "it is empty"
+        what = f"its format is none of {', '.join(FORMATS)}" if path.stat().st_size else "it is empty"
         raise _unreadable(path, what) from None
     except Image.DecompressionBombError:
         raise _too_large(path) from None
-    except Exception as error:  # a damaged file raises OSError, SyntaxError, struct.error or whatever else
+    except Exception as error:  # a damaged file raises OSError, SyntaxError, struct.error and others
         raise _unreadable(path, brief(error)) from error
 
 
 def _refuse(path: Path, image: Image.Image) -> None:
-    """DataError where what the header says is nothing that can be shown."""
+    """Raise a DataError where the header describes an image that cannot be used."""
     if image.width * image.height > MOST_PIXELS:
         raise _too_large(path)
     if min(image.size) < 1:
         raise _unreadable(path, f"it has {image.width} x {image.height} pixels")
     if image.format == "TIFF" and image.tag_v2.get(ORIENTATION, 1) != 1:  # type: ignore[attr-defined]  # a TIFF has it
-        raise _unreadable(path, "it is a TIFF that is to be shown turned", "store it upright")
+        raise _unreadable(path, "it is a TIFF with an orientation", "store it upright")
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    path = Path(getattr(image, "filename", "") or "the picture")  # one in the hand has no file
+    path = Path(getattr(image, "filename", "") or "the picture")  # an image in memory has no file
     # Pillow opens a 16-bit greyscale PNG as I;16 or (before 11) as I, and converting either to RGB clips it at 255
     deep = image.mode == "I" or image.mode.startswith("I;16")
     if image.mode == "F":
@@ -163,7 +173,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _unreadable(
-    path: Path, what: str, way_out: str = "get the file anew, or leave it out of the data set"
+    path: Path, what: str, way_out: str = "get the file again, or leave it out of the data set"
 ) -> DataError:
     return DataError(f"{path} cannot be read as an image: {what}; {way_out}")
 

@@ -1,4 +1,4 @@
-"""Maps in MATLAB's own files, of the versions 4 to 7."""
+"""Maps in MATLAB files of the versions 4 to 7."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ NUMBERS = (
 
 
 def size_of(path: Path, name: str) -> tuple[int, int]:
-    """(rows, columns) of a variable, from its header alone. DataError where it is no matrix of numbers, or not there.
+    """Return (rows, columns) of a variable, read only from its header.
 
-    A small compressed file can hold any size, so the size is looked at before the values are read.
+    A small compressed file can expand to any size, so the size is checked before the values are read. Raises a
+    DataError where the variable is missing or is not a matrix of numbers.
     """
     with _opened(path):
-        found = {variable: (shape, kind) for variable, shape, kind in scipy.io.whosmat(path, appendmat=False)}
-    if name not in found:
-        others = brief(", ".join(found)) if found else "none"
-        raise DataError(f"{path} has no variable {name} (it holds {others}); key=NAME tells another")
-    shape, kind = found[name]
+        variables = {variable: (shape, kind) for variable, shape, kind in scipy.io.whosmat(path, appendmat=False)}
+    if name not in variables:
+        others = brief(", ".join(variables)) if variables else "none"
+        raise DataError(f"{path} has no variable {name} (it holds {others}); key=NAME chooses another")
+    shape, kind = variables[name]
     if kind not in NUMBERS:
-        raise _wrong(path, name, f"is of the kind {kind}, no numbers")
+        raise _wrong(path, name, f"has the type {kind} instead of numbers")
     if len(shape) != 2:
         raise _wrong(path, name, f"has {len(shape)} dimensions")
     rows, columns = shape
@@ -48,14 +49,17 @@ def size_of(path: Path, name: str) -> tuple[int, int]:
 
 
 def read(path: Path, name: str) -> np.ndarray:
-    """(rows, columns) numbers, finite; see `size_of` for what else is refused. A sparse matrix becomes a full one."""
+    """Return a variable: (rows, columns) finite numbers. A sparse matrix becomes a full one.
+
+    Raises a DataError where a value is not a finite real number, and as `size_of` does.
+    """
     rows, columns = size_of(path, name)
     with _opened(path):
         values = scipy.io.loadmat(path, variable_names=[name], appendmat=False)[name]
         if scipy.sparse.issparse(values):
             values = values.toarray()
     if not isinstance(values, np.ndarray) or values.shape != (rows, columns):
-        raise _wrong(path, name, "is not what its header says")
+        raise _wrong(path, name, "differs from its header")
     if values.dtype.kind not in "biuf":
         raise _wrong(path, name, "is complex" if values.dtype.kind == "c" else "holds no numbers")
     if not np.isfinite(values).all():
@@ -69,10 +73,11 @@ def _opened(path: Path) -> Iterator[None]:
         yield
     except NotImplementedError:
         raise DataError(
-            f"{path} is of MATLAB's version 7.3 (HDF5), which is not read; save it there anew: save(FILE, '-v7')"
+            f"{path} has MATLAB's version 7.3 (HDF5), which is not supported; save it again in MATLAB: "
+            "save(FILE, '-v7')"
         ) from None
-    except Exception as error:  # a damaged file raises whatever scipy's reader stumbles over
-        raise DataError(f"{path} cannot be read as a MATLAB file: {brief(error)}; get it anew") from error
+    except Exception as error:  # scipy's reader raises errors of many kinds for a damaged file
+        raise DataError(f"{path} cannot be read as a MATLAB file: {brief(error)}; get it again") from error
 
 
 def _wrong(path: Path, name: str, what: str) -> DataError:

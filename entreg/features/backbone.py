@@ -1,4 +1,4 @@
-"""The frozen backbone: which there are, what each must be able to do, and how one comes by its weights."""
+"""The frozen backbone: the interface of all backbones, and building one with its weights."""
 
 from __future__ import annotations
 
@@ -10,63 +10,71 @@ from torch import Tensor, nn
 
 from entreg import config
 from entreg.errors import SettingError
-from entreg.features import classifier, vgg19
+from entreg.features import torchvision_backbone, vgg19
 
 
 class Taps(Protocol):
     """A frozen network in eval mode that maps images (B, 3, H, W), RGB 0..255, to a list of taps (B, C, h, w).
 
-    name: of the architecture; downsample: the factor by which images are made smaller first
+    name: the name of the architecture
+    downsample: the factor by which images are downsampled first
     """
 
     name: str
     taps: tuple[str, ...]
     downsample: int
 
-    def __call__(self, images: Tensor) -> list[Tensor]: ...
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Return the taps of images."""
 
     def lay_out(self, winograd: bool) -> str:
-        """Brings the weights into the memory formats that are fastest; tells which algorithm convolutions will use.
+        """Convert the weights to the fastest memory formats, and return the algorithm of the convolutions.
 
-        winograd: whether Winograd's may be used; a backbone that has no use for it stays with `direct`
+        winograd: whether Winograd's algorithm may be used; backbones that do not support it return `direct`
         """
 
     def tap_sizes(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-        """(h, w) of each tap for images of `size` (H, W)."""
+        """Return the size (h, w) of each tap for images of `size` (H, W)."""
 
     def channels(self) -> int:
-        """Channels of all taps together."""
+        """Return the number of channels of all taps together."""
 
     def fingerprint(self) -> str:
-        """SHA-256 of the weights up to the last tap and of the normalisation of colours."""
+        """Return the SHA-256 of the weights up to the last tap and of the normalisation of colours."""
 
-    def state_dict(self) -> dict[str, Tensor]: ...
-    def parameters(self) -> Iterator[nn.Parameter]: ...
-    def to(self, *arguments: object) -> nn.Module: ...
+    def state_dict(self) -> dict[str, Tensor]:
+        """As torch.nn.Module."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """As torch.nn.Module."""
+
+    def to(self, *arguments: object) -> nn.Module:
+        """As torch.nn.Module."""
 
 
 def check(settings: config.Backbone) -> None:
-    """SettingError where there is no such backbone, or it has no such taps."""
+    """Raise a SettingError where the backbone does not exist or does not have these taps."""
     if settings.name == vgg19.NAME:
         vgg19.check(settings.taps)
     else:
-        classifier.check(settings.name, settings.taps)
+        torchvision_backbone.check(settings.name, settings.taps)
 
 
 def check_convolution(settings: config.Backbone, hardware: config.Hardware) -> None:
-    """SettingError where Winograd's algorithm is asked of a backbone that does not have it."""
+    """Raise a SettingError where Winograd's algorithm is requested for a backbone that does not support it."""
     if hardware.convolution == "winograd" and settings.name != vgg19.NAME:
         raise SettingError(
-            f"hardware.convolution=winograd is VGG-19's alone, and model.backbone.name is {settings.name}\n"
+            f"hardware.convolution=winograd needs VGG-19, and model.backbone.name is {settings.name}\n"
             "  what is best here   hardware.convolution=auto"
         )
 
 
 def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Taps:
-    """The backbone with its weights: random, from a local file, or torchvision's by name; the log says which.
+    """Return the backbone with its weights, which are random, from a local file, or torchvision's. The log says which.
 
-    Raises DataError where weights are missing or do not fit; the message names the alternatives.
+    Raises a DataError that names the alternatives where weights are missing or do not fit.
     """
     check(settings)
-    module = vgg19 if settings.name == vgg19.NAME else classifier
-    return module.build(settings, downsample, Path(weights_folder))
+    module = vgg19 if settings.name == vgg19.NAME else torchvision_backbone
+    backbone: Taps = module.build(settings, downsample, Path(weights_folder))
+    return backbone

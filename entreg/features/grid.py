@@ -1,7 +1,8 @@
-"""Which pixels share a value: the sizes of the published model, walked through once for an image size.
+"""The cells of an image: blocks of pixels on which all taps of the published model are constant.
 
-Every resize of the model is nearest neighbour, so its maps are constant on blocks. `Grid` holds the coarsest blocks on
-which all taps are constant (cells) and how they repeat, so that the networks run once a cell instead of once a pixel.
+Every resize of the model is nearest neighbour, so its maps are constant on blocks. `Grid` holds the largest blocks on
+which all taps are constant (cells), and how often each occurs, so that the networks run once per cell instead of once
+per pixel.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Axis:
-    """One image axis (rows or columns).
+    """One axis of an image (rows or columns).
 
-    taps: for each tap the (n,) index of its row at every cell
-    counts: (n,) rows of the readout that a cell stands for
+    taps: for each tap, (n,) the index of its row at every cell
+    counts: (n,) the number of rows of the readout that each cell covers
     map_cells: (m,) the cell at every row of the blurred map
-    map_counts: (m,) image pixels that a row of the blurred map stands for
-    center_bias: (m,) the pixel whose centre bias a row of the blurred map reads
+    map_counts: (m,) the number of image pixels that each row of the blurred map covers
+    center_bias: (m,) the pixel whose centre bias each row of the blurred map reads
     """
 
     taps: tuple[Tensor, ...]
@@ -42,16 +43,16 @@ class Grid:
 
     @property
     def cells(self) -> int:
-        """Number of cells."""
+        """The number of cells."""
         return len(self.rows.counts) * len(self.columns.counts)
 
     def weights(self) -> Tensor | None:
-        """(cells,) share of the readout's positions that each cell stands for; None where all are equal."""
+        """Return the share of the readout's positions that each cell covers: (cells,). None where all are equal."""
         counts = (self.rows.counts[:, None] * self.columns.counts).flatten()
         return None if (counts == counts[0]).all() else counts.double() / counts.sum()
 
     def gather(self, taps: list[Tensor]) -> Tensor:
-        """Taps (B, C_k, h_k, w_k) at every cell, positions-major: (B, cells, sum of C_k)."""
+        """Return the taps (B, C_k, h_k, w_k) at every cell, positions-major: (B, cells, sum of C_k)."""
         cells = [
             tap.permute(0, 2, 3, 1)[:, y[:, None], x]
             for tap, y, x in zip(taps, self.rows.taps, self.columns.taps, strict=True)
@@ -63,7 +64,7 @@ class Grid:
 def grid_of(
     size: tuple[int, int], tap_sizes: tuple[tuple[int, int], ...], downsample: int, readout_factor: int, map_factor: int
 ) -> Grid:
-    """The grid of images of `size` (H, W) whose taps have `tap_sizes` (h_k, w_k)."""
+    """Return the grid of images of `size` (H, W) whose taps have `tap_sizes` (h_k, w_k)."""
     rows, columns = (
         _axis(size[i], tuple(tap[i] for tap in tap_sizes), downsample, readout_factor, map_factor) for i in (0, 1)
     )
@@ -71,21 +72,21 @@ def grid_of(
 
 
 def downsampled(length: int, factor: int) -> Tensor:
-    """Source index floor(i*factor) of each of the floor(length/factor) pixels after a nearest resize by 1/factor."""
+    """Return the source index floor(i*factor) of each pixel after a nearest resize by 1/factor: (length // factor,)."""
     return _resample(length, scale_factor=1 / factor)
 
 
 def resized(length: int, new_length: int) -> Tensor:
-    """Source index (new_length,) of each pixel after a nearest resize to `new_length`."""
+    """Return the source index of each pixel after a nearest resize to `new_length`: (new_length,)."""
     return _resample(length, size=new_length)
 
 
 def rounds_otherwise_in_float64(
     size: tuple[int, int], tap_sizes: tuple[tuple[int, int], ...], downsample: int, readout_factor: int
 ) -> bool:
-    """Whether a resize that is computed in float64 reads other pixels or cells of images of this size.
+    """Return whether a resize that is computed in float64 reads other pixels or cells of images of this size.
 
-    The layout that is recorded of a store tells such sizes apart.
+    The recorded layout of a store distinguishes such sizes.
     """
     return any(
         _differs(size[axis], scale_factor=1 / downsample)
@@ -103,14 +104,14 @@ def _readout(length: int, downsample: int, readout_factor: int) -> int:
 
 
 def _resample(length: int, dtype: torch.dtype = torch.float32, **to: Any) -> Tensor:
-    # PyTorch is asked rather than imitated: its rounding in float32 is the published model's rounding
+    # PyTorch's own resize is used, because its rounding in float32 is the published model's rounding
     return F.interpolate(torch.arange(length, dtype=dtype)[None, None], mode="nearest", **to)[0, 0].long()
 
 
 def _axis(length: int, taps: tuple[int, ...], downsample: int, readout_factor: int, map_factor: int) -> Axis:
     readout = _readout(length, downsample, readout_factor)
     sources = torch.stack([resized(tap, readout) for tap in taps])
-    # neighbouring readout rows that read the same row of every tap are one cell
+    # neighbouring rows of the readout that read the same row of every tap form one cell
     new_cell = torch.ones(readout, dtype=torch.bool)
     new_cell[1:] = (sources[:, 1:] != sources[:, :-1]).any(0)
     cell = new_cell.cumsum(0) - 1

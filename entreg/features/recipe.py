@@ -1,4 +1,4 @@
-"""How features come from images, and what a row of them looks like."""
+"""The recipe of features: how they are computed from images, and the layout of an image's row in a store."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from torch import Tensor
 
 from entreg.features.backbone import Taps
 from entreg.features.grid import Grid, grid_of, rounds_otherwise_in_float64
-from entreg.numerics import normalised
+from entreg.features.normalisation import normalised
 
-# of how rows are computed: to be raised when the code makes other numbers of the same images and settings, so that
-# older stores are not taken for its own. Stores of the first version do not name it.
+# of the computation of rows; raise it when the code computes other numbers from the same images and settings, so that
+# older stores are not reused. Stores of version 1 do not record it.
 VERSION = 1
 
 BYTES = {torch.float16: 2, torch.bfloat16: 2, torch.float32: 4}
 
 
 class Images(Protocol):
-    """What a store is built from."""
+    """The images that a store is built from."""
 
     names: list[str]
     sizes: list[tuple[int, int]]
     contents: list[str]  # a fingerprint of each image
 
     def read(self, i: int) -> np.ndarray:
-        """(H, W, 3), RGB 0..255."""
+        """Return image i: (H, W, 3), RGB 0..255."""
 
 
 class Recipe:
-    """How features come from images: backbone, factors, precisions. It fixes what a row looks like.
+    """How features are computed from images: backbone, factors and precisions.
 
-    dtype: what is stored; precision, convolution: of the backbone's products, see `entreg.run.hardware`; `winograd`
-        is used where the backbone has it
+    dtype: the precision of the stored features
+    precision, convolution: those of the backbone, see `entreg.distributed.hardware`; `winograd` is only used where the
+        backbone supports it
     """
 
     def __init__(
@@ -55,18 +56,18 @@ class Recipe:
         self._grids: dict[tuple[int, int], Grid] = {}
 
     def grid(self, size: tuple[int, int]) -> Grid:
-        """The cells of images of `size` (H, W)."""
+        """Return the cells of images of `size` (H, W)."""
         if size not in self._grids:
             factors = self.backbone.downsample, self.readout_factor, self.map_factor
             self._grids[size] = grid_of(size, self.backbone.tap_sizes(size), *factors)
         return self._grids[size]
 
     def row_bytes(self, size: tuple[int, int]) -> int:
-        """Bytes of one image's features."""
+        """Return the number of bytes of one image's features."""
         return self.grid(size).cells * self.channels * BYTES[self.dtype]
 
     def describe(self, sizes: Iterable[tuple[int, int]]) -> dict[str, Any]:
-        """What the contents of a store depend on, beside the images, which have these sizes (H, W)."""
+        """Return what the contents of a store depend on, besides its images, which have these sizes (H, W)."""
         return {
             "backbone": self.backbone.name,
             "weights_sha256": self.weights_sha256,
@@ -80,13 +81,13 @@ class Recipe:
         } | ({} if VERSION == 1 else {"version": VERSION})
 
     def _layout(self, size: tuple[int, int]) -> int:
-        # stores and trainings that are there have recorded it
+        # existing stores and trainings have recorded it
         factors = self.backbone.downsample, self.readout_factor
         return 2 if rounds_otherwise_in_float64(size, self.backbone.tap_sizes(size), *factors) else 1
 
     @torch.inference_mode()
     def row(self, image: np.ndarray, device: torch.device) -> Tensor:
-        """(cells, C) normalised features of an image (H, W, 3), RGB 0..255, as stored, on the CPU."""
+        """Return the normalised features of an image (H, W, 3), RGB 0..255, as stored, on the CPU: (cells, C)."""
         batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device).float()
         grid = self.grid((batch.shape[-2], batch.shape[-1]))
         with nullcontext() if self.precision == torch.float32 else torch.autocast(device.type, self.precision):

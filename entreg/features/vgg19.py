@@ -1,4 +1,4 @@
-"""VGG-19 and its taps, the fast way (Simonyan & Zisserman 2014; taps of Kuemmerer et al. 2016, DeepGaze II)."""
+"""A fast VGG-19 and its taps (Simonyan & Zisserman 2014; taps of DeepGaze II, Kuemmerer et al. 2016)."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 NAME = "vgg19"
 CONVOLUTIONS = (2, 2, 4, 4, 4)
-# where Winograd's algorithm is the faster one: block 1 is bound by memory, and block 5's maps are so small that
-# transforming the weights costs more than it saves
+# the blocks in which Winograd's algorithm is faster: block 1 is limited by memory, and the maps of block 5 are so small
+# that transforming the weights costs more than it saves
 WINOGRAD_BLOCKS = "234"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Convolution(nn.Conv2d):
-    """A convolution that has a bias and a padding in pixels, as all of VGG-19's have."""
+    """A convolution with a bias and a padding in pixels, like all of VGG-19's."""
 
     bias: Tensor
     padding: tuple[int, int]
@@ -39,7 +39,7 @@ class Convolution(nn.Conv2d):
 class Vgg19Taps(nn.Module):
     """VGG-19 up to the last tap, frozen, in eval mode: images (B, 3, H, W), RGB 0..255, to a list of taps (B, C, h, w).
 
-    Pooling in ceil mode; a ReLU is in place unless its input is a tap: `conv5_1` is the value before its ReLU.
+    Pooling is in ceil mode. A ReLU is in place unless its input is a tap: `conv5_1` is the value before its ReLU.
     """
 
     name = NAME
@@ -63,15 +63,15 @@ class Vgg19Taps(nn.Module):
         self.eval().requires_grad_(False)
 
     def lay_out(self, winograd: bool) -> str:
-        """Brings the weights into the memory formats in which the backbone is fastest; from then on images are, too.
+        """Convert the weights, and images from then on, to the fastest memory formats, and return the algorithm.
 
-        Tells which algorithm convolutions will use.
-
-        winograd: on the CPU, in float32, blocks 2 to 4 by Winograd's minimal filtering F(6x6, 3x3) (Lavin & Gray 2016,
-            arXiv 1509.09308; NNPACK's, which comes with PyTorch). It needs 5 times fewer multiplications, and differs
-            from the direct sum by less than 1e-5 of a tap's standard deviation (rms), where float16 rounds 2e-4 away.
+        winograd: whether blocks 2 to 4 use Winograd's minimal filtering F(6x6, 3x3), on the CPU in float32 (Lavin &
+            Gray
+            2016, arXiv 1509.09308; NNPACK's implementation, which comes with PyTorch). It needs 5 times fewer
+            multiplications. It differs from the direct sum by less than 1e-5 of a tap's standard deviation (rms), where
+            the rounding of float16 is 2e-4.
         """
-        # the question also sets NNPACK up
+        # this call also initialises NNPACK
         if winograd and not torch._nnpack_available():
             raise SettingError(
                 "hardware.convolution=winograd: this CPU lacks what NNPACK needs (AVX2 or NEON); use direct"
@@ -86,40 +86,44 @@ class Vgg19Taps(nn.Module):
         return "winograd" if winograd else "direct"
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the taps of images."""
         rows, columns = (downsampled(n, self.downsample).to(images.device) for n in images.shape[-2:])
         x = (images[..., rows[:, None], columns] - self.mean) / self.std
         if next(self.layers.parameters()).is_contiguous(memory_format=torch.channels_last):
             x = x.contiguous(memory_format=torch.channels_last)
-        found = {}
+        outputs = {}
         for name, layer in self.layers.named_children():
             if isinstance(layer, Convolution) and name in self._winograd:
                 x = _convolved_by_winograd(layer, x.contiguous())
             else:
                 x = layer(x)
             if name in self.taps:
-                found[name] = x
-        return [found[tap] for tap in self.taps]
+                outputs[name] = x
+        return [outputs[tap] for tap in self.taps]
 
     def tap_sizes(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-        """(h, w) of each tap for images of `size` (H, W): convolutions keep the size, pools halve it, rounding up."""
+        """Return the size (h, w) of each tap for images of `size` (H, W).
+
+        Convolutions keep the size, and pooling halves it, rounding up.
+        """
         height, width = (n // self.downsample for n in size)
-        found = {}
+        sizes = {}
         for name, layer in self.layers.named_children():
             if isinstance(layer, nn.MaxPool2d):
                 height, width = -(-height // 2), -(-width // 2)
-            found[name] = (height, width)
-        return tuple(found[tap] for tap in self.taps)
+            sizes[name] = (height, width)
+        return tuple(sizes[tap] for tap in self.taps)
 
     def channels(self) -> int:
-        """Channels of all taps together."""
-        found, width = {}, 3
+        """Return the number of channels of all taps together."""
+        widths, width = {}, 3
         for name, layer in self.layers.named_children():
             width = layer.out_channels if isinstance(layer, Convolution) else width
-            found[name] = width
-        return sum(found[tap] for tap in self.taps)
+            widths[name] = width
+        return sum(widths[tap] for tap in self.taps)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the weights up to the last tap."""
+        """Return the SHA-256 of the weights up to the last tap."""
         digest = hashlib.sha256()
         for name, tensor in self.state_dict().items():
             digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -127,7 +131,7 @@ class Vgg19Taps(nn.Module):
 
 
 def check(taps: list[str]) -> None:
-    """SettingError where they are no layers of the backbone."""
+    """Raise a SettingError where the taps are not layers of the backbone."""
     names = [name for name, _ in _layers()]
     unknown = [tap for tap in taps if tap not in names]
     if unknown or not taps:
@@ -135,13 +139,13 @@ def check(taps: list[str]) -> None:
 
 
 def build(settings: config.Backbone, downsample: int, folder: Path) -> Vgg19Taps:
-    """The backbone with its weights, see `backbone.build`."""
+    """Return the backbone with its weights, see `backbone.build`."""
     taps = Vgg19Taps(settings.taps, downsample)
     convolutions = [layer for layer in taps.layers if isinstance(layer, Convolution)]
     if settings.weights is None:
         generator = torch.Generator().manual_seed(settings.seed)
         for layer in convolutions:
-            # He et al. 2015: keeps the signal's variance through ReLUs
+            # He et al. 2015: the signal keeps its variance through ReLUs
             std = math.sqrt(2 / (layer.in_channels * 9))
             layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * std)
             layer.bias.zero_()
@@ -156,33 +160,33 @@ def build(settings: config.Backbone, downsample: int, folder: Path) -> Vgg19Taps
         weight, bias = state.get(f"{key}.weight"), state.get(f"{key}.bias")
         if weight is None or bias is None or not (_fits(weight, layer.weight) and _fits(bias, layer.bias)):
             raise DataError(
-                f"{source}: {key} does not fit VGG-19 (finite numbers in a plain state dict with features.* keys are "
-                "needed); model.backbone.weights=FILE names another file"
+                f"{source}: {key} does not fit VGG-19 (the file must be a plain state dict with features.* keys and "
+                "finite numbers); model.backbone.weights=FILE names another file"
             )
         layer.weight.copy_(weight.float())
         layer.bias.copy_(bias.float())
     if len(keys) < len(convolutions):
         raise DataError(
-            f"{source}: {len(keys)} convolutions found, the taps need {len(convolutions)} (features.* keys of VGG-19); "
-            "model.backbone.weights=FILE names another file"
+            f"{source}: it holds {len(keys)} convolutions, and the taps need {len(convolutions)} (features.* keys of "
+            "VGG-19); model.backbone.weights=FILE names another file"
         )
     log.info("backbone: VGG-19 weights from %s", source)
     return taps
 
 
-def _fits(found: Tensor, wanted: Tensor) -> bool:
-    """Whether these are weights of this shape, finite real numbers in memory."""
+def _fits(stored: Tensor, wanted: Tensor) -> bool:
+    """Return whether a stored tensor has the wanted shape and holds finite real numbers in memory."""
     return (
-        found.shape == wanted.shape
-        and found.layout == torch.strided
-        and found.device.type == "cpu"
-        and found.is_floating_point()
-        and bool(found.isfinite().all())
+        stored.shape == wanted.shape
+        and stored.layout == torch.strided
+        and stored.device.type == "cpu"
+        and stored.is_floating_point()
+        and bool(stored.isfinite().all())
     )
 
 
 def _layers() -> Iterator[tuple[str, Callable[[], nn.Module]]]:
-    """Name of each layer and what builds it."""
+    """Yield the name of each layer and a function that builds it."""
     width = 3
     for block, convolutions in enumerate(CONVOLUTIONS, start=1):
         new_width = min(512, 32 * 2**block)
@@ -194,6 +198,7 @@ def _layers() -> Iterator[tuple[str, Callable[[], nn.Module]]]:
 
 
 def _convolved_by_winograd(layer: Convolution, images: Tensor) -> Tensor:
-    # one image a call: NNPACK has another way for several, which was slower for all of VGG-19's layers
-    found = [torch._nnpack_spatial_convolution(x, layer.weight, layer.bias, layer.padding) for x in images.split(1)]
-    return torch.cat(found) if len(found) > 1 else found[0]
+    # one image per call, because NNPACK treats several in another way, which was slower for all of VGG-19's layers
+    single = images.tensor_split(len(images))
+    maps = [torch._nnpack_spatial_convolution(image, layer.weight, layer.bias, layer.padding) for image in single]
+    return torch.cat(maps) if len(maps) > 1 else maps[0]

@@ -1,12 +1,12 @@
-"""What is minimised: each module here is a loss, with its `Settings`, which compute it.
+"""The losses: each module here is a loss, and its `Settings` compute it.
 
-    name     of the module, of the loss in tables, and of its option
-    share    computes something of the densities that are predicted for the uniform images
-    weight   of that, with its sign: a training minimises the NLL of human fixations plus weight * share
-    column   of steps.csv that holds the share
+    name     the name of the module, of the loss in tables, and of its option
+    share    the method that computes a function of the densities predicted for the uniform images
+    weight   the factor of that function, with its sign: a training minimises NLL + weight * share
+    column   the column of steps.csv that holds the share
 
-A new module is found by itself. Its option of conf/loss/ is `defaults: [schema_MODULE, _self_]`. The package lies below
-`study`, since a finished run's config is read with the settings of its loss.
+A new module is registered automatically. Its option in conf/loss/ contains `defaults: [schema_MODULE, _self_]`. The
+package lies below `study`, because a finished run's config is read with the settings of its loss.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pkgutil
 from functools import cache
 
 from entreg.config import Config, Loss
+from entreg.config.settings import settings_of
 from entreg.errors import SettingError
-from entreg.settings import settings_of
 
 
 @cache
@@ -28,8 +28,8 @@ def losses() -> dict[str, type[Loss]]:
 
 
 def check(config: Config) -> None:
-    """Check the primary outcome's arm, which another run's loss may tell. SettingError: no loss has such a setting."""
-    known = {one.key for loss in losses().values() for one in settings_of(loss(), "loss.")}
+    """Raise a SettingError where the primary outcome's arm names a setting that no loss has."""
+    known = {setting.key for loss in losses().values() for setting in settings_of(loss(), "loss.")}
     unknown = [key for key in config.evaluation.primary.arm if key.startswith("loss.") and key not in known]
     if unknown:
         raise SettingError(f"evaluation.primary.arm: {', '.join(unknown)}: no loss has such a setting")

@@ -1,4 +1,4 @@
-"""The regularised arm's loss: NLL - lambda_entropy * H(bias map), on every `every`-th step. Everything in nats."""
+"""The regularised arm's loss, in nats: NLL - lambda_entropy * H(bias map), on every `every`-th step."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ import torch
 from torch import Tensor
 
 from entreg.config import Loss
+from entreg.config.settings import setting
+from entreg.distributed.ranks import Ranks
 from entreg.model.log_density import LogDensity
-from entreg.ranks import Ranks
-from entreg.settings import setting
 
 
 @dataclass
 class Settings(Loss):
-    """The bias map's entropy is rewarded; with lambda 0 it is not computed, which is the baseline to the bit."""
+    """The NLL minus lambda times the bias map's entropy. With lambda 0 it equals the baseline to the bit."""
 
-    name: str = setting("nll_entropy", "its name", changes="result", one_of=("nll_entropy",))
+    name: str = setting("nll_entropy", "name of the loss", affects="result", one_of=("nll_entropy",))
     column = "bias_entropy_nats"
 
     @property
     def weight(self) -> float:
-        """The entropy's in the sum that is minimised: the training multiplies by it, and so by lambda."""
+        """The entropy's weight in the loss, -lambda. The training multiplies `share` by it."""
         return -self.lambda_entropy
 
     def share(self, density: LogDensity, images: int, ranks: Ranks) -> Tensor:
-        """Compute this rank's share of the bias map's entropy; see `bias_entropy_nats`."""
+        """Return this rank's share of the bias map's entropy, see `bias_entropy_nats`."""
         entropy = bias_entropy_nats(density, images, self.normalisation, self.aggregation, ranks.differentiable_sum)
         # the entropy of the mean map is the same on all ranks
-        return entropy / ranks.count if self.aggregation == "entropy_of_mean" else entropy
+        return entropy / ranks.world_size if self.aggregation == "entropy_of_mean" else entropy
 
 
 def bias_entropy_nats(
     density: LogDensity, images: int, normalisation: str, aggregation: str, sum_over_ranks: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """This rank's share of the bias map's entropy (nats, scalar): the shares of all ranks add up to it.
+    """Return this rank's share of the bias map's entropy (nats, scalar). The shares of all ranks add up to it.
 
-    density: predicted for this rank's uniform images
-    images: number of uniform images over all ranks
+    density: the density that was predicted for this rank's uniform images
+    images: the number of uniform images over all ranks
     normalisation: `softmax`: the density as it is; `minmax`: p proportional to (z - min z)/(max z - min z) + 1e-8 with
         z the log density of each map (a constant z gives the uniform density)
     aggregation: `mean_entropy`: mean of the images' entropies; `entropy_of_mean`: entropy of their mean density
-    sum_over_ranks: differentiable sum over ranks, divided by their number in the result's share
+    sum_over_ranks: the differentiable sum over ranks
     """
     if normalisation == "minmax":
         density = minmax(density)
@@ -55,7 +55,7 @@ def bias_entropy_nats(
 
 
 def minmax(density: LogDensity) -> LogDensity:
-    """The density proportional to (z - min z)/(max z - min z) + 1e-8, z the log density of each map."""
+    """Return the density proportional to (z - min z)/(max z - min z) + 1e-8, where z is the log density of each map."""
     z = density.grid
     lowest, highest = z.amin((1, 2), keepdim=True), z.amax((1, 2), keepdim=True)
     span = highest - lowest

@@ -1,0 +1,1 @@
+"""The saliency model: readout, finalizer and log density, and the published weights."""

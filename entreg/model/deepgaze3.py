@@ -1,4 +1,4 @@
-"""Spatial DeepGaze III (Kuemmerer, Bethge & Wallis 2022, doi 10.1167/jov.22.5.7) from stored features."""
+"""Spatial DeepGaze III (Kuemmerer, Bethge & Wallis 2022, doi 10.1167/jov.22.5.7), which reads stored features."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from entreg.features.grid import Grid
+from entreg.model.batched_readout import Head, readouts
 from entreg.model.finalizer import Finalizer, log_density
 from entreg.model.log_density import LogDensity
 from entreg.model.readout import FixationSelectionNetwork, Layer, Pointwise, SaliencyNetwork
-from entreg.model.readouts import Head, readouts
 
 
 class DeepGaze3(nn.Module):
-    """What is learned: readout networks, blur, centre-bias weight. The state dict has the published parameter names.
+    """The trained part of the model: readout networks, blur and weight of the centre bias.
 
-    channels: of all taps together; sigma_px: initial blur, pixels of the blurred map; seed: of the initial weights.
+    The state dict has the published parameter names.
+
+    channels: the number of channels of all taps together
+    sigma_px: the initial blur, in pixels of the blurred map
+    seed: the seed of the initial weights
     """
 
     def __init__(self, channels: int, sigma_px: float, seed: int) -> None:
@@ -41,22 +45,22 @@ class DeepGaze3(nn.Module):
         grid: Grid,
         precision: torch.dtype = torch.float32,
     ) -> LogDensity:
-        """Log densities of a batch of images of one size.
+        """Return the log densities of a batch of images of one size.
 
         features: (B, cells, C) normalised, as the store holds them; a tensor or a sequence of B tensors
         center_bias: (B, m_y, m_x) log density in nats at the pixels that `grid` names
-        precision: of the widest product; the rest is float32
+        precision: the precision of the widest product; the rest is float32
         """
         return densities([self], features, [center_bias], grid, precision)[0]
 
     def readout(
         self, features: Tensor | Sequence[Tensor], grid: Grid, precision: torch.dtype = torch.float32
     ) -> Tensor:
-        """(B, cells, 1): what the networks make of the features, before blur and centre bias."""
+        """Return the networks' readout of the features, before blur and centre bias: (B, cells, 1)."""
         return readouts([self], features, grid, precision)[0]
 
     def layers(self) -> list[Layer]:
-        """What the networks compute, see `readouts`; the last layer has no shift."""
+        """Return the layers of the networks, see `readouts`. The last layer has no shift."""
         last = self.fixation_selection_network.conv2.matrix.double()
         layers = [*self.saliency_network.layers(), *self.fixation_selection_network.layers()]
         return [*layers, (last, last.new_zeros(0))]
@@ -69,9 +73,9 @@ def densities(
     grid: Grid,
     precision: torch.dtype,
 ) -> list[LogDensity]:
-    """What each of several models predicts for the same images, see `DeepGaze3.forward`.
+    """Return the log densities of each of several models for the same images, see `DeepGaze3.forward`.
 
-    center_biases: of each model, its (B, m_y, m_x)
+    center_biases: (B, m_y, m_x) for each model
     """
     heads = [_head(model, center_bias, grid) for model, center_bias in zip(models, center_biases, strict=True)]
     rows, columns = (axis.map_counts.to(center_biases[0].device) for axis in (grid.rows, grid.columns))
@@ -79,7 +83,7 @@ def densities(
 
 
 def _head(model: DeepGaze3, center_bias: Tensor, grid: Grid) -> Head:
-    """What the finalizer makes of some images' readouts."""
+    """Return the head that computes log densities from readouts with the model's finalizer."""
 
     def compute(readout: Tensor, tensors: Sequence[Tensor], images: slice) -> Tensor:
         rows, columns, weight = tensors

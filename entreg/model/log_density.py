@@ -1,4 +1,4 @@
-"""Log densities that are constant on the cells of a grid: exact, and as cheap as the grid."""
+"""Log densities that are constant on the cells of a grid. They are exact, and cost as little as the grid."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from entreg.numerics import one_thread
+from entreg.distributed.threads import one_thread
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class LogDensity:
     """A batch of log densities in nats, constant on the cells of a grid, each summing to 1 over the pixels.
 
     grid: (B, h, w), the log density of every pixel of a cell
-    rows, columns: (h,) and (w,) integers, the pixel rows and columns that a cell stands for; they sum to H and W
+    rows, columns: (h,) and (w,) integers, the pixel rows and columns that a cell covers; they sum to H and W
     """
 
     grid: Tensor
@@ -27,50 +27,50 @@ class LogDensity:
 
     @classmethod
     def normalised(cls, grid: Tensor, rows: Tensor, columns: Tensor) -> LogDensity:
-        """The density proportional to exp(grid): grid minus its logsumexp over all H*W pixels."""
+        """Return the density proportional to exp(grid): grid minus its logsumexp over all H*W pixels."""
         if (rows == rows[0]).all() and (columns == columns[0]).all():
-            # every cell stands for equally many pixels
+            # every cell covers equally many pixels
             pixels = int(rows[0]) * int(columns[0])
             return cls(_Normalised.apply(grid, None, math.log(pixels)), rows, columns)
         return cls(_Normalised.apply(grid, (rows[:, None] * columns).to(grid.dtype).log(), 0.0), rows, columns)
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
+        """The size (H, W) in pixels."""
         return int(self.rows.sum()), int(self.columns.sum())
 
     def at(self, image: Tensor, y: Tensor, x: Tensor) -> Tensor:
-        """Log density (n,) in nats at pixel (y, x) of the batch's image `image`; each (n,) integers."""
+        """Return the log density at pixel (y, x) of image `image` of the batch, each (n,) integers: (n,) nats."""
         return self.grid[image, cell_of_pixel(self.rows)[y], cell_of_pixel(self.columns)[x]]
 
     @one_thread()
     def entropy_nats(self) -> Tensor:
-        """Shannon entropy -sum p log p over the H*W pixels: (B,), at most log(H*W), which the uniform density reaches.
+        """Return the Shannon entropy -sum p log p over the H*W pixels: (B,).
 
-        Where p is 0 (log density -inf) p log p is 0.
+        It is at most log(H*W), which the uniform density reaches. Where p is 0 (log density -inf), p log p is 0.
         """
         p = self.grid.exp()
         plogp = torch.where(p == 0, torch.zeros_like(p), p * self.grid)
         return -(self._pixels() * plogp).sum((-2, -1))
 
     def full(self) -> Tensor:
-        """(B, H, W): the log density of every pixel."""
+        """Return the log density of every pixel: (B, H, W)."""
         return self.grid.repeat_interleave(self.rows, -2).repeat_interleave(self.columns, -1)
 
     def at_size(self, height: int, width: int) -> LogDensity:
-        """Of an image of another size: each of its pixels takes the density at its centre's place, then normalised.
+        """Return the normalised density of an image of another size, whose pixels take the density at their centres.
 
-        float64, so that the exponentials of however many pixels sum to 1.
+        It is float64, so that the exponentials of any number of pixels sum to 1.
         """
         rows, columns = (
-            torch.bincount(cell_of_pixel(counts)[_places(int(counts.sum()), length)], minlength=len(counts))
+            torch.bincount(cell_of_pixel(counts)[_centres(int(counts.sum()), length)], minlength=len(counts))
             for counts, length in ((self.rows, height), (self.columns, width))
         )
         return LogDensity.normalised(self.grid.double(), rows, columns)
 
     @one_thread()
     def mean(self) -> LogDensity:
-        """The batch's mean density (densities are averaged, not log densities), as a batch of one."""
+        """Return the batch's mean density as a batch of one. The densities are averaged, not the log densities."""
         log_mean = self.grid.logsumexp(0, keepdim=True) - math.log(len(self.grid))
         return LogDensity(log_mean, self.rows, self.columns)
 
@@ -79,9 +79,10 @@ class LogDensity:
 
 
 class _Normalised(torch.autograd.Function):
-    """Grid (B, h, w) minus each one's logsumexp over pixels: to the bit what PyTorch makes of it, in half the memory.
+    """The grid (B, h, w) minus the logsumexp over the pixels of each image, with PyTorch's bits in half the memory.
 
-    log_pixels: (h, w) of each cell, or None where all stand for as many; more: what is then added to the logsumexp
+    log_pixels: (h, w) the logarithm of the number of pixels of each cell; None where all cells have equally many
+    more: the logarithm of that number, which is then added to the logsumexp
     """
 
     @staticmethod
@@ -90,7 +91,7 @@ class _Normalised(torch.autograd.Function):
         summed = grid if log_pixels is None else grid + log_pixels
         log_sum = summed.logsumexp((1, 2), keepdim=True)
         ctx.save_for_backward(summed, log_sum)
-        # not log_softmax: rounded near log p, its p sum to 1 less exactly, and gradients that nearly cancel show it
+        # not log_softmax, whose densities sum to 1 less exactly, which affects gradients that nearly cancel
         return grid - (log_sum + more)
 
     @staticmethod
@@ -103,10 +104,10 @@ class _Normalised(torch.autograd.Function):
 
 
 def cell_of_pixel(counts: Tensor) -> Tensor:
-    """(H,) index of the cell that each pixel row (or column) lies in, from the cells' counts (h,)."""
+    """Return the index of the cell of each pixel row (or column), from the cells' counts (h,): (H,)."""
     return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
 
 
-def _places(length: int, new_length: int) -> Tensor:
-    """(new_length,): of `length` pixels the one that the centre of each of `new_length` lies in, in whole numbers."""
+def _centres(length: int, new_length: int) -> Tensor:
+    """Return which of `length` pixels contains the centre of each of `new_length` pixels: (new_length,)."""
     return (2 * torch.arange(new_length) + 1) * length // (2 * new_length)

@@ -1,4 +1,4 @@
-"""Several models of which each has one vote: their densities are averaged (as published for DeepGaze III and IIE)."""
+"""Mixtures of several models with equal weights, as published for DeepGaze III and IIE."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from entreg.model.log_density import LogDensity
 
 
 class Mixture(nn.Module):
-    """Components that read the same features. Arguments are those of `DeepGaze3`."""
+    """A mixture of components that read the same features. Its arguments are those of `DeepGaze3`."""
 
     def __init__(self, components: Sequence[DeepGaze3]) -> None:
         super().__init__()
@@ -28,17 +28,17 @@ class Mixture(nn.Module):
         grid: Grid,
         precision: torch.dtype = torch.float32,
     ) -> LogDensity:
-        """The components' mean density for each image of a batch."""
+        """Return the components' mean density for each image of a batch."""
         return averaged([component(features, center_bias, grid, precision) for component in self.each])
 
     @property
     def each(self) -> list[DeepGaze3]:
         """The components."""
-        components: Iterable[Any] = self.components  # a ModuleList does not tell of what
+        components: Iterable[Any] = self.components  # the items of a ModuleList have no types
         return list(components)
 
 
 def averaged(densities: Sequence[LogDensity]) -> LogDensity:
-    """The mean of densities on one grid: the logsumexp of their logarithms minus the logarithm of their number."""
+    """Return the mean of n densities on one grid: the logsumexp of their logarithms minus log n."""
     grids = torch.stack([density.grid for density in densities])
     return LogDensity(grids.logsumexp(0) - math.log(len(densities)), densities[0].rows, densities[0].columns)

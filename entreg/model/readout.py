@@ -1,6 +1,6 @@
-"""DeepGaze III's readout: the parameters of the saliency and the fixation selection network, and what they mean.
+"""DeepGaze III's readout: the parameters of the saliency network and the fixation selection network.
 
-`readouts.py` computes it.
+`batched_readout` computes it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class LayerNorm(nn.Module):
-    """Mean and variance over channels and positions together (eps 1e-12), then scale and shift a channel."""
+    """The parameters of a layer normalisation over channels and positions (eps 1e-12): scale and shift of channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class LayerNorm(nn.Module):
 
 
 class Pointwise(nn.Module):
-    """A 1x1 convolution without bias; weight (out, in, 1, 1) as published."""
+    """The parameters of a 1x1 convolution without bias: weight (out, in, 1, 1), as published."""
 
     def __init__(self, channels: int, new_channels: int) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class Pointwise(nn.Module):
 
     @property
     def matrix(self) -> Tensor:
-        """(out, in)."""
+        """The weight as a matrix (out, in)."""
         return self.weight[:, :, 0, 0]
 
 
 class Bias(nn.Module):
-    """A shift a channel."""
+    """The parameters of a shift per channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -42,17 +42,17 @@ class Bias(nn.Module):
 Layer = tuple[Tensor, Tensor]  # matrix (out, in) and shift (out,)
 
 
-def melted(norm: LayerNorm, conv: Pointwise, bias: Bias) -> Layer:
-    """A layer norm's scale and shift, a convolution and its bias as one matrix (out, in) and one shift (out,), float64.
+def merged(norm: LayerNorm, conv: Pointwise, bias: Bias) -> Layer:
+    """Return a layer norm, a convolution and its bias as one matrix (out, in) and one shift (out,), float64.
 
-    conv(scale * x + shift) + bias, x normalised: what is wide is then read once.
+    They compute conv(scale * x + shift) + bias for a normalised x, so that a wide x is only read once.
     """
     matrix = conv.matrix.double()
     return matrix * norm.weight.double(), matrix @ norm.bias.double() + bias.bias.double()
 
 
 class SaliencyNetwork(nn.Module):
-    """Normalised features (B, cells, C) to a priority (B, cells, 1): C -> 8 -> 16 -> 1, softplus."""
+    """The network from normalised features (B, cells, C) to a priority (B, cells, 1): C -> 8 -> 16 -> 1, softplus."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -61,19 +61,19 @@ class SaliencyNetwork(nn.Module):
         self.layernorm2, self.conv2, self.bias2 = LayerNorm(16), Pointwise(16, 1), Bias(1)
 
     def layers(self) -> list[Layer]:
-        """What it computes: a softplus follows each layer, a normalisation stands before each but the first.
+        """Return its layers. A softplus follows each layer, and a normalisation precedes each layer but the first.
 
-        The first one's statistics are constants of an image, so the store holds normalised features.
+        The statistics of the first normalisation are constants of an image, so the store holds normalised features.
         """
         return [
-            melted(self.layernorm0, self.conv0, self.bias0),
-            melted(self.layernorm1, self.conv1, self.bias1),
-            melted(self.layernorm2, self.conv2, self.bias2),
+            merged(self.layernorm0, self.conv0, self.bias0),
+            merged(self.layernorm1, self.conv1, self.bias1),
+            merged(self.layernorm2, self.conv2, self.bias2),
         ]
 
 
 class NormedInputs(nn.Module):
-    """The published network normalises each of its inputs by a part of its own; here there is one input."""
+    """The layer normalisation of the network's inputs, one for each input as published; here there is one input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class NormedInputs(nn.Module):
 
 
 class ConvolvedInputs(nn.Module):
-    """A convolution for each of the inputs, likewise."""
+    """The convolution of the network's inputs, one for each input as published."""
 
     def __init__(self, channels: int, new_channels: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class ConvolvedInputs(nn.Module):
 
 
 class FixationSelectionNetwork(nn.Module):
-    """Priority (B, cells, 1) to readout (B, cells, 1): 1 -> 128 -> 16 -> 1, without scanpath input."""
+    """The network from a priority (B, cells, 1) to the readout (B, cells, 1): 1 -> 128 -> 16 -> 1; no scanpath."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,8 +102,8 @@ class FixationSelectionNetwork(nn.Module):
         self.conv2 = Pointwise(16, 1)
 
     def layers(self) -> list[Layer]:
-        """What it computes before its last product: as in the saliency network, with a normalisation before each."""
+        """Return its layers before the last product. A normalisation precedes each layer."""
         return [
-            melted(self.layernorm0.layernorm_part0, self.conv0.conv_part0, self.bias0),
-            melted(self.layernorm1, self.conv1, self.bias1),
+            merged(self.layernorm0.layernorm_part0, self.conv0.conv_part0, self.bias0),
+            merged(self.layernorm1, self.conv1, self.bias1),
         ]

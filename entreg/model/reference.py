@@ -1,6 +1,6 @@
-"""The published model computed plainly: every map at full resolution, the backbone each time. Slow and obviously right.
+"""The published model, computed plainly with every map at full resolution: slow and obviously right.
 
-The yardstick of the fast path, in the tests and in the benchmark; itself held against the golden vectors.
+Tests and benchmarks compare the fast path with it, and it is compared with the golden vectors.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ def log_density(
     readout_factor: int,
     map_factor: int,
 ) -> Tensor:
-    """(B, H, W) log density in nats from taps (B, C_k, h_k, w_k) and centre bias (B, H, W), published step by step."""
+    """Return the log density (B, H, W), in nats, step by step as published.
+
+    taps: (B, C_k, h_k, w_k)
+    center_bias: (B, H, W) nats
+    """
     height, width = center_bias.shape[-2:]
     p = parameters
     size = tuple(math.ceil(n / downsample / readout_factor) for n in (height, width))
@@ -48,12 +52,12 @@ def log_density(
 
 
 def nll_nats(log_density: Tensor, fixations: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """Mean over images of the mean over an image's fixations (y, x) of the negative log density, nats."""
+    """Return the negative log density, averaged over each image's fixations (y, x) and then over images, nats."""
     return -torch.stack([image[y, x].mean() for image, (y, x) in zip(log_density, fixations, strict=True)]).mean()
 
 
 def entropy_nats(log_density: Tensor) -> Tensor:
-    """(B,) Shannon entropy of full maps, nats."""
+    """Return the Shannon entropy of log densities at full resolution: (B,) nats."""
     return -(log_density.exp() * log_density).sum((-2, -1))
 
 

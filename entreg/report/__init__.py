@@ -1,0 +1,1 @@
+"""The tables, figures and page that show typed results; nothing is computed or decided here."""

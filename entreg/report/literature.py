@@ -1,4 +1,4 @@
-"""Published numbers for orientation, each with where it comes from and why it is not this study's number."""
+"""Published numbers for orientation, each with its source and with why it is not this study's number."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reported:
-    """What a publication reports; None where it does not report the metric.
+    """The numbers of a publication; None where it does not report the metric.
 
-    ig: bit/fixation over the prior named in `prior`; differs: data, prior, split and what else sets it apart
+    ig: bit/fixation over the prior named in `prior`; differs: how its data, prior, split and method differ from here
     """
 
     model: str
@@ -39,8 +39,8 @@ PUBLISHED = (
         "0.800",
         "1.26",
         *SCANPATH_EXPERIMENTS,
-        "The prior itself, by definition 0; about 0.91 bit/fixation over the uniform density. The split is that of "
-        "data=mit1003.",
+        "This is the prior itself, so its gain is 0 by definition; over the uniform density it is about 0.91 "
+        "bit/fixation. The split is that of data=mit1003.",
     ),
     Reported(
         "DeepGaze MSDB, spatial",
@@ -50,8 +50,8 @@ PUBLISHED = (
         "0.902",
         "2.76",
         *SCANPATH_EXPERIMENTS,
-        "Other and newer backbones, several scales, trained on several data sets, images not stretched to one size "
-        "(that alone is worth about 0.024 bit). The split is that of data=mit1003.",
+        "It uses other, newer backbones and several scales, was trained on several data sets, and does not stretch "
+        "images to one size (which alone is worth about 0.024 bit). The split is that of data=mit1003.",
     ),
     Reported(
         "DeepGaze III with scanpath history, component 0",
@@ -61,7 +61,7 @@ PUBLISHED = (
         "0.913",
         "3.07",
         *SCANPATH_EXPERIMENTS,
-        "It knows where the observer has just looked, which a spatial model does not: not comparable.",
+        "It knows where the observer has just looked, which a spatial model does not, so it cannot be compared.",
     ),
     Reported(
         "DeepGaze MSDB, spatial",
@@ -71,8 +71,7 @@ PUBLISHED = (
         "0.936",
         "3.82",
         *SCANPATH_EXPERIMENTS,
-        "OSIE was not among its training sets; a study with data=osie learns from OSIE itself and is judged on a tenth "
-        "of it.",
+        "It was not trained on OSIE; a study with data=osie learns from OSIE itself and is evaluated on a tenth of it.",
     ),
     Reported(
         "VGG-19 features; ensemble of DeepGaze IIE",
@@ -83,10 +82,10 @@ PUBLISHED = (
         None,
         "Linardos et al. 2021",
         "https://arxiv.org/abs/2105.12441",
-        "A share of the explainable information gain, not bits; trained on more data than one data set's.",
+        "This is a share of the explainable information gain, not bits; the model was trained on several data sets.",
     ),
     Reported(
-        "Models judged on a data set that they were not trained on",
+        "Models evaluated on a data set that they were not trained on",
         "several data sets",
         "relative",
         "about 40 % lost",
@@ -94,18 +93,18 @@ PUBLISHED = (
         None,
         "Kümmerer et al. 2025",
         "https://arxiv.org/abs/2505.10169",
-        "A loss relative to the same model trained on that data set; information gains on two different data sets, as "
-        "above, do not give it.",
+        "This loss is relative to the same model trained on that data set; it does not follow from information gains "
+        "on two different data sets as above.",
     ),
 )
 
 
 def comparable(data: str) -> str:
-    """How a study on the named data set may be held against the table."""
+    """Return how a study on the named data set may be compared with the table."""
     if data == "mit1003":
         return (
-            "In domain this study uses the same data set; with the default fold also the same images. Hold its "
-            "information gain over the KDE prior, not the one over the Gaussian prior, against the rows that name the "
-            "KDE prior."
+            "In domain this study uses the same data set and, with the default fold, the same images. Compare its "
+            "information gain over the KDE prior, not the one over the Gaussian prior, with the rows that name the KDE "
+            "prior."
         )
-    return f"In domain this study uses other data ({data}): no row is comparable number by number."
+    return f"In domain this study uses other data ({data}), so none of its numbers can be compared directly with a row."

@@ -1,18 +1,20 @@
-"""Panels of runs and comparisons. Units on the axes; viridis and Okabe-Ito colours, fit for the colour-blind."""
+"""Draw panels of runs and comparisons, with units on the axes and colours that the colour-blind can tell apart.
+
+The colours are viridis and those of Okabe and Ito.
+"""
 
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from entreg.numerics import BITS_PER_NAT
+from entreg.units import BITS_PER_NAT, uniform_log_density_nats
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
@@ -24,15 +26,38 @@ LOSS_PANELS = (
     (("lr",), "learning rate"),
 )
 
-Histories = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]  # by arm, of each seed, rows of metrics.csv
-Cell = Mapping[str, Any]  # a mean over images as results.json holds it: mean, ci95, ...
+Histories = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]  # by arm, for each seed, the rows of metrics.csv
+
+
+class Mean(Protocol):
+    """A mean with its 95 % interval over images and seeds, or over images alone, such as `Estimate`."""
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+
+    @property
+    def ci95(self) -> tuple[float, float] | None:
+        """The ends of the interval over images and seeds."""
+
+    @property
+    def ci95_over_images(self) -> tuple[float, float] | None:
+        """The ends of the interval over images alone."""
+
+
+class Range(NamedTuple):
+    """A mean over seeds with the range over seeds in place of an interval."""
+
+    mean: float
+    ci95: tuple[float, float] | None
+    ci95_over_images: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """An image (H, W, 3), what a model predicts for it (H, W; nats), and where people looked (pixels).
+    """An image (H, W, 3), the log density predicted for it (H, W; nats), and the fixations on it (y, x; pixels).
 
-    name: of the image; title: of the prediction
+    name: that of the image; title: that of the prediction
     """
 
     name: str
@@ -44,35 +69,40 @@ class Prediction:
 
     @property
     def bits_over_uniform(self) -> np.ndarray:
-        """(H, W): log2 of the density's ratio to the uniform one."""
-        return (self.log_density + math.log(self.log_density.size)) * BITS_PER_NAT
+        """The log2 of the density's ratio to the uniform density: (H, W)."""
+        return (self.log_density - uniform_log_density_nats(self.log_density.shape)) * BITS_PER_NAT
 
 
-# one panel each, so that a page can lay them out for its reader's screen
+# one figure for each panel, so that a page can arrange them for its reader's screen
 
 
 def history_panel(histories: Histories, keys: Sequence[str], label: str) -> Figure:
-    """One quantity by epoch (two: the first dashed)."""
+    """Draw one quantity by epoch, or two, of which the first is dashed."""
     figure, axes = _panel()
     draw_history(axes, histories, keys, label)
     return figure
 
 
 def bias_panel(log_density: np.ndarray, greatest: float | None) -> Figure:
-    """A bias map (H, W; nats) as a ratio to the uniform density; greatest: end of the scale, None for its own."""
+    """Draw a bias map (H, W; nats) as a ratio to the uniform density.
+
+    greatest: the end of the colour scale; None: the map's greatest ratio
+    """
     figure, axes = _panel()
     ratio = np.exp(log_density) * log_density.size
     entropy = -(np.exp(log_density) * log_density).sum()
     shown = axes.imshow(ratio, cmap=MAP_COLOURS, vmin=0, vmax=greatest)
     axes.set_xlabel("x (px)")
     axes.set_ylabel("y (px)")
-    axes.set_title(f"entropy {entropy:.3f} of at most {math.log(log_density.size):.3f} nats", fontsize="medium")
+    axes.set_title(
+        f"entropy {entropy:.3f} of at most {-uniform_log_density_nats(log_density.shape):.3f} nats", fontsize="medium"
+    )
     figure.colorbar(shown, ax=axes, label="density / uniform density", fraction=0.04)
     return figure
 
 
 def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> Figure:
-    """IG of each image, the baseline's against another arm's, on equal axes with the line of equality."""
+    """Draw the baseline's IG of each image against another arm's, on equal axes with the line of equality."""
     figure, axes = _panel(height=4.2)
     both = np.concatenate([baseline, other])
     margin = 0.05 * (np.ptp(both) or 1)
@@ -99,8 +129,11 @@ def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str
     return figure
 
 
-def difference_panel(differences: Mapping[str, Mapping[str, Cell]]) -> Figure:
-    """Mean IG differences to the baseline with their intervals: by domain (in words), then by arm."""
+def difference_panel(differences: Mapping[str, Mapping[str, Mean]]) -> Figure:
+    """Draw mean IG differences to the baseline with their intervals.
+
+    differences: by domain (in words), then by arm
+    """
     arms = list(dict.fromkeys(arm for cells in differences.values() for arm in cells))
     figure, axes = _panel(height=1.3 + 0.45 * len(arms))
     axes.axvline(0, color="grey", linewidth=1)
@@ -118,21 +151,21 @@ def difference_panel(differences: Mapping[str, Mapping[str, Cell]]) -> Figure:
     return figure
 
 
-def waterfall_panel(parts: Mapping[str, Cell], total: Cell) -> Figure:
-    """Parts of an IG difference, each bar beginning where the one before ends, then the difference itself."""
+def waterfall_panel(parts: Mapping[str, Mean], total: Mean) -> Figure:
+    """Draw the parts of an IG difference, each bar beginning where the one before ends, then the difference itself."""
     figure, axes = _panel(height=1.2 + 0.5 * (len(parts) + 1))
     axes.axvline(0, color="grey", linewidth=1)
     start = 0.0
     for y, (name, cell) in enumerate([*parts.items(), ("difference", total)]):
         is_total = name == "difference"
-        left, colour = (0.0, "#555555") if is_total else (start, COLOURS[0] if cell["mean"] >= 0 else COLOURS[1])
-        axes.barh(y, cell["mean"], left=left, height=0.55, color=colour, alpha=0.85)
-        interval = cell["ci95"] or cell["ci95_over_images"]
+        left, colour = (0.0, "#555555") if is_total else (start, COLOURS[0] if cell.mean >= 0 else COLOURS[1])
+        axes.barh(y, cell.mean, left=left, height=0.55, color=colour, alpha=0.85)
+        interval = cell.ci95 or cell.ci95_over_images
         if interval is not None:
             axes.plot([left + end for end in interval], [y, y], color="black", linewidth=1.2, marker="|", markersize=7)
         if not is_total:
-            axes.plot([start + cell["mean"]] * 2, [y, y + 1], color="grey", linewidth=0.8, linestyle=":")
-            start += cell["mean"]
+            axes.plot([start + cell.mean] * 2, [y, y + 1], color="grey", linewidth=0.8, linestyle=":")
+            start += cell.mean
     names = [*parts, "difference"]
     axes.set(
         yticks=range(len(names)),
@@ -144,14 +177,17 @@ def waterfall_panel(parts: Mapping[str, Cell], total: Cell) -> Figure:
     return figure
 
 
-def lambda_panel(curves: Mapping[str, Mapping[float, Cell]], label: str) -> Figure:
-    """A quantity against lambda (symlog, since 0 is the baseline): by curve, by lambda, mean and interval."""
+def lambda_panel(curves: Mapping[str, Mapping[float, Mean]], label: str) -> Figure:
+    """Draw a quantity against lambda, on a symmetric logarithmic axis, since 0 is the baseline.
+
+    curves: by name, then by lambda, the mean and its interval
+    """
     figure, axes = _panel()
     values = sorted({value for curve in curves.values() for value in curve})
-    axes.set_xscale("symlog", linthresh=min((v for v in values if v > 0), default=1), linscale=0.6)
+    axes.set_xscale("symlog", linthresh=min((value for value in values if value > 0), default=1), linscale=0.6)
     for i, (name, curve) in enumerate(curves.items()):
         at = sorted(curve)
-        axes.plot(at, [curve[value]["mean"] for value in at], color=COLOURS[i % len(COLOURS)], linewidth=1)
+        axes.plot(at, [curve[value].mean for value in at], color=COLOURS[i % len(COLOURS)], linewidth=1)
         _with_intervals(axes, [curve[value] for value in at], at, i, name, axis="y")
     axes.set_xticks(values, [f"{value:g}" for value in values])
     axes.minorticks_off()
@@ -163,14 +199,14 @@ def lambda_panel(curves: Mapping[str, Mapping[float, Cell]], label: str) -> Figu
 
 
 def image_panel(example: Prediction) -> Figure:
-    """The image with the fixations on it."""
+    """Draw the image with the fixations on it."""
     figure, axes, _ = _map_panel(example)
     draw_image(axes, example)
     return figure
 
 
 def density_panel(example: Prediction, scale: tuple[float, float]) -> Figure:
-    """What a model predicts, with the fixations, on a colour scale that several models share (bit over uniform)."""
+    """Draw a predicted density with the fixations. scale: that of the colours, shared by models (bit over uniform)."""
     figure, axes, bar = _map_panel(example)
     figure.colorbar(draw_density(axes, example, scale), cax=bar, label="bit over uniform")
     bar.set_axis_on()
@@ -178,7 +214,7 @@ def density_panel(example: Prediction, scale: tuple[float, float]) -> Figure:
 
 
 def over_photo_panel(example: Prediction, scale: tuple[float, float]) -> Figure:
-    """The same over the image."""
+    """Draw a predicted density over the image."""
     figure, axes, bar = _map_panel(example)
     axes.imshow(example.image)
     figure.colorbar(draw_density(axes, example, scale, alpha=0.6), cax=bar, label="bit over uniform")
@@ -187,14 +223,14 @@ def over_photo_panel(example: Prediction, scale: tuple[float, float]) -> Figure:
 
 
 def scale_of(examples: Sequence[Prediction]) -> tuple[float, float]:
-    """Ends of a common colour scale (bit over uniform), clipped where nobody would tell the difference."""
+    """Return the ends of a common colour scale (bit over uniform), of which the lower is at least -8."""
     maps = [example.bits_over_uniform for example in examples]
-    return max(min(float(m.min()) for m in maps), -8), max(float(m.max()) for m in maps)
+    return max(min(float(bits.min()) for bits in maps), -8), max(float(bits.max()) for bits in maps)
 
 
 def draw_history(axes: Any, histories: Histories, keys: Sequence[str], label: str) -> None:
-    """Curves by epoch: a colour for each arm, a line for each seed; of two quantities the first is dashed."""
-    many = len(histories) > 3  # then the legend tells arms apart, not the two quantities
+    """Draw curves by epoch: a colour for each arm, a line for each seed; of two quantities the first is dashed."""
+    many = len(histories) > 3  # then the legend names the arms alone, not the two quantities
     for i, (name, seeds) in enumerate(histories.items()):
         for key, style in zip(keys, ("--", "-") if len(keys) == 2 else ("-",), strict=True):
             kind = f", {key.split('_')[0]}" if len(keys) == 2 and not many else ""
@@ -217,7 +253,7 @@ def draw_history(axes: Any, histories: Histories, keys: Sequence[str], label: st
 
 
 def draw_image(axes: Any, example: Prediction) -> None:
-    """The image with its fixations."""
+    """Draw the image with its fixations."""
     axes.imshow(example.image)
     _draw_fixations(axes, example)
 
@@ -225,7 +261,10 @@ def draw_image(axes: Any, example: Prediction) -> None:
 def draw_density(
     axes: Any, example: Prediction, scale: tuple[float, float] | None = None, alpha: float | None = None
 ) -> Any:
-    """The predicted density with the fixations, in bit over uniform; what a colour bar needs. alpha: its opacity."""
+    """Draw the predicted density, bit over uniform, with the fixations; return what a colour bar needs.
+
+    alpha: the opacity of the colours
+    """
     low, high = scale or scale_of([example])
     shown = axes.imshow(example.bits_over_uniform, cmap=MAP_COLOURS, vmin=low, vmax=high, alpha=alpha)
     _draw_fixations(axes, example)
@@ -233,20 +272,25 @@ def draw_density(
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG, on white."""
+    """Return the figure as a PNG on white."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150, facecolor="white")
     return file.getvalue()
 
 
 def _draw_fixations(axes: Any, example: Prediction) -> None:
+    """Draw the fixations, and hide the axes."""
     axes.scatter(example.x, example.y, s=6, c="white", edgecolors="black", linewidths=0.4)
     axes.set_axis_off()
 
 
-def _with_intervals(axes: Any, cells: Sequence[Cell], at: Any, i: int, name: str, axis: str) -> None:
-    means = [cell["mean"] for cell in cells]
-    intervals = (cell["ci95"] or cell["ci95_over_images"] or (cell["mean"], cell["mean"]) for cell in cells)
+def _with_intervals(axes: Any, cells: Sequence[Mean], at: Any, i: int, name: str, axis: str) -> None:
+    """Draw means with their intervals.
+
+    at: the positions on the other axis; i: the number of the series; axis: that of the means
+    """
+    means = [cell.mean for cell in cells]
+    intervals = (cell.ci95 or cell.ci95_over_images or (cell.mean, cell.mean) for cell in cells)
     ends = np.array(list(intervals), dtype=float).T
     reach = np.maximum(0, [means - ends[0], ends[1] - means])
     x, y = (means, at) if axis == "x" else (at, means)
@@ -263,20 +307,25 @@ def _with_intervals(axes: Any, cells: Sequence[Cell], at: Any, i: int, name: str
 
 
 def _panel(height: float = 3.4) -> tuple[Figure, Any]:
+    """Make a figure with a single pair of axes."""
     figure = Figure(figsize=(4.8, height), layout="constrained")
     return figure, figure.subplots()
 
 
 def _map_panel(example: Prediction, height: float = 2.9) -> tuple[Figure, Any, Any]:
-    """Axes of the image's shape and, to their right, room for a colour bar, in the same place for image and density."""
+    """Make axes of the image's shape and, to their right, axes for a colour bar.
+
+    The image and its densities thus lie in the same place of their figures.
+    """
     rows, columns = example.log_density.shape
-    wide = height * columns / rows
-    figure = Figure(figsize=(wide + 0.9, height))
-    axes = figure.add_axes((0, 0.02, wide / (wide + 0.9), 0.96))
-    bar = figure.add_axes(((wide + 0.12) / (wide + 0.9), 0.06, 0.14 / (wide + 0.9), 0.88))
+    width = height * columns / rows
+    figure = Figure(figsize=(width + 0.9, height))
+    axes = figure.add_axes((0, 0.02, width / (width + 0.9), 0.96))
+    bar = figure.add_axes(((width + 0.12) / (width + 0.9), 0.06, 0.14 / (width + 0.9), 0.88))
     bar.set_axis_off()
     return figure, axes, bar
 
 
 def _wrapped(name: str, width: int = 22) -> str:
+    """Return the name in lines of at most `width` characters."""
     return "\n".join(name[i : i + width] for i in range(0, len(name), width))

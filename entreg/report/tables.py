@@ -1,11 +1,24 @@
-"""The answer and the arms: as text for the terminal, as rows for CSV files. All is read from results.json's content."""
+"""Print the answer and the arms for the terminal, and return their rows for CSV files."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from entreg.results.schema import (
+    FOREIGN,
+    IN_DOMAIN,
+    ONE_TRAINING,
+    Compared,
+    Difference,
+    Estimate,
+    MetricDescription,
+    Results,
+)
+
 IG, IG_WORDS = "ig_bits_per_fixation", "IG"
+IG_DIFFERENCE = "ig_difference_bits"
 LADDER_WORDS = {
     "scale": "scale of the predictions",
     "spread": "spread of the predictions",
@@ -14,219 +27,241 @@ LADDER_WORDS = {
 }
 
 
-def domains(results: Mapping[str, Any]) -> dict[str, str]:
-    """The domains that are shown, in words: in domain, the mean over several foreign sets, each foreign set."""
-    sets, planned = [key for key in results["data"] if key != "in_domain"], results["primary"]["planned"]
-    words = {"in_domain": "in domain"}
-    if len(planned) > 1:  # one set is its own mean
-        words["ood"] = f"out of domain, mean of {len(planned)} sets"
-    return words | {key: f"out of domain ({results['data'][key]['name']})" for key in sets}
+def domains(results: Results) -> dict[str, str]:
+    """Return the domains that are shown, in words: in domain, the mean over several foreign sets, each foreign set."""
+    sets, planned = [key for key in results.data if key != IN_DOMAIN], results.primary.planned
+    words = {IN_DOMAIN: "in domain"}
+    if len(planned) > 1:  # the mean over a single set is that set
+        words[FOREIGN] = f"out of domain, mean of {len(planned)} sets"
+    return words | {key: f"out of domain ({results.data[key].name})" for key in sets}
 
 
-def main_first(results: Mapping[str, Any]) -> list[str]:
-    """The domains that are shown: the primary outcome's, else out of domain; then the other ones."""
-    primary = results["primary"]
-    wanted = primary["domain"] if primary["arm"] else "ood"
+def main_first(results: Results) -> list[str]:
+    """Return the domains that are shown, that of the primary outcome (or else out of domain) first."""
+    primary = results.primary
+    wanted = primary.domain if primary.arm else FOREIGN
     in_domain, *foreign = domains(results)
     order = [*foreign, in_domain]
-    if wanted == "ood" and wanted not in order and primary["planned"]:
-        wanted = f"ood.{primary['planned'][0]}"
+    if wanted == FOREIGN and wanted not in order and primary.planned:
+        wanted = f"{FOREIGN}.{primary.planned[0]}"
     main = wanted if wanted in order else order[0]
     return [main, *(key for key in order if key != main)]
 
 
-def terminal(results: Mapping[str, Any]) -> str:
-    """The answer in a few sentences, and a row for each arm and domain."""
+def terminal(results: Results) -> str:
+    """Return a row for each arm and domain, followed by the answer in a few sentences."""
     return "\n".join(["", *_arms(results), "", *answer(results)])
 
 
-def answer(results: Mapping[str, Any]) -> list[str]:
-    """What the main comparison says, and what all others say in short."""
-    compared = results["comparison"]
-    if not compared:
-        return ["Nothing is compared: that needs a baseline (loss=nll or lambda 0) and a regularised arm."]
-    primary = results["primary"]
-    lines = [f"{compared['arm']} against {compared['baseline']} ({compared['seeds']}):"]
-    if primary["arm"] is None:
-        lines.append(f"All comparisons are exploratory: {primary['why']}.")
-    words, metrics = domains(results), results["metrics"]
+def answer(results: Results) -> list[str]:
+    """Return the sentences of the main comparison, and a summary of all others."""
+    arm = results.main_arm
+    if arm is None:
+        return ["Nothing is compared: a comparison needs a baseline (loss=nll or lambda 0) and a regularised arm."]
+    compared, primary, metrics = results.comparisons[arm], results.primary, results.metrics
+    lines = [f"{arm} compared with {compared.baseline} ({compared.seeds}):"]
+    if primary.arm is None:
+        lines.append(f"All comparisons are exploratory: {primary.why}.")
+    words = domains(results)
     for number, key in enumerate(main_first(results)):
-        of_primary = number == 0 and primary["arm"] == compared["arm"]
-        if of_primary and primary["metric"] != IG:
-            metric = metrics[primary["metric"]]
-            lines.append(f"{words[key]} (primary): {difference(compared[key][metric['difference_key']], metric)}")
-            of_primary = False
-        mark = " (primary)" if of_primary else ""
-        lines.append(f"{words[key]}{mark}: {difference(compared[key]['ig_difference_bits'], metrics[IG])}")
-        lines += [f"  {line}" for line in made_of(compared[key], metrics)]
-    interval = compared["bias_entropy_increase_ci95_nats"]
+        differences = compared.domains[key].differences
+        is_primary = number == 0 and primary.arm == arm
+        if is_primary and primary.metric != IG:
+            metric = metrics[primary.metric]
+            lines.append(f"{words[key]} (primary): {difference(differences[metric.difference_key], metric)}")
+            is_primary = False
+        mark = " (primary)" if is_primary else ""
+        lines.append(f"{words[key]}{mark}: {difference(differences[IG_DIFFERENCE], metrics[IG])}")
+        lines += [f"  {line}" for line in made_of(compared.domains[key], metrics)]
+    interval = compared.entropy["bias_entropy_increase_ci95_nats"]
     over_seeds = "" if interval is None else f"; 95 % interval over seeds {interval[0]:+.4f} to {interval[1]:+.4f} nats"
     lines.append(
-        f"The bias map's entropy changes by {compared['bias_entropy_increase_nats']:+.4f} nats "
-        f"({compared['bias_entropy_increase_percent']:+.2f} %{over_seeds})."
+        f"The bias map's entropy changes by {compared.entropy['bias_entropy_increase_nats']:+.4f} nats "
+        f"({compared.entropy['bias_entropy_increase_percent']:+.2f} %{over_seeds})."
     )
-    if len(results["comparisons"]) > 1:
-        apart = ["the primary outcome's"] if primary["arm"] else []
-        fixed = any(not results["arms"][arm]["seeds"] for arm in results["comparisons"])
-        apart += ["a published model's"] if fixed else []
-        lines += [
-            "",
-            f"All {len(results['comparisons'])} compared arms by {IG_WORDS}; p is corrected for their number"
-            + (f", but for {' and '.join(apart)}" if apart else "")
-            + (
-                ". Which lambda is best was not fixed beforehand, so that any choice is exploratory:"
-                if results["lambda_chosen_on_validation"]
-                else ":"
-            ),
-        ]
-        for key, by_verdict in overview(results).items():
-            said = "; ".join(
-                f"{word}: "
-                + ", ".join(
-                    f"{arm} ({results['comparisons'][arm][key]['ig_difference_bits']['mean']:+.4f})" for arm in arms
-                )
-                for word, arms in by_verdict.items()
-            )
-            lines.append(f"{words[key]}: {said}.")
+    return lines + (_all_compared(results) if len(results.comparisons) > 1 else [])
+
+
+def _all_compared(results: Results) -> list[str]:
+    """Return a summary of all comparisons."""
+    excepted = ["the primary outcome"] if results.primary.arm else []
+    if any(not results.arms[arm].seeds for arm in results.comparisons):
+        excepted.append("published models")
+    lines = [
+        "",
+        f"All {len(results.comparisons)} compared arms by {IG_WORDS}; p is corrected for their number"
+        + (f", except for {' and '.join(excepted)}" if excepted else "")
+        + (
+            ". The best lambda was not fixed beforehand, so any choice of it is exploratory:"
+            if results.lambda_chosen_on_validation
+            else ":"
+        ),
+    ]
+    words = domains(results)
+    for key, by_verdict in overview(results).items():
+        verdicts = "; ".join(
+            f"{verdict}: " + ", ".join(f"{arm} ({_ig(results, arm, key).mean:+.4f})" for arm in arms)
+            for verdict, arms in by_verdict.items()
+        )
+        lines.append(f"{words[key]}: {verdicts}.")
     return lines
 
 
-def overview(results: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """By domain the compared arms by verdict."""
+def main_ig_difference_bits(results: Results) -> float | None:
+    """Return the main comparison's mean IG difference out of domain, else in domain; None where nothing is compared."""
+    if results.main_arm is None:
+        return None
+    compared = results.comparisons[results.main_arm].domains
+    return compared[FOREIGN if FOREIGN in compared else IN_DOMAIN].differences[IG_DIFFERENCE].mean
+
+
+def overview(results: Results) -> dict[str, dict[str, list[str]]]:
+    """Return the compared arms by domain and verdict."""
     by_domain: dict[str, dict[str, list[str]]] = {}
-    for key in main_first(results) if results["comparisons"] else []:
-        for arm, comparison in results["comparisons"].items():
-            word = comparison[key]["ig_difference_bits"]["verdict"]
-            by_domain.setdefault(key, {}).setdefault(word, []).append(arm)
+    for key in main_first(results) if results.comparisons else []:
+        for arm in results.comparisons:
+            by_domain.setdefault(key, {}).setdefault(_ig(results, arm, key).verdict, []).append(arm)
     return by_domain
 
 
-def difference(cell: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
-    """A metric's difference in words: mean, interval, p, verdict, and what more seeds would buy."""
-    name = IG_WORDS if metric["key"] == IG else metric["title"]
-    mean = f"{name} {cell['mean']:+.4f}" + (f" {metric['unit']}" if metric["unit"] == "bit/fixation" else "")
-    if cell["seeds"] == "one training":
-        low, high = cell["ci95_over_images"] or (None, None)
-        interval = "" if low is None else f" ({low:+.4f} to {high:+.4f} with other images like these)"
-        return f"these trained models differ by {mean}{interval}; one training cannot tell the arms apart."
-    if cell["ci95"] is None:
-        return f"{mean} on one image: no interval."
-    low, high = cell["ci95"]
+def difference(cell: Difference, metric: MetricDescription) -> str:
+    """Return a metric's difference in words: mean, interval, p, verdict, and whether more seeds would help."""
+    name = IG_WORDS if metric.key == IG else metric.title
+    mean = f"{name} {cell.mean:+.4f}" + (f" {metric.unit}" if metric.unit == "bit/fixation" else "")
+    if cell.seeds == ONE_TRAINING:
+        over_images = cell.ci95_over_images
+        interval = ""
+        if over_images is not None:
+            interval = f" ({over_images[0]:+.4f} to {over_images[1]:+.4f} with other images like these)"
+        return (
+            f"these trained models differ by {mean}{interval}; a single training of each arm cannot show a difference."
+        )
+    if cell.ci95 is None:
+        return f"{mean} on a single image, so there is no interval."
+    low, high = cell.ci95
     return (
-        f"{mean} (95 % interval over images and seeds {low:+.4f} to {high:+.4f}, p = {cell['p_holm']:.2g}, "
-        f"{cell['n_images']} images, {cell['n_seeds']} seeds): {cell['verdict']}"
-        f"{' (exploratory)' if cell['exploratory'] else ''}. {halving(cell)}"
+        f"{mean} (95 % interval over images and seeds {low:+.4f} to {high:+.4f}, p = {cell.p_holm:.2g}, "
+        f"{cell.n_images} images, {cell.n_seeds} seeds): {cell.verdict}"
+        f"{' (exploratory)' if cell.exploratory else ''}. {halving(cell)}"
     )
 
 
-def halving(cell: Mapping[str, Any]) -> str:
-    """What more seeds would buy."""
-    if cell["seeds_to_halve"] is None:
-        return "No number of seeds would halve the interval: it comes from the images."
-    return f"{cell['seeds_to_halve']} seeds would halve the interval."
+def halving(cell: Difference) -> str:
+    """Return how many seeds would halve the interval, in words."""
+    if cell.seeds_to_halve is None:
+        return "No number of seeds would halve the interval, since it comes from the images."
+    return f"{cell.seeds_to_halve} seeds would halve the interval."
 
 
-def made_of(compared: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
-    """What an IG difference is made of, where there is a ladder."""
-    ladder = compared["ladder"]
-    lines = []
+def made_of(compared: Compared, metrics: Mapping[str, MetricDescription]) -> list[str]:
+    """Return the parts of an IG difference in words, where there is a ladder, and what else it shows."""
+    ladder, lines = compared.ladder, []
     if ladder:
         lines.append(
-            f"of {compared['ig_difference_bits']['mean']:+.4f}: {_part(ladder['scale_and_spread'])} is "
-            f"{compared['sharpness']} predictions (scale {_part(ladder['scale'])}, spread {_part(ladder['spread'])}), "
-            f"{_part(ladder['centre_bias'])} centre bias, and {_part(ladder['rest'])} is left."
+            f"of {compared.differences[IG_DIFFERENCE].mean:+.4f}, {_part(ladder['scale_and_spread'])} is due to "
+            f"{compared.sharpness} predictions (scale {_part(ladder['scale'])}, spread {_part(ladder['spread'])}), "
+            f"{_part(ladder['centre_bias'])} to the centre bias, and {_part(ladder['rest'])} is left."
         )
-    if compared["reading"]:
-        lines.append(f"{compared['reading']}.")
+    if compared.reading:
+        lines.append(f"{compared.reading}.")
     lower = [
-        f"{metrics[key]['title']} ({compared[metrics[key]['difference_key']]['mean']:+.4f})"
-        for key in compared["lower_while_ig_higher"]
+        f"{metrics[key].title} ({compared.differences[metrics[key].difference_key].mean:+.4f})"
+        for key in compared.lower_while_ig_higher
     ]
     if lower:
         lines.append(f"IG as trained is higher, but {' and '.join(lower)} {'is' if len(lower) == 1 else 'are'} lower.")
     return lines
 
 
-def arms(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """arms.csv: a row for each metric of an arm in a domain; what belongs to no domain (bias entropies) has none."""
-    found = []
-    for name, arm in results["arms"].items():
-        for domain in (key for key in arm if key in ("in_domain", "ood") or key.startswith("ood.")):
-            found += _rows(arm[domain], arm=name, domain=domain)
-        numbers = {key: value for key, value in arm.items() if isinstance(value, float)}
-        found += [{"arm": name, "domain": None, "metric": key, "mean": value} for key, value in numbers.items()]
-    return found
-
-
-def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """comparisons.csv: a row for each metric, and for each part of the ladder, of an arm's difference in a domain."""
+def arms(results: Results) -> list[dict[str, Any]]:
+    """Return the rows of arms.csv: one for each metric of an arm in a domain, and for each number without a domain."""
     rows = []
-    for name, comparison in results["comparisons"].items():
-        for domain in (key for key in comparison if key in ("in_domain", "ood") or key.startswith("ood.")):
-            head = {"arm": name, "baseline": comparison["baseline"], "domain": domain}
-            rows += _rows(comparison[domain], **head)
-            ladder = comparison[domain]["ladder"] or {}
-            rows += _rows({f"ladder.{part}": cell for part, cell in ladder.items()}, **head)
+    for name, arm in results.arms.items():
+        for domain, in_domain in arm.domains.items():
+            rows += _rows(in_domain.metrics, arm=name, domain=domain)
+        numbers = arm.entropies | {"center_bias_weight": arm.center_bias_weight, "sigma_px": arm.sigma_px}
+        rows += [{"arm": name, "domain": None, "metric": key, "mean": value} for key, value in numbers.items()]
     return rows
 
 
-def _part(cell: Mapping[str, Any]) -> str:
-    ends = cell["ci95"] or cell["ci95_over_images"]
-    return f"{cell['mean']:+.4f}" + ("" if ends is None else f" ({ends[0]:+.4f} to {ends[1]:+.4f})")
+def comparisons(results: Results) -> list[dict[str, Any]]:
+    """Return the rows of comparisons.csv: one for each metric, and part of the ladder, of an arm in a domain."""
+    rows = []
+    for name, comparison in results.comparisons.items():
+        for domain, compared in comparison.domains.items():
+            head = {"arm": name, "baseline": comparison.baseline, "domain": domain}
+            rows += _rows(compared.differences, **head)
+            rows += _rows({f"ladder.{part}": cell for part, cell in (compared.ladder or {}).items()}, **head)
+    return rows
 
 
-def _rows(cells: Mapping[str, Any], **head: str) -> list[dict[str, Any]]:
+def _ig(results: Results, arm: str, domain: str) -> Difference:
+    """Return the IG difference of an arm in a domain."""
+    return results.comparisons[arm].domains[domain].differences[IG_DIFFERENCE]
+
+
+def _part(cell: Estimate) -> str:
+    """Return a part of a difference with its interval."""
+    ends = cell.ci95 or cell.ci95_over_images
+    return f"{cell.mean:+.4f}" + ("" if ends is None else f" ({ends[0]:+.4f} to {ends[1]:+.4f})")
+
+
+def _rows(cells: Mapping[str, Estimate], **head: str) -> list[dict[str, Any]]:
+    """Return a row for each estimate, which begins with the columns of `head`."""
     rows = []
     for metric, cell in cells.items():
-        if isinstance(cell, Mapping) and "ci95" in cell:
-            low, high = cell["ci95"] or (None, None)
-            images_low, images_high = cell["ci95_over_images"] or (None, None)
-            rest = {key: value for key, value in cell.items() if key not in ("mean", "ci95", "ci95_over_images")}
-            rows.append(
-                head
-                | {"metric": metric, "mean": cell["mean"], "ci95_low": low, "ci95_high": high}
-                | rest
-                | {"ci95_over_images_low": images_low, "ci95_over_images_high": images_high}
-            )
+        low, high = cell.ci95 or (None, None)
+        images_low, images_high = cell.ci95_over_images or (None, None)
+        rest = {
+            field.name: getattr(cell, field.name)
+            for field in dataclasses.fields(cell)
+            if field.name not in ("mean", "ci95", "ci95_over_images")
+        }
+        rows.append(
+            head
+            | {"metric": metric, "mean": cell.mean, "ci95_low": low, "ci95_high": high}
+            | rest
+            | {"ci95_over_images_low": images_low, "ci95_over_images_high": images_high}
+        )
     return rows
 
 
-def _arms(results: Mapping[str, Any]) -> list[str]:
-    head = [
-        "arm",
-        "domain",
-        "images",
-        "seeds",
-        "IG/Gaussian",
-        "IG/KDE",
-        "LL/uniform",
-        "bias entropy",
-        "deficit",
-        "weight",
-    ]
-    unit = ["", "", "", "", "bit/fix", "bit/fix", "bit/fix", "nats", "nats", ""]
-    rows = [head, unit]
-    for name, arm in results["arms"].items():
+def _arms(results: Results) -> list[str]:
+    """Return the lines of a table with a row for each arm and domain."""
+    columns = (
+        ("arm", ""),
+        ("domain", ""),
+        ("images", ""),
+        ("seeds", ""),
+        ("IG/Gaussian", "bit/fix"),
+        ("IG/KDE", "bit/fix"),
+        ("LL/uniform", "bit/fix"),
+        ("bias entropy", "nats"),
+        ("deficit", "nats"),
+        ("weight", ""),
+    )
+    rows = [[name for name, _ in columns], [unit for _, unit in columns]]
+    for name, arm in results.arms.items():
         for key, words in domains(results).items():
-            if key not in arm:
+            if key not in arm.domains:
                 continue
-            metrics = ("ig_bits_per_fixation", "ig_kde_bits_per_fixation", "ll_bits_per_fixation")
+            metrics = arm.domains[key].metrics
+            keys = ("ig_bits_per_fixation", "ig_kde_bits_per_fixation", "ll_bits_per_fixation")
             rows.append(
                 [
                     name,
                     words,
-                    str(arm[key][metrics[0]]["n_images"]),
-                    str(len(arm["seeds"]) or "fixed"),
-                    *(_mean(arm[key][metric]) for metric in metrics),
-                    f"{arm['bias_entropy_nats']:.4f}",
-                    f"{arm['bias_entropy_deficit_nats']:.4f}",
-                    f"{arm['center_bias_weight']:.3f}",
+                    str(metrics[keys[0]].n_images),
+                    str(len(arm.seeds) or "fixed"),
+                    *(_mean(metrics[metric]) for metric in keys),
+                    f"{arm.entropies['bias_entropy_nats']:.4f}",
+                    f"{arm.entropies['bias_entropy_deficit_nats']:.4f}",
+                    f"{arm.center_bias_weight:.3f}",
                 ]
             )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _mean(cell: Mapping[str, Any]) -> str:
-    ends = cell["ci95"]
-    return f"{cell['mean']:.4f}" + ("" if ends is None else f" ± {(ends[1] - ends[0]) / 2:.4f}")
+def _mean(cell: Estimate) -> str:
+    return f"{cell.mean:.4f}" + ("" if cell.ci95 is None else f" ± {(cell.ci95[1] - cell.ci95[0]) / 2:.4f}")

@@ -1,0 +1,1 @@
+"""The prepared inputs of a run: splits, features, priors and finished runs."""

@@ -1,7 +1,7 @@
-"""What entreg can do: each module here is a task, known by the module's name and found by itself.
+"""What entreg can do: each module here is a task of the module's name, and is found without being registered.
 
-    NAME(config, folder)   does it in the job's folder and returns the job's result
-    check(config)          optional: refuses with a SettingError, before anything starts, what could not work
+    NAME(config, folder)   performs the task in the job's folder and returns the job's result
+    check(config)          optional: raises a SettingError, before anything starts, where the task could not work
 
 conf/task/NAME.yaml holds `name: NAME`. Nothing but these modules is ever imported for a config's task.
 """
@@ -15,11 +15,11 @@ from typing import Any
 
 from entreg.config import Config
 from entreg.errors import SettingError, brief
-from entreg.run.folder import RunFolder
+from entreg.runs.folder import RunFolder
 
 
 def check(config: Config) -> None:
-    """SettingError where the config's task is unknown or could not work with these settings."""
+    """Raise a SettingError where the config's task is unknown or could not work with these settings."""
     module = _module(config.task.name)
     if hasattr(module, "check"):
         module.check(config)
@@ -31,7 +31,7 @@ def perform(config: Config, folder: RunFolder) -> Any:
 
 
 def _module(name: str) -> ModuleType:
-    """The module of a task. SettingError where there is none, or where it lacks the function of its name."""
+    """Return the module of a task. Raises a SettingError where there is none, or it lacks the function of its name."""
     known = sorted(module.name for module in pkgutil.iter_modules(__path__))
     if name not in known:
         raise SettingError(f"task.name={brief(name)}: there is no such task; there are {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""task=evaluate: judges the runs of a sweep; results.json, tables and report.html go into a folder of its own."""
+"""task=evaluate: compare the runs of a sweep; results.json, tables and report.html go into a folder of their own."""
 
 from __future__ import annotations
 
@@ -6,61 +6,63 @@ import logging
 
 from entreg import losses
 from entreg.config import Config
-from entreg.evaluate import evaluation, results
-from entreg.evaluate.judgement import Judgement
-from entreg.evaluate.metrics import primary_metric
-from entreg.evaluate.runs import find
-from entreg.evaluate.stages import JudgedStages
-from entreg.ranks import Ranks
+from entreg.distributed.hardware import compute_deterministically
+from entreg.distributed.launch import launch
+from entreg.distributed.ranks import Ranks
+from entreg.evaluation import output_files, selection
+from entreg.evaluation.evaluated_runs import EvaluatedRuns
+from entreg.evaluation.evaluation_cache import EvaluationCache
+from entreg.evaluation.evaluator import Evaluator
+from entreg.evaluation.find_runs import find
+from entreg.evaluation.metrics import primary_metric
+from entreg.evaluation.summary import summarise
 from entreg.report import tables
-from entreg.run.folder import RunFolder
-from entreg.run.hardware import compute_deterministically
-from entreg.run.launch import launch
-from entreg.run.provenance import provenance
-from entreg.study import arithmetic
-from entreg.study.finished import read, typed_keys
+from entreg.runs.folder import RunFolder
+from entreg.runs.provenance import provenance
+from entreg.study import feature_precision
+from entreg.study.finished_run import read, typed_keys
 
 log = logging.getLogger(__name__)
 
 
 def check(config: Config) -> None:
-    """Check the primary outcome before runs are read. SettingError where its metric or a setting of its arm is none."""
+    """Raise a SettingError where the primary outcome's metric, or a setting of its arm, is unknown."""
     primary_metric(config.evaluation.primary)
     losses.check(config)
 
 
 def evaluate(config: Config, folder: RunFolder) -> float | None:
-    """Judge config.runs (default: the newest sweep) in `folder`; return the main IG difference out of domain, bit.
+    """Evaluate config.runs (default: the newest sweep) in `folder`; return the main IG difference (bit/fixation).
 
-    None where there is no comparison, and where it stopped to be requeued.
+    This is the difference out of domain where there is one, else in domain. Returns None where nothing is compared, and
+    where the evaluation was stopped in order to be requeued.
     """
-    return launch(judge, config, folder)
+    ig_bits: float | None = launch(evaluate_on_rank, config, folder)
+    return ig_bits
 
 
-def judge(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
-    """Judge on one rank. Stopped where the run was asked to stop: features built so far are kept."""
+def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
+    """Evaluate on one rank. Raises Stopped where it was asked to stop; features that were built by then stay."""
     compute_deterministically()
+    typed = typed_keys(folder.read_typed())
     finished, unfinished = find(config.runs)
-    runs = [read(place, config) for place in finished]
-    arms, keys = evaluation.arms(runs, unfinished)
-    plan = evaluation.plan(arms)
+    runs = [read(run_folder, config, typed) for run_folder in finished]
+    arms, keys = selection.select_arms(runs, unfinished)
+    plan = selection.select_plan(arms, typed)
     folder.write_config(config)
-    features = arithmetic.settle(runs, ranks.device.type, typed_keys())
+    features = feature_precision.choose(runs, ranks.device.type, typed)
     log.info("features: %s", features)
-    arms = evaluation.with_published(arms, config)
+    arms = selection.with_published(arms, config)
 
-    judgement = Judgement(arms, JudgedStages(ranks), config.evaluation.seed)
-    judgement.judge()
-    found = results.plain(
-        results.results(
-            arms, keys, judgement.evidence(), judgement.data(), evaluation.left_out(unfinished), plan, config.evaluation
-        )
-    )
+    evaluated = EvaluatedRuns(arms, EvaluationCache(ranks), config.evaluation.seed)
+    evaluator = Evaluator(evaluated)
+    evaluator.evaluate()
+    left_out = selection.left_out(unfinished)
+    results = summarise(arms, keys, evaluator.evidence(), evaluated.data(), left_out, plan, config.evaluation)
     start = provenance(
-        ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=judgement.fingerprints(), features=features
+        ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=evaluated.fingerprints(), features=features
     )
-    evaluation.write(folder, found, judgement, arms, start)
-    print(tables.terminal(found))
+    output_files.write(folder, results, evaluator, start)
+    print(tables.terminal(results))
     print(f"\n{folder}")
-    main = found["comparison"].get(results.FOREIGN) or found["comparison"].get(results.IN_DOMAIN)
-    return main["ig_difference_bits"]["mean"] if main else None
+    return tables.main_ig_difference_bits(results)

@@ -1,42 +1,44 @@
-"""task=predict: the log density of every image in a folder, as files and pictures."""
+"""task=predict: write the log density of every image in a folder, as files and pictures."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
-from entreg import files
 from entreg.config import Config
 from entreg.data.images import pictures_below
+from entreg.distributed.hardware import compute_deterministically
+from entreg.distributed.launch import launch
+from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, SettingError
-from entreg.predict import maps, prediction
-from entreg.predict.trained import Trained, finished_in
-from entreg.ranks import Ranks
-from entreg.run.folder import RunFolder
-from entreg.run.hardware import compute_deterministically
-from entreg.run.launch import launch
-from entreg.run.provenance import provenance
-from entreg.study.finished import read, typed_keys
+from entreg.io import files
+from entreg.prediction import map_files, prediction
+from entreg.prediction.trained_model import TrainedModel, finished_in
+from entreg.runs.folder import RunFolder
+from entreg.runs.provenance import provenance
+from entreg.study.finished_run import read, typed_keys
 
 log = logging.getLogger(__name__)
 
 
 def check(config: Config) -> None:
-    """Check what can be said before anything is read. SettingError where the run or the images are not named."""
+    """Raise a SettingError where the run or the images are not named."""
     if config.run is None or config.images is None:
         raise SettingError("task=predict needs a finished run and a folder of images: run=FOLDER images=FOLDER")
 
 
 def predict(config: Config, folder: RunFolder) -> int | None:
-    """Predict the images below config.images by config.run; return the number of images.
+    """Predict the images below config.images with the model of config.run; return the number of images.
 
-    UserError at the end where some could not be read; all others are done. None where it stopped to be requeued.
+    Raises a UserError at the end where some images could not be read; all others are predicted. Returns None where the
+    task was stopped in order to be requeued.
     """
-    return launch(predict_all, config, folder)
+    count: int | None = launch(predict_all, config, folder)
+    return count
 
 
 def predict_all(ranks: Ranks, config: Config, folder: RunFolder) -> int:
-    """Predict on one rank. Stopped where the run was asked to stop: the same command goes on."""
+    """Predict on one rank. Raises Stopped where the task was asked to stop: the same command goes on."""
     compute_deterministically()
     run, images = finished_in(Path(config.run or "")), Path(config.images or "")
     if not images.is_dir():
@@ -44,7 +46,8 @@ def predict_all(ranks: Ranks, config: Config, folder: RunFolder) -> int:
     paths = pictures_below(images)
     if not paths:
         raise DataError(f"images={images}: there is no image of a type that Pillow reads")
-    trained = Trained(read(run, config, loads_data=False), ranks.device, typed_keys())
+    typed = typed_keys(folder.read_typed())
+    trained = TrainedModel(read(run, config, typed, loads_data=False), ranks.device, typed)
     log.info("%d images; features: %s", len(paths), trained.arithmetic)
     folder.write_config(config)
     start = provenance(
@@ -58,8 +61,8 @@ def predict_all(ranks: Ranks, config: Config, folder: RunFolder) -> int:
     files.write_csv(folder.predictions_table, rows)
     if config.prediction.hdf5:
         done = [row["image"] for row in rows if not row["failure"]]
-        keys = maps.shortest(list(paths))
-        maps.write_hdf5(folder.log_densities, {name: folder.log_density(name) for name in done}, keys)
+        keys = map_files.shortest(list(paths))
+        map_files.write_hdf5(folder.log_densities, {name: folder.log_density(name) for name in done}, keys)
     prediction.refuse_failures(rows, folder.predictions_table)
     folder.finish()
     print(folder)

@@ -1,6 +1,6 @@
-"""task=prepare: gets the data sets and weights of a study and builds their features, so that its jobs need no network.
+"""task=prepare: download the data sets and weights of a study and build its features, so that no job needs a network.
 
-What is there is left alone and nothing is asked of the network for it.
+What is there already is neither changed nor asked of the network.
 """
 
 from __future__ import annotations
@@ -10,29 +10,30 @@ from pathlib import Path
 
 from entreg.config import Config, Data, PublishedData
 from entreg.data import downloads
+from entreg.distributed.hardware import compute_deterministically, devices_of
+from entreg.distributed.launch import launch
+from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, SettingError
 from entreg.features import backbone, weights
-from entreg.ranks import Ranks
-from entreg.run.folder import RunFolder
-from entreg.run.hardware import compute_deterministically, devices_of
-from entreg.run.launch import launch
-from entreg.study.study import Stages, Study
+from entreg.runs.folder import RunFolder
+from entreg.study.study import Study
+from entreg.study.study_cache import StudyCache
 
 log = logging.getLogger(__name__)
 
 
 def check(config: Config) -> None:
-    """Check what can be said before anything is downloaded. SettingError where features could not be built."""
+    """Raise a SettingError before anything is downloaded, where features could not be built with these settings."""
     backbone.check(config.model.backbone)
     backbone.check_convolution(config.model.backbone, config.hardware)
 
 
 def prepare(config: Config, folder: RunFolder) -> None:
-    """Download, unpack, count and build all that training and evaluation with this config read.
+    """Download, unpack, count and build everything that training and evaluation with this config read.
 
-    DataError: something cannot be had, or is not what was published.
+    Raises a DataError where something cannot be downloaded, or is not what was published.
     """
-    # what nobody can download is said before anything is
+    # before anything is downloaded, what nobody can download is refused
     missing = [(settings, downloads.missing(settings)) for settings in _sets(config).values()]
     wanted = weights.missing(config.model.backbone, Path(config.paths.weights))
     for settings, archives in missing:
@@ -43,36 +44,37 @@ def prepare(config: Config, folder: RunFolder) -> None:
     try:
         devices_of(config.hardware)
     except SettingError as error:
-        _count(config, Stages(Ranks()))
-        log.warning("features are not built here; the first job builds them, without the network. %s", error)
+        _count(config, StudyCache(Ranks()))
+        log.warning("features are not built here; the first job builds them, without a network. %s", error)
     else:
         if not launch(build, config, folder):
-            return  # stopped, to be requeued
+            return  # it was stopped in order to be requeued
     folder.finish()
     log.info("ready: training and evaluation with these settings need no network")
 
 
 def build(ranks: Ranks, config: Config, _: RunFolder) -> bool:
-    """Count and build features on one rank. DataError: a set is not the published one."""
+    """Count images and build features on one rank. Raises a DataError where a set is not the published one."""
     compute_deterministically()
-    stages = Stages(ranks)
-    _count(config, stages)
-    study = Study(config, stages)
-    parts = [study.training, study.validation, *map(study.foreign, config.ood)]
+    cache = StudyCache(ranks)
+    _count(config, cache)
+    study = Study(config, cache)
+    splits = [study.training, study.validation, *map(study.foreign, config.ood)]
     for size in sorted({*study.training.sizes, study.landscape}):
         study.uniform(size)
-    log.info("features: there for %d images", sum(map(len, parts)))
+    log.info("the features of %d images are there", sum(map(len, splits)))
     return True
 
 
 def _sets(config: Config) -> dict[str, Data]:
+    """Return the settings of all data sets, by full key."""
     return {"data": config.data} | {f"ood.{name}": settings for name, settings in config.ood.items()}
 
 
-def _count(config: Config, stages: Stages) -> None:
-    """Count images and fixations of all data sets. DataError where they are not those of the published set."""
+def _count(config: Config, cache: StudyCache) -> None:
+    """Count images and fixations of all data sets. Raises a DataError where they are not those of the published set."""
     for key, settings in _sets(config).items():
-        dataset = stages.data(settings).dataset
+        dataset = cache.data(settings).dataset
         if isinstance(settings, PublishedData):
             differences = settings.differences(len(dataset.stimuli), len(dataset.fixations))
             if differences:

@@ -3,9 +3,9 @@
 import pytest
 from omegaconf import OmegaConf
 
+from entreg.config.settings import check
 from entreg.data import sources
 from entreg.errors import UserError
-from entreg.settings import check
 from tests.data.conftest import FOLDER, composed
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))

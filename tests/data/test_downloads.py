@@ -12,7 +12,7 @@ from entreg.config import Data, Download
 from entreg.data import downloads
 from entreg.data.sources.folder import Settings
 from entreg.errors import DataError
-from tests.fetch.server import serving
+from tests.io.server import serving
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_what_is_missing_is_said_and_got(settings, tmp_path, caplog):
 
 
 def test_what_nobody_can_download_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"^toy cannot be downloaded: no address is known for it\n"):
+    with pytest.raises(DataError, match=r"^toy cannot be downloaded: its address is unknown\n"):
         downloads.missing(Settings(name="toy", root=str(tmp_path)))
     where = Settings(name="toy", root=str(tmp_path), published_at="https://example.org")
     with pytest.raises(DataError, match=r"^toy cannot be downloaded: it is published at https://example.org\n"):

@@ -88,8 +88,8 @@ def test_by_degree_every_image_keeps_its_shape(rng):
     assert (x.item(), y.item()) == (600.0, 225.0)
     rgb = rng.integers(0, 256, (37, 53, 3), dtype=np.uint8)
     assert np.array_equal(ByDegree(24, 24).image(rgb), rgb) and LARGER.seen(37, 53) == (1, 1)
-    assert LARGER.in_words() == "not stretched; 24 pixels for a degree of visual angle, scaled by 1.500 to 36"
-    assert ByDegree(24, 24).in_words() == "not stretched; 24 pixels for a degree of visual angle, as they are"
+    assert LARGER.in_words() == "not stretched; 24 pixels per degree of visual angle, scaled by 1.500 to 36"
+    assert ByDegree(24, 24).in_words() == "not stretched; 24 pixels per degree of visual angle, as stored"
 
 
 def test_the_settings_say_the_shape():
@@ -130,9 +130,9 @@ def test_the_last_fixation_of_an_image_stays_inside_it(rng):
     sizes = [tuple(rng.integers(30, 2000, 2)) for _ in range(300)]
     x, y = ([np.nextafter(float(size[side]), 0) for size in sizes] for side in (1, 0))
     resized = resize(dataset(sizes, range(300), x, y), STRETCH)
-    for i, (H, W) in enumerate(resized.sizes):
+    for i, (height, width) in enumerate(resized.sizes):
         rows, columns = resized.of(i).pixels
-        assert np.all(rows < H) and np.all(columns < W)
+        assert np.all(rows < height) and np.all(columns < width)
 
 
 def test_fixations_of_several_images_in_any_order_and_of_all_others():

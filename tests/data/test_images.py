@@ -72,9 +72,9 @@ def test_what_is_no_image_or_not_there_is_named(tmp_path, read):
     "content, said",
     [
         (b"", "it is empty"),
-        (b"not an image", "it is none of BMP, GIF, JPEG"),
+        (b"not an image", "its format is none of BMP, GIF, JPEG"),
         # Pillow would have another program, Ghostscript, run what such a file says
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", "it is none of BMP, GIF, JPEG"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", "its format is none of BMP, GIF, JPEG"),
     ],
     ids=["empty", "text", "EPS"],
 )
@@ -84,13 +84,13 @@ def test_what_is_no_image_says_the_way_out(tmp_path, read, content, said):
         read(tmp_path / "a.png")
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'a.png'} cannot be read as an image: {said}")
-    assert message.endswith("; get the file anew, or leave it out of the data set")
+    assert message.endswith("; get the file again, or leave it out of the data set")
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
 def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, make):
     make(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a.png is no file; put the image there$"):
+    with pytest.raises(DataError, match=r"a.png is not a file; put the image there$"):
         read_rgb(tmp_path / "a.png")
 
 
@@ -154,7 +154,7 @@ def test_a_tiff_to_be_shown_turned_is_refused_since_only_some_versions_of_pillow
     path = tmp_path / "turned.tif"
     Image.new("RGB", (40, 30)).save(path, tiffinfo={0x0112: 6})
     for read in (size_of, read_rgb):
-        with pytest.raises(DataError, match="turned.tif .* TIFF that is to be shown turned; store it upright"):
+        with pytest.raises(DataError, match="turned.tif .* TIFF with an orientation; store it upright"):
             read(path)
     Image.new("RGB", (40, 30)).save(path, tiffinfo={0x0112: 1})
     assert size_of(path) == read_rgb(path).shape[:2] == (30, 40)
@@ -210,18 +210,18 @@ def test_pictures_in_the_hand_are_as_in_files(tmp_path, rng):
 @pytest.mark.parametrize(
     "image, said",
     [
-        (np.zeros((9, 8, 3)), r"float64 \(of values in 0..1: \(array \* 255\).round\(\).astype\('uint8'\)\)"),
+        (np.zeros((9, 8, 3)), r"float64 \(for values in 0..1: \(array \* 255\).round\(\).astype\('uint8'\)\)"),
         (np.zeros((9, 8, 3), np.uint16), "as uint8, not uint16$"),
         (np.zeros((9, 8), bool), "as uint8, not bool$"),
         (np.zeros((3, 9, 8), np.uint8), r"channels first: array.transpose\(1, 2, 0\)"),
         (np.zeros((3, 9, 8), np.float32), "channels first"),
         (np.zeros((1, 9, 8), np.uint8), "channels first"),
         (np.zeros((2, 9, 8, 3), np.uint8), "several images: give a list"),
-        (np.zeros(9, np.uint8), "no image"),
-        (np.zeros((0, 8, 3), np.uint8), "no image"),
-        (np.zeros((9, 8, 7), np.uint8), "no image"),
+        (np.zeros(9, np.uint8), "not an image"),
+        (np.zeros((0, 8, 3), np.uint8), "not an image"),
+        (np.zeros((9, 8, 7), np.uint8), "not an image"),
         (np.zeros((9, 8, 4), np.uint8), "transparent pixels: put the image onto"),
-        (torch.zeros(9, 8, 3), r"not a Tensor \(of a tensor: tensor.cpu\(\).numpy\(\)\)"),
+        (torch.zeros(9, 8, 3), r"not a Tensor \(for a tensor: tensor.cpu\(\).numpy\(\)\)"),
         (None, "not a NoneType$"),
     ],
     ids=range(13),

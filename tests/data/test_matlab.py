@@ -48,11 +48,11 @@ def test_every_kind_of_number_is_read(path, values, more):
         ({"map": VALUES * 1j}, ": its variable map is complex"),
         ({"map": np.array([[1, np.nan]])}, ": its variable map holds values that are not finite"),
         ({"map": np.array([[1, -np.inf]])}, ": its variable map holds values that are not finite"),
-        ({"map": np.array([[1, "a"]], dtype=object)}, ": its variable map is of the kind cell, no numbers"),
-        ({"map": {"x": 1}}, ": its variable map is of the kind struct, no numbers"),
-        ({"map": "text"}, ": its variable map is of the kind char, no numbers"),
-        (b"", " cannot be read as a MATLAB file: .+; get it anew"),
-        (b"damaged" * 100, " cannot be read as a MATLAB file: .+; get it anew"),
+        ({"map": np.array([[1, "a"]], dtype=object)}, ": its variable map has the type cell instead of numbers"),
+        ({"map": {"x": 1}}, ": its variable map has the type struct instead of numbers"),
+        ({"map": "text"}, ": its variable map has the type char instead of numbers"),
+        (b"", " cannot be read as a MATLAB file: .+; get it again"),
+        (b"damaged" * 100, " cannot be read as a MATLAB file: .+; get it again"),
     ],
     ids=str,
 )
@@ -82,7 +82,7 @@ def test_a_file_of_version_7_3_says_how_it_can_be_read(path):
     """MATLAB writes its own header into the first 512 bytes, which HDF5 leaves to the user."""
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
     path.write_bytes(header.ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n" + bytes(1000))
-    with pytest.raises(DataError, match=r"map.mat is of MATLAB's version 7.3 \(HDF5\), .*save\(FILE, '-v7'\)$"):
+    with pytest.raises(DataError, match=r"map.mat has MATLAB's version 7.3 \(HDF5\), .*save\(FILE, '-v7'\)$"):
         matlab.read(path, "map")
 
 

@@ -38,9 +38,9 @@ def test_the_fold_and_the_seed_choose_the_validation_images():
 def test_an_empty_fold_is_an_error_that_names_the_settings():
     with pytest.raises(SettingError) as caught:
         split(11, Data(name="mine", folds=10, fold=9, limit=11))  # chunks of 2: fold 6 and later are empty
-    for part in ("mine", "11 images", "data.folds=10", "data.fold=9", "validation part", "data.limit", "data.sample"):
+    for part in ("mine", "11 images", "data.folds=10", "data.fold=9", "validation split", "data.limit", "data.sample"):
         assert part in str(caught.value)
-    with pytest.raises(SettingError, match="training part is empty"):
+    with pytest.raises(SettingError, match="training split is empty"):
         split(1, Data(name="mine", folds=2))
 
 
@@ -62,4 +62,4 @@ def test_a_sample_is_drawn_by_its_own_seed_and_the_limit_takes_its_first():
 def test_a_sample_of_more_than_there_is_takes_all_and_says_so(caplog):
     with caplog.at_level(logging.WARNING):
         assert chosen(20, Data(name="cat2000", sample=50)).tolist() == list(range(20))
-    assert "sample=50, but only 20 images" in caplog.text
+    assert "sample=50, but there are only 20 images" in caplog.text

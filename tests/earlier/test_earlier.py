@@ -1,4 +1,4 @@
-"""Folders that version 0.2.0 left: judged to the same results, and gone on with.
+"""Folders of version 0.2.0: they are evaluated to the same results, and unfinished runs go on.
 
 0.2.0/README.md says how they were made.
 """
@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from entreg.version import VERSION
-from tests.conftest import TRUST
 
 HERE = Path(__file__).parent / "0.2.0"
 UNFINISHED = (
@@ -44,13 +43,13 @@ UNFINISHED = (
 
 
 def table(path: Path) -> list[dict[str, str]]:
-    with open(path) as file:
+    with path.open() as file:
         return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A copy of what the earlier version left, to be judged and gone on with."""
+    """A copy of what the earlier version left, to be evaluated and resumed."""
     folder = tmp_path_factory.mktemp("earlier")
     shutil.copytree(HERE, folder, dirs_exist_ok=True)
     return folder
@@ -65,7 +64,6 @@ def test_a_finished_sweep_is_judged_to_the_same_results(command, place):
         "paths.data=data",
         "hardware=cpu",
         "hardware.threads=1",
-        *TRUST,
         folder=place,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -88,13 +86,13 @@ def test_a_finished_sweep_is_judged_to_the_same_results(command, place):
 
 
 def test_another_config_is_refused_there(command, place):
-    done = command(*UNFINISHED, "loss.every=2", *TRUST, folder=place)
+    done = command(*UNFINISHED, "loss.every=2", folder=place)
     assert done.returncode == 1
     assert "these settings differ: loss.every." in done.stderr
 
 
 def test_an_unfinished_run_goes_on_to_its_end_and_says_who_began_it(command, place):
-    done = command(*UNFINISHED, "loss.every=1", *TRUST, folder=place)
+    done = command(*UNFINISHED, "loss.every=1", folder=place)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "resumed from" in done.stdout and "epoch 3, step 6" in done.stdout
     said = f"unfinished was begun by version 0.2.0; this is version {VERSION}, so that its last digits may differ"

@@ -10,10 +10,10 @@ from PIL import Image
 
 from entreg.config import Backbone
 from entreg.data.images import read_rgb
+from entreg.distributed.ranks import Ranks
 from entreg.features.backbone import build
-from entreg.features.build import open_store
 from entreg.features.recipe import Recipe
-from entreg.ranks import Ranks
+from entreg.features.store_builder import open_store
 
 CPU = torch.device("cpu")
 SIZES = [(64, 96), (96, 64), (64, 96), (64, 96)]

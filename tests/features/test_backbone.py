@@ -5,7 +5,7 @@ import pytest
 from entreg.config import Backbone, Hardware
 from entreg.errors import SettingError
 from entreg.features.backbone import build, check, check_convolution
-from entreg.features.classifier import ClassifierTaps
+from entreg.features.torchvision_backbone import ClassifierTaps
 from entreg.features.vgg19 import Vgg19Taps
 
 OTHER = Backbone(name="squeezenet1_1", taps=["features.3"])
@@ -32,5 +32,5 @@ def test_names_are_checked_without_building(settings, said):
 def test_winograd_is_vgg19s_alone():
     check_convolution(Backbone(), Hardware(convolution="winograd"))
     check_convolution(OTHER, Hardware(convolution="auto"))
-    with pytest.raises(SettingError, match="VGG-19's alone, and model.backbone.name is squeezenet1_1"):
+    with pytest.raises(SettingError, match="winograd needs VGG-19, and model.backbone.name is squeezenet1_1"):
         check_convolution(OTHER, Hardware(convolution="winograd"))

@@ -8,9 +8,9 @@ import torch
 
 from benchmarks.golden import log_density_differences, relative
 from entreg.features.grid import downsampled, grid_of
+from entreg.features.normalisation import normalised
 from entreg.model import reference
 from entreg.model.deepgaze3 import DeepGaze3
-from entreg.numerics import normalised
 
 SIZES = [(64, 96), (97, 131), (131, 97), (250, 333)]
 # halvings of the downsampled image at each tap, and its channels
@@ -33,7 +33,7 @@ def random_model(channels):
     with torch.no_grad():
         for parameter in model.parameters():
             # away from ones and zeros, so that each parameter matters
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     return model
 
 

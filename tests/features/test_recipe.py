@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from entreg.config import Backbone, Model
 from entreg.features import recipe as recipe_module
 from entreg.features.backbone import build
-from entreg.features.build import fingerprint
 from entreg.features.grid import rounds_otherwise_in_float64
 from entreg.features.recipe import Recipe
+from entreg.features.store_builder import fingerprint
 from entreg.features.vgg19 import Vgg19Taps
 from tests.features.pictures import CPU, TAPS, Pictures, recipe
 

@@ -45,7 +45,7 @@ def test_a_store_larger_than_the_memory_can_be_opened(tmp_path):
     length, memory = made_by.row_bytes(size), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     count = 2 * memory // length
     last = torch.arange(length, dtype=torch.uint8)
-    with open(tmp_path / "64x96.bin", "wb") as file:
+    with (tmp_path / "64x96.bin").open("wb") as file:
         file.seek((count - 1) * length)
         file.write(last.numpy().tobytes())
     np.full(count, zlib.crc32(last.numpy().tobytes()) + 1, dtype=np.int64).tofile(tmp_path / "checksums.bin")
@@ -82,14 +82,14 @@ def test_a_file_of_the_wrong_size_is_named(tmp_path, images, name, damage):
 
 def test_a_damaged_row_names_file_and_image(tmp_path, images):
     folder = opened(tmp_path, images).folder
-    with open(folder / "64x96.bin", "r+b") as file:
+    with (folder / "64x96.bin").open("r+b") as file:
         file.seek(2 * recipe().row_bytes((64, 96)) - 1)
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 128]))
     store = opened(tmp_path, images)
     store[0], store[1], store[3]
-    with pytest.raises(DataError, match=r"64x96.bin: features of 2.png are damaged"):
+    with pytest.raises(DataError, match=r"64x96.bin: the features of 2.png are damaged"):
         store[2]
 
 
@@ -101,7 +101,7 @@ def test_it_knows_what_of_a_row_is_in_the_page_cache(tmp_path, images):
     os.truncate(path, start)
     os.truncate(path, start + length)
     assert (store.cached_bytes(0), store.cached_bytes(2)) == (length, 0)
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # nothing ahead
         os.pread(file.fileno(), 1, start)
         assert store.cached_bytes(2) in (0, 4096)  # a file system in memory reads a hole without filling it

@@ -140,7 +140,7 @@ def test_weights_with_too_few_layers_name_the_file(features, tmp_path):
     state = {f"features.{key}": tensor for key, tensor in features.state_dict().items() if not key.startswith("34.")}
     path = tmp_path / "vgg16.pth"
     torch.save(state, path)
-    with pytest.raises(DataError, match="vgg16.pth: 15 convolutions"):
+    with pytest.raises(DataError, match="vgg16.pth: it holds 15 convolutions"):
         build(Backbone(weights=str(path), taps=TAPS), 2, ".")
     # a tap above the missing layer does not need it
     build(Backbone(weights=str(path), taps=["relu5_2"]), 2, ".")

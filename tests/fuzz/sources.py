@@ -27,7 +27,10 @@ HEIGHT, WIDTH = 30, 40
 
 @dataclass(frozen=True)
 class Source:
-    """write: makes a valid copy in an empty folder; files: patterns of its files that are damaged; text: among these"""
+    """One source of data.
+
+    write: makes a valid copy in an empty folder; files: patterns of its files that are damaged; text: those of text
+    """
 
     write: Callable[[Path], Data]
     load: Callable[[Any], Any]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from entreg.fetch.unpack import unpacked
+from entreg.io.archives import unpacked
 from tests.fuzz.driver import outcome, tried
 from tests.fuzz.mutations import damaged
 

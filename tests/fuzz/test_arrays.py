@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from entreg.config import Prior
-from entreg.predict import maps
-from entreg.prior import kept
-from entreg.prior.center_bias import CenterBias
-from entreg.prior.kde import FixationKde
+from entreg.prediction import map_files
+from entreg.priors import center_bias_file
+from entreg.priors.center_bias import CenterBias
+from entreg.priors.kde import FixationKde
 from tests.fuzz.driver import outcome, tried
 from tests.fuzz.mutations import damaged
 
@@ -35,10 +35,10 @@ def test_a_damaged_centre_bias_of_a_run(tmp_path: Path, drive: Drive, count: int
     y, x, image = random.random(20), random.random(20), np.repeat(np.arange(4), 5)
     kde = FixationKde(y, x, image, prior.kde_bandwidth, prior.kde_regularisation)
     path = tmp_path / "kept.npz"
-    kept.write(path, CenterBias("kde", prior, 4, kde))
+    center_bias_file.write(path, CenterBias("kde", prior, 4, kde))
 
     def read() -> None:
-        found = kept.read(path, "kde", 4)
+        found = center_bias_file.read(path, "kde", 4)
         assert found.prior == prior and found.kde is not None
         assert all(np.array_equal(*pair) for pair in zip(found.kde.fixations, (y, x, image), strict=True))
 
@@ -48,11 +48,11 @@ def test_a_damaged_centre_bias_of_a_run(tmp_path: Path, drive: Drive, count: int
 @tried(60, 1000)
 def test_a_damaged_map(tmp_path: Path, drive: Drive, count: int) -> None:
     path, values = tmp_path / "a.npz", np.random.default_rng(0).random((30, 40)).astype(np.float32)
-    maps.write(path, values, "of this")
+    map_files.write(path, values, "of this")
 
     def read() -> None:
-        found = maps.found(path, "of this")  # never raises
-        assert found is None or np.array_equal(found, values)
-        assert np.array_equal(maps.read(path), values)
+        current = map_files.read_if_current(path, "of this")  # never raises
+        assert current is None or np.array_equal(current, values)
+        assert np.array_equal(map_files.read(path), values)
 
     driven(drive, count, path, read)

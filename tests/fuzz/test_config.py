@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from entreg.cli import outdated_words
+from entreg.cli.execution import checked
 from entreg.config import Config, Prior
+from entreg.config.settings import Setting, differing, settings_of
 from entreg.data.geometry import Geometry
 from entreg.data.sources import synthetic
 from entreg.data.splits import chosen, folds, split
-from entreg.data.uniform import levels
+from entreg.data.uniform_images import levels
+from entreg.distributed.precision import convolution_of, precision_of
 from entreg.errors import SettingError
 from entreg.model.deepgaze3 import DeepGaze3
-from entreg.prior.gaussian import gaussian_log_prior
-from entreg.prior.kde import FixationKde
-from entreg.run import migrations
-from entreg.run.hardware import convolution_of, precision_of
-from entreg.run.jobs import checked
-from entreg.settings import Setting, differing, settings_of
-from entreg.train.batches import shuffled
-from entreg.train.schedule import adam
+from entreg.priors.gaussian import gaussian_log_prior
+from entreg.priors.kde import FixationKde
+from entreg.training.batches import shuffled
+from entreg.training.schedule import adam
 from tests.conftest import ROOT
 from tests.fuzz.driver import outcome, tried
 
@@ -191,7 +191,7 @@ def test_any_words(drive: Drive, composed: Any, count: int) -> None:
                 raise SettingError(instead)
             return used(checked(cfg))
 
-        instead = migrations.answer(words, conf)
+        instead = outdated_words.answer(words, conf)
         try:
             cfg = None if instead else composed(*words)
         except (HydraException, OmegaConfBaseException, ValueError, TypeError):  # it stumbles over experiment=[1]

@@ -13,14 +13,14 @@ import torch
 import yaml
 from hypothesis import strategies as st
 
-from entreg import files, tensors
 from entreg.config import Backbone
 from entreg.data.sources import synthetic
+from entreg.distributed.ranks import Ranks
 from entreg.features.backbone import build
 from entreg.features.store import FeatureStore
-from entreg.prior.center_bias import leave_one_out_maps
-from entreg.prior.kde import FixationKde
-from entreg.ranks import Ranks
+from entreg.io import files, tensors
+from entreg.priors.center_bias import leave_one_out_maps
+from entreg.priors.kde import FixationKde
 from tests.features.pictures import Pictures, opened, recipe
 from tests.fuzz.driver import outcome, tried
 from tests.fuzz.mutations import TENSORS, VALUES, damaged, damaged_tree
@@ -173,6 +173,6 @@ def test_weights_of_anything(tmp_path: Path, drive: Drive, count: int) -> None:
 
     def check(content: Any) -> str:
         torch.save(content, path)
-        return outcome(lambda: build(backbone, 2, "").layers.state_dict(), str(path))
+        return outcome(lambda: build(backbone, 2, "").layers.state_dict(), str(path))  # noqa: PLW0108 (build may refuse)
 
     drive(count, damaged_tree(whole, TENSORS + tuple(v for v in VALUES if v != "\ud7ff")), check)

@@ -14,18 +14,18 @@ import torch
 import yaml
 from hypothesis import strategies as st
 
-from entreg.evaluate.arms import arms_of
-from entreg.evaluate.plan import plan_of
-from entreg.evaluate.runs import find
-from entreg.evaluate.stages import JudgedStages
-from entreg.ranks import Ranks
+from entreg.config.settings import resolved
+from entreg.distributed.ranks import Ranks
+from entreg.evaluation.arms import arms_of
+from entreg.evaluation.evaluation_cache import EvaluationCache
+from entreg.evaluation.find_runs import find
+from entreg.evaluation.plan import plan_of
 from entreg.report import commands, panels
-from entreg.run.folder import RunFolder
-from entreg.settings import resolved
-from entreg.study import arithmetic
-from entreg.study.finished import HISTORY, read
+from entreg.runs.folder import RunFolder
+from entreg.study import feature_precision
+from entreg.study.finished_run import HISTORY, read
 from entreg.tasks.evaluate import evaluate
-from tests.evaluate.photos import trained, words, write_set
+from tests.evaluation.photos import trained, words, write_set
 from tests.fuzz.driver import outcome, tried
 from tests.fuzz.mutations import TENSORS, VALUES, damaged, damaged_tree
 
@@ -76,11 +76,11 @@ def judge(composed: Any) -> Callable[[Path], Any]:
 
     def run(sweep: Path) -> Any:
         finished, unfinished = find(str(sweep))
-        told = [(one.state_said, one.last_ig_bits()) for one in finished + unfinished]
-        runs = [read(one, config) for one in finished]
+        told = [(one.state_in_words, one.last_ig_bits()) for one in finished + unfinished]
+        runs = [read(one, config, []) for one in finished]
         arms, _ = arms_of(runs)
         plan = plan_of(arms, [])
-        arithmetic.settle(runs, "cpu", [])
+        feature_precision.choose(runs, "cpu", [])
         commands.repeat(finished, finished[0])
         commits = [commands.commit_of(one) for one in finished]
         assert all(isinstance(one, (str, type(None))) for one in commits) and isinstance(plan.domain, str)
@@ -123,7 +123,7 @@ def test_a_damaged_folder_is_judged_or_refused(
     monkeypatch.setattr(panels, "png", lambda figure: b"")
     for name, seeds in (("own", range(4)), ("foreign", range(100, 103))):
         write_set(tmp_path / name, seeds)
-    stages, sweep, threads = JudgedStages(Ranks()), tmp_path / "sweep", torch.get_num_threads()
+    stages, sweep, threads = EvaluationCache(Ranks()), tmp_path / "sweep", torch.get_num_threads()
     for number, loss in enumerate(("nll", "nll_entropy")):
         config = resolved(composed(*words(tmp_path, store), f"loss={loss}", "study=s"))
         trained(sweep / str(number), config, stages, weights=number)

@@ -18,12 +18,12 @@ MODULES = sorted(path.stem for path in (ROOT / "entreg/losses").glob("*.py") if 
 MADE_UP = """
 from dataclasses import dataclass
 from entreg.config import Loss
-from entreg.settings import setting
+from entreg.config.settings import setting
 
 @dataclass
 class Settings(Loss):
-    name: str = setting("made_up", "its name", changes="result", one_of=("made_up",))
-    power: float = setting(2.0, "of the density", changes="result")
+    name: str = setting("made_up", "its name", affects="result", one_of=("made_up",))
+    power: float = setting(2.0, "of the density", affects="result")
     column = "made_up"
     weight = 1.0
 """
@@ -48,7 +48,7 @@ def test_a_new_module_is_found_by_itself(tmp_path, monkeypatch):
     losses.cache_clear()
     try:
         assert list(losses()) == sorted([*MODULES, "made_up"])
-        assert "power" in losses()["made_up"]().of_bias_map
+        assert "power" in losses()["made_up"]().bias_map_settings
         check(config)
     finally:
         monkeypatch.undo()

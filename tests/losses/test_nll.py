@@ -24,5 +24,5 @@ def test_nll_over_fixations_weighs_every_fixation_alike(two):
 def test_it_makes_nothing_of_the_bias_map():
     loss = nll.Settings(lambda_entropy=3.0)
     assert loss.weight == 0 and not loss.regularises and "lambda_entropy" in loss.unused
-    assert loss.remark() == "loss=nll has no use for loss.lambda_entropy=3; the regularised arm is loss=nll_entropy"
+    assert loss.remark() == "loss=nll ignores loss.lambda_entropy=3; the regularised arm is loss=nll_entropy"
     assert nll.Settings().remark() is None

@@ -9,9 +9,9 @@ import pytest
 import scipy.stats
 import torch
 
+from entreg.distributed.ranks import Ranks
 from entreg.losses import nll_entropy
 from entreg.model.log_density import LogDensity
-from entreg.ranks import Ranks
 
 
 def test_mean_entropy_is_scipys(two):

@@ -98,3 +98,11 @@ def test_a_batch_as_a_list_of_tensors_equals_one_as_a_tensor(inputs, images):
     features, center_bias = (values[:images] for values in inputs)
     model = DeepGaze3(CHANNELS, 8.0, 0)
     assert torch.equal(model(list(features), center_bias, GRID).grid, model(features, center_bias, GRID).grid)
+
+
+def test_a_model_computes_the_same_where_no_gradients_can_be(inputs):
+    """Under inference_mode its parameters still ask for gradients."""
+    model = DeepGaze3(CHANNELS, 8.0, 0)
+    with torch.inference_mode():
+        density = model(*inputs, GRID)
+    assert torch.equal(density.grid, model(*inputs, GRID).grid.detach()) and not density.grid.requires_grad

@@ -88,7 +88,7 @@ def test_at_another_size_each_pixel_takes_the_density_at_its_centres_place(rows,
 
 @pytest.mark.parametrize("rows", [(4, 4, 4), (3, 4, 5)], ids=["cells alike", "cells of several sizes"])
 def test_a_densitys_gradient_is_that_of_its_formula(rows):
-    """grid - logsumexp(grid + log of a cell's pixels): against PyTorch's gradient, and against finite differences."""
+    """Of grid - logsumexp(grid + log of a cell's pixels), by PyTorch's gradient and by finite differences."""
     torch.manual_seed(0)
     rows, columns = torch.tensor(rows), torch.tensor([2, 2])
     grid = torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True)

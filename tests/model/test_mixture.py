@@ -12,7 +12,7 @@ def test_densities_are_averaged_not_their_logarithms():
     models = [DeepGaze3(3, sigma_px=sigma, seed=seed) for seed, sigma in enumerate((1.0, 2.0, 4.0))]
     for model in models:
         for parameter in model.parameters():
-            parameter += 0.5 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+            parameter.add_(0.5 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
     grid = grid_of((64, 96), ((8, 12),), 1, 4, 4)
     features = torch.randn(2, grid.cells, 3, generator=torch.Generator().manual_seed(2))
     biases = torch.randn(2, 2, 16, 24, generator=torch.Generator().manual_seed(3))

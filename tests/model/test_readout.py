@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from entreg.features.normalisation import normalised
 from entreg.model import readout
 from entreg.model.readout import Bias, FixationSelectionNetwork, LayerNorm, Pointwise, SaliencyNetwork
-from entreg.numerics import normalised
 
 HEIGHT, WIDTH = 4, 6
 
@@ -36,9 +36,9 @@ def layer_norm(x, p, name):
     return x * p[f"{name}.weight"][:, None, None] + p[f"{name}.bias"][:, None, None]
 
 
-def test_melted_is_scale_and_shift_convolution_and_bias_in_one():
+def test_merged_is_scale_and_shift_convolution_and_bias_in_one():
     norm, conv, bias = drawn(LayerNorm(5), 1), drawn(Pointwise(5, 3), 2), drawn(Bias(3), 3)
-    matrix, shift = readout.melted(norm, conv, bias)
+    matrix, shift = readout.merged(norm, conv, bias)
     assert matrix.shape == (3, 5) and shift.shape == (3,) and matrix.dtype == shift.dtype == torch.float64
     x = maps(5)
     plain = layer_norm(x, {"n.weight": norm.weight, "n.bias": norm.bias}, "n")
@@ -47,13 +47,13 @@ def test_melted_is_scale_and_shift_convolution_and_bias_in_one():
     torch.testing.assert_close(fast, positions_major(plain), atol=1e-12, rtol=0)
 
 
-def test_melted_is_float64_whatever_the_parameters_are():
+def test_merged_is_float64_whatever_the_parameters_are():
     """In float32 0.1 * 3 is 0.3 + 1.2e-8, in float64 of the same float32 0.1 it is 0.3 + 4.5e-9."""
     norm, conv, bias = LayerNorm(1), Pointwise(1, 1), Bias(1)
     with torch.no_grad():
         norm.weight.fill_(0.1)
         conv.weight.fill_(3)
-    matrix, _ = readout.melted(norm, conv, bias)
+    matrix, _ = readout.merged(norm, conv, bias)
     assert matrix.item() == 3 * norm.weight.double().item()
 
 

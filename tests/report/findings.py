@@ -12,19 +12,20 @@ import numpy as np
 import torch
 
 from entreg.config import Config, Data, Evaluation
-from entreg.evaluate.adaptation import ADAPTED, SUBSETS, Adapted, Fit
-from entreg.evaluate.arms import Arm
-from entreg.evaluate.bias_map import BiasMaps
-from entreg.evaluate.domain import ENOUGH_FOR_A_KDE, ENOUGH_FOR_AN_INTERVAL
-from entreg.evaluate.plan import Plan
-from entreg.evaluate.results import Evidence, JudgedData, LeftOut, plain, results
-from entreg.evaluate.target import FEWEST_IMAGES
+from entreg.evaluation.adaptation import ADAPTED, SUBSETS, Adapted, Fit
+from entreg.evaluation.adaptation_data import FEWEST_IMAGES
+from entreg.evaluation.arms import Arm
+from entreg.evaluation.bias_map import BiasMaps
+from entreg.evaluation.domain import ENOUGH_FOR_A_KDE, ENOUGH_FOR_AN_INTERVAL
+from entreg.evaluation.evidence import Evidence
+from entreg.evaluation.summary import summarise
 from entreg.losses import nll_entropy
 from entreg.model.log_density import LogDensity
 from entreg.report.page import Content
 from entreg.report.panels import Prediction
-from entreg.run.folder import RunFolder
-from entreg.study.finished import Run
+from entreg.results.schema import EvaluatedData, LeftOut, Plan
+from entreg.runs.folder import RunFolder
+from entreg.study.finished_run import FinishedRun
 
 METRICS = {  # a typical value of each
     "ig_bits_per_fixation": 1.2,
@@ -107,7 +108,7 @@ def findings(
         for rank, arm in enumerate(arms)
     }
     data = {
-        domain: JudgedData(
+        domain: EvaluatedData(
             domain.rpartition(".")[2].replace("in_domain", "made_up"),
             n,
             90 * n,
@@ -126,9 +127,8 @@ def findings(
     keys = sorted({key for arm in arms for key in arm.settings})
     left_out = [LeftOut("multirun/made-up/7", "unfinished", None)]
     plan = _plan(arms, primary, metric, sets, added)
-    found = plain(results(arms, keys, evidence, data, left_out, plan, Evaluation()))
     return Content(
-        results=found,
+        results=summarise(arms, keys, evidence, data, left_out, plan, Evaluation()),
         per_image=[
             {"arm": arm, "seed": seed, "domain": domain} | row
             for arm, by_domain in rows.items()
@@ -151,10 +151,10 @@ def _arm(rng: np.random.Generator, folder: Path, rank: int, value: float, seeds:
         place = RunFolder(folder / f"{value:g}_{seed}")
         place.typed.parent.mkdir(parents=True)
         place.typed.write_text(f"- loss.lambda_entropy={value:g}\n- seed={seed}\n")
-        place.provenance.write_text(json.dumps({"git_commit": "fedcba9876543210", "git_clean": False}))
+        place.provenance.write_text(json.dumps([{"git_commit": "fedcba9876543210", "git_clean": False}]))
         loss = nll_entropy.Settings(lambda_entropy=value)
         config = Config(data=Data(name="made_up"), loss=loss, evaluation=expected, seed=seed, study="made-up")
-        runs.append(Run(place, config, {"history": _history(rng, rank)}))
+        runs.append(FinishedRun(place, config, {"history": _history(rng, rank)}))
     name = ("nll_entropy" + f"_lambda{value:g}" * named) if value else "nll"
     settings = {"loss.name": "nll_entropy" if value else "nll"}
     return Arm(name, tuple(runs), settings | ({"loss.lambda_entropy": value or None} if named else {}))
@@ -234,8 +234,8 @@ def _history(rng: np.random.Generator, rank: int) -> list[dict[str, Any]]:
 def _predictions(rng: np.random.Generator, arms: list[Arm]) -> dict[str, Prediction]:
     image = rng.integers(0, 255, (*SIZE, 3), dtype=np.uint8)
     y, x = (rng.integers(0, n, 9) for n in SIZE)
-    found = {}
+    predictions = {}
     for arm in arms:
         title = f"{arm.name}: 1.20 bit/fixation"
-        found[arm.name] = Prediction("a, b.png", title, image, _log_density(rng, 1).grid[0].numpy(), y, x)
-    return found
+        predictions[arm.name] = Prediction("a, b.png", title, image, _log_density(rng, 1).grid[0].numpy(), y, x)
+    return predictions

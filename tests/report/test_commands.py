@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from entreg.report.commands import command_of, commit_of, repeat
-from entreg.run.folder import RunFolder, SweepFolder
+from entreg.runs.folder import RunFolder, SweepFolder
 
 EVALUATE = "python train.py task=evaluate"
 

@@ -19,7 +19,9 @@ def test_every_row_has_a_source_and_says_how_it_differs(row):
 
 def test_only_a_study_of_the_same_data_set_is_held_against_the_table():
     assert "this study uses the same data set" in comparable("mit1003") and "KDE prior" in comparable("mit1003")
-    assert comparable("osie") == "In domain this study uses other data (osie): no row is comparable number by number."
+    assert comparable("osie") == (
+        "In domain this study uses other data (osie), so none of its numbers can be compared directly with a row."
+    )
 
 
 def test_the_fold_of_the_table_is_the_default_one():

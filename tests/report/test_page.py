@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import html
 import io
 import json
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from entreg.evaluate.results import NOT_SHOWN
 from entreg.report import page, panels
-from entreg.run.folder import RunFolder
+from entreg.results.reading import typed
+from entreg.results.schema import NOT_SHOWN
+from entreg.results.writing import plain
+from entreg.runs.folder import RunFolder
 from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console
 from tests.report.findings import TOO_LATE, findings
 
@@ -52,7 +55,7 @@ def written(tmp_path_factory):
                 if name not in PAINTED:
                     patch.setattr(panels, "png", lambda figure: b"")
                 page.write(RunFolder(folder), content)
-            done[name] = RunFolder(folder).report, json.loads(json.dumps(content.results, allow_nan=False))
+            done[name] = RunFolder(folder).report, json.loads(json.dumps(plain(content.results), allow_nan=False))
         return done[name]
 
     return write
@@ -67,7 +70,7 @@ def told(tmp_path, monkeypatch):
         place = tmp_path / f"sweep {len(list(tmp_path.iterdir()))}"
         content = findings(place, labels=("worst",), **settings)
         page.write(RunFolder(tmp_path), content)
-        return section(RunFolder(tmp_path).report, "answer"), content.results
+        return section(RunFolder(tmp_path).report, "answer"), plain(content.results)
 
     return tell
 
@@ -124,15 +127,12 @@ def test_answer_tells_better_from_worse_from_unclear(told, gain, said):
     cell = results["comparison"]["ood.elsewhere"]["ig_difference_bits"]
     assert cell["verdict"] == said and abs(cell["mean"] - gain) < 0.05
     sentence = words(answer).partition(". Of ")[0]
-    assert (
-        re.fullmatch(
-            r"The answer Out of domain \(elsewhere\) the information gain of the regularised arm nll_entropy differs from "
-            r"that of the baseline nll by \S+ bit/fixation \(95 % interval \S+ to \S+, p [=<] \S+; 27 images, 4 seeds\): "
-            r"(.*)",
-            sentence,
-        ).group(1)
-        == said
+    expected = (
+        r"The answer Out of domain \(elsewhere\) the information gain of the regularised arm nll_entropy differs from "
+        r"that of the baseline nll by \S+ bit/fixation "
+        r"\(95 % interval \S+ to \S+, p [=<] \S+; 27 images, 4 seeds\): (.*)"
     )
+    assert re.fullmatch(expected, sentence)[1] == said
     shown = dict(answer.numbers).keys()
     assert shown >= {f"comparison.ood.elsewhere.ig_difference_bits.{key}" for key in ("mean", "ci95.0", "p_holm")}
     in_domain = results["comparison"]["in_domain"]["ig_difference_bits"]["verdict"]
@@ -145,9 +145,9 @@ def test_the_parts_of_the_difference_are_said_with_their_intervals(told, scale, 
     number = r"([+−]?[\d.]+)"
     part = rf"{number} \({number} to {number}\)"
     found = re.search(
-        rf"Of {number} bit out of domain, mean of 2 sets, {part} is {said} predictions \(scale {part}, spread "
-        rf"{part}\), {part} centre bias, and {part} is left: what differs after each model was adapted to the foreign "
-        r"images by three numbers\.",
+        rf"Of {number} bit out of domain, mean of 2 sets, {part} is due to {said} predictions \(scale {part}, "
+        rf"spread {part}\), {part} to the centre bias, and {part} is left: this part remains after each model was "
+        r"adapted to the foreign images by three numbers\.",
         words(answer),
     )
     ladder = results["comparison"]["ood"]["ladder"]
@@ -224,11 +224,13 @@ def test_the_page_says_what_the_results_say_and_decides_nothing(tmp_path, monkey
     content = findings(tmp_path / "sweep", parts={"scale": 0.04}, foreign=2, images=12, labels=("worst",))
     assert not section_of(content, tmp_path, "answer").text.count("elsewise")
     content = findings(tmp_path / "another", parts={"scale": 0.04}, foreign=2, labels=("worst",))
+    tree = plain(content.results)
     for domain in ("ood", "ood.elsewhere"):
-        content.results["comparison"][domain]["sharpness"] = "elsewise"
+        tree["comparisons"]["nll_entropy"][domain]["sharpness"] = "elsewise"
     for key, few in (("in_domain", True), ("ood.elsewhere", False), ("ood.beyond", True)):
-        content.results["data"][key] |= {"few_images": few, "few_kde_images": few}
-    assert words(section_of(content, tmp_path, "answer")).count("is elsewise predictions") == 2
+        tree["data"][key] |= {"few_images": few, "few_kde_images": few}
+    content = dataclasses.replace(content, results=typed(tree))
+    assert words(section_of(content, tmp_path, "answer")).count("is due to elsewise predictions") == 2
     limits = words(section_of(content, tmp_path, "limits"))
     assert "images in domain: the interval" in limits and "images out of domain (beyond): the interval" in limits
     assert "(elsewhere): the interval" not in limits and "KDE prior out of domain (elsewhere)" not in limits
@@ -250,8 +252,8 @@ def test_the_primary_outcomes_arm_is_always_among_the_pictures(told, tmp_path):
 def test_a_metric_of_any_domain_is_in_the_glossary(tmp_path, monkeypatch):
     monkeypatch.setattr(panels, "png", lambda figure: b"")
     content = findings(tmp_path / "sweep", labels=("worst",))
-    for arm in content.results["arms"].values():
-        del arm["ood.elsewhere"]["gold_ig_bits_per_fixation"]
+    for arm in content.results.arms.values():
+        del arm.domains["ood.elsewhere"].metrics["gold_ig_bits_per_fixation"]
     units = section_of(content, tmp_path, "units").text
     assert "gold standard's IG" in units and "oracle's IG" not in units
 
@@ -322,36 +324,39 @@ def test_sets_that_were_not_planned_are_told_too(told, settings):
 def test_one_image_with_several_seeds_claims_nothing(told):
     answer, _ = told(images=1, seeds=3, foreign=0, primary="in_domain")
     said = words(answer)
-    assert "bit/fixation (one image, no interval)." in said and "There is too little for a test; every other" in said
+    assert "bit/fixation (one image, no interval)." in said and "There are too few data for a test; every other" in said
     assert "n/a" not in said and "would halve" not in said and "at 5 %" not in said
 
 
 def test_a_set_that_was_not_planned_is_named(told):
     answer, results = told(foreign=2, added=1)
     assert results["primary"]["added"] == ["beyond"]
-    assert "Judged although it was not planned: beyond. Not in the mean over the foreign sets." in words(answer)
-    assert "Judged although" not in told(foreign=2)[0].text
+    assert "Evaluated although not planned: beyond. This is not in the mean over the foreign sets." in words(answer)
+    assert "Evaluated although" not in told(foreign=2)[0].text
 
 
 def test_images_that_were_trained_on_are_named(told):
     answer, _ = told(seen={"1.jpg": "7.jpg", "2.jpg": "8.jpg"})
     assert (
-        "Left out of elsewhere, since the models were trained on 2 images that are the same or nearly: 1.jpg (as "
+        "Left out of elsewhere, since the models were trained on 2 images that are the same, or nearly: 1.jpg (as "
         "7.jpg), 2.jpg (as 8.jpg)."
     ) in words(answer)
     answer, _ = told(foreign=0, seen={"1.jpg": "7.jpg"})
     assert (
-        "Left out in domain, since the models were trained on 1 image that is the same or nearly: 1.jpg (as 7.jpg)."
+        "Left out in domain, since the models were trained on 1 image that is the same, or nearly: 1.jpg (as 7.jpg)."
     ) in words(answer)
     assert "Left out" not in told()[0].text
 
 
 def test_a_set_without_a_ladder_says_why(written):
     shown = section(written("few images")[0], "foreign")
-    assert "No ladder: 15 images are too few to adapt a model to the set (at least 20)." in words(shown)
+    assert (
+        "The difference is not split into parts: 15 images are too few to adapt a model to the set (at least 20)."
+        in words(shown)
+    )
     assert "Parts of the IG difference" not in shown.text
     shown = section(written("two arms")[0], "foreign")
-    assert "No ladder" not in shown.text and "Parts of the IG difference" in shown.text
+    assert "not split into parts" not in shown.text and "Parts of the IG difference" in shown.text
 
 
 @pytest.mark.parametrize("name, several", [("two arms", False), ("two foreign sets", True)])
@@ -369,7 +374,7 @@ def test_what_more_seeds_would_buy_is_said(told):
     assert seeds > 4 and f"{seeds} seeds would halve the interval." in words(answer)
     answer, results = told(seed_std=0.0, seeds=8)
     assert results["comparison"]["ood"]["ig_difference_bits"]["seeds_to_halve"] is None
-    assert "No number of seeds would halve the interval: it comes from the images." in words(answer)
+    assert "No number of seeds would halve the interval, since it comes from the images." in words(answer)
 
 
 def test_one_training_each_is_called_neither_better_nor_worse(written):
@@ -377,10 +382,17 @@ def test_one_training_each_is_called_neither_better_nor_worse(written):
     assert results["comparison"]["ood"]["ig_difference_bits"]["mean"] > 0.2
     shown = section(path, "answer")
     assert words(shown).startswith("The answer These trained models differ by +0.2")
-    assert "One training cannot tell the arms apart: another seed might move the difference" in words(shown)
+    assert (
+        "A single training of each arm cannot show a difference, because two trainings of the same arm differ as well."
+        in words(shown)
+    )
     assert "with other images like these" in words(shown)
     # what the words would mean stands there, and the page's question; nothing else holds them
-    said = words(shown).replace("Nothing here is called better or worse", "").partition("Better or worse: the")[0]
+    said = (
+        words(shown)
+        .replace("Nothing here is called better or worse", "")
+        .partition("An arm is called better or worse")[0]
+    )
     assert not re.search(r"\b(better|worse)\b", said, re.I)
     assert not re.search(r'class="(better|worse)">(better|worse)', path.read_text())
     assert "no verdict" in section(path, "comparisons").text
@@ -446,9 +458,11 @@ def test_what_comes_from_files_is_text_not_markup(tmp_path, monkeypatch):
     monkeypatch.setattr(panels, "png", lambda figure: b"")
     evil = "<script>alert(1)</script>$x"
     content = findings(tmp_path / "sweep", seen={evil: evil}, images=12)
-    content.results["study"] = content.results["data"]["ood.elsewhere"]["name"] = evil
-    content.results["data"]["ood.elsewhere"]["without_ladder"] = evil
-    content.provenance["processor"] = content.results["left_out"][0]["run"] = evil
+    tree = plain(content.results)
+    tree["study"] = tree["data"]["ood.elsewhere"]["name"] = evil
+    tree["data"]["ood.elsewhere"]["without_ladder"] = evil
+    content.provenance["processor"] = tree["left_out"][0]["run"] = evil
+    content = dataclasses.replace(content, results=typed(tree))
     page.write(RunFolder(tmp_path), content)
     shown = Page(RunFolder(tmp_path).report.read_text())
     assert "script" not in shown.tags and shown.text.count(evil) >= 8

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from entreg.report import panels
-from entreg.report.panels import Prediction
+from entreg.report.panels import Prediction, Range
 
 UNIFORM = np.full((6, 8), -math.log(48))
 
 
-def cell(mean: float, ci95=None, over_images=None) -> dict:
-    return {"mean": mean, "ci95": ci95, "ci95_over_images": over_images}
+def cell(mean: float, ci95=None, over_images=None) -> Range:
+    return Range(mean, ci95, over_images)
 
 
 def prediction(log_density: np.ndarray) -> Prediction:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, SMALL
-from tests.run import broken
+from tests.runs import broken
 from tests.slurm import cluster
 
 EPOCHS = 100

@@ -172,7 +172,7 @@ def test_runs_that_are_trained_together_are_one_job(undisturbed, submit):
 
 
 def history(run: Path) -> list[dict[str, str]]:
-    with open(run / "metrics.csv") as file:
+    with (run / "metrics.csv").open() as file:
         return [{k: v for k, v in row.items() if k not in TIMING} for row in csv.DictReader(file)]
 
 

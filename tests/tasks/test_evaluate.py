@@ -11,19 +11,19 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from entreg.config.settings import resolved
+from entreg.distributed.ranks import Ranks
 from entreg.errors import UserError
-from entreg.evaluate.stages import JudgedStages
-from entreg.ranks import Ranks
+from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.report import panels
-from entreg.run.folder import RunFolder, State
-from entreg.settings import resolved
+from entreg.runs.folder import RunFolder, State
 from entreg.tasks.evaluate import evaluate
-from tests.evaluate.photos import name_of, trained, words, write_sets
+from tests.evaluation.photos import name_of, trained, words, write_sets
 
 
 @pytest.fixture(scope="module")
-def stages() -> JudgedStages:
-    return JudgedStages(Ranks())
+def cache() -> EvaluationCache:
+    return EvaluationCache(Ranks())
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def study(composed, store, place, stages, tmp_path):
+def study(composed, store, place, cache, tmp_path):
     """study(*losses, seeds=...): a sweep of finished runs."""
     before = torch.get_num_threads()
 
@@ -42,7 +42,7 @@ def study(composed, store, place, stages, tmp_path):
         jobs = [(loss, seed) for loss in losses for seed in seeds]
         for number, (loss, seed) in enumerate(jobs):
             config = resolved(composed(*words(place, store), f"loss={loss}", f"seed={seed}", "study=s"))
-            trained(tmp_path / f"sweep/{number}", config, stages, weights=number)
+            trained(tmp_path / f"sweep/{number}", config, cache, weights=number)
         return tmp_path / "sweep"
 
     yield sweep
@@ -64,7 +64,7 @@ def judged(composed, monkeypatch, tmp_path):
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with open(path) as file:
+    with path.open() as file:
         return list(csv.DictReader(file))
 
 
@@ -115,7 +115,7 @@ def test_why_all_is_exploratory_is_said_at_once(study, judged, caplog):
     sweep = study("nll", "nll_entropy", seeds=(0,))
     RunFolder(sweep / "0").plan.unlink()
     _, folder = judged(sweep)
-    why = "1 of 2 runs do not record what the study is for"
+    why = "1 of 2 runs do not record a primary outcome"
     assert f"all comparisons are exploratory: {why}" in caplog.text
     assert json.loads(folder.results.read_text())["primary"]["why"] == why
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from entreg.config.settings import resolved
 from entreg.errors import SettingError
-from entreg.settings import resolved
 from entreg.tasks import check
 
 

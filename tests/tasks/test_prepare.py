@@ -20,16 +20,17 @@ import scipy.io
 import torch
 from PIL import Image
 
+from entreg.config.settings import resolved
+from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError
 from entreg.features import weights
-from entreg.fetch import resume
-from entreg.fetch.published import Published
-from entreg.ranks import Ranks
-from entreg.run.folder import RunFolder
-from entreg.settings import resolved
-from entreg.study.study import Stages, Study
+from entreg.io import resume
+from entreg.io.published_file import Published
+from entreg.runs.folder import RunFolder
+from entreg.study.study import Study
+from entreg.study.study_cache import StudyCache
 from entreg.tasks.prepare import prepare
-from tests.fetch.server import serving
+from tests.io.server import serving
 
 WIDTH, HEIGHT, DOTS = 64, 48, 20
 IMAGES, FOREIGN = 6, 4
@@ -151,13 +152,13 @@ def test_everything_is_there_afterwards_and_a_training_needs_no_network(run, ser
     said = run()
     for part in (
         f"mit1003: not in {tmp_path}/data/MIT1003; licence: none stated; to be downloaded:",
-        f"{server.address}/ALLFIXATIONMAPS.zip (size not known beforehand, no hash published)",
+        f"{server.address}/ALLFIXATIONMAPS.zip (size unknown, no hash published)",
         f"mit1003: {IMAGES} images, {IMAGES * DOTS} fixations",
         f"cat2000: {FOREIGN} images, {FOREIGN * DOTS} fixations",
         f"mit1003: as published: {IMAGES} images and {IMAGES * DOTS} fixations",
         f"cat2000: as published: {FOREIGN} images",
         "weights: random, none are needed",
-        f"features: there for {IMAGES + FOREIGN} images",
+        f"the features of {IMAGES + FOREIGN} images are there",
         "ready: training and evaluation with these settings need no network",
     ):
         assert part in said
@@ -178,7 +179,7 @@ def test_what_it_built_is_what_a_study_reads(run, words, composed, tmp_path, wit
     run()
     stores = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*") if path.is_file()}
     without_network()
-    study = Study(resolved(composed(*words, "task=train")), Stages(Ranks()))
+    study = Study(resolved(composed(*words, "task=train")), StudyCache(Ranks()))
     assert len(study.training) + len(study.validation) == IMAGES and len(study.foreign("cat2000")) == FOREIGN
     assert len(study.uniform(study.landscape)) == 2
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*") if path.is_file()} == stores
@@ -191,7 +192,7 @@ def test_the_second_time_asks_nothing_of_the_network(run, server, tmp_path, with
     without_network()
     said = run()
     assert "to be downloaded" not in said
-    assert f"mit1003: there, in {tmp_path}/data/MIT1003" in said and f"cat2000: there, in {tmp_path}/data" in said
+    assert f"mit1003: found in {tmp_path}/data/MIT1003" in said and f"cat2000: found in {tmp_path}/data" in said
 
 
 def test_only_what_is_missing_is_downloaded(run, server, tmp_path):
@@ -254,8 +255,8 @@ def test_without_a_foreign_set(composed, words, server, tmp_path, caplog):
             "osie",
             "osie cannot be downloaded: it is published at https://github.com/NUS-VIP/predicting-human-gaze-beyond-",
         ),
-        ("scene50", "scene50 cannot be downloaded: no address is known for it\n"),
-        ("folder", "folder cannot be downloaded: no address is known for it\n"),
+        ("scene50", "scene50 cannot be downloaded: its address is unknown\n"),
+        ("folder", "folder cannot be downloaded: its address is unknown\n"),
     ],
 )
 def test_a_set_without_an_address_is_refused_before_anything_is_downloaded(run, server, name, said):
@@ -292,7 +293,7 @@ def test_embedded_data_are_there(composed, tmp_path, caplog):
             ),
             RunFolder(tmp_path / "run"),
         )
-    assert "synthetic: there" in caplog.text and "features: there for 12 images" in caplog.text
+    assert "synthetic: found in" in caplog.text and "the features of 12 images are there" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -358,7 +359,7 @@ def test_a_bad_archive_leaves_nothing_in_the_folder_of_the_set(run, server, tmp_
 def test_where_there_is_no_gpu_the_data_are_got_all_the_same(run, server, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     said = run("hardware=gpu4")
-    assert "features are not built here; the first job builds them, without the network" in said
+    assert "features are not built here; the first job builds them, without a network" in said
     assert (tmp_path / "data/MIT1003/ALLSTIMULI").is_dir() and (tmp_path / "run/done.txt").is_file()
     assert not (tmp_path / "store/features").exists()
 
@@ -383,7 +384,7 @@ def test_weights_come_the_same_way(run, server, tmp_path, monkeypatch):
     assert f"backbone: VGG-19 weights from {path}" in said
     assert server.asked[-1][1] == "bytes=49152-"
     server.asked.clear()
-    assert f"weights: there, {path}" in run("model.backbone.weights=IMAGENET1K_V1") and server.asked == []
+    assert f"weights: found in {path}" in run("model.backbone.weights=IMAGENET1K_V1") and server.asked == []
 
 
 YAML = """# Toy: photos and fixations in one archive.
@@ -425,7 +426,7 @@ def test_a_further_set_is_one_yaml_and_it_is_a_command(command, server, tmp_path
         folder=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("toy.zip (size not") == 1
+    assert done.stdout.count("toy.zip (size unknown") == 1
     for part in ("licence: CC0", "toy: 4 images, 8 fixations", "toy: as published: 4 images", "need no network"):
         assert part in done.stdout
     assert sorted(path.name for path in (tmp_path / "data/toy").iterdir()) == ["fixations.csv", "stimuli", "toy.zip"]

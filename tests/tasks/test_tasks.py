@@ -10,7 +10,7 @@ import pytest
 from entreg import tasks
 from entreg.config import Config, Task
 from entreg.errors import SettingError
-from entreg.run.folder import RunFolder
+from entreg.runs.folder import RunFolder
 from tests.conftest import ROOT
 
 NAMES = sorted(path.stem for path in (ROOT / "entreg/tasks").glob("*.py") if path.stem != "__init__")

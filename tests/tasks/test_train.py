@@ -7,11 +7,11 @@ import json
 import pytest
 
 from entreg.config import Config
+from entreg.config.settings import resolved
+from entreg.distributed.ranks import Ranks
 from entreg.errors import SettingError
-from entreg.ranks import Ranks
-from entreg.run import checkpoint
-from entreg.run.folder import RunFolder, State
-from entreg.settings import resolved
+from entreg.runs import checkpoint
+from entreg.runs.folder import RunFolder, State
 from entreg.tasks import check
 from entreg.tasks.train import run, train
 from entreg.version import VERSION

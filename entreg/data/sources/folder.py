@@ -1,4 +1,4 @@
-"""Everybody's own data: images in stimuli/ and fixations.csv beside it."""
+"""The users' own data sets: images in stimuli/, and fixations.csv beside it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from pathlib import Path
 import numpy as np
 
 from entreg.config import PublishedData
-from entreg.data import table
+from entreg.config.settings import setting
+from entreg.data import fixation_table
 from entreg.data.dataset import DataSet, Stimulus, sorted_fixations
 from entreg.data.images import pictures_below, size_of
-from entreg.data.names import refuse_link_out
 from entreg.errors import DataError
-from entreg.settings import setting
+from entreg.io.safe_paths import refuse_link_out
 
 
 @dataclass
 class Settings(PublishedData):
-    """stimuli/ and fixations.csv (image, x, y, optionally subject and order) in the folder `root`."""
+    """stimuli/ and fixations.csv (image, x, y and optionally subject and order) in the folder `root`."""
 
     drop_first: bool = setting(
-        True, "drop the first fixation of each trial (order 0), where the order is known", changes="result"
+        True, "leave out the first fixation of each trial (order 0), where the order is known", affects="result"
     )
 
     def require(self) -> None:
-        """DataError where stimuli/ or fixations.csv is missing."""
+        """Raise a DataError where stimuli/ or fixations.csv is missing."""
         if not (self.root and self.pictures.is_dir()):
             raise _missing(self, "no folder stimuli there")
         if not self.table.is_file():
@@ -43,17 +43,19 @@ class Settings(PublishedData):
 
 
 def load(settings: Settings) -> DataSet:
-    """All images below stimuli/ and the rows of fixations.csv.
+    """Return all images below stimuli/ and the fixations in fixations.csv.
 
-    image: path below stimuli/; x, y: pixels of the stored image, origin top left; subject (optional): any name;
-    order (optional): place in the trial, from 0. Other columns are ignored. Images without a fixation are kept, and
-    rows that repeat a trial's place count; both are noted.
-    DataError: a file or column is missing, a row is malformed or names no image (with its line), nothing is left.
+    Its columns are image, the path below stimuli/; x and y, pixels of the stored image with the origin at the top left;
+    optionally subject, any name, and order, the position in the trial, from 0. Other columns are ignored. Images
+    without a fixation are kept, and so are rows that repeat a position of a trial; notes mention both.
+
+    Raises a DataError where a file or column is missing, a row is malformed or names an image that does not exist (with
+    its line), or no fixation is left.
     """
     settings.require()
-    rows = table.read(settings.table)
+    rows = fixation_table.read(settings.table)
     if not len(rows):
-        raise DataError(f"{settings.table} has no fixations: nothing below its header; give a row for each fixation")
+        raise DataError(f"{settings.table} has no rows below its header; it needs one for each fixation")
     paths = pictures_below(settings.pictures, rows.names)
     if not paths:
         raise _missing(settings, "no image in stimuli")
@@ -63,7 +65,7 @@ def load(settings: Settings) -> DataSet:
     if lost:
         (name, line), count = next(iter(lost.items())), len(lost)
         raise DataError(
-            f"{settings.table}, line {line}: no image {name[:100]!r} in {settings.pictures} "
+            f"{settings.table}, line {line}: there is no image {name[:100]!r} in {settings.pictures} "
             f"({count} such name{'s' * (count > 1)}). The column image holds paths below stimuli/, with their extension"
         )
 
@@ -72,13 +74,13 @@ def load(settings: Settings) -> DataSet:
     notes = []
     repeated = rows.repeated()
     if repeated:
-        notes.append(f"{settings.table}: {repeated} rows have the image, subject and order of another row; all count")
+        notes.append(f"{settings.table}: {repeated} rows repeat the image, subject and order of another; all are used")
     keep = np.ones(len(rows), dtype=bool)
     if settings.drop_first and rows.order is not None:
         keep = rows.order != 0
         dropped["first of a trial"] = int((~keep).sum())
         if keep.all():
-            notes.append(f"{settings.table}: no fixation has order 0, so none was dropped as the first of its trial")
+            notes.append(f"{settings.table}: no fixation has order 0, so none was left out as the first of its trial")
     index = {name: i for i, name in enumerate(paths)}
     image = np.array([index[name] for name in rows.names])[rows.image[keep]]
     subject = None if rows.subject is None else np.unique(rows.subject[keep], return_inverse=True)[1]
@@ -102,6 +104,6 @@ def _missing(settings: Settings, what: str) -> DataError:
         f"The data set {settings.name} is not at {settings.root or 'any place (root is not set)'}: {what}.\n"
         f"  have it elsewhere   data.root=PATH (ood.{settings.name}.root=PATH where it is a foreign set)\n"
         "  do not have it      put images into stimuli/ and image,x,y (and subject,order) into fixations.csv there;\n"
-        "                      conf/data/ says where the published sets are to be had\n"
+        "                      conf/data/ says where the published sets can be downloaded\n"
         "  just want to look   data=synthetic needs none (ood=[synthetic_ood] as the foreign set)"
     )

@@ -1,4 +1,4 @@
-"""Data sets as pysaliency keeps them: stimuli and fixations in HDF5 files.
+"""Data sets in pysaliency's format: stimuli and fixations in HDF5 files.
 
 Source: pysaliency/datasets.py of its release 0.2.22 and pysaliency/datasets/ of its repository (matthias-k/pysaliency).
 """
@@ -16,36 +16,36 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from entreg import files
-from entreg.claims import make_once
 from entreg.config import Data
+from entreg.config.settings import setting
 from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
-from entreg.data.hdf5 import Reader
 from entreg.data.images import size_of
 from entreg.errors import DataError, SettingError
-from entreg.settings import setting
+from entreg.io import files
+from entreg.io.hdf5 import Reader
+from entreg.io.leases import make_once
 
-UNPACKED = 2  # how stimuli are unpacked: to be raised when it is done otherwise
+UNPACKED = 2  # the version of the unpacked stimuli; raise it when they change
 SUMS = "SHA256SUMS"
 
 
 @dataclass
 class Settings(Data):
-    """Stimuli and fixations of pysaliency's in the folder `root`."""
+    """Stimuli and fixations in pysaliency's format in the folder `root`."""
 
-    stimuli: str = setting("stimuli.hdf5", "file of the stimuli below root: FileStimuli or Stimuli", changes="result")
+    stimuli: str = setting("stimuli.hdf5", "file of the stimuli below root: FileStimuli or Stimuli", affects="result")
     fixations: str = setting(
         "fixations.hdf5",
         "file of the fixations below root: Fixations, FixationTrains or ScanpathFixations",
-        changes="result",
+        affects="result",
     )
-    drop_first: bool = setting(False, "leave out the first fixation of each scanpath", changes="result")
+    drop_first: bool = setting(False, "leave out the first fixation of each scanpath", affects="result")
     unpacked: str | None = setting(
-        None, "folder that stimuli which are no files of their own are unpacked to", changes="place", path=True
+        None, "folder that stimuli inside an HDF5 file are unpacked to", affects="location", path=True
     )
 
     def require(self) -> None:
-        """DataError where one of the files is missing."""
+        """Raise a DataError where one of the files is missing."""
         for name in (self.stimuli, self.fixations):
             if not (self.root and (Path(self.root) / name).is_file()):
                 place = self.root or "any place (root is not set)"
@@ -59,7 +59,11 @@ class Settings(Data):
 
 @dataclass(frozen=True)
 class Gaze:
-    """Fixations as they are stored, (n,) each. order: place in its scanpath, from 0; subject: None where not told."""
+    """Fixations as they are stored, (n,) each.
+
+    order: the position in the scanpath, from 0
+    subject: None where it is unknown
+    """
 
     image: np.ndarray
     x: np.ndarray
@@ -69,9 +73,9 @@ class Gaze:
 
 
 def load(settings: Settings) -> DataSet:
-    """The stimuli in natural order of their names, and their fixations; those without any are kept.
+    """Return the stimuli in natural order of their names, and their fixations. Stimuli without fixations are kept.
 
-    DataError, of one line, names the file and the key that is missing, of another form, or leads out of `root`.
+    Raises a DataError of one line that names the file and the key that is missing, malformed, or leads out of `root`.
     """
     settings.require()
     root = Path(settings.root or "")
@@ -83,16 +87,16 @@ def load(settings: Settings) -> DataSet:
             raise file.wrong("n", f"it names stimulus {gaze.image.max()} or {gaze.image.min()} of {len(paths)}")
     names = sorted(paths, key=lambda name: (natural_order(name), name))
     stimuli = tuple(_stimulus(name, *paths[name]) for name in names)
-    place = np.argsort([names.index(name) for name in paths])  # of a name in natural order: its number in the file
-    number = np.argsort(place)
+    # of each number in the file the position in natural order
+    position = np.array([names.index(name) for name in paths])
     dropped: dict[str, int] = {}
-    kept = np.ones(len(gaze.image), dtype=bool)
+    used = np.ones(len(gaze.image), dtype=bool)
     if settings.drop_first:
-        kept = gaze.order > 0
-        dropped["first of a scanpath"] = int((~kept).sum())
-    subject = None if gaze.subject is None else np.unique(gaze.subject, return_inverse=True)[1][kept]
+        used = gaze.order > 0
+        dropped["first of a scanpath"] = int((~used).sum())
+    subject = None if gaze.subject is None else np.unique(gaze.subject, return_inverse=True)[1][used]
     fixations, dropped["outside the image"] = sorted_fixations(
-        stimuli, number[gaze.image[kept]], gaze.x[kept], gaze.y[kept], subject
+        stimuli, position[gaze.image[used]], gaze.x[used], gaze.y[used], subject
     )
     return DataSet(settings.name, stimuli, fixations, dropped)
 
@@ -108,34 +112,35 @@ def _stimulus(name: str, path: Path, shape: tuple[int, int]) -> Stimulus:
 
 
 def _stimuli(file: Reader, settings: Settings) -> dict[str, tuple[Path, tuple[int, int]]]:
-    """By name, in the file's order: path and (height, width)."""
+    """Return each stimulus's path and (height, width) by name, in the order of the file."""
     kind = file.of_kind({"FileStimuli": ("1.0", "2.0", "2.1"), "Stimuli": ("1.0", "1.1")})
     return _files(file, settings) if kind == "FileStimuli" else _unpacked(file, settings)
 
 
 def _files(file: Reader, settings: Settings) -> dict[str, tuple[Path, tuple[int, int]]]:
-    root = os.path.abspath(settings.root or "")
+    root = Path(os.path.abspath(settings.root or ""))  # noqa: PTH100  # keeps links
     names, shapes = file.texts("filenames"), file.rows("shapes")
     if len(names) != len(shapes) or not names or any(len(shape) < 2 for shape in shapes):
         raise file.wrong("shapes", f"it holds {len(shapes)} sizes for {len(names)} filenames")
-    # absolute ones, as version 1.0 keeps them, stay what they are
-    paths = [os.path.normpath(os.path.join(file.path.parent.absolute(), name)) for name in names]
+    # absolute paths, which version 1.0 stores, stay as they are
+    folder = file.path.parent.absolute()
+    paths = [Path(os.path.normpath(folder / name)) for name in names]
     for name, path in zip(names, paths, strict=True):
-        if os.path.commonpath([root, path]) != root:
+        if not path.is_relative_to(root):
             raise file.wrong("filenames", f"{name!r} leads out of {root}; data.root=FOLDER may be one above both")
     if len(set(paths)) < len(paths):
-        raise file.wrong("filenames", f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
-    shared = os.path.commonpath([os.path.dirname(path) for path in paths])
+        raise file.wrong("filenames", f"{next(name for name in names if names.count(name) > 1)!r} occurs twice")
+    shared = os.path.commonpath([path.parent for path in paths])
     return {
-        Path(path).relative_to(shared).as_posix(): (Path(path), (int(shape[0]), int(shape[1])))
+        path.relative_to(shared).as_posix(): (path, (int(shape[0]), int(shape[1])))
         for path, shape in zip(paths, shapes, strict=True)
     }
 
 
 def _unpacked(file: Reader, settings: Settings) -> dict[str, tuple[Path, tuple[int, int]]]:
-    """Each stimulus as a file of its own, written once."""
+    """Write each stimulus to its own file, once, and return the paths as `_stimuli` does."""
     if settings.unpacked is None:
-        raise SettingError(f"{file.path} holds the stimuli themselves: data.unpacked=FOLDER, where to unpack them to")
+        raise SettingError(f"{file.path} holds the stimuli themselves: data.unpacked=FOLDER is needed to unpack them")
     names = [f"{n:06d}.png" for n in range(file.count("size"))]
     digest = hashlib.sha256(f"{files.sha256(file.path)} {UNPACKED}".encode()).hexdigest()[:20]
     folder = Path(settings.unpacked) / digest
@@ -148,7 +153,7 @@ def _unpacked(file: Reader, settings: Settings) -> dict[str, tuple[Path, tuple[i
             picture = Image.fromarray(file.picture(str(n)))
             files.write(partial / name, functools.partial(picture.save, format="PNG"))
         files.write_text(partial / SUMS, _sums(partial, names))
-        os.replace(partial, folder)
+        partial.replace(folder)
 
     try:
         make_once(folder, make)
@@ -159,12 +164,12 @@ def _unpacked(file: Reader, settings: Settings) -> dict[str, tuple[Path, tuple[i
     except OSError:
         is_whole = False
     if not is_whole:
-        raise DataError(f"{folder}: what was unpacked there is damaged; remove it, and the next run unpacks it again")
+        raise DataError(f"{folder}: the unpacked stimuli are damaged; remove it, and the next run unpacks them again")
     return {name: (folder / name, size_of(folder / name)) for name in names}
 
 
 def _sums(folder: Path, names: list[str]) -> str:
-    """Of the files in a folder, as sha256sum writes them."""
+    """Return the hashes of the files in a folder, in sha256sum's format."""
     return "".join(f"{files.sha256(folder / name)}  {name}\n" for name in names)
 
 
@@ -176,14 +181,16 @@ def _gaze(file: Reader) -> Gaze:
     }
     kind = file.of_kind({name: versions for name, (versions, _) in readers.items()})
     gaze = readers[kind][1](file)
-    if gaze.subject is not None and len(np.unique(gaze.subject)) < 2:  # what is not known is filled with ones
+    if (
+        gaze.subject is not None and len(np.unique(gaze.subject)) < 2
+    ):  # pysaliency fills unknown subjects with one value
         gaze = Gaze(gaze.image, gaze.x, gaze.y, gaze.order, None)
     return gaze
 
 
 def _of_fixations(file: Reader) -> Gaze:
     image, x, y = file.integers("n"), file.numbers("x"), file.numbers("y")
-    # how many fixations came before it
+    # the number of fixations before each one
     order = file.integers("lengths") if "lengths" in file else (~np.isnan(file.numbers("x_hist", 2))).sum(1)
     key = "subject" if "subject" in file else "subjects"
     subject = file.plain(key) if key in file else None
@@ -212,12 +219,12 @@ def _of_scanpaths(file: Reader) -> Gaze:
 def _of_padded(
     file: Reader, key_x: str, key_y: str, key_n: str, lengths: np.ndarray | None, subject: np.ndarray | None
 ) -> Gaze:
-    """From a row for each scanpath, padded with NaN."""
+    """Return the fixations of scanpaths that are stored as rows padded with NaN."""
     xs, ys, n = file.numbers(key_x, 2), file.numbers(key_y, 2), file.integers(key_n)
     if lengths is None:
         lengths = (~np.isnan(xs)).sum(1)
     if xs.shape != ys.shape or not len(xs) == len(n) == len(lengths) == len(n if subject is None else subject):
-        raise file.wrong(key_x, f"{len(xs)} scanpaths, and {key_y}, {key_n}, lengths or subjects of another number")
+        raise file.wrong(key_x, f"{len(xs)} scanpaths, but another number in {key_y}, {key_n}, lengths or subjects")
     if len(lengths) and not (lengths.min() >= 0 and lengths.max() <= xs.shape[1]):
         raise file.wrong(key_x, f"scanpaths of {lengths.max()} fixations in rows of {xs.shape[1]}")
     path, order = np.nonzero(np.arange(xs.shape[1]) < lengths[:, None])

@@ -1,8 +1,8 @@
-"""Synthetic data: images drawn from a seed, with fixations sampled from a log density that is known exactly.
+"""Synthetic data: images drawn with a seed, and fixations sampled from a log density that is known exactly.
 
     p(pixel) = bias_share * Gaussian bias + object_share * mean of the objects' Gaussians + the rest * uniform
 
-with each part normalised over the pixels. So the information gain that the best possible model reaches is known.
+Each term is normalised over the pixels, so the information gain of the best possible model is known.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -20,15 +19,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from entreg.claims import make_once
-from entreg.config import Data, Rule
+from entreg.config import Data
+from entreg.config.settings import Rule, setting
 from entreg.data.dataset import DataSet, Fixations, Stimulus
 from entreg.errors import DataError, SettingError, brief
-from entreg.settings import setting
+from entreg.io.leases import make_once
 
-VERSION = 1  # of what the code below draws: raise it with any change, so that sets drawn earlier are not taken for new
+VERSION = 1  # of the drawn sets; raise it with any change of the drawing code, so that earlier sets are not reused
 KINDS = ("disc", "rectangle", "ring")
-KEPT = ("sizes", "objects", "object_image", "image", "x", "y", "subject")  # arrays of a set
+ARRAYS = ("sizes", "objects", "object_image", "image", "x", "y", "subject")  # of a set
 FORMING = (
     "images",
     "seed",
@@ -46,28 +45,30 @@ FORMING = (
 
 @dataclass
 class Settings(Data):
-    """Images drawn from a seed with a known fixation density, kept in the folder `root`."""
+    """Images drawn with a seed, with a known fixation density, saved in the folder `root`."""
 
-    images: int = setting(120, "images to draw", changes="result", at_least=4)
-    seed: int = setting(1, "seed of images and fixations, independent of the run's seed", changes="result", at_least=0)
-    observers: int = setting(15, "observers", changes="result", at_least=1)
-    fixations_per_observer: int = setting(6, "fixations of an observer on an image", changes="result", at_least=1)
+    images: int = setting(120, "number of images to draw", affects="result", at_least=4)
+    seed: int = setting(1, "seed of images and fixations, independent of the run's seed", affects="result", at_least=0)
+    observers: int = setting(15, "number of observers", affects="result", at_least=1)
+    fixations_per_observer: int = setting(
+        6, "number of fixations of each observer on each image", affects="result", at_least=1
+    )
     bias_x: float = setting(
-        0.5, "centre of the observers' spatial bias, share of the width", changes="result", at_least=0, at_most=1
+        0.5, "centre of the observers' spatial bias, share of the width", affects="result", at_least=0, at_most=1
     )
     bias_y: float = setting(
-        0.5, "centre of the observers' spatial bias, share of the height", changes="result", at_least=0, at_most=1
+        0.5, "centre of the observers' spatial bias, share of the height", affects="result", at_least=0, at_most=1
     )
-    bias_sigma: float = setting(0.18, "spread of that bias, share of each side", changes="result", at_least=0.001)
+    bias_sigma: float = setting(0.18, "spread of that bias, share of each side", affects="result", at_least=0.001)
     bias_share: float = setting(
-        0.35, "share of fixations that follow the bias", changes="result", at_least=0, at_most=1
+        0.35, "share of fixations that follow the bias", affects="result", at_least=0, at_most=1
     )
     object_share: float = setting(
-        0.55, "share of fixations on objects; the rest is uniform", changes="result", at_least=0, at_most=1
+        0.55, "share of fixations on objects; the rest is uniform", affects="result", at_least=0, at_most=1
     )
 
     def require(self) -> None:
-        """SettingError where there is no folder to draw into."""
+        """Raise a SettingError where there is no folder to draw into."""
         if self.root is None:
             raise SettingError(
                 f"{self.name}: no folder to draw the images into: data.root=PATH "
@@ -75,15 +76,16 @@ class Settings(Data):
             )
 
     def true_log_density(self, index: int) -> np.ndarray:
-        """The log density (H, W) in nats, float64, that the fixations on the index-th image come from."""
+        """Return the log density that the fixations on image `index` were drawn from: (H, W) nats, float64."""
         drawn = _read(_drawn(self))
         height, width = drawn["sizes"][index].tolist()
         objects = drawn["objects"][drawn["object_image"] == index]
-        with np.errstate(divide="ignore"):  # with no uniform share, far pixels may underflow to 0
-            return np.log(_density(self, height, width, objects))
+        with np.errstate(divide="ignore"):  # without a uniform share, the density of far pixels may underflow to 0
+            log_density: np.ndarray = np.log(_density(self, height, width, objects))
+        return log_density
 
     def broken_rules(self) -> Iterator[Rule]:
-        """The shares are of one whole."""
+        """Yield what is wrong where the shares exceed 1."""
         yield from super().broken_rules()
         if self.bias_share + self.object_share > 1:
             yield "bias_share", f"with object_share={self.object_share} at most 1"
@@ -91,7 +93,7 @@ class Settings(Data):
 
 @dataclass(frozen=True)
 class Object:
-    """Something to look at: centre and half extent in pixels."""
+    """A drawn object: its centre and half extent in pixels, and its kind, one of KINDS."""
 
     x: float
     y: float
@@ -101,9 +103,9 @@ class Object:
 
 
 def load(settings: Settings) -> DataSet:
-    """The data set of these settings, drawn on first use and read from settings.root ever after.
+    """Return the data set of these settings. It is drawn on first use and afterwards read from settings.root.
 
-    DataError: settings.root cannot be written to. SettingError: there is none.
+    Raises a DataError where settings.root cannot be written to, and a SettingError where it is not set.
     """
     folder = _drawn(settings)
     drawn = _read(folder)
@@ -115,7 +117,7 @@ def load(settings: Settings) -> DataSet:
 
 
 def _density(settings: Settings, height: int, width: int, objects: np.ndarray) -> np.ndarray:
-    """The mixture (H, W); objects: (n, 4), each centre x, centre y, half width, half height in pixels."""
+    """Return the mixture density (H, W); objects: (n, 4) centre x, centre y, half width, half height in pixels."""
     bias = _gaussian(
         height,
         width,
@@ -126,69 +128,78 @@ def _density(settings: Settings, height: int, width: int, objects: np.ndarray) -
     )
     salience = np.mean([_gaussian(height, width, x, y, 0.7 * a, 0.7 * b) for x, y, a, b in objects], axis=0)
     uniform = (1 - settings.bias_share - settings.object_share) / (height * width)
-    return settings.bias_share * bias + settings.object_share * salience + uniform
+    density: np.ndarray = settings.bias_share * bias + settings.object_share * salience + uniform
+    return density
 
 
 def _gaussian(height: int, width: int, x: float, y: float, sigma_x: float, sigma_y: float) -> np.ndarray:
-    """Gaussian (H, W) at the pixels' centres, normalised over the pixels. Sums to 1 since rows and columns each do."""
+    """Return a Gaussian (H, W) at the pixel centres. It sums to 1, because its rows and its columns do."""
 
     def along(n: int, centre: float, sigma: float) -> np.ndarray:
         exponent = -0.5 * ((np.arange(n) + 0.5 - centre) / sigma) ** 2
-        weight = np.exp(exponent - exponent.max())  # a sigma far below a pixel underflows otherwise
-        return weight / weight.sum()
+        weight: np.ndarray = np.exp(
+            exponent - exponent.max()
+        )  # with a sigma far below a pixel all would underflow otherwise
+        weight /= weight.sum()
+        return weight
 
     return np.outer(along(height, y, sigma_y), along(width, x, sigma_x))
 
 
 def _drawn(settings: Settings) -> Path:
-    """Folder of the set, drawn if need be. It appears at once and whole, whoever else starts or is killed meanwhile."""
+    """Return the folder of the set, which is drawn if it is missing. The folder appears only when it is complete."""
     settings.require()
     folder = Path(settings.root or "") / _fingerprint(settings)
     partial = folder.with_name(f"{folder.name}.partial")
 
     def make() -> None:
-        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left it
         partial.mkdir()
         _draw(settings, partial)
-        os.replace(partial, folder)
+        partial.replace(folder)
 
     try:
         make_once(folder, make)
     except (OSError, DataError) as error:
-        raise DataError(f"cannot draw synthetic images into {folder}: {error}. Elsewhere: paths.store=PATH") from error
+        raise DataError(
+            f"cannot draw synthetic images into {folder}: {error}. paths.store=PATH chooses another folder"
+        ) from error
     return folder
 
 
 def _read(folder: Path) -> dict[str, np.ndarray]:
     path = folder / "set.npz"
     try:
-        with np.load(path) as drawn:
-            found = {name: drawn[name] for name in drawn}
-        lengths = {name: len(found[name]) for name in KEPT}
+        with np.load(path) as file:
+            drawn = {name: file[name] for name in file}
+        lengths = {name: len(drawn[name]) for name in ARRAYS}
         images, fixations = lengths["sizes"], lengths["image"]
-        if found["sizes"].shape != (images, 2) or found["objects"].shape != (lengths["object_image"], 4):
+        if drawn["sizes"].shape != (images, 2) or drawn["objects"].shape != (lengths["object_image"], 4):
             raise ValueError("its arrays have other shapes")
-        if any(found[name].shape != (fixations,) for name in ("image", "x", "y", "subject")):
+        if any(drawn[name].shape != (fixations,) for name in ("image", "x", "y", "subject")):
             raise ValueError("its columns differ in length")
-        if any(found[name].dtype.kind not in ("f" if name in ("objects", "x", "y") else "iu") for name in KEPT):
-            raise ValueError("its arrays are of other types")
-        plausible = all(np.isfinite(found[name]).all() and found[name].min() >= 0 for name in KEPT)
-        if not plausible or not found["sizes"].all():
+        if any(drawn[name].dtype.kind not in ("f" if name in ("objects", "x", "y") else "iu") for name in ARRAYS):
+            raise ValueError("its arrays have other types")
+        plausible = all(np.isfinite(drawn[name]).all() and drawn[name].min() >= 0 for name in ARRAYS)
+        if not plausible or not drawn["sizes"].all():
             raise ValueError("its values are not those of a set")
-        if max(found[name].max() for name in ("image", "object_image")) >= images:
+        if max(drawn[name].max() for name in ("image", "object_image")) >= images:
             raise ValueError("it lacks images")
-        checksums = found["checksums"]
+        checksums = drawn["checksums"]
         if checksums.shape != (images,) or checksums.dtype.kind not in "iu":
-            raise ValueError("its checksums are none")
-        return found
-    except Exception as error:  # a damaged file raises whatever numpy's reader stumbles over
+            raise ValueError("its checksums are invalid")
+        return drawn
+    except Exception as error:  # numpy's reader raises errors of many kinds for a damaged file
         raise DataError(
             f"{path}: damaged ({brief(error)}); remove the folder {folder}, the next run draws it again"
         ) from error
 
 
 def _check_images(folder: Path, drawn: dict[str, np.ndarray]) -> None:
-    """Of ten flipped bits of a PNG file its reader misses one."""
+    """Raise a DataError where an image is missing or its checksum is wrong.
+
+    A reader of PNG files misses one of ten flipped bits.
+    """
     for i, checksum in enumerate(drawn["checksums"]):
         path = folder / _name(i)
         if not path.is_file() or zlib.crc32(path.read_bytes()) != checksum:
@@ -212,7 +223,7 @@ def _draw(settings: Settings, folder: Path) -> None:
         if i % 5 == 4:
             height, width = width, height
         scene = _scene(rng, height, width)
-        # written here: of a full disk OpenCV may not tell
+        # the file is written here, because OpenCV may not report a full disk
         _, encoded = cv2.imencode(".png", _picture(rng, height, width, scene)[..., ::-1])
         (folder / _name(i)).write_bytes(encoded.tobytes())
         checksums.append(zlib.crc32(encoded.tobytes()))
@@ -242,7 +253,7 @@ def _draw(settings: Settings, folder: Path) -> None:
 
 
 def _sample(rng: np.random.Generator, density: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """n points (x, y) of the density: a pixel each, and a uniform place within it."""
+    """Draw n points (x, y) from the density: a pixel for each, and a uniform position within it."""
     cumulated = np.cumsum(density)
     pixel = np.searchsorted(cumulated, rng.random(n) * cumulated[-1], side="right")
     row, column = np.unravel_index(pixel, density.shape)
@@ -251,7 +262,7 @@ def _sample(rng: np.random.Generator, density: np.ndarray, n: int) -> tuple[np.n
 
 
 def _scene(rng: np.random.Generator, height: int, width: int) -> list[Object]:
-    """1 to 4 objects at random places, wholly inside the image and apart from each other."""
+    """Draw 1 to 4 objects at random positions, entirely inside the image and apart from each other."""
     short = min(height, width)
     objects: list[Object] = []
     for _ in range(rng.integers(1, 5)):
@@ -259,7 +270,7 @@ def _scene(rng: np.random.Generator, height: int, width: int) -> list[Object]:
         kind = KINDS[rng.integers(len(KINDS))]
         if kind != "rectangle":
             half_height = half_width
-        for _ in range(20):  # tries; an image that is full keeps fewer objects
+        for _ in range(20):  # attempts; a full image gets fewer objects
             x, y = rng.uniform(half_width, width - half_width), rng.uniform(half_height, height - half_height)
             if all(
                 abs(x - o.x) > half_width + o.half_width or abs(y - o.y) > half_height + o.half_height for o in objects
@@ -270,30 +281,32 @@ def _scene(rng: np.random.Generator, height: int, width: int) -> list[Object]:
 
 
 def _picture(rng: np.random.Generator, height: int, width: int, objects: list[Object]) -> np.ndarray:
-    """(H, W, 3) uint8: tinted texture with the objects on it."""
+    """Draw an image (H, W, 3) uint8: a tinted texture with the objects on it."""
     ground = rng.uniform(90, 165)
     tint = rng.uniform(-20, 20, 3)
     picture = ground + tint + _texture(rng, height, width, 14)[..., None]
-    for o in objects:
-        # brighter or darker than the ground by far, and coloured
+    for item in objects:
+        # much brighter or darker than the ground, and coloured
         contrast = rng.choice([-1, 1]) * rng.uniform(65, 90) + rng.uniform(-40, 40, 3)
-        inside = _mask(o, height, width)[..., None]
+        inside = _mask(item, height, width)[..., None]
         surface = ground + contrast + _texture(rng, height, width, 22)[..., None]
         picture = picture + inside * (surface - picture)
-    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    pixels: np.ndarray = np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, amplitude: float) -> np.ndarray:
-    """(H, W) noise of mean 0 and standard deviation `amplitude`, smooth at scales of 2, 8 and 32 pixels."""
-    noise = np.zeros((height, width))
+    """Draw noise (H, W) with mean 0 and standard deviation `amplitude`, smooth at scales of 2, 8 and 32 pixels."""
+    noise: np.ndarray = np.zeros((height, width))
     for scale in (2, 8, 32):
         coarse = rng.standard_normal((height // scale + 2, width // scale + 2))
         noise += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return amplitude * (noise - noise.mean()) / noise.std()
+    scaled: np.ndarray = amplitude * (noise - noise.mean()) / noise.std()
+    return scaled
 
 
 def _mask(o: Object, height: int, width: int) -> np.ndarray:
-    """(H, W) in 0..1: how much of each pixel the object covers, edges smoothed."""
+    """Return how much of each pixel the object covers, with smoothed edges: (H, W) in 0..1."""
     mask = np.zeros((height, width), np.uint8)
     centre = (round(o.x), round(o.y))
     if o.kind == "rectangle":

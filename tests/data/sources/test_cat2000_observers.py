@@ -72,18 +72,20 @@ def test_observers_are_told_apart(root, stand_in):
     assert [getattr(data.fixations, key).tolist() for key in ("image", "x", "y", "subject")] == FOUND
     assert data.dropped == DROPPED
     (note,) = data.notes
-    assert note.endswith("3 stimuli are there of 4 in allFixData.mat and 2000 published ones")
+    assert note.endswith("3 stimuli exist, allFixData.mat names 4, and 2000 were published")
     assert load(Settings(name="c", root=str(root))).notes  # one stimulus is gone
 
 
 def test_what_is_missing_or_of_another_form_is_named(root, stand_in, monkeypatch):
     path = root / "trainSet/allFixData.mat"
     stand_in.content["allData"]["../secret.jpg"] = cell(STORED["Action/2.jpg"])
-    with pytest.raises(DataError, match=rf"^{path}: allData: '../secret.jpg' is no path below Stimuli/; get \w+.mat"):
+    with pytest.raises(
+        DataError, match=rf"^{path}: allData: '../secret.jpg' is not a path below Stimuli/; get \w+.mat"
+    ):
         load(Settings(name="c", root=str(root)))
     for wrong in (np.zeros(3), cell({"a-b-c.eye": [1, 2, 3]}), np.array([[{"name": 1}]], dtype=object)):
         stand_in.content = {"allData": {"Action/2.jpg": wrong}}
-        with pytest.raises(DataError, match=rf"^{path}: allData cannot be read: [^\n]*; get allFixData.mat anew$"):
+        with pytest.raises(DataError, match=rf"^{path}: allData cannot be read: [^\n]*; get allFixData.mat again$"):
             load(Settings(name="c", root=str(root)))
     stand_in.content = {}
     with pytest.raises(DataError, match=rf"^{path}: allData cannot be read: KeyError"):
@@ -92,7 +94,7 @@ def test_what_is_missing_or_of_another_form_is_named(root, stand_in, monkeypatch
     with pytest.raises(UserError, match="pip install mat-io .*Without observers: data=cat2000$"):
         load(Settings(name="c", root=str(root)))
     path.unlink()
-    with pytest.raises(DataError, match=f"not at {root}: no trainSet/allFixData.mat or allFixData.mat there"):
+    with pytest.raises(DataError, match=f"not at {root}: trainSet/allFixData.mat and allFixData.mat are missing"):
         load(Settings(name="c", root=str(root)))
 
 

@@ -125,7 +125,7 @@ def test_a_partial_copy_is_used_with_both_counts(tmp_path, rng):
     (tmp_path / "ALLFIXATIONMAPS" / "i2_fixPts.jpg").unlink()
     data = fixation_maps.load(mit1003(tmp_path))
     assert [s.name for s in data.stimuli] == ["i1.jpeg", "i3.jpeg"]
-    assert "3 stimuli instead of 1003; 1 of them left out" in data.notes[0]
+    assert "3 stimuli instead of 1003; 1 of them are left out" in data.notes[0]
 
 
 def test_the_published_counts_have_no_note_and_others_have(tmp_path, rng):
@@ -165,10 +165,10 @@ def test_wrong_maps_are_named(tmp_path, rng, content, said):
     [
         (mit1003, [], "no folder ALLSTIMULI there"),
         (mit1003, ["ALLSTIMULI"], "no folder ALLFIXATIONMAPS there"),
-        (mit1003, ["ALLSTIMULI", "ALLFIXATIONMAPS"], "nothing like ALLSTIMULI/*.jpeg"),
+        (mit1003, ["ALLSTIMULI", "ALLFIXATIONMAPS"], "no file matches ALLSTIMULI/*.jpeg"),
         (cat2000, [], "no folder trainSet/Stimuli or Stimuli there"),
         (cat2000, ["trainSet/Stimuli"], "no folder trainSet/FIXATIONLOCS or FIXATIONLOCS there"),
-        (cat2000, ["trainSet/Stimuli/Action", "trainSet/FIXATIONLOCS"], "nothing like Stimuli/*/*.jpg"),
+        (cat2000, ["trainSet/Stimuli/Action", "trainSet/FIXATIONLOCS"], "no file matches Stimuli/*/*.jpg"),
     ],
 )
 def test_missing_data_say_the_way_out(tmp_path, layout, there, said):
@@ -185,7 +185,7 @@ def test_missing_data_say_the_way_out(tmp_path, layout, there, said):
 def test_stimuli_without_any_map_are_missing_data(tmp_path, rng):
     write_mit1003(tmp_path, rng, {"i1": (64, 80)})
     (tmp_path / "ALLFIXATIONMAPS" / "i1_fixPts.jpg").unlink()
-    with pytest.raises(DataError, match="none of the stimuli's maps"):
+    with pytest.raises(DataError, match="none of the stimuli has a map"):
         fixation_maps.load(mit1003(tmp_path))
 
 

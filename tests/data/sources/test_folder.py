@@ -90,8 +90,8 @@ def test_nested_names_and_any_type_of_image(tmp_path):
         ("", "has no column image, x, y"),
         ("image;x;y\na.png;1;2\n", "has no column image, x, y: its first line is 'image;x;y'.*separated by commas"),
         ("image,x\na.png,1\n", "has no column y"),
-        ("image,x,y\n", "has no fixations"),
-        ("image,x,y\na.png,1,1\na.png,1\n", "line 3: 2 values, the header has 3"),
+        ("image,x,y\n", "has no rows below its header"),
+        ("image,x,y\na.png,1,1\na.png,1\n", "line 3: the row has 2 values and the header 3"),
         ("image,x,y\na.png,1,1\na.png,one,1\n", "line 3: x is 'one', not a finite number"),
         ("image,x,y\na.png,1,\n", "line 2: y is '', not a finite number"),
         ("image,x,y\na.png,nan,1\n", "line 2: x is 'nan', not a finite number"),
@@ -99,9 +99,9 @@ def test_nested_names_and_any_type_of_image(tmp_path):
         ("image,x,y,order\na.png,1,1,first\n", "line 2: order is 'first'"),
         (
             "image,x,y\na.png,1,1\nc.png,1,1\nd.png,1,1\nd.png,1,1\n",
-            "line 3: no image 'c.png' in .*stimuli .2 such names",
+            "line 3: there is no image 'c.png' in .*stimuli .2 such names",
         ),
-        ("image,x,y\n../secret.png,1,1\n", "line 2: no image '../secret.png'"),
+        ("image,x,y\n../secret.png,1,1\n", "line 2: there is no image '../secret.png'"),
         (
             "image,x,y,order\na.png,1,1,0\na.png,99,1,1\n",
             "no fixation is left .1 first of a trial, 1 outside the image",
@@ -158,7 +158,7 @@ def test_names_of_the_table_never_leave_the_folder(tmp_path, name):
     root = write(tmp_path / "set", f"image,x,y\n{name},1,1\n")
     for place in (tmp_path, root):
         Image.new("RGB", (8, 8)).save(place / "secret.png")
-    with pytest.raises(DataError, match=r"fixations.csv, line 2: (no image|line contains NUL)"):
+    with pytest.raises(DataError, match=r"fixations.csv, line 2: (there is no image|line contains NUL)"):
         folder.load(settings(root))
 
 
@@ -176,7 +176,7 @@ def test_links_to_files_elsewhere_are_refused_and_the_whole_folder_may_be_one(tm
 def test_rows_that_repeat_a_place_of_a_trial_count_and_are_noted(tmp_path):
     data = folder.load(settings(write(tmp_path, FULL + "a.png,S10,1,1,2,\n")))
     assert data.fixations.x.tolist() == [39.9, 1, 1, 3.25]
-    assert "1 rows have the image, subject and order of another row; all count" in data.notes[0]
+    assert "1 rows repeat the image, subject and order of another; all are used" in data.notes[0]
 
 
 def test_files_of_formats_that_are_not_read_are_no_stimuli_unless_they_are_named(tmp_path):
@@ -184,7 +184,7 @@ def test_files_of_formats_that_are_not_read_are_no_stimuli_unless_they_are_named
     (root / "stimuli/figure.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n")
     assert len(folder.load(settings(root)).stimuli) == 3
     (root / "fixations.csv").write_text("image,x,y\nfigure.eps,1,1\n")
-    with pytest.raises(DataError, match="figure.eps cannot be read as an image: it is none of BMP"):
+    with pytest.raises(DataError, match="figure.eps cannot be read as an image: its format is none of BMP"):
         folder.load(settings(root))
 
 

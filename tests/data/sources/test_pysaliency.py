@@ -180,7 +180,7 @@ def test_what_is_unpacked_is_whole_or_refused(root, tmp_path, monkeypatch):
     whole = first.read_bytes()
     for damaged in (whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:], None):
         first.write_bytes(damaged) if damaged else first.unlink()
-        with pytest.raises(DataError, match=rf"^{first.parent}: what was unpacked there is damaged; remove it"):
+        with pytest.raises(DataError, match=rf"^{first.parent}: the unpacked stimuli are damaged; remove it"):
             load(given)
         first.write_bytes(whole)
     assert len(load(given).stimuli) == 3
@@ -203,16 +203,20 @@ def test_names_never_leave_their_folder(root, tmp_path):
     "file, change, said",
     [
         ("stimuli.hdf5", lambda f: f.attrs.__delitem__("type"), "type: is missing"),
-        ("stimuli.hdf5", lambda f: f.attrs.__setitem__("type", "Fixations"), "type: is 'Fixations', and one of Fi"),
+        (
+            "stimuli.hdf5",
+            lambda f: f.attrs.__setitem__("type", "Fixations"),
+            "type: is 'Fixations' and must be one of Fi",
+        ),
         (
             "stimuli.hdf5",
             lambda f: f.attrs.__setitem__("version", "3.0"),
-            "version: is '3.0'; of FileStimuli the versions",
+            "version: is '3.0'; for FileStimuli it must be one of",
         ),
         ("stimuli.hdf5", lambda f: f.__delitem__("filenames"), "filenames: is missing"),
         ("stimuli.hdf5", lambda f: f.__delitem__("shapes"), "shapes: is missing"),
         ("stimuli.hdf5", lambda f: f["shapes"].__setitem__(0, [1, 2, 3]), "i10.png has 40 x 30 pixels, its data set"),
-        ("stimuli.hdf5", lambda f: f["filenames"].__setitem__(0, "stimuli/i2.png"), "filenames: .* is there twice"),
+        ("stimuli.hdf5", lambda f: f["filenames"].__setitem__(0, "stimuli/i2.png"), "filenames: .* occurs twice"),
         ("stimuli.hdf5", lambda f: f["filenames"].__setitem__(0, "stimuli/no.png"), "stimuli/no.png is missing"),
         (TRAINS, lambda f: f["train_ns"].__setitem__(0, 3), "n: it names stimulus 3 or 0 of 3"),
         (TRAINS, lambda f: f["train_ns"].__setitem__(0, -1), "n: it names stimulus 2 or -1 of 3"),
@@ -220,15 +224,15 @@ def test_names_never_leave_their_folder(root, tmp_path):
         (
             TRAINS,
             lambda f: (f.__delitem__("train_ns"), f.__setitem__("train_ns", [0, 1])),
-            "train_xs: 5 scanpaths, and",
+            "train_xs: 5 scanpaths, but",
         ),
-        (TRAINS, lambda f: (f.__delitem__("train_ns"), f.__setitem__("train_ns", [0.5] * 5)), "no whole numbers"),
+        (TRAINS, lambda f: (f.__delitem__("train_ns"), f.__setitem__("train_ns", [0.5] * 5)), "not whole numbers"),
         (
             TRAINS,
             lambda f: (f.__delitem__("train_xs"), f.__setitem__("train_xs", [1.0] * 5)),
-            "shape .5,., and 2 dimens",
+            "shape .5,. and must have 2 dimens",
         ),
-        (TRAINS, lambda f: (f.__delitem__("train_xs"), f.create_group("train_xs")), "train_xs: is no data set"),
+        (TRAINS, lambda f: (f.__delitem__("train_xs"), f.create_group("train_xs")), "train_xs: is not a data set"),
         (TRAINS, lambda f: f.__setitem__("train_lengths", [9] * 5), "train_xs: scanpaths of 9 fixations in rows of 3"),
     ],
 )

@@ -20,7 +20,7 @@ MODULES = sorted(path.stem for path in (ROOT / "entreg/data/sources").glob("*.py
 MADE_UP = """
 from dataclasses import dataclass
 from entreg.config import Data
-from entreg.settings import setting
+from entreg.config.settings import setting
 
 @dataclass
 class Settings(Data):
@@ -67,7 +67,7 @@ def test_a_source_that_nobody_knows_is_refused_with_those_that_are_known(name):
     with pytest.raises(SettingError) as caught:
         settings_of(name, "ood.mine")
     assert str(caught.value).startswith("ood.mine.source=")
-    assert str(caught.value).endswith(f"there is no such source; there are {', '.join(MODULES)}")
+    assert str(caught.value).endswith(f"this source does not exist; there are {', '.join(MODULES)}")
 
 
 def test_settings_of_another_source_are_refused():
@@ -79,7 +79,7 @@ def test_settings_of_another_source_are_refused():
 
 
 def test_a_new_module_is_found_by_itself(own_module):
-    own_module(MADE_UP.format(keyword="changes"))
+    own_module(MADE_UP.format(keyword="affects"))
     assert list(sources()) == sorted([*MODULES, "made_up"])
     assert load(settings_of("made_up")(source="made_up")) == 3
 
@@ -90,8 +90,8 @@ def test_a_module_that_is_no_source_is_none(own_module):
 
 
 def test_a_module_with_a_keyword_of_another_version_is_named_with_todays(own_module):
-    own_module(MADE_UP.format(keyword="affecting"))
+    own_module(MADE_UP.format(keyword="changes"))
     with pytest.raises(SettingError) as caught:
         sources()
-    said = "entreg/data/sources/made_up.py cannot be imported: setting 'depth': affecting= is unknown; changes= takes"
+    said = "entreg/data/sources/made_up.py cannot be imported: setting 'depth': changes= is unknown; affects= takes"
     assert str(caught.value).startswith(said)

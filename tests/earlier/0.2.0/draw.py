@@ -10,7 +10,7 @@ random = np.random.default_rng(0)
 for name, count in (("photos", 8), ("foreign", 4)):
     stimuli = Path("data", name, "stimuli")
     stimuli.mkdir(parents=True)
-    with open(stimuli.parent / "fixations.csv", "w", newline="") as file:
+    with (stimuli.parent / "fixations.csv").open("w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["image", "subject", "x", "y"])
         for i in range(count):

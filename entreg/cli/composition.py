@@ -1,0 +1,109 @@
+"""Tell Hydra the schemas, the functions that conf/ uses, the launchers and the job, and let it run."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from entreg.cli import execution, launchers, outdated_words
+from entreg.cli.arguments import conf_folder
+from entreg.cli.execution import without_hydra
+from entreg.config import Config, Data, Loss
+from entreg.config.settings import listed
+from entreg.data.sources import sources
+from entreg.distributed.launch import new_study
+from entreg.errors import SettingError
+from entreg.losses import losses
+
+
+def register() -> None:
+    """Register the schemas, the resolvers that conf/ uses, and the launchers with Hydra.
+
+    conf/data/ and conf/loss/ refer to the schemas of data sources and losses as `schema_NAME`. Every data set of
+    conf/data/ becomes an option of `ood` as well, so that models can be evaluated on it without a further file. The
+    resolvers are `new_study`, `asked` (see `asked`) and `settings`, which lists every setting for `--help=all`.
+
+    Exits with 2 where a source or a loss cannot be imported.
+    """
+    try:
+        schemas: dict[str, Mapping[str, type[Any]]] = {"data": sources(), "loss": losses()}
+    except SettingError as error:
+        refuse(str(error))
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for name, source in schemas["data"].items():
+        store.store(group="data", name=f"schema_{name}", node=source(source=name))
+    for name, loss in schemas["loss"].items():
+        store.store(group="loss", name=f"schema_{name}", node=loss)
+    for path in (path for folder in _option_folders() for path in folder.glob("data/*.yaml")):
+        store.store(group="ood", name=path.stem, node={"defaults": [f"/data/{path.stem}@{path.stem}"]})
+
+    def settings(*, _root_: DictConfig) -> str:
+        return _settings_help(_root_, schemas)
+
+    OmegaConf.register_new_resolver("settings", settings, replace=True)
+    OmegaConf.register_new_resolver("new_study", new_study, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("asked", asked, replace=True)
+    launchers.register()
+
+
+def run() -> None:
+    """Let Hydra parse the command line, compose the config and run its job or its sweep."""
+    # Hydra warns that conf/hydra/launcher/submitit_slurm.yaml is merged over the plugin's schema of that name, which is
+    # what it is for
+    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/")
+    decorate = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
+    decorate(execution.run_job)()
+
+
+def refuse_outdated_words(words: Sequence[str]) -> None:
+    """Exit with 2 where a word has another meaning than in earlier versions, and print what to type instead."""
+    answer = outdated_words.answer(words, conf_folder())
+    if answer is not None:
+        refuse(answer)
+
+
+def refuse(message: str) -> None:
+    """Print the message to stderr and exit with 2, since Hydra swallows what its callbacks raise."""
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+def asked(what: str, *, _root_: DictConfig) -> int | None:
+    """Return the `gpus`, `cpus` or `memory_gb` that SLURM is asked for: all, or the share that the task can use."""
+    whole: int | None = _root_.hardware[what]
+    gpus, used = _root_.hardware.gpus, _root_.task.devices
+    if whole is None or not gpus or not used or used >= gpus:
+        return whole
+    return max(1, int(whole * used // gpus))
+
+
+def _option_folders() -> list[Path]:
+    """Return the folders of options: conf/, and the one that --config-dir names."""
+    typed = get_args_parser().parse_known_args()[0].config_dir
+    return [conf_folder(), *([Path(typed)] if typed else [])]
+
+
+def _settings_help(cfg: DictConfig, schemas: Mapping[str, Mapping[str, type[Any]]]) -> str:
+    """Return a line for each setting of this composition, and for those of other data sources and losses."""
+    config: Any = OmegaConf.to_object(without_hydra(cfg))
+    lines = listed(config)
+    for option, base, words in (
+        ("data", Data, "data sources of the kind {} also have"),
+        ("loss", Loss, "the loss {} also has"),
+    ):
+        shared = [field.name for field in dataclasses.fields(base)]
+        for name, schema in schemas[option].items():
+            if schema is not type(getattr(config, option)):
+                further = listed(schema(), f"{option}.", leave_out=shared)
+                lines += [f"  ({words.format(name)})", *further] if further else []
+    return "\n".join(lines)

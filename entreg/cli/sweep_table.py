@@ -1,0 +1,74 @@
+"""The table of runs that is printed at the end of a sweep."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from entreg.command_line import command
+from entreg.errors import UserError
+from entreg.runs.folder import RunFolder, SweepFolder
+
+
+@dataclass
+class Sweep:
+    """A sweep that this process started: its folder and the words of each job.
+
+    jobs: None where a sweeper chooses the jobs one after the other
+    """
+
+    folder: SweepFolder
+    jobs: list[list[str]] | None
+
+
+_started: list[Sweep] = []
+
+
+def announce(sweep: Sweep) -> None:
+    """Record that this process starts the sweep, so that its table is printed at the end."""
+    _started.append(sweep)
+
+
+@contextmanager
+def printed_at_the_end() -> Iterator[None]:
+    """Print the table of each sweep that was started in the `with` block at its end, also where a job failed."""
+    try:
+        yield
+    finally:
+        for sweep in _started if os.environ.get("RANK", "0") == "0" else []:
+            print(table(sweep), flush=True)
+
+
+def table(sweep: Sweep) -> str:
+    """Return a row for each run: its number, the words that tell it apart, its state, validation IG and folder.
+
+    Where a run has been trained, the last line is the command that evaluates the runs.
+    """
+    head = ("run", "overrides", "state", "validation IG (bit/fix)", "folder")
+    rows = [head]
+    jobs = sweep.folder.begun() if sweep.jobs is None else dict(enumerate(sweep.jobs))
+    for number, words in jobs.items():
+        folder = sweep.folder.run(number)
+        distinct = [word for word in words if not all(word in job for job in jobs.values())]
+        rows.append((str(number), " ".join(distinct), folder.state_in_words, _ig(folder), _relative(folder.path)))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if any(sweep.folder.run(number).is_trained for number in jobs):
+        lines.append(f"evaluate with: {command(['task=evaluate'])} 'runs={_relative(sweep.folder.path)}'")
+    return "\n".join(["", *lines])
+
+
+def _ig(folder: RunFolder) -> str:
+    """Return the run's last validation IG as text; empty where there is none yet."""
+    try:
+        ig_bits = folder.last_ig_bits()
+    except UserError:
+        return "cannot be read"
+    return "" if ig_bits is None else f"{ig_bits:.4f}"
+
+
+def _relative(folder: Path) -> str:
+    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)

@@ -1,0 +1,75 @@
+"""The settings of an evaluation, and the primary outcome that a study is planned for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from entreg.config.settings import MOST_SEED, Rule, group, setting
+
+
+@dataclass
+class Primary:
+    """The one comparison that the study is for, chosen before any run; every other comparison is exploratory.
+
+    It is recorded when a run is first started, and an evaluation reads it from there, whatever is typed later.
+    """
+
+    arm: dict[str, Any] = setting(
+        {
+            "loss.name": "nll_entropy",
+            "loss.lambda_entropy": 1.0,
+            "loss.every": 10,
+            "loss.normalisation": "softmax",
+            "loss.aggregation": "mean_entropy",
+            "loss.center_bias": "model",
+            "model.center_bias": "kde",
+        },
+        "the arm: every setting in which it differs from its baseline, and others that distinguish it from other arms",
+        affects="evaluation",
+    )
+    domain: str = setting(
+        "ood", "domain: in_domain, ood (the mean over the foreign sets) or ood.NAME", affects="evaluation"
+    )
+    metric: str = setting(
+        "ig", "metric: ig, ll, nss, auc or any other by which arms are compared", affects="evaluation"
+    )
+    prior: str = setting(
+        "gaussian", "prior over which IG is measured", affects="evaluation", one_of=("gaussian", "kde")
+    )
+
+    def broken_rules(self) -> Iterator[Rule]:
+        """Yield what is wrong with the domain."""
+        if self.domain not in ("in_domain", "ood") and not self.domain.startswith("ood."):
+            yield "domain", "in_domain, ood or ood.NAME"
+
+
+@dataclass
+class Evaluation:
+    """The settings of an evaluation."""
+
+    seed: int = setting(
+        0,
+        "seed of the folds on which models are adapted to a foreign set",
+        affects="evaluation",
+        at_least=0,
+        at_most=MOST_SEED,
+    )
+    primary: Primary = group(Primary)
+    ig_band_bits: list[float] | None = setting(
+        None,
+        "range in which the baseline's validation IG (bit/fixation) is expected: lower and upper bound",
+        affects="evaluation",
+    )
+    ig_band_data: str | None = setting(None, "name of the data set that the range is for", affects="evaluation")
+    ig_band_prior: str = setting(
+        "gaussian", "prior over which the IG of the range is measured", affects="evaluation", one_of=("gaussian", "kde")
+    )
+    ig_band_source: str | None = setting(None, "source of the range", affects="evaluation")
+
+    def broken_rules(self) -> Iterator[Rule]:
+        """Yield what is wrong with the range."""
+        band = self.ig_band_bits
+        if band is not None and not (len(band) == 2 and band[0] < band[1]):
+            yield "ig_band_bits", "two numbers, the lower one first"

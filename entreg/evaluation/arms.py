@@ -1,0 +1,168 @@
+"""How runs form arms: runs that differ only by their seeds or fold form one arm, and every arm has its baseline."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from entreg.config import Config
+from entreg.config.settings import settings_of
+from entreg.errors import UserError
+from entreg.runs.folder import RunFolder
+from entreg.study.finished_run import FinishedRun
+
+log = logging.getLogger(__name__)
+
+LAMBDA = "loss.lambda_entropy"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs whose results differ only by the noise of training and, in a cross-validation, by the fold left out.
+
+    runs: ordered by seed, order seed and fold; settings: the settings by which the arms differ
+    published: the description of the published file that the arm is, or whose parameters its trainings started from
+    """
+
+    name: str
+    runs: tuple[FinishedRun, ...]
+    settings: dict[str, Any]
+    published: dict[str, Any] | None = None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the entropy of the bias map played no part in a training of the study."""
+        return not self.is_fixed and not self.runs[0].config.loss.regularises
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is a published model: a single one, of which no other training could have been run here."""
+        return self.runs[0].fixed is not None
+
+    @property
+    def trained_runs(self) -> tuple[FinishedRun, ...]:
+        """The runs that were trained here; a published model has none."""
+        return () if self.is_fixed else self.runs
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each training, all folds of a cross-validation being one; a published model has none."""
+        return [seed for seed, _ in self.replicates]
+
+    @property
+    def folds(self) -> int:
+        """Runs of one training: the folds of a cross-validation, else 1."""
+        return len(self.runs) // max(len(self.replicates), 1)
+
+    @property
+    def replicates(self) -> list[tuple[int, int]]:
+        """The seed and the order seed of each training, without repetition; a published model has none."""
+        return [] if self.is_fixed else list(dict.fromkeys(_replicate(run) for run in self.runs))
+
+
+def arms_of(runs: list[FinishedRun]) -> tuple[list[Arm], list[str]]:
+    """Return the arms, baselines first, and the full keys of the settings by which they differ.
+
+    These are all settings that were swept, except the seed.
+
+    An arm is named after its loss, or `nll` where lambda is 0. Where a loss occurs with several settings, its lambda
+    and all settings that are not at their defaults are appended. Of runs that differ only by settings that they do not
+    use, one counts and the log names the others.
+    """
+    settings = [result_settings(run.config) for run in runs]
+    # a setting that some runs do not use (lambda, for the baseline) tells only those arms apart that use it
+    keys = sorted(
+        key for key in set().union(*settings) if len({repr(of_run[key]) for of_run in settings if key in of_run}) > 1
+    )
+    groups: dict[tuple[str, ...], list[FinishedRun]] = {}
+    for run, of_run in zip(runs, settings, strict=True):
+        group = groups.setdefault(tuple(repr(of_run.get(key)) for key in keys), [])
+        twin = next((other for other in group if _place(other) == _place(run)), None)
+        if twin is None:
+            group.append(run)
+        else:
+            log.info("%s is the same run as %s: it counts once", run.folder, twin.folder)
+    by_group = [result_settings(members[0].config) for members in groups.values()]
+    losses = [of_group["loss.name"] for of_group in by_group]
+    arms = []
+    for members, of_group in zip(groups.values(), by_group, strict=True):
+        differing = {key: of_group.get(key) for key in keys}
+        default = Config(data=type(members[0].config.data)(), loss=type(members[0].config.loss)())
+        defaults = {setting.key: setting.value for setting in settings_of(default) if setting.key != LAMBDA}
+        name = of_group["loss.name"]
+        if losses.count(name) > 1:
+            name += "".join(
+                _suffix(key, value)
+                for key, value in differing.items()
+                if key != "loss.name" and value is not None and value != defaults.get(key)
+            )
+        arms.append(Arm(name, tuple(sorted(members, key=_place)), differing))
+    return sorted(arms, key=lambda arm: (not arm.is_baseline, arm.runs[0].config.loss.lambda_entropy)), keys
+
+
+def refuse_missing_folds(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -> None:
+    """Raise a UserError where several folds were trained, but not all of them for each arm and seed.
+
+    unfinished: trainings in the same folders that have not finished
+    """
+    if len({run.config.data.fold for arm in arms for run in arm.runs}) == 1:
+        return
+    gaps = []
+    for arm in arms:
+        for seed, order in arm.replicates:
+            trained = [run.config.data for run in arm.runs if _replicate(run) == (seed, order)]
+            missing = [fold for fold in range(trained[0].folds) if fold not in {data.fold for data in trained}]
+            if missing:
+                seeds = f"seed {seed}" if order == seed else f"seed {seed}, order seed {order}"
+                gaps.append(f"{arm.name}, {seeds}: data.fold={','.join(map(str, missing))}")
+    if gaps:
+        not_finished = "".join(f"\n  not finished   {folder}" for folder in unfinished)
+        raise UserError(
+            f"A cross-validation needs all of its folds. Missing: {'; '.join(gaps)}{not_finished}\n"
+            "  train them                the same command with study=NAME goes on\n"
+            "  evaluate one fold alone   runs=FOLDER"
+        )
+
+
+def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
+    """Return the baseline that differs from the arm only by its loss, else the first one; None where there is none."""
+    loss_keys = {"loss.name", *(f"loss.{key}" for key in arm.runs[0].config.loss.bias_map_settings)}
+
+    def other_settings(arm: Arm) -> dict[str, Any]:
+        return {key: value for key, value in arm.settings.items() if key not in loss_keys}
+
+    baselines = [candidate for candidate in arms if candidate.is_baseline]
+    closest = (baseline for baseline in baselines if other_settings(baseline) == other_settings(arm))
+    return next(closest, baselines[0] if baselines else None)
+
+
+def result_settings(config: Config) -> dict[str, Any]:
+    """Return the settings that change results, by full key, without those that this run does not use."""
+    unused = {f"loss.{key}" for key in config.loss.unused} | {f"data.{key}" for key in config.data.unused}
+    settings = {
+        setting.key: setting.value
+        for setting in settings_of(config)
+        if setting.affects == "result" and setting.key not in unused
+    }
+    if not config.loss.regularises:
+        settings["loss.name"] = "nll"
+    return settings
+
+
+def _replicate(run: FinishedRun) -> tuple[int, int]:
+    """Return the seed and the order seed of a run, which all folds of a training share."""
+    return run.config.seed, run.config.order_seed
+
+
+def _place(run: FinishedRun) -> tuple[tuple[int, int], int]:
+    """Return what tells a run apart within its arm."""
+    return _replicate(run), run.config.data.fold
+
+
+def _suffix(key: str, value: Any) -> str:
+    """Return what is appended to an arm's name for a setting."""
+    name = key.removeprefix("loss.").removesuffix("_entropy").replace(".", "_")
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f"_{name}{value:g}" if is_number else f"_{name}_{str(value).replace(' ', '')}"

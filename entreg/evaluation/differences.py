@@ -1,0 +1,256 @@
+"""The differences of arms to their baselines, their uncertainty, and the verdicts that these allow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from entreg.evaluation.arms import Arm
+from entreg.evaluation.metrics import METRICS, Metric
+from entreg.evaluation.scores import Rows
+from entreg.evaluation.statistics import (
+    LEVEL,
+    Uncertainty,
+    crossed,
+    crossed_in_folds,
+    crossed_unpaired,
+    holm,
+    over_seeds,
+    seeds_to_halve,
+)
+from entreg.results.schema import (
+    BETTER,
+    FIXED,
+    NO_VERDICT,
+    ONE_ORDER,
+    ONE_TRAINING,
+    PAIRED,
+    UNDECIDED,
+    UNPAIRED,
+    WORSE,
+    Difference,
+    Estimate,
+)
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """The increase of the bias map's entropy in nats and percent, with Student's interval over seeds (nats)."""
+
+    increase_nats: float
+    increase_percent: float
+    ci95: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of a metric for an arm's trainings.
+
+    sets: for each data set, or for each fold of a cross-validation, (n_seeds, n_images)
+    in_folds: whether the sets are folds, each scored by models of its own. In the mean over folds all images have the
+        same weight, in the mean over data sets all sets.
+    """
+
+    sets: list[np.ndarray]
+    in_folds: bool = False
+
+    @property
+    def images(self) -> int:
+        """The number of images of all sets together."""
+        return sum(values.shape[1] for values in self.sets)
+
+    @property
+    def mean(self) -> float:
+        """The mean over seeds, images and sets."""
+        means = [values.mean() for values in self.sets]
+        return float(np.average(means, weights=[values.shape[1] for values in self.sets] if self.in_folds else None))
+
+    @property
+    def std(self) -> float | None:
+        """The standard deviation over images of the values averaged over seeds; None for several sets, or one image."""
+        if len(self.sets) > 1 and not self.in_folds:
+            return None
+        averaged = np.concatenate([values.mean(0) for values in self.sets])
+        return float(averaged.std(ddof=1)) if len(averaged) > 1 else None
+
+    @property
+    def has_scatter(self) -> bool:
+        """Whether each set has at least two images, since one image does not scatter."""
+        return all(values.shape[1] > 1 for values in self.sets)
+
+    def of(self, trainings: list[int]) -> Values:
+        """Return the values of these trainings."""
+        return Values([values[trainings] for values in self.sets], self.in_folds)
+
+    def averaged(self) -> Values:
+        """Return the values averaged over the trainings, as those of a single training."""
+        return Values([values.mean(0, keepdims=True) for values in self.sets], self.in_folds)
+
+    def minus(self, other: Values) -> Values:
+        """Return the differences, training by training."""
+        return Values([a - b for a, b in zip(self.sets, other.sets, strict=True)], self.in_folds)
+
+    def uncertainty(self) -> Uncertainty:
+        """Return the uncertainty of the mean."""
+        return crossed_in_folds(self.sets) if self.in_folds else crossed(self.sets)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which trainings of an arm and its baseline are compared, and how.
+
+    ours, base: the numbers of the trainings in their arms; kind: one of the constants of `results.schema`
+    """
+
+    ours: list[int]
+    base: list[int]
+    kind: str
+
+
+def pairing_of(arm: Arm, baseline: Arm) -> Pairing:
+    """Return how two arms are compared: by the seeds that both have, if these are at least two, else unpaired.
+
+    An arm with a single training gets no verdict, nor does one whose trainings share a batch order. A published model
+    is not drawn from trainings, so only the baseline's seeds are random.
+    """
+    ours, base = arm.replicates, baseline.replicates
+    shared = [replicate for replicate in ours if replicate in base]
+    if len(shared) >= 2:
+        pairing = Pairing([ours.index(seeds) for seeds in shared], [base.index(seeds) for seeds in shared], PAIRED)
+    else:
+        pairing = Pairing(list(range(len(ours) or 1)), list(range(len(base))), FIXED if arm.is_fixed else UNPAIRED)
+        if len(base) < 2 or len(ours) < 2 and not arm.is_fixed:
+            return dataclasses.replace(pairing, kind=ONE_TRAINING)
+    orders = [[] if arm.is_fixed else [ours[i][1] for i in pairing.ours], [base[i][1] for i in pairing.base]]
+    is_repeated = any(len(set(of_arm)) < len(of_arm) for of_arm in orders)
+    return dataclasses.replace(pairing, kind=pairing.kind + ONE_ORDER) if is_repeated else pairing
+
+
+def values_of(rows_by_seed: Sequence[Rows], key: str) -> np.ndarray:
+    """Return the values of one metric: (n_seeds, n_images)."""
+    return np.array([[row[key] for row in rows] for rows in rows_by_seed], dtype=np.float64)
+
+
+def metrics_in(tables: Sequence[Sequence[Rows]]) -> list[Metric]:
+    """Return the metrics that all tables have. tables: each holds the rows of every seed."""
+    return [metric for metric in METRICS if all(metric.key in rows[0][0] for rows in tables)]
+
+
+def estimate(values: Values, fixed: bool = False) -> Estimate:
+    """Return the estimate of an arm's mean.
+
+    fixed: whether the arm is a published model, which is not drawn from trainings, so that only images are random
+    """
+    seeds = len(values.sets[0])
+    if seeds == 1 and not fixed or not values.has_scatter:
+        return _without_interval(values, seeds)
+    return _estimate(values.uncertainty(), values, seeds)
+
+
+def difference(ours: Values, base: Values, pairing: Pairing, better: str | None) -> Difference:
+    """Return the estimate of ours minus base on the same images.
+
+    The p value and the verdict are not corrected for the number of arms, see `corrected`.
+
+    better: which direction is better, see `Metric`
+    """
+    a, b = ours.of(pairing.ours), base.of(pairing.base)
+    seeds = len(pairing.base) if pairing.kind == FIXED else min(len(pairing.ours), len(pairing.base))
+    means = a.averaged().minus(b.averaged())
+    if pairing.kind == ONE_TRAINING or not a.has_scatter:
+        return Difference(
+            **vars(_without_interval(means, seeds)),
+            seeds=pairing.kind,
+            seeds_to_halve=None,
+            p_holm=None,
+            verdict=NO_VERDICT,
+            exploratory=True,
+        )
+    if pairing.kind.startswith(PAIRED):
+        uncertainty = a.minus(b).uncertainty()
+    else:
+        uncertainty = crossed_in_folds(a.sets, b.sets, paired=False) if a.in_folds else crossed_unpaired(a.sets, b.sets)
+    estimated = _estimate(uncertainty, means, seeds)
+    halved = seeds_to_halve(uncertainty, seeds, a.images, len(a.sets) if a.in_folds else 1)
+    assert estimated.p is not None
+    return Difference(
+        **vars(estimated),
+        seeds=pairing.kind,
+        seeds_to_halve=halved,
+        p_holm=estimated.p,
+        verdict=verdict(estimated, estimated.p, better, pairing.kind),
+        exploratory=True,
+    )
+
+
+def entropy_increase(ours: np.ndarray, base: np.ndarray, pairing: Pairing) -> Entropy:
+    """Return the increase from base to ours. ours, base: the bias entropy of each training, nats."""
+    a, b = ours[pairing.ours], base[pairing.base]
+    nats = float(a.mean() - b.mean())
+    interval = None
+    if pairing.kind != ONE_TRAINING:
+        interval = _ends(over_seeds(a, b, paired=pairing.kind.startswith(PAIRED)).ci95)
+    return Entropy(nats, nats / float(b.mean()) * 100, interval)
+
+
+def verdict(estimated: Estimate, p_holm: float, better: str | None, kind: str) -> str:
+    """Return whether an arm is better or worse: only where the interval excludes 0 and the corrected p is below LEVEL.
+
+    kind: how the trainings are compared, see `Pairing`
+    """
+    if estimated.ci95 is None or kind.endswith(ONE_ORDER):
+        return NO_VERDICT
+    low, high = estimated.ci95
+    if p_holm >= LEVEL or low <= 0 <= high:
+        return UNDECIDED
+    return BETTER if (low > 0) == (better != "lower") else WORSE
+
+
+def corrected(cells: Mapping[str, Difference], metric: Metric, primary: str | None) -> dict[str, Difference]:
+    """Return the comparisons of several arms with Holm's correction for their number, and with their verdicts.
+
+    primary: the arm whose comparison was named beforehand, which is tested on its own
+    """
+    tested = [arm for arm, cell in cells.items() if cell.p is not None and arm != primary]
+    p_holm = dict(zip(tested, holm([cells[arm].p or 0.0 for arm in tested]), strict=True))
+    if primary is not None and primary in cells:
+        p_holm[primary] = cells[primary].p or 0.0
+    return {
+        arm: cell
+        if cell.p is None
+        else dataclasses.replace(
+            cell,
+            p_holm=p_holm[arm],
+            verdict=verdict(cell, p_holm[arm], metric.better, cell.seeds),
+            exploratory=arm != primary,
+        )
+        for arm, cell in cells.items()
+    }
+
+
+def _without_interval(values: Values, seeds: int) -> Estimate:
+    """Return an estimate without an interval over seeds, since there is a single training, or a single image."""
+    interval = _ends(values.averaged().uncertainty().ci95) if values.has_scatter else None
+    return Estimate(values.mean, values.std, None, None, None, None, None, values.images, seeds, interval)
+
+
+def _estimate(uncertainty: Uncertainty, values: Values, seeds: int) -> Estimate:
+    return Estimate(
+        float(uncertainty.mean),
+        values.std,
+        _ends(uncertainty.ci95),
+        float(uncertainty.p),
+        float(uncertainty.df),
+        float(uncertainty.images_variance) ** 0.5,
+        float(uncertainty.seeds_variance) ** 0.5,
+        values.images,
+        seeds,
+        None,
+    )
+
+
+def _ends(interval: tuple[np.ndarray, np.ndarray]) -> tuple[float, float]:
+    return float(interval[0]), float(interval[1])

@@ -1,0 +1,200 @@
+"""The runs that are evaluated with the images that each is evaluated on; runs that cannot be compared are refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from entreg.config import Data
+from entreg.errors import UserError
+from entreg.evaluation.adaptation_data import FEWEST_IMAGES, AdaptationData
+from entreg.evaluation.arms import Arm
+from entreg.evaluation.domain import ENOUGH_FOR_A_KDE, ENOUGH_FOR_AN_INTERVAL, Domain
+from entreg.evaluation.evaluation_cache import EvaluationCache
+from entreg.evaluation.published_arm import descends, stimuli
+from entreg.evaluation.scores import Model
+from entreg.results.schema import FOREIGN, IN_DOMAIN, EvaluatedData
+from entreg.study.finished_run import FinishedRun, final_model
+from entreg.study.split import Split
+from entreg.study.study import Study
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run with its final model and the study from which it reads its images."""
+
+    run: FinishedRun
+    study: Study
+    model: Model
+
+
+class EvaluatedRuns:
+    """The runs of some arms with their studies, and the domains that they are evaluated on.
+
+    seen: by domain, the images that any of the runs was trained on, or nearly, with the training image; these are left
+        out for all arms alike
+    domains: by `in_domain` or `ood.NAME`, the domain of the first run. Those of every other run hold the same images,
+        except `in_domain` in a cross-validation, where each fold has its own.
+    """
+
+    def __init__(self, arms: Sequence[Arm], cache: EvaluationCache, seed: int) -> None:
+        """Open the studies of all runs before any is evaluated. seed: that of the folds for adaptations.
+
+        Raises a UserError where the runs cannot be compared, or their data changed since the training.
+        """
+        self.arms, self.cache, self._seed = arms, cache, seed
+        self._runs = [run for arm in arms for run in arm.runs]
+        self._first_of_fold = {run.config.data.fold: run for run in reversed(self._runs)}
+        self._studies = {run.folder: self._open(run) for run in self._runs}
+        self._refuse_other_images()
+        self.seen = {name: self._seen(name) for name in _names(self._runs[0])}
+        self.domains = {name: self.domain(self._runs[0], name) for name in _names(self._runs[0])}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def load(self, run: FinishedRun) -> LoadedRun:
+        """Return the run with its final model, or with the published one.
+
+        Raises a DataError where the parameters do not fit the model.
+        """
+        study = self._studies[run.folder]
+        return LoadedRun(run, study, load_model(run, study))
+
+    def domain(self, run: FinishedRun, name: str) -> Domain:
+        """Return the domain of this name that the run is evaluated on."""
+        settings, which = _images_of(run, name)
+        return self.cache.domain(settings, which, run.config.prior, tuple(self.seen[name]))
+
+    def domains_of_folds(self, name: str) -> list[Domain]:
+        """Return the domains of this name: a cross-validation has one for each fold in domain, else there is one."""
+        domains = (self.domain(run, name) for run in self._first_of_fold.values())
+        return list({id(domain): domain for domain in domains}.values())
+
+    def adaptation_data(self, run: FinishedRun, name: str) -> AdaptationData | None:
+        """Return a foreign domain as the run is adapted to it; None where it has too few images."""
+        settings, _ = _images_of(run, name)
+        config = run.config
+        return self.cache.adaptation_data(
+            settings, config.prior, tuple(self.seen[name]), config.model.saliency_map_factor, self._seed
+        )
+
+    def split(self, loaded: LoadedRun, name: str) -> Split:
+        """Return the images of a domain as the run's model reads them."""
+        study = loaded.study
+        split = study.validation if name == IN_DOMAIN else study.foreign(name.removeprefix(f"{FOREIGN}."))
+        return split.without(self.seen[name]) if self.seen[name] else split
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the fingerprints of everything that was read; several, separated by commas, where runs differ."""
+        each = [
+            study.fingerprints | {"features": study.validation.store.folder.name} for study in self._studies.values()
+        ]
+        return {key: ", ".join(dict.fromkeys(of_run[key] for of_run in each)) for key in each[0]}
+
+    def data(self) -> dict[str, EvaluatedData]:
+        """Return the description of each domain's images."""
+        return {name: self._data(name) for name in self.domains}
+
+    def _data(self, name: str) -> EvaluatedData:
+        domain, gold = self.domains[name], self.domains[name].gold
+        counts = [of_fold.subset.counts for of_fold in self.domains_of_folds(name)]
+        n_images = sum(map(len, counts))
+        why_no_ladder = None
+        if name != IN_DOMAIN and self.adaptation_data(self._runs[0], name) is None:
+            why_no_ladder = (
+                f"{len(domain.subset)} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
+            )
+        return EvaluatedData(
+            domain.settings.name,
+            n_images,
+            int(sum(count.sum() for count in counts)),
+            domain.kde_images,
+            None if gold is None else {"bandwidth": gold.bandwidth, "weights": [float(w) for w in gold.weights]},
+            self.seen[name],
+            why_no_ladder,
+            domain.subset.resized.geometry.in_words(),
+            few_images=n_images < ENOUGH_FOR_AN_INTERVAL,
+            few_kde_images=domain.kde_images < ENOUGH_FOR_A_KDE,
+        )
+
+    def _open(self, run: FinishedRun) -> Study:
+        """Return the run's study. Raises a UserError where its data or weights are not those of the training."""
+        study = Study(run.config, self.cache)
+        if run.fixed is not None:
+            return study
+        trained_on = run.state["fingerprints"]
+        changed = [key for key in ("data", "weights") if study.fingerprints[key] != trained_on.get(key)]
+        if changed:
+            raise UserError(
+                f"{run.folder} was trained on other contents than are there now: {', '.join(changed)} changed; "
+                "give the folder of those that it was trained on (paths.data=PATH, paths.weights=PATH)"
+            )
+        return study
+
+    def _refuse_other_images(self) -> None:
+        """Raise a UserError unless all runs are evaluated on the same images."""
+        for run in self._runs:
+            first = self._first_of_fold[run.config.data.fold]
+            images, first_images = self._images(run), self._images(first)
+            if images != first_images:
+                raise UserError(
+                    f"{run.folder} is evaluated on other images than {first.folder}, so they cannot be compared:\n"
+                    f"  {_in_words(images)}; there: {_in_words(first_images)}\n"
+                    "  evaluate them separately               runs=FOLDER\n"
+                    "  evaluate both on the same foreign sets ood=[NAME,...]"
+                )
+
+    def _seen(self, name: str) -> dict[str, str]:
+        """Return the images of a domain that any of the runs was trained on, or nearly, with the training image.
+
+        Raises a UserError where these are all images of the domain.
+        """
+        seen: dict[str, str] = {}
+        for run in self._runs:
+            settings, which = _images_of(run, name)
+            seen |= self.cache.seen(settings, which, run.config.data)
+            if descends(run):
+                seen |= self.cache.seen_elsewhere(settings, which, tuple(stimuli(run.config)))
+        if len(seen) == len({image for run in self._first_of_fold.values() for image in self._images(run)[name][1]}):
+            raise UserError(
+                f"{name}: the models were trained on all images of {settings.name}, or nearly, so that none is left to "
+                "evaluate them on"
+            )
+        if seen:
+            pairs = ", ".join(f"{image} (as {trained})" for image, trained in seen.items())
+            log.warning("%s: left out, since the models were trained on these images or nearly: %s", name, pairs)
+        return seen
+
+    def _images(self, run: FinishedRun) -> dict[str, tuple[str, list[str]]]:
+        """Return, by domain, the name of the data set and the names of the images."""
+        images = {}
+        for name in _names(run):
+            settings, which = _images_of(run, name)
+            images[name] = settings.name, self.cache.subset(settings, which).names
+        return images
+
+
+def load_model(run: FinishedRun, study: Study) -> Model:
+    """Return the run's final model, or the published one, on the study's device."""
+    model = run.fixed.eval() if run.fixed is not None else final_model(run, study.recipe.channels)
+    return model.to(study.ranks.device)
+
+
+def _names(run: FinishedRun) -> list[str]:
+    """Return the names of the domains that the run is evaluated on."""
+    return [IN_DOMAIN, *(f"{FOREIGN}.{name}" for name in run.config.ood)]
+
+
+def _images_of(run: FinishedRun, name: str) -> tuple[Data, str]:
+    """Return the settings of a domain's data set and which of its images are evaluated, see `StudyCache.rows`."""
+    if name == IN_DOMAIN:
+        return run.config.data, "validation"
+    return run.config.ood[name.removeprefix(f"{FOREIGN}.")], "all"
+
+
+def _in_words(images: dict[str, tuple[str, list[str]]]) -> str:
+    return ", ".join(f"{len(names)} images of {data}, the first is {names[0]}" for data, names in images.values())

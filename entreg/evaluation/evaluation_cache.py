@@ -1,0 +1,89 @@
+"""What an evaluation computes once for all runs that agree in their settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from entreg.config import Data, Prior
+from entreg.data.geometry import Photos
+from entreg.evaluation.adaptation_data import AdaptationData, adaptation_data_of
+from entreg.evaluation.domain import Domain
+from entreg.evaluation.leakage import ImageHashes, image_hashes, matches
+from entreg.evaluation.published_arm import is_mit1003
+from entreg.features.store import FeatureStore
+from entreg.features.store_builder import fingerprint, open_store
+from entreg.study.split import ImageSubset
+from entreg.study.study_cache import RecipeSettings, StudyCache, cached_stage
+
+
+class EvaluationCache(StudyCache):
+    """The stages of studies, and those that an evaluation adds."""
+
+    def features_of(
+        self, settings: Data, which: str, recipe_settings: RecipeSettings, store: str
+    ) -> tuple[FeatureStore, list[int]]:
+        """Return the training's store where it exists; else build one of the evaluated images alone."""
+        photos = Photos(self.data(settings), self.items(settings))
+        if (Path(store) / "features" / fingerprint(photos, self.recipe(recipe_settings))).is_dir():
+            return super().features_of(settings, which, recipe_settings, store)
+        return self._evaluated_features(settings, which, recipe_settings, store), list(
+            range(len(self.subset(settings, which)))
+        )
+
+    @cached_stage
+    def _evaluated_features(
+        self, settings: Data, which: str, recipe_settings: RecipeSettings, store: str
+    ) -> FeatureStore:
+        subset = self.subset(settings, which)
+        return open_store(
+            Photos(subset.resized, subset.items), self.recipe(recipe_settings), Path(store) / "features", self.ranks
+        )
+
+    @cached_stage
+    def domain(self, settings: Data, which: str, prior: Prior, left_out: tuple[str, ...] = ()) -> Domain:
+        """Return the images that are evaluated, with their priors.
+
+        which: see `StudyCache.rows`; left_out: the names of images that are not evaluated
+        """
+        subset = self.subset(settings, which)
+        if left_out:
+            items = [item for item, name in zip(subset.items, subset.names, strict=True) if name not in left_out]
+            subset = ImageSubset(subset.resized, items)
+        return Domain(subset, settings, prior)
+
+    @cached_stage
+    def seen(self, settings: Data, which: str, trained_on: Data) -> dict[str, str]:
+        """Return the images that were trained on, or nearly, by name, with the name of the training image."""
+        trained = self.subset(trained_on, "training")
+        numbers = matches(self._image_hashes(settings, which), self._image_hashes(trained_on, "training"))
+        pairs = zip(self.subset(settings, which).names, numbers, strict=True)
+        return {name: trained.names[number] for name, number in pairs if number is not None}
+
+    @cached_stage
+    def seen_elsewhere(self, settings: Data, which: str, stimuli: tuple[Path, ...]) -> dict[str, str]:
+        """Return the images that are MIT1003's, or nearly, by name: the published models were trained on MIT1003.
+
+        stimuli: MIT1003's images; without them, only the data set's name tells
+        """
+        names = self.subset(settings, which).names
+        if is_mit1003(settings):
+            return dict.fromkeys(names, "MIT1003's own")
+        if not stimuli:
+            return {}
+        numbers = matches(self._image_hashes(settings, which), image_hashes(stimuli))
+        return {
+            name: f"MIT1003's {stimuli[number].name}"
+            for name, number in zip(names, numbers, strict=True)
+            if number is not None
+        }
+
+    @cached_stage
+    def adaptation_data(
+        self, settings: Data, prior: Prior, left_out: tuple[str, ...], map_factor: int, seed: int
+    ) -> AdaptationData | None:
+        """Return a foreign set as models are adapted to it, see `adaptation_data_of`."""
+        return adaptation_data_of(self.domain(settings, "all", prior, left_out), map_factor, seed)
+
+    @cached_stage
+    def _image_hashes(self, settings: Data, which: str) -> ImageHashes:
+        return image_hashes([stimulus.path for stimulus in self.subset(settings, which).stimuli])

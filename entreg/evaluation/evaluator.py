@@ -1,0 +1,175 @@
+"""Score runs, adapt them to the foreign sets and make their bias maps."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from entreg.distributed.threads import in_threads
+from entreg.evaluation import scores
+from entreg.evaluation.adaptation import Adapted, adapt
+from entreg.evaluation.adaptation_data import AdaptationData
+from entreg.evaluation.arms import Arm
+from entreg.evaluation.bias_map import BiasMaps, bias_maps_of
+from entreg.evaluation.domain import Domain
+from entreg.evaluation.evaluated_runs import EvaluatedRuns, LoadedRun
+from entreg.evaluation.evidence import Evidence
+from entreg.evaluation.scores import Rows, Scored
+from entreg.model.deepgaze3 import DeepGaze3
+from entreg.progress import Progress
+from entreg.results.schema import IN_DOMAIN
+from entreg.study.split import Split
+from entreg.units import BITS_PER_NAT, Size
+
+log = logging.getLogger(__name__)
+
+
+class Evaluator:
+    """Everything that is computed from the models of some runs.
+
+    loaded, bias_maps: by arm, for each run
+    scored, adapted: by arm, then by domain, for each run; an arm or domain that cannot be adapted has no key
+    """
+
+    def __init__(self, runs: EvaluatedRuns) -> None:
+        self.runs = runs
+        names = [arm.name for arm in runs.arms]
+        self.loaded: dict[str, list[LoadedRun]] = {}
+        self.scored: dict[str, dict[str, list[Scored]]] = {name: {} for name in names}
+        self.adapted: dict[str, dict[str, list[Adapted]]] = {name: {} for name in names}
+        self.bias_maps: dict[str, list[dict[Size, BiasMaps]]] = {}
+
+    def evaluate(self) -> None:
+        """Score every run in every domain, adapt it to the foreign sets, and make its bias maps.
+
+        Raises Stopped where the process was asked to stop.
+        """
+        for arm in self.runs.arms:
+            self.runs.cache.ranks.stop_if_asked()
+            self.loaded[arm.name] = [self.runs.load(run) for run in arm.runs]
+            self.bias_maps[arm.name] = [
+                {size: bias_maps_of(loaded.model, loaded.study.uniform(size)) for size in loaded.study.sizes}
+                for loaded in self.loaded[arm.name]
+            ]
+        for name in self.runs.domains:
+            self._score(name)
+            if name != IN_DOMAIN:
+                self._adapt(name)
+
+    def evidence(self) -> dict[str, Evidence]:
+        """Return, by arm, what the results are computed from."""
+        return {
+            arm.name: Evidence(
+                {name: self._tables(arm, name) for name in self.runs.domains},
+                [len(scored.rows) for scored in self.scored[arm.name][IN_DOMAIN][: arm.folds]],
+                self.bias_maps[arm.name],
+                self.adapted[arm.name],
+                {
+                    name: [_kl_bits(self.runs.domains[name], of_run) for of_run in scored]
+                    for name, scored in self.scored[arm.name].items()
+                    if name != IN_DOMAIN
+                },
+            )
+            for arm in self.runs.arms
+        }
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return the rows of per_image.csv: arm, seed, domain and run, then the run's scores of the image."""
+        return [
+            {
+                "arm": arm.name,
+                "seed": None if arm.is_fixed else run.config.seed,
+                "domain": domain,
+                "run": str(run.folder),
+            }
+            | row
+            for arm in self.runs.arms
+            for domain, scored in self.scored[arm.name].items()
+            for run, of_run in zip(arm.runs, scored, strict=True)
+            for row in of_run.rows
+        ]
+
+    def _score(self, name: str) -> None:
+        """Score all runs in a domain.
+
+        Runs are scored together where they have the same priors and images, and maps of the same size, since maps of
+        another size need other centre biases.
+        """
+        groups: dict[tuple[int, int], list[LoadedRun]] = {}
+        for loaded in self._all_loaded():
+            key = id(self.runs.domain(loaded.run, name)), loaded.run.config.model.saliency_map_factor
+            groups.setdefault(key, []).append(loaded)
+        by_folder: dict[str, Scored] = {}
+        for group in groups.values():
+            domain = self.runs.domain(group[0].run, name)
+            step = group[0].run.config.model.saliency_map_factor if name != IN_DOMAIN else None
+            models = [(loaded.model, self.runs.split(loaded, name)) for loaded in group]
+            with Progress(f"scoring on {domain.settings.name}", len(domain.subset), "image") as progress:
+
+                def after_image(progress: Progress = progress) -> None:
+                    self.runs.cache.ranks.stop_if_asked()
+                    progress.step()
+
+                scored = scores.score(models, domain, step=step, after_image=after_image)
+            by_folder |= {str(loaded.run.folder): of_run for loaded, of_run in zip(group, scored, strict=True)}
+        for arm in self.runs.arms:
+            self.scored[arm.name][name] = [by_folder[str(run.folder)] for run in arm.runs]
+        images = sum(len(domain.subset) for domain in self.runs.domains_of_folds(name))
+        log.info("scored %d runs on %d images of %s", len(self.runs), images, self.runs.domains[name].settings.name)
+
+    def _adapt(self, name: str) -> None:
+        """Adapt all models to a foreign domain, except mixtures, which do not have three numbers to adapt."""
+        work = [
+            (loaded.model, self.runs.split(loaded, name), data)
+            for loaded in self._all_loaded()
+            if isinstance(loaded.model, DeepGaze3) and (data := self.runs.adaptation_data(loaded.run, name)) is not None
+        ]
+        if not work:
+            return
+
+        def adapt_one(arguments: tuple[DeepGaze3, Split, AdaptationData]) -> Adapted:
+            self.runs.cache.ranks.stop_if_asked()
+            return adapt(*arguments)
+
+        data_name = self.runs.domains[name].settings.name
+        results = []
+        with Progress(f"adapting to {data_name}", len(work), "run") as progress:
+            for adapted in in_threads(adapt_one, work):
+                results.append(adapted)
+                progress.step()
+        remaining = iter(results)
+        for arm in self.runs.arms:
+            if all(isinstance(loaded.model, DeepGaze3) for loaded in self.loaded[arm.name]):
+                self.adapted[arm.name][name] = [next(remaining) for _ in arm.runs]
+        log.info("adapted %d runs to %s", len(work), data_name)
+
+    def _all_loaded(self) -> list[LoadedRun]:
+        return [loaded for arm in self.runs.arms for loaded in self.loaded[arm.name]]
+
+    def _tables(self, arm: Arm, name: str) -> list[Rows]:
+        """Return a table for each training.
+
+        For a cross-validation it holds the held-out images of all folds in domain, and the mean over folds on a foreign
+        set.
+        """
+        tables = [scored.rows for scored in self.scored[arm.name][name]]
+        trainings = [tables[i : i + arm.folds] for i in range(0, len(tables), arm.folds)]
+        if name == IN_DOMAIN:
+            return [[row for table in folds for row in table] for folds in trainings]
+        return [scores.averaged(folds) for folds in trainings]
+
+
+def most_frequent_size(domain: Domain) -> Size:
+    """Return the (H, W) that most of the domain's images have."""
+    sizes = domain.subset.sizes
+    return max(sorted(set(sizes)), key=sizes.count)
+
+
+def _kl_bits(domain: Domain, scored: Scored) -> float:
+    """Return KL(KDE of the set's fixations || mean predicted density) at the set's most frequent size, in bits."""
+    size = most_frequent_size(domain)
+    truth = domain.kde.log_density(*size).astype(np.float64)
+    mean = scored.mean_density[size].full()[0].double().numpy()
+    return float((np.exp(truth) * (truth - mean)).sum() * BITS_PER_NAT)

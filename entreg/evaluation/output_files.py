@@ -1,0 +1,37 @@
+"""The files that an evaluation writes into its folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from entreg.evaluation import illustrations
+from entreg.evaluation.evaluator import Evaluator
+from entreg.io import arrays, files
+from entreg.report import page, tables
+from entreg.results import writing
+from entreg.results.schema import Results
+from entreg.runs.folder import RunFolder
+
+
+def write(folder: RunFolder, results: Results, evaluator: Evaluator, start: dict[str, Any]) -> None:
+    """Write the tables, the bias maps, results.json and, last of all, the page.
+
+    start: the provenance of the results
+    """
+    per_image, bias_maps = evaluator.table(), illustrations.bias_maps(evaluator)
+    files.write_csv(folder.per_image, per_image)
+    files.write_csv(folder.arms, tables.arms(results))
+    files.write_csv(folder.comparisons, tables.comparisons(results))
+    arrays.write(folder.bias_maps, bias_maps)
+    folder.add_start(start)
+    writing.write(folder.results, results)
+    content = page.Content(
+        results,
+        per_image,
+        {arm.name: [run.history for run in arm.runs] for arm in evaluator.runs.arms if not arm.is_fixed},
+        bias_maps,
+        illustrations.mean_densities(evaluator),
+        illustrations.examples(evaluator),
+        start,
+    )
+    page.write(folder, content)

@@ -1,0 +1,90 @@
+"""What an evaluation compares: the arms of the runs that it is given, a published model, and the primary outcome."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from entreg.config import Config
+from entreg.errors import UserError
+from entreg.evaluation.arms import Arm, arms_of, refuse_missing_folds
+from entreg.evaluation.plan import plan_of
+from entreg.evaluation.published_arm import arm_of, described
+from entreg.results.schema import LeftOut, Plan
+from entreg.runs.folder import RunFolder
+from entreg.study.finished_run import FinishedRun
+
+log = logging.getLogger(__name__)
+
+
+def select_arms(runs: list[FinishedRun], unfinished: Sequence[RunFolder]) -> tuple[list[Arm], list[str]]:
+    """Return the arms of the runs and the keys of the settings that tell them apart.
+
+    The log names the arms, and the runs that are left out because they have not finished. Raises a UserError where a
+    fold of a cross-validation is missing.
+    """
+    for folder in unfinished:
+        log.warning("left out, not finished: %s (%s)", folder, folder.state_in_words)
+    arms, keys = arms_of(runs)
+    refuse_missing_folds(arms, unfinished)
+    log.info(
+        "%d runs, grouped by %s into %d arms: %s",
+        len(runs),
+        ", ".join(keys) or "nothing",
+        len(arms),
+        ", ".join(f"{arm.name} ({_trainings(arm)})" for arm in arms),
+    )
+    if all(not arm.is_baseline for arm in arms):
+        log.warning("no baseline (loss=nll or lambda 0) among the runs: nothing is compared")
+    return arms, keys
+
+
+def select_plan(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
+    """Return the primary outcome that the runs recorded. Where there is none, the log says why.
+
+    typed: the keys that were typed for this evaluation
+    """
+    plan = plan_of(arms, typed)
+    if plan.why is not None:
+        log.warning("all comparisons are exploratory: %s", plan.why)
+    return plan
+
+
+def with_published(arms: Sequence[Arm], config: Config) -> list[Arm]:
+    """Return the arms, followed by that of config.published, where it is set.
+
+    Arms whose trainings started from a published file get its description. Raises a UserError where a published model
+    would have to be compared with a cross-validation.
+    """
+    described_arms = [_with_origin(arm) for arm in arms]
+    if config.published is not None:
+        first = described_arms[0]
+        if first.folds > 1:
+            raise UserError(
+                "published=FILE is one model, but each fold of a cross-validation is evaluated with models of its own. "
+                "Evaluate it beside runs of one fold"
+            )
+        described_arms.append(arm_of(Path(config.published), config.published_component, first.runs[0].config))
+    return described_arms
+
+
+def left_out(unfinished: Sequence[RunFolder]) -> list[LeftOut]:
+    """Return the entries of results.json for runs that have not finished."""
+    return [LeftOut(str(folder), folder.state_in_words, folder.why_failed() or None) for folder in unfinished]
+
+
+def _trainings(arm: Arm) -> str:
+    n = len(arm.seeds)
+    return f"{n} training{'s' * (n > 1)}{f' of {arm.folds} folds' * (arm.folds > 1)}"
+
+
+def _with_origin(arm: Arm) -> Arm:
+    """Return the arm with the description of the published file from which its trainings started, if any."""
+    config = arm.runs[0].config
+    if config.model.init_from is None:
+        return arm
+    description = described(Path(config.model.init_from), "start", config)
+    sha256 = arm.runs[0].state["fingerprints"].get("init_from")
+    return dataclasses.replace(arm, published=description | {"sha256": sha256})

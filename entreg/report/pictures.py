@@ -1,0 +1,207 @@
+"""The pictures of the page: panels as PNG with a text that says the same to those who cannot see them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from entreg.report import panels
+from entreg.report.panels import Mean, Prediction, Range
+from entreg.report.tables import IG, IG_DIFFERENCE, LADDER_WORDS, domains
+from entreg.results.schema import ArmResults, Results
+
+SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG in the page. source: its data URL; alt: what it shows, in words; width: pixels on the screen."""
+
+    source: str
+    alt: str
+    width: int
+    title: str = ""
+
+
+def _picture(figure: Any, alt: str, title: str = "") -> Picture:
+    """Return the figure as a picture."""
+    source = "data:image/png;base64," + base64.b64encode(panels.png(figure)).decode()
+    return Picture(source, alt, round(figure.get_figwidth() * 96), title)
+
+
+def losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Picture]:
+    """Draw the training curves of all arms, a picture for each quantity. histories: see `page.Content`."""
+    pictures = []
+    for keys, label in panels.LOSS_PANELS:
+        ends = "; ".join(
+            f"{arm} ends at {np.mean([rows[-1][keys[-1]] for rows in seeds]):.4g}" for arm, seeds in histories.items()
+        )
+        alt = f"Curves by epoch of {' '.join(label.split())}. {ends}."
+        pictures.append(_picture(panels.history_panel(histories, keys, label), alt))
+    return pictures
+
+
+def ratio_maps(maps: Mapping[str, np.ndarray], what: str) -> list[Picture]:
+    """Draw densities (H, W; nats) as ratios to the uniform density, on one colour scale.
+
+    what: the words that introduce each picture, with {} for its name
+    """
+    greatest = max(float(np.exp(log_density).max()) * log_density.size for log_density in maps.values())
+    return [
+        _picture(
+            panels.bias_panel(log_density, greatest),
+            f"{what.format(name)}: density between {np.exp(log_density.min()) * log_density.size:.2f} and "
+            f"{np.exp(log_density.max()) * log_density.size:.2f} times the uniform density.",
+            name,
+        )
+        for name, log_density in maps.items()
+    ]
+
+
+def mean_densities(maps: Mapping[str, np.ndarray], leading: str | None) -> list[Picture]:
+    """Draw the mean densities of a foreign set: where people looked, then what the shown arms predict."""
+    arms = shown_arms([name for name in maps if name != "fixations"], leading)
+    shown = {"fixations": maps["fixations"]} | {arm: maps[arm] for arm in arms}
+    return ratio_maps(shown, "Mean density of {} over the photos")
+
+
+def waterfalls(results: Results, domain: str) -> list[Picture]:
+    """Draw the parts of each IG difference in a foreign domain; nothing where there is no ladder."""
+    pictures = []
+    for arm in shown_arms(list(results.comparisons), results.main_arm):
+        compared = results.comparisons[arm].domains[domain]
+        if compared.ladder:
+            parts = {words: compared.ladder[part] for part, words in LADDER_WORDS.items()}
+            summary = "; ".join(f"{words} {cell.mean:+.3f}" for words, cell in parts.items())
+            total = compared.differences[IG_DIFFERENCE]
+            figure = panels.waterfall_panel(parts, total)
+            alt = f"Parts of the IG difference of {arm} to its baseline, {total.mean:+.3f} bit/fixation: {summary}."
+            pictures.append(_picture(figure, alt, arm))
+    return pictures
+
+
+def differences(results: Results) -> Picture | None:
+    """Draw the IG differences of all arms in all domains; None where nothing is compared."""
+    cells = {
+        words: {
+            arm: comparison.domains[key].differences[IG_DIFFERENCE]
+            for arm, comparison in results.comparisons.items()
+            if key in comparison.domains
+        }
+        for key, words in domains(results).items()
+    }
+    cells = {words: arms for words, arms in cells.items() if arms}
+    if not cells:
+        return None
+    summary = "; ".join(
+        f"{arm} {words} {cell.mean:+.3f}" for words, arms in cells.items() for arm, cell in arms.items()
+    )
+    return _picture(panels.difference_panel(cells), f"Mean differences with 95 % intervals (bit/fixation): {summary}.")
+
+
+def scatter(results: Results, per_image: Sequence[Mapping[str, Any]]) -> list[list[Picture]]:
+    """Draw the IG of every image, averaged over seeds, for each compared arm and domain.
+
+    Where several arms are compared, there is a group of pictures for each domain, else a single group.
+    """
+    values: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for row in per_image:
+        values.setdefault((row["arm"], row["domain"]), {}).setdefault(row["image"], []).append(float(row[IG]))
+    means = {key: {image: float(np.mean(seeds)) for image, seeds in images.items()} for key, images in values.items()}
+    groups: list[list[Picture]] = []
+    for domain, words in domains(results).items():
+        group = []
+        for arm, comparison in results.comparisons.items():
+            if (arm, domain) not in means:
+                continue
+            base, ours = means[comparison.baseline, domain], means[arm, domain]
+            pairs = np.array([(base[image], ours[image]) for image in ours])
+            alt = (
+                f"{arm} against {comparison.baseline} {words}: {len(pairs)} images, of which {arm} has the "
+                f"higher information gain on {int((pairs[:, 1] > pairs[:, 0]).sum())}."
+            )
+            figure = panels.scatter_panel(pairs[:, 0], pairs[:, 1], (comparison.baseline, arm))
+            group.append(_picture(figure, alt, f"{arm}, {words}"))
+        groups.append(group)
+    groups = [group for group in groups if group]
+    return groups if len(results.comparisons) > 1 else [sum(groups, [])] if groups else []
+
+
+def shown_arms(arms: list[str], leading: str | None) -> list[str]:
+    """Return the arms that are drawn: all if they are few, else the first two, a middle one and the last.
+
+    leading: the arm of the main comparison, which is always among them
+    """
+    if len(arms) <= SHOWN_ARMS:
+        return arms
+    middle = leading if leading in arms[2:-1] else None
+    return [arms[0], arms[1], middle or arms[len(arms) // 2], arms[-1]]
+
+
+def example(label: str, predicted: Mapping[str, Prediction], leading: str | None) -> dict[str, Any]:
+    """Draw an image and what the shown arms predict for it. label: such as `best`; predicted: by arm."""
+    shown = {arm: predicted[arm] for arm in shown_arms(list(predicted), leading)}
+    first = next(iter(shown.values()))
+    name = first.name
+    scale = panels.scale_of(list(shown.values()))
+    alt = f"The {label} image, {name}, with {len(first.x)} fixations."
+    pictures = [_picture(panels.image_panel(first), alt, name)]
+    for arm, prediction in shown.items():
+        alt = f"Density predicted by {arm} for the {label} image, {name}."
+        pictures.append(_picture(panels.density_panel(prediction, scale), alt, prediction.title))
+    return {"label": label, "name": name, "fixations": len(first.x), "pictures": pictures}
+
+
+def lambdas(results: Results) -> list[Picture]:
+    """Draw IG in and out of domain and bias entropy against lambda; nothing where the arms do not differ in lambda."""
+    key = "loss.lambda_entropy"
+    if key not in results.grouped_by:
+        return []
+    by_label: dict[str, dict[str, dict[float, Mean]]] = {}
+    for name, arm in results.arms.items():
+        if arm.is_baseline or not arm.seeds:
+            continue
+        others = [
+            f"{name.removeprefix('loss.')} {value}"
+            for name, value in arm.settings.items()
+            if name not in (key, "loss.name")
+        ]
+        points = {float(arm.settings[key]): arm}
+        if name in results.comparisons:
+            points[0.0] = results.arms[results.comparisons[name].baseline]
+        for label, cells in _quantities(points, domains(results)).items():
+            by_label.setdefault(label, {}).setdefault(", ".join(others), {}).update(cells)
+    pictures = []
+    for label, curves in by_label.items():
+        summary = "; ".join(
+            f"{curve} lambda {value:g}: {cell.mean:.3f}".strip()
+            for curve, cells in curves.items()
+            for value, cell in sorted(cells.items())
+        )
+        pictures.append(_picture(panels.lambda_panel(curves, label), f"{label} against lambda. {summary}."))
+    return pictures
+
+
+def _quantities(points: Mapping[float, ArmResults], words_of: Mapping[str, str]) -> dict[str, dict[float, Mean]]:
+    """Return the mean and interval of each arm, by the label of the quantity and by lambda.
+
+    The interval of the entropy is the range over seeds.
+
+    points: the arm of each lambda; words_of: the domains in words
+    """
+    quantities: dict[str, dict[float, Mean]] = {
+        f"IG {words} (bit/fixation)": {
+            value: arm.domains[domain].metrics[IG] for value, arm in points.items() if domain in arm.domains
+        }
+        for domain, words in words_of.items()
+    }
+    quantities["bias map entropy (nats)"] = {}
+    for value, arm in points.items():
+        by_seed = arm.bias_entropy_nats_by_seed
+        cell = Range(arm.entropies["bias_entropy_nats"], (min(by_seed), max(by_seed)))
+        quantities["bias map entropy (nats)"][value] = cell
+    return {label: cells for label, cells in quantities.items() if cells}

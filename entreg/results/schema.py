@@ -1,0 +1,288 @@
+"""The form of results.json: each class below describes an object of the file, each field a key.
+
+Where `spread` names a mapping, its keys stand beside the other keys: `arms.NAME.in_domain.nss.mean` is the mean NSS of
+an arm in domain. The domains are `in_domain`, `ood.SET` for each foreign set, and `ood`, the mean over the foreign sets
+that were planned, see `Plan`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+FORMAT = 2  # the format of results.json: to be raised when an earlier version would read it wrongly
+IN_DOMAIN, FOREIGN = "in_domain", "ood"
+BETTER, WORSE, UNDECIDED, NO_VERDICT = "better", "worse", "no clear difference", "no verdict"
+PAIRED, UNPAIRED, ONE_TRAINING = "paired by seed", "unpaired seeds", "one training"
+FIXED = "a fixed model against seeds"
+# appended where the runs of an arm share a batch order, so that the effect of the order is not known
+ONE_ORDER = ", one batch order"
+FLATTER, SHARPER = "flatter", "sharper"
+NOT_SHOWN = "better as trained, not shown to know more about images"
+
+
+@dataclass(frozen=True)
+class MetricDescription:
+    """The meaning of a metric, for a reader who does not know it.
+
+    key: its column in per_image.csv; difference_key: the key of an arm's difference to its baseline
+    better: `higher`, `lower`, or None where it is shown for reference; compared: whether arms are compared by it
+    """
+
+    key: str
+    title: str
+    unit: str
+    better: str | None
+    compared: bool
+    meaning: str
+    difference_key: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its uncertainty over images and seeds.
+
+    std: the standard deviation over images of the values averaged over trainings (ddof 1); None for a single image and
+        for the mean of several sets
+    ci95, p, df: from the two-way analysis; None where there is a single training
+    images_part, seeds_part: standard errors, whose squares add up to the variance of the mean unless one of them was
+        estimated as 0
+    ci95_over_images: where there is a single training, the interval over images for these models
+    """
+
+    mean: float
+    std: float | None
+    ci95: tuple[float, float] | None
+    p: float | None
+    df: float | None
+    images_part: float | None
+    seeds_part: float | None
+    n_images: int
+    n_seeds: int
+    ci95_over_images: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """A metric's difference to the baseline.
+
+    seeds: paired by seed, unpaired seeds, a fixed model against seeds (each also with ONE_ORDER), or one training
+    n_seeds: the number of seeds of the arm with fewer; for a fixed model that of its baseline
+    seeds_to_halve: how many seeds would halve the interval; None where no number would, or there is no interval
+    p_holm: p corrected for the number of arms; verdict: better, worse, no clear difference, or no verdict
+    exploratory: whether it is not the comparison that was named before anything was run
+    """
+
+    seeds: str
+    seeds_to_halve: int | None
+    p_holm: float | None
+    verdict: str
+    exploratory: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The primary outcome: the comparison that was named before the training.
+
+    arm: the arm that is compared with its baseline; None where all comparisons are exploratory, and `why` says why
+    domain: in_domain, ood (the mean over the foreign sets that were planned) or ood.NAME; metric: its key
+    planned, added: the foreign sets that were named before the training, and those that were not
+    """
+
+    arm: str | None
+    domain: str
+    metric: str
+    planned: list[str]
+    added: list[str]
+    why: str | None
+
+    @property
+    def tested(self) -> set[str]:
+        """The domains whose comparison is the primary outcome: the mean over a single set is that set."""
+        only = f"ood.{self.planned[0]}" if len(self.planned) == 1 else None
+        return {"ood", only} if only and self.domain in ("ood", only) else {self.domain}
+
+
+@dataclass(frozen=True)
+class Category:
+    """The mean IG (bit/fixation) of the images of one category."""
+
+    mean: float
+    n_images: int
+
+
+@dataclass(frozen=True)
+class ArmLadder:
+    """An arm adapted to a foreign set, see `adaptation.py`; all values are means over trainings.
+
+    ig_bits_by_adapted: IG (bit/fixation) by adapted numbers, joined by +; `none` is the arm as trained
+    scale, sigma_factor, center_bias_weight: the numbers fitted together, means over folds as well; sigma relative to
+        the trained one
+    scale_alone: the scale fitted with nothing else adapted
+    ends: in how many of the `fits` with all three numbers each number ended where its search ends
+    """
+
+    ig_bits_by_adapted: dict[str, float]
+    scale: float
+    sigma_factor: float
+    center_bias_weight: float
+    scale_alone: float
+    ends: dict[str, int]
+    fits: int
+
+
+@dataclass(frozen=True)
+class ArmInDomain:
+    """An arm in a domain.
+
+    shares: IG as a share of the gold standard's and of the oracle's IG, as ratios of means. The gold standard is a
+        lower bound of what can be explained, so the share is an upper bound.
+    ig_by_center_bias: IG (bit/fixation) by the centre bias that the model receives: that of its `training`, the set's
+        `own`, or a `uniform` one
+    mean_density_kl_bits: KL(KDE of the set's fixations || mean predicted density over the set's images of its most
+        frequent size), mean over trainings
+    """
+
+    spread: ClassVar = (
+        "metrics",
+        "shares",
+    )
+
+    metrics: dict[str, Estimate]
+    shares: dict[str, float]
+    by_category: dict[str, Category]
+    ig_by_center_bias: dict[str, Estimate] | None
+    ladder: ArmLadder | None
+    mean_density_kl_bits: float | None
+
+
+@dataclass(frozen=True)
+class ArmResults:
+    """An arm: its settings, its metrics in each domain, its bias maps, and how its trainings went.
+
+    folds: the number of models of one training: the folds of a cross-validation, else 1
+    entropies: those of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
+    published: the description of the published file that it is, or that its trainings started from, see
+        `published_arm.described`
+    """
+
+    spread: ClassVar = (
+        "domains",
+        "entropies",
+    )
+
+    settings: dict[str, Any]
+    seeds: list[int]
+    folds: int
+    runs: list[str]
+    is_baseline: bool
+    domains: dict[str, ArmInDomain]
+    entropies: dict[str, float]
+    bias_entropy_nats_by_seed: list[float]
+    bias_entropy_nats_by_size: dict[str, float]
+    center_bias_weight: float
+    sigma_px: float
+    stability: list[dict[str, Any]]
+    published: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An arm compared with its baseline in a domain.
+
+    differences: by the metric's difference key
+    ladder: the parts of the IG difference, and `scale_and_spread` together, all exploratory and with p corrected over
+        the arms; None where there is no ladder
+    sharpness: whether scale and spread together make the predictions flatter or sharper than the baseline's; None where
+        there is no ladder
+    lower_while_ig_higher: metrics as trained whose mean is lower although the mean IG is higher
+    reading: a sentence on what the difference shows, where it shows less than it seems to
+    """
+
+    spread: ClassVar = ("differences",)
+
+    differences: dict[str, Difference]
+    ladder: dict[str, Difference] | None
+    sharpness: str | None
+    lower_while_ig_higher: list[str]
+    reading: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm compared with its baseline.
+
+    seeds: how their trainings are compared; entropy: the increase of the bias map's entropy with and without the centre
+        bias as input, with Student's interval over seeds
+    """
+
+    spread: ClassVar = (
+        "entropy",
+        "domains",
+    )
+
+    baseline: str
+    seeds: str
+    entropy: dict[str, Any]
+    domains: dict[str, Compared]
+
+
+@dataclass(frozen=True)
+class EvaluatedData:
+    """The images of a domain and the data behind their priors.
+
+    seen: by name, the images that were left out because they are training images, or nearly, with the training image
+    without_ladder: why there is no ladder; None where there is one, and in domain
+    geometry: a sentence's end on how a stored image is changed before a model sees it
+    few_images: whether the images are too few for a reliable interval
+    few_kde_images: whether the images are too few for a KDE prior like the literature's
+    """
+
+    name: str
+    n_images: int
+    n_fixations: int
+    kde_prior_images: int
+    gold_standard: dict[str, Any] | None
+    seen: dict[str, str]
+    without_ladder: str | None
+    geometry: str
+    few_images: bool
+    few_kde_images: bool
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run that enters no result. failure: why it failed, if it did."""
+
+    run: str
+    state: str
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """The whole file.
+
+    comparison: that of the primary outcome's arm, else that of the first regularised arm
+    metrics: by key, the meaning of every metric
+    """
+
+    format: int
+    study: str
+    grouped_by: list[str]
+    baseline: str | None
+    primary: Plan
+    metrics: dict[str, MetricDescription]
+    arms: dict[str, ArmResults]
+    comparison: dict[str, Any]
+    comparisons: dict[str, Comparison]
+    baseline_band: dict[str, Any] | None
+    data: dict[str, EvaluatedData]
+    left_out: list[LeftOut]
+    lambda_chosen_on_validation: bool
+    evaluation: dict[str, Any]
+
+    @property
+    def main_arm(self) -> str | None:
+        """The arm of the main comparison; None where nothing is compared."""
+        return self.comparison.get("arm")

@@ -1,0 +1,320 @@
+"""The folder of a run and the folder of a sweep: every path in them, and every state of a run.
+
+No other module contains the name of a file in a run folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from entreg.config import Config
+from entreg.config.settings import differing
+from entreg.errors import DataError, SettingError, brief
+from entreg.io import files
+from entreg.runs import checkpoint, migrations, records
+
+
+class State(Enum):
+    """How far a run has come."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    UNFINISHED = "unfinished"
+    NOT_STARTED = "not started"
+
+
+class RunFolder:
+    """The folder of a run, with all that is needed to trust or repeat its numbers. Only the first rank writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / ".hydra/config.yaml"
+        self.typed = path / ".hydra/overrides.yaml"
+        self.hydra = path / ".hydra/hydra.yaml"
+        self.log = path / "train.log"
+        self.provenance = path / "provenance.json"
+        self.failure = path / "failure.txt"
+        self.done = path / "done.txt"
+        self.owner = path / "owner.json"
+        self.plan = path / "plan.json"
+        # written by a training
+        self.metrics = path / "metrics.csv"
+        self.steps = path / "steps.csv"
+        self.last = path / "checkpoints/last.pt"
+        self.final = path / "checkpoints/final.pt"
+        self.center_bias = path / "center_bias.npz"
+        self.loss_curves = path / "figures/loss_curves.png"
+        self.bias_map = path / "figures/bias_map.png"
+        self.predictions = path / "figures/predictions.png"
+        # written by an evaluation
+        self.results = path / "results.json"
+        self.report = path / "report.html"
+        self.per_image = path / "per_image.csv"
+        self.arms = path / "arms.csv"
+        self.comparisons = path / "comparisons.csv"
+        self.bias_maps = path / "bias_maps.npz"
+        # written by a prediction
+        self.predictions_table = path / "predictions.csv"
+        self.log_densities = path / "log_densities.hdf5"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunFolder) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def numbered(self, epoch: int) -> Path:
+        """Return the path of the numbered checkpoint of an epoch."""
+        return self.path / f"checkpoints/epoch_{epoch:03d}.pt"
+
+    @property
+    def board(self) -> Path:
+        """The folder that TensorBoard reads."""
+        return self.path / "tensorboard"
+
+    def log_density(self, image: str) -> Path:
+        """Return the file of the log density of an image, which is named by its path below the folder of images."""
+        return self.path / f"log_densities/{image}.npz"
+
+    def pictures_of(self, image: str) -> tuple[Path, Path]:
+        """Return the paths of the two pictures of that density: alone, and over the photo."""
+        return self.path / f"pictures/{image}.density.png", self.path / f"pictures/{image}.over_photo.png"
+
+    def unfinished(self) -> list[Path]:
+        """Return the checkpoints from which the run can resume, the newest first."""
+        numbered = sorted(self.path.glob("checkpoints/epoch_*.pt"), key=lambda path: (len(path.name), path.name))
+        return [path for path in (self.last, *reversed(numbered)) if path.is_file()]
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a training has begun here. It writes its config once its data and features are ready."""
+        return self.config.is_file() and self.read_config()["task"]["name"] == "train"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a training has finished here."""
+        return self.final.is_file()
+
+    @property
+    def state(self) -> State:
+        """How far the run has come.
+
+        A training has finished when its final checkpoint exists, an evaluation when its page does, and another task
+        when `done` does.
+        """
+        if any(path.is_file() for path in (self.done, self.final, self.report)):
+            return State.FINISHED
+        if self.failure.is_file():
+            return State.FAILED
+        return State.UNFINISHED if self.path.is_dir() else State.NOT_STARTED
+
+    @property
+    def state_in_words(self) -> str:
+        """The state in words, with the last line of the message where the run has failed."""
+        *_, reason = self.why_failed().splitlines() or [""]
+        return self.state.value + (f": {brief(reason)[:80]}" if self.state is State.FAILED and reason else "")
+
+    def why_failed(self) -> str:
+        """Return the message of the failure, or nothing where there was none."""
+        return self.failure.read_text(encoding="utf-8", errors="replace").strip() if self.failure.is_file() else ""
+
+    def last_ig_bits(self) -> float | None:
+        """Return the last validation IG (bit/fixation, Gaussian prior), or None where no training has finished.
+
+        Raises a DataError where the final checkpoint is damaged.
+        """
+        if not self.is_trained:
+            return None
+        history = checkpoint.read(self.final).get("history")
+        row = _tested(self.final, records.row, history[-1] if isinstance(history, list) and history else None)
+        return float(row["validation_ig_bits_per_fixation"])
+
+    def finish(self) -> None:
+        """Mark as finished a task that has no final file of its own."""
+        files.write_text(self.done, "done\n")
+
+    def read_config(self) -> dict[str, Any]:
+        """Return the saved config as plain containers, with today's names.
+
+        Raises a DataError where it cannot be read.
+        """
+        try:
+            tree = files.read_yaml(self.config)
+            if any("${" in text for text in _strings_in(tree)):
+                raise ValueError("it holds an interpolation (${...}); what a run saves is resolved")
+            if not (isinstance(tree, dict) and isinstance(tree.get("task"), dict) and "name" in tree["task"]):
+                raise ValueError("it has no task")
+            return migrations.today({str(key): value for key, value in tree.items()})
+        except DataError:
+            raise
+        except Exception as error:  # a malformed tree raises errors of many kinds
+            reason = f"cannot be read as the config of a run: {brief(error)}"
+            raise DataError(f"{self.config}: {reason}; {files.WAY_OUT}") from error
+
+    def write_typed(self, words: Sequence[str], hydra_config: str) -> None:
+        """Write the words that the job was started with, and Hydra's own part of the config, as YAML.
+
+        The job itself writes them, because its ranks do not know them.
+        """
+        files.write_text(self.typed, yaml.safe_dump(list(words), allow_unicode=True))
+        files.write_text(self.hydra, hydra_config)
+
+    def write_config(self, config: Config) -> None:
+        """Write the resolved config."""
+        files.write_text(self.config, OmegaConf.to_yaml(OmegaConf.structured(config)))
+
+    def refuse_other_config(self, config: Config) -> None:
+        """Raise a SettingError that lists the differing settings where the folder holds a run of another config."""
+        if not self.config.is_file():
+            return
+        keys = differing(self.read_config(), config)
+        if keys:
+            raise SettingError(
+                f"{self} holds a run of another config; these settings differ: {', '.join(keys)}.\n"
+                "  resume that run        its settings are in .hydra/config.yaml\n"
+                "  start a new one        another study=NAME (or hydra.run.dir=FOLDER)"
+            )
+
+    def write_plan(self, config: Config) -> None:
+        """Write the study's primary outcome and foreign sets, once, when the run is first started."""
+        if not self.plan.is_file():
+            foreign = {name: dataclasses.asdict(settings) for name, settings in config.ood.items()}
+            plan = {"primary": dataclasses.asdict(config.evaluation.primary), "ood": foreign}
+            files.write_json(self.plan, plan | {"sha256": _digest(plan)})
+
+    def read_plan(self) -> dict[str, Any] | None:
+        """Return the study's primary outcome and foreign sets, or None where the run has no plan.
+
+        Raises a DataError where the plan cannot be read or was changed, because a primary outcome must not be chosen
+        afterwards.
+        """
+        if not self.plan.is_file():
+            return None
+        plan: dict[str, Any] = _tested(self.plan, records.plan, files.read_json(self.plan))
+        if plan.pop("sha256", None) != _digest(plan):
+            raise DataError(
+                f"{self.plan} was changed after it was written (its checksum does not match).\n"
+                "  restore it from a copy\n"
+                "  or remove it: then no outcome of this run counts as chosen beforehand"
+            )
+        return plan | {"ood": {name: migrations.data_set(settings) for name, settings in plan["ood"].items()}}
+
+    def starts(self) -> list[dict[str, Any]]:
+        """Return the provenance of each start of the run, the first one first.
+
+        Raises a DataError where it cannot be read.
+        """
+        if not self.provenance.is_file():
+            return []
+        starts: list[dict[str, Any]] = _tested(self.provenance, records.starts, files.read_json(self.provenance))
+        return starts
+
+    def read_typed(self) -> list[str] | None:
+        """Return the words that the job was started with, or None where none are recorded.
+
+        Raises a DataError where they cannot be read.
+        """
+        if not self.typed.is_file():
+            return None
+        words: list[str] = _tested(self.typed, records.words, files.read_yaml(self.typed))
+        return words
+
+    def add_start(self, provenance: dict[str, Any]) -> None:
+        """Append the provenance of this start."""
+        files.write_json(self.provenance, [*self.starts(), provenance])
+
+
+class SweepFolder:
+    """The folder of a sweep, which contains the numbered folders of its runs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.multirun = path / "multirun.yaml"
+        self.jobs = path / "jobs.json"
+        self.submitted_code = path / ".submitit/code_version.txt"
+
+    def run(self, number: int) -> RunFolder:
+        """Return the folder of one job."""
+        return RunFolder(self.path / str(number))
+
+    def read_typed(self) -> list[str] | None:
+        """Return the words that the sweep was started with, or None where this is not a sweep.
+
+        Raises a DataError where they cannot be read.
+        """
+        if not self.multirun.is_file():
+            return None
+        saved = files.read_yaml(self.multirun)
+        typed = saved
+        for key in ("hydra", "overrides", "task"):
+            typed = typed.get(key) if isinstance(typed, dict) else None
+        words: list[str] = _tested(self.multirun, records.words, typed)
+        return words
+
+    def begun(self) -> dict[int, list[str]]:
+        """Return the words of each job that has begun, by its number, as the job itself has recorded them."""
+        numbers = sorted(int(path.name) for path in self.path.glob("[0-9]*") if path.name.isdecimal())
+        typed = {number: self.run(number).read_typed() for number in numbers}
+        return {number: words for number, words in typed.items() if words is not None}
+
+    def trainings(self) -> list[RunFolder]:
+        """Return the trainings of the sweep, including those that have not started.
+
+        `path` may also be the folder of a single run.
+        """
+        folders = [self.path, *sorted(self.path.glob("*"), key=lambda path: (len(path.name), path.name))]
+        begun = [folder for folder in map(RunFolder, folders) if folder.is_training]
+        # a run writes its config once its data and features are ready; until then only the sweep knows it
+        return begun + [folder for folder in self._planned() if not folder.config.is_file()]
+
+    def write_jobs(self, jobs: Sequence[Sequence[str]] | None) -> None:
+        """Record the words of all jobs before the first one starts; None where a sweeper chooses them one by one."""
+        if jobs is None:
+            self.jobs.unlink(missing_ok=True)
+        else:
+            files.write_json(self.jobs, [list(words) for words in jobs])
+
+    def _planned(self) -> list[RunFolder]:
+        """Return the trainings that the sweep was started for; none where a sweeper chose the jobs one by one."""
+        if self.jobs.is_file():
+            jobs = _tested(self.jobs, records.jobs, files.read_json(self.jobs))
+        else:
+            jobs = migrations.jobs_of_sweep(self.multirun)
+        tasks = [[word for word in words if word.startswith("task=")] for words in jobs]
+        return [self.run(number) for number, task in enumerate(tasks) if task[-1:] in ([], ["task=train"])]
+
+
+def _tested(path: Path, test: records.Test, content: Any) -> Any:
+    why = test(content)
+    if why is not None:
+        raise DataError(f"{path}: {brief(why)}; {files.WAY_OUT}")
+    return content
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _strings_in(tree: Any) -> Iterator[str]:
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, (dict, list)):
+        for item in [*tree, *tree.values()] if isinstance(tree, dict) else tree:
+            yield from _strings_in(item)
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """Return the config as plain containers, for checkpoints."""
+    return dataclasses.asdict(config)

@@ -1,0 +1,86 @@
+"""Reading what version 0.2.0 saved.
+
+A saved name is looked up here and never imported, because a folder of unknown origin must not choose what is run.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from entreg.errors import DataError, brief
+from entreg.io import files
+from entreg.runs.records import MOST_JOBS
+
+# version 0.2.0 named tasks and data sources by the functions that a config called, as Hydra's _target_
+TASKS = {
+    "entreg.train.trainer.train": "train",
+    "entreg.evaluate.evaluation.evaluate": "evaluate",
+    "entreg.predict.prediction.predict": "predict",
+    "entreg.prepare.prepare": "prepare",
+}
+REMOVED = ("trust",)  # settings without a use, because PyTorch now reads files of tensors safely
+LOADER = re.compile(r"entreg\.data\.sources\.(\w+)\.load")
+UNRECORDED = "0.2.0"  # the version of runs that do not record it
+
+
+def today(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return a saved config (plain, nested) with today's names of its task and its data sources."""
+    task, ood = tree.get("task"), tree.get("ood")
+    renamed = {key: value for key, value in tree.items() if key not in REMOVED}
+    if isinstance(task, dict) and task.get("_target_") in TASKS:
+        renamed["task"] = {key: value for key, value in task.items() if key != "_target_"}
+    if "data" in tree:
+        renamed["data"] = data_set(tree["data"])
+    if isinstance(ood, dict):
+        renamed["ood"] = {name: data_set(settings) for name, settings in ood.items()}
+    return renamed
+
+
+def data_set(saved: Any) -> Any:
+    """Return a data set's saved settings with the name of its source in place of its loader's."""
+    if not isinstance(saved, dict) or "_target_" not in saved or "source" in saved:
+        return saved
+    return {"source": source_of_loader(saved["_target_"]) or saved["_target_"]} | {
+        key: value for key, value in saved.items() if key != "_target_"
+    }
+
+
+def source_of_loader(target: Any) -> str | None:
+    """Return the name of the source that a loader of version 0.2.0 belonged to, or None where there is none."""
+    loader = LOADER.fullmatch(target) if isinstance(target, str) else None
+    return loader[1] if loader else None
+
+
+def jobs_of_sweep(multirun: Path) -> list[list[str]]:
+    """Return the words of each job of a sweep that version 0.2.0 started; none where a sweeper chose them one by one.
+
+    That version recorded its jobs only in the `multirun.yaml` that Hydra writes, so Hydra's own parser has to read it.
+    This is the only place outside of `cli` that knows Hydra. Raises a DataError where the file cannot be read.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    if not multirun.is_file():
+        return []
+    try:
+        saved = files.read_yaml(multirun)["hydra"]
+        if not str(saved["sweeper"].get("_target_", "BasicSweeper")).endswith("BasicSweeper"):
+            return []
+        words = [f"{key}={value}" for key, value in (saved["sweeper"].get("params") or {}).items()]
+        parsed = OverridesParser.create().parse_overrides([*words, *saved["overrides"]["task"]])
+        count = 1
+        for override in parsed:
+            if override.is_sweep_override():  # counted lazily, since a short word can mean a range of a billion numbers
+                count *= sum(1 for _ in islice(override.sweep_iterator(), MOST_JOBS + 1))
+                if count > MOST_JOBS:
+                    raise ValueError(f"it has more than {MOST_JOBS} jobs")
+        return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+    except Exception as error:  # a malformed tree raises errors of many kinds, also in Hydra's parser
+        # the message of Hydra's parser describes its lexer
+        why = "its command line cannot be parsed" if isinstance(error, HydraException) else brief(error)
+        reason = f"cannot be read as the config of a sweep: {why}"
+        raise DataError(f"{multirun}: {reason}; restore it, or remove it to read the runs without it") from error

@@ -1,0 +1,67 @@
+"""Tests of what a run has recorded, for when it is read: the folder may be damaged or of unknown origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from entreg.config import Primary
+from entreg.config.settings import check
+
+MOST_JOBS = 10_000  # of a sweep
+
+Test = Callable[[Any], str | None]  # returns why the content is wrong, or None where it is right
+
+
+def words(content: Any) -> str | None:
+    """Test the words of a command line."""
+    return None if isinstance(content, list) and all(isinstance(word, str) for word in content) else "it lists no words"
+
+
+def jobs(content: Any) -> str | None:
+    """Test the words of each job of a sweep."""
+    return None if isinstance(content, list) and all(words(job) is None for job in content) else "it lists no jobs"
+
+
+def starts(content: Any) -> str | None:
+    """Test the entries for each time that a run was started."""
+    if not isinstance(content, list) or not content or not all(isinstance(start, dict) for start in content):
+        return "it holds no entry for each start"
+    for start in content:
+        names = [start.get("version"), start.get("git_commit"), start.get("code")]
+        features = start.get("features")
+        # a training records a recipe, an evaluation text
+        if isinstance(features, dict):
+            names += [features.get(key) for key in ("backbone_precision", "convolution")]
+        else:
+            names.append(features)
+        if not all(name is None or isinstance(name, str) for name in names):
+            return "its version, commit, code or features are no names"
+    return None
+
+
+def plan(content: Any) -> str | None:
+    """Test a study's plan: `primary`, with the settings of Primary, and `ood`, the settings of each foreign set."""
+    if not isinstance(content, dict) or not isinstance(content.get("primary"), dict):
+        return "it has no primary outcome"
+    foreign = content.get("ood")
+    if not isinstance(foreign, dict) or not all(isinstance(settings, dict) for settings in foreign.values()):
+        return "it has no foreign sets by name"
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Primary), content["primary"])
+        assert isinstance(merged, DictConfig)
+        check(merged)
+    except Exception as error:  # OmegaConf raises errors of many kinds where values do not fit the settings
+        return f"its primary outcome is invalid ({error})"
+    return None
+
+
+def row(content: Any) -> str | None:
+    """Test a row of a training's history."""
+    try:
+        float(content["validation_ig_bits_per_fixation"])
+    except (KeyError, TypeError, ValueError):
+        return "its last row holds no information gain"
+    return None

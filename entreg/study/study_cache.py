@@ -1,0 +1,222 @@
+"""What studies share: data, features, priors and centre biases, each made once for the settings that it depends on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from entreg.config import Backbone, Config, Data, Prior, Uniform
+from entreg.data import sources, splits
+from entreg.data.geometry import Photos, Resized, resize, shape_of
+from entreg.data.uniform_images import UniformImages, levels
+from entreg.distributed.precision import convolution_of, precision_of
+from entreg.distributed.ranks import Ranks
+from entreg.errors import DataError
+from entreg.features import weights
+from entreg.features.backbone import build
+from entreg.features.recipe import Recipe
+from entreg.features.store import FeatureStore
+from entreg.features.store_builder import open_store
+from entreg.priors.center_bias import CenterBias, leave_one_out_maps
+from entreg.priors.kde import FixationKde, kde_of
+from entreg.study.split import ImageSubset, Split, UniformInputs
+from entreg.units import Size
+
+log = logging.getLogger(__name__)
+
+Stage = TypeVar("Stage", bound=Callable[..., Any])
+
+
+def cached_stage(make: Stage) -> Stage:
+    """Let a method of StudyCache make its product once for each combination of its settings."""
+
+    @wraps(make)
+    def cached(self: StudyCache, *settings: Any) -> Any:
+        key = make.__name__, repr(settings)
+        if key not in self.made:
+            self.made[key] = make(self, *settings)
+        return self.made[key]
+
+    return cached  # type: ignore[return-value]  # it takes and returns what `make` does
+
+
+@dataclass(frozen=True)
+class RecipeSettings:
+    """All settings that features depend on, in addition to the images."""
+
+    backbone: Backbone
+    downsample: int
+    readout_factor: int
+    map_factor: int
+    weights_folder: str
+    dtype: str
+    precision: torch.dtype
+    convolution: str
+
+
+def recipe_settings_of(config: Config, kind: str) -> RecipeSettings:
+    """Return the settings that features depend on, on a device of this kind (cpu or cuda)."""
+    precision = precision_of(config.hardware, kind)
+    convolution = convolution_of(config.hardware, kind, precision, getattr(torch, config.store.dtype))
+    model = config.model
+    return RecipeSettings(
+        model.backbone,
+        model.downsample,
+        model.readout_factor,
+        model.saliency_map_factor,
+        config.paths.weights,
+        config.store.dtype,
+        precision,
+        convolution,
+    )
+
+
+class StudyCache:
+    """The stages of making a study. Studies with the same settings for a stage share its product.
+
+    made: the product of each stage by the name of its method and the `repr` of its settings
+    """
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks = ranks
+        self.made: dict[tuple[str, str], Any] = {}
+
+    @cached_stage
+    def data(self, settings: Data) -> Resized:
+        """Return the data set, resized as its settings say, and log its counts."""
+        dataset = sources.load(settings)
+        resized = resize(dataset, shape_of(settings))
+        log.info("%s%s", dataset.summary(), f", {resized.n_outside} outside the crop" if resized.n_outside else "")
+        for note in dataset.notes:
+            log.warning("%s: %s", dataset.name, note)
+        return resized
+
+    @cached_stage
+    def items(self, settings: Data) -> list[int]:
+        """Return the indices of the images of a data set that are used: the chosen ones that have fixations."""
+        resized = self.data(settings)
+        numbers = splits.chosen(len(resized), settings)
+        items = [int(i) for i in numbers if resized.counts[i] > 0]
+        if len(items) < len(numbers):
+            log.warning("%s: %d images without fixations are left out", settings.name, len(numbers) - len(items))
+        if not items:
+            raise DataError(f"{settings.name}: none of the {len(numbers)} images has fixations ({settings.root})")
+        return items
+
+    @cached_stage
+    def rows(self, settings: Data, which: str) -> list[int]:
+        """Return the numbers, among the images used, of those in a split: `training`, `validation` or `all`."""
+        used = len(self.items(settings))
+        if which == "all":
+            return list(range(used))
+        training, validation = splits.split(used, settings)
+        rows: list[int] = {"training": training, "validation": validation}[which].tolist()
+        return rows
+
+    @cached_stage
+    def subset(self, settings: Data, which: str) -> ImageSubset:
+        """Return the images of a split with the fixations on them; which: see `rows`."""
+        items = self.items(settings)
+        return ImageSubset(self.data(settings), [items[row] for row in self.rows(settings, which)])
+
+    @cached_stage
+    def recipe(self, recipe_settings: RecipeSettings) -> Recipe:
+        """Return the recipe by which features are computed from images."""
+
+        def fetch() -> None:
+            if recipe_settings.backbone.weights is not None:
+                weights.fetched(
+                    recipe_settings.backbone.name,
+                    recipe_settings.backbone.weights,
+                    Path(recipe_settings.weights_folder),
+                )
+
+        self.ranks.on_first_rank(fetch)
+        return Recipe(
+            build(recipe_settings.backbone, recipe_settings.downsample, recipe_settings.weights_folder),
+            recipe_settings.readout_factor,
+            recipe_settings.map_factor,
+            getattr(torch, recipe_settings.dtype),
+            recipe_settings.precision,
+            recipe_settings.convolution,
+        )
+
+    @cached_stage
+    def features(self, settings: Data, recipe_settings: RecipeSettings, store: str) -> FeatureStore:
+        """Return the features of all images of a data set that are used."""
+        photos = Photos(self.data(settings), self.items(settings))
+        return open_store(photos, self.recipe(recipe_settings), Path(store) / "features", self.ranks)
+
+    def features_of(
+        self, settings: Data, which: str, recipe_settings: RecipeSettings, store: str
+    ) -> tuple[FeatureStore, list[int]]:
+        """Return a store that holds the features of a split's images, and their numbers in it."""
+        return self.features(settings, recipe_settings, store), self.rows(settings, which)
+
+    @cached_stage
+    def kde(self, settings: Data, prior: Prior) -> FixationKde:
+        """Return the KDE of the fixations on the training images."""
+        training = self.subset(settings, "training")
+        return kde_of(training.resized, training.items, prior)
+
+    @cached_stage
+    def center_bias(self, settings: Data, kind: str, map_factor: int, prior: Prior) -> CenterBias:
+        """Return the centre bias for new images of a model that is trained on this data set; kind: see `CenterBias`."""
+        return CenterBias(kind, prior, map_factor, self.kde(settings, prior) if kind == "kde" else None)
+
+    @cached_stage
+    def split(
+        self,
+        settings: Data,
+        which: str,
+        trained_on: Data,
+        kind: str,
+        recipe_settings: RecipeSettings,
+        prior: Prior,
+        store: str,
+    ) -> Split:
+        """Return a split with everything that a model reads; which: see `rows`, kind: see `center_bias`.
+
+        The centre bias comes from the data set that is trained on, because the model knows nothing of other sets. For a
+        training image, the KDE leaves out the image's own fixations.
+        """
+        subset = self.subset(settings, which)
+        features, rows = self.features_of(settings, which, recipe_settings, store)
+        if which == "training" and kind == "kde":
+            maps = leave_one_out_maps(
+                self.kde(settings, prior),
+                subset.fingerprint(),
+                subset.items,
+                subset.sizes,
+                recipe_settings.map_factor,
+                Path(store) / "center_bias",
+                self.ranks,
+            )
+            center_biases = [torch.from_numpy(log_density) for log_density in maps]
+        else:
+            center_bias = self.center_bias(trained_on, kind, recipe_settings.map_factor, prior)
+            center_biases = [center_bias.map(size) for size in subset.sizes]
+        return Split(subset.resized, subset.items, features, rows, center_biases, self.ranks.device)
+
+    @cached_stage
+    def uniform(
+        self,
+        settings: Uniform,
+        size: Size,
+        trained_on: Data,
+        kind: str,
+        recipe_settings: RecipeSettings,
+        prior: Prior,
+        store: str,
+    ) -> UniformInputs:
+        """Return the uniform images of `size` (H, W), with the centre bias that the model receives for new images."""
+        images = UniformImages(levels(settings), size)
+        features = open_store(images, self.recipe(recipe_settings), Path(store) / "features", self.ranks)
+        center_bias = self.center_bias(trained_on, kind, recipe_settings.map_factor, prior).map(size)
+        return UniformInputs(features, size, center_bias, self.ranks.device)

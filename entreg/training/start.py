@@ -1,0 +1,69 @@
+"""What precedes the first step of a training: is it finished already, and what is recorded of its start."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+import numpy as np
+import torch
+
+from entreg.priors import center_bias_file
+from entreg.runs import checkpoint, migrations
+from entreg.runs.folder import RunFolder
+from entreg.runs.provenance import provenance
+from entreg.study.study import Study
+from entreg.training.trainer import Trainer
+from entreg.version import VERSION
+
+log = logging.getLogger(__name__)
+
+
+def finished_before(folder: RunFolder) -> bool:
+    """Return whether the run has finished. A final checkpoint that is damaged is set aside."""
+    if not (folder.is_trained and checkpoint.newest([folder.final])):
+        return False
+    log.info("finished before: %s", folder.final)
+    folder.last.unlink(missing_ok=True)  # the run may have been killed between its last two steps
+    return True
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the generators of Python, numpy and PyTorch."""
+    for set_seed in (random.seed, np.random.seed, torch.manual_seed):
+        set_seed(seed)
+
+
+def record_start(trainer: Trainer, study: Study) -> None:
+    """Write the config, the plan, the centre bias and the provenance of this start into the run's folder."""
+    config, folder = study.config, trainer.folder
+    earlier_starts = folder.starts()
+    folder.write_config(config)
+    if not earlier_starts:
+        folder.write_plan(config)
+    seeds = {
+        "run": config.seed,
+        "order": config.order_seed,
+        "split": config.data.split_seed,
+        "sample": config.data.sample_seed,
+    }
+    start = provenance(
+        study.ranks.device.type,
+        seeds,
+        fingerprints=trainer.fingerprints,
+        features=trainer.training.store.recipe.describe(trainer.training.sizes),
+    )
+    if earlier_starts:
+        code = earlier_starts[-1].get("code", start["code"])
+        if code != start["code"]:
+            log.warning("the code changed since this run was last started: then %s, now %s", code, start["code"])
+        version = earlier_starts[0].get("version", migrations.UNRECORDED)
+        if version != VERSION:
+            log.warning(
+                "%s was begun by version %s; this is version %s, so that its last digits may differ",
+                folder,
+                version,
+                VERSION,
+            )
+    folder.add_start(start)
+    center_bias_file.write(folder.center_bias, study.center_bias)

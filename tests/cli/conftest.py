@@ -1,0 +1,73 @@
+"""What the tests of the command line share: sweeps as far as the check before their first job, and one that fails."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from entreg import tasks
+from entreg.cli import composition, sweep_table
+from entreg.cli.preflight import Preflight
+from entreg.cli.sweep_table import Sweep
+from tests.conftest import ROOT, SMALL
+from tests.runs import broken
+
+WORDS = (*SMALL, "trainer.epochs=2", "hardware=cpu")
+TASKS = "task.name=fail_once,train"
+
+
+@pytest.fixture
+def start(monkeypatch, tmp_path):
+    """start(*words): what the callback does before the first job of `python train.py -m *words` is started."""
+    composition.register()
+    monkeypatch.setattr(sweep_table, "_started", [])
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(broken.TASKS / "tasks")])
+
+    def callback(*words: str) -> list[Sweep]:
+        overrides = [f"hydra.sweep.dir={tmp_path}", *words]
+        config = GlobalHydra.instance().hydra.compose_config("config", overrides, RunMode.MULTIRUN)
+        Preflight().on_multirun_start(config)
+        return sweep_table._started
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield callback
+
+
+@pytest.fixture
+def refused(start, capsys):
+    """refused(*words): the message with which such a sweep is refused."""
+
+    def message(*words: str) -> str:
+        with pytest.raises(SystemExit) as caught:
+            start(*words)
+        assert caught.value.code == 2 and not sweep_table._started
+        return capsys.readouterr().err
+
+    return message
+
+
+@pytest.fixture(scope="session")
+def failed_once(command, tmp_path_factory):
+    """A sweep of two runs, the first of which fails in its second epoch; and the same command once more.
+
+    In between the code has changed, as far as the first run's folder knows.
+    """
+    folder = tmp_path_factory.mktemp("failed")
+    words = ("-m", *WORDS, TASKS, "study=twice")
+    first = command(*words, folder=folder, more_path=[broken.TASKS])
+    finished = (folder / "multirun/twice/1/checkpoints/final.pt").stat().st_mtime_ns
+    starts = folder / "multirun/twice/0/provenance.json"
+    content = json.loads(starts.read_text())
+    content[-1]["code"] = "commit 0123abc"
+    starts.write_text(json.dumps(content))
+    second = command(*words, folder=folder, more_path=[broken.TASKS])
+    return folder / "multirun/twice", first, second, finished
+
+
+def rows(output: str) -> list[str]:
+    """The lines of the table at the end of a sweep."""
+    return output[output.index("run  overrides") :].splitlines()

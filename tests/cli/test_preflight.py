@@ -1,0 +1,132 @@
+"""What is refused before the first job of a sweep, or a single run, starts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from entreg.cli import preflight, sweep_table
+from entreg.cli.preflight import Preflight
+from tests.cli.conftest import TASKS, WORDS
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # see composition.run
+
+
+def test_a_folder_with_another_config_is_refused_and_the_keys_are_listed(failed_once, refused, store):
+    folder = failed_once[0]
+    same = (*WORDS, TASKS, f"hydra.sweep.dir={folder}")
+    message = refused(*same, "optim.lr=0.1", "seed=3", "hardware.partition=gpu")
+    assert f"{folder}/0 holds a run of another config; these settings differ: optim.lr, seed.\n" in message
+    assert message.startswith("job 0 (")
+
+
+@pytest.mark.parametrize("sweep", ["'[a],[b]'", "'a,b'"])
+def test_an_experiments_own_sweep_over_the_foreign_sets_is_refused(refused, sweep):
+    message = refused(*WORDS, "experiment=lambda_sweep", f"+hydra.sweeper.params.ood={sweep}")
+    assert message.startswith("hydra.sweeper.params: ood=") and "type ood=[a,b]: all foreign sets of one" in message
+
+
+def test_what_is_free_to_change_is_not_refused(failed_once, start):
+    folder = failed_once[0]
+    (started,) = start(*WORDS, TASKS, f"hydra.sweep.dir={folder}", "hardware.partition=gpu", "paths.store=elsewhere")
+    assert started.folder.path == folder and len(started.jobs) == 2
+
+
+def test_every_job_is_checked_before_the_first_is_started(refused):
+    message = refused("loss.lambda_entropy=1,-1", "ood.synthetic_ood.sigma_px=0")
+    assert "job 0" in message and "ood.synthetic_ood.sigma_px=0.0 is out of range" in message
+    message = refused("loss.lambda_entropy=1,-1")
+    assert message.startswith("job 1 (loss.lambda_entropy=-1): loss.lambda_entropy=-1.0 is out of range")
+    assert "at least 0" in message
+
+
+def test_a_launcher_without_m_is_refused_with_the_right_command(command, tmp_path):
+    done = command("loss=nll_entropy", "hydra/launcher=submitit_slurm", folder=tmp_path)
+    assert done.returncode == 2
+    assert "python train.py -m loss=nll_entropy hydra/launcher=submitit_slurm" in done.stderr
+    assert not list(tmp_path.rglob("*.pt"))
+
+
+def test_without_slurm_one_line_says_what_else_there_is(refused, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    message = refused("loss=nll,nll_entropy", "hydra/launcher=submitit_slurm")
+    assert message.startswith("there is no SLURM on this machine (no sbatch).") and message.count("\n") == 1
+    assert "hydra/launcher=submitit_local" in message
+
+
+def test_hardware_cannot_be_swept_on_slurm(refused, start):
+    for swept in ("hardware=cpu,cpu4", "hardware.gpus=1,4", "experiment=osie,triage"):
+        assert "`hardware` cannot be swept" in refused(swept, "hydra/launcher=submitit_slurm")
+    assert len(start("hardware=cpu,cpu4")[0].jobs) == 2
+
+
+def test_jobs_do_not_inherit_the_allocation_they_are_submitted_from(start, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(preflight.os, "environ", {"SLURM_JOB_ID": "1", "SLURM_CONF": "conf", "HOME": "home"})
+    start("loss=nll,nll_entropy", "hydra/launcher=submitit_slurm", "hardware.cpus=7")
+    assert preflight.os.environ == {"SLURM_CONF": "conf", "HOME": "home", "SRUN_CPUS_PER_TASK": "7"}
+
+
+def test_wrong_settings_are_refused_before_the_first_job(refused):
+    for word, said in {
+        "evaluation.ig_band_bits=[1.0]": "job 0 (loss=nll evaluation.ig_band_bits=[1.0]): evaluation.ig_band_bits=",
+        "uniform.levels=[]": "uniform.levels=[] is out of range: give intensities in 0..1",
+        "model.backbone.taps=[conv9_1]": "model.backbone.taps=['conv9_1']: ['conv9_1']; VGG-19 has conv1_1, relu1_1",
+        "model.backbone.taps=[]": "model.backbone.taps=[]: none given",
+        "model.backbone.name=resnet": "job 0 (loss=nll model.backbone.name=resnet): model.backbone.name=resnet: torch",
+        "model.backbone.name=resnet18": "['conv5_1', 'relu5_1', 'relu5_2', 'conv5_3', 'relu5_4']; resnet18 has",
+        "evaluation.primary.domain=ood.elsewhere": "elsewhere is not a foreign set of this study (ood=[synthetic_ood])",
+        "+evaluation.primary.arm={loss.nam:nll}": "loss.nam: no loss has such a setting",
+        "optim.milestones=[0.2,1.5]": "optim.milestones=[0.2, 1.5] is out of range",
+        "task.name=nowhere": "task.name=nowhere: there is no such task; there are evaluate, fail_on_last_rank, ",
+        "task.name=os.path": "task.name=os.path: there is no such task; there are evaluate, fail_on_last_rank, ",
+        "data.source=nowhere": "data.source=nowhere: this source does not exist; there are cat2000_observers, ",
+        "ood.synthetic_ood.source=folder": "ood.synthetic_ood.source=folder: the settings of ood.synthetic_ood belong",
+        "data.name=${seed.more}": "Error trying to access seed.more",
+    }.items():
+        message = refused("loss=nll,nll_entropy", word)
+        assert said in message and not message.startswith("Traceback")
+
+
+def test_a_place_that_cannot_be_written_is_said_in_a_line(refused):
+    message = refused("loss=nll,nll_entropy", "hydra.sweep.dir=/dev/null/sweep")
+    assert (
+        message
+        == "/dev/null/sweep: cannot be written: Not a directory. Choose another folder with hydra.sweep.dir=FOLDER\n"
+    )
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC], ids=errno.errorcode.get)
+def test_so_is_that_of_a_single_run(tmp_path, start, monkeypatch, capsys, number):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    config = GlobalHydra.instance().hydra.compose_config("config", [f"hydra.run.dir={tmp_path}/run"], RunMode.RUN)
+    Preflight().on_run_start(config)
+    assert list((tmp_path / "run").iterdir()) == []
+    monkeypatch.setattr(preflight.tempfile, "TemporaryFile", fail)
+    with pytest.raises(SystemExit):
+        Preflight().on_run_start(config)
+    said = (
+        f"{tmp_path}/run: cannot be written: {os.strerror(number)}. Choose another folder with hydra.run.dir=FOLDER\n"
+    )
+    assert capsys.readouterr().err == said
+
+
+OTHER = "hydra.sweeper._target_=optuna.Sweeper"
+
+
+def test_what_a_sweeper_chooses_by_itself_is_checked_at_the_ends_of_its_intervals(start, refused):
+    (sweep,) = start(OTHER, "loss=nll_entropy", "loss.lambda_entropy=tag(log,interval(0.1,10))", "seed=0,1")
+    assert sweep.jobs is None
+    sweep_table._started.clear()
+    message = refused(OTHER, "loss=nll_entropy", "loss.lambda_entropy=interval(-1,10)")
+    assert "job 0 (" in message and "loss.lambda_entropy=-1.0 is out of range" in message
+    assert "optim.lr=-1.0 is out of range" in refused(OTHER, "optim.lr=0.1,-1.0")
+    message = refused("loss=nll_entropy", "loss.lambda_entropy=interval(0.1,10)")
+    assert message.startswith("loss.lambda_entropy=interval(0.1,10): only a sweeper that chooses")

@@ -1,0 +1,38 @@
+"""The table at the end of a sweep."""
+
+from __future__ import annotations
+
+import pytest
+
+from entreg.cli.sweep_table import Sweep, table
+from entreg.runs.folder import SweepFolder
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    """A sweep of two runs, of which one failed and one has not started."""
+    monkeypatch.chdir(tmp_path)
+    folder = SweepFolder(tmp_path / "multirun/study")
+    folder.run(0).failure.parent.mkdir(parents=True)
+    folder.run(0).failure.write_text("ValueError: this rank broke\n")
+    return Sweep(folder, [["loss=nll", "seed=0"], ["loss=nll_entropy", "seed=0"]])
+
+
+def test_a_row_says_what_tells_a_run_from_the_others_and_how_far_it_has_come(sweep):
+    assert [line.split()[:2] for line in table(sweep).splitlines()[2:]] == [
+        ["0", "loss=nll"],
+        ["1", "loss=nll_entropy"],
+    ]
+    first, second = table(sweep).splitlines()[2:]
+    assert "failed: ValueError: this rank broke" in first and first.endswith("multirun/study/0")
+    assert "not started" in second and second.endswith("multirun/study/1")
+
+
+def test_the_command_that_evaluates_is_printed_where_something_was_trained(sweep):
+    assert "evaluate with" not in table(sweep)
+    final = sweep.folder.run(1).final
+    final.parent.mkdir(parents=True)
+    final.write_bytes(b"damaged")
+    *_, row, command = table(sweep).splitlines()
+    assert "cannot be read" in row
+    assert command.startswith("evaluate with: ") and command.endswith(" task=evaluate 'runs=multirun/study'")

@@ -1,0 +1,113 @@
+"""Tables of fixations, as people and their programs write them."""
+
+import time
+
+import numpy as np
+import pytest
+
+from entreg.data import fixation_table
+from entreg.errors import DataError
+
+HEADER = "image,subject,order,x,y\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """read(content): the table in a file that holds it."""
+
+    def of(content: str | bytes) -> fixation_table.Table:
+        content = content.encode() if isinstance(content, str) else content
+        (tmp_path / "fixations.csv").write_bytes(content)
+        return fixation_table.read(tmp_path / "fixations.csv")
+
+    return of
+
+
+def test_columns_are_numbers_and_names_keep_the_line_that_mentions_them_first(read):
+    found = read(HEADER + "b.png,S10,0,1.5,2\na.png,S2,1,3,4e0\n\nb.png,S2,2, 5,6\n")
+    assert found.names == {"b.png": 2, "a.png": 3}
+    assert found.image.tolist() == [0, 1, 0]
+    assert found.x.tolist() == [1.5, 3, 5] and found.y.tolist() == [2, 4, 6]
+    assert found.subject.tolist() == [1, 0, 0]  # S2 before S10
+    assert found.order.tolist() == [0, 1, 2] and len(found) == 3
+
+
+def test_columns_that_are_not_there_are_none_and_others_are_ignored(read):
+    found = read("note,y,x,image,note\n?,1,2,a.png,\n")
+    assert (found.x.tolist(), found.y.tolist(), found.subject, found.order) == ([2], [1], None, None)
+    assert found.repeated() == 0
+
+
+def test_a_table_without_rows_is_empty(read):
+    assert len(read(HEADER)) == read(HEADER).repeated() == 0
+
+
+def test_rows_of_the_same_place_of_a_trial_are_counted(read):
+    rows = "a,S1,1,1,1\na,S1,1,1,1\na,S1,2,1,1\na,S2,1,1,1\nb,S1,1,1,1\na,S1,1,9,9\n"
+    assert read(HEADER + rows).repeated() == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '\ufeffimage, x, y\r\n"a.png", "2", 3\r\n'.encode(),
+        b"image,x,y\ra.png,2,3\r",
+        b"image,x,y\n'a.png,2,3",
+    ],
+    ids=["byte order mark and CRLF", "CR", "no last line end"],
+)
+def test_other_line_ends_and_a_byte_order_mark_are_read(read, content):
+    assert (read(content).x.tolist(), read(content).y.tolist()) == ([2], [3])
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "has no column image, x, y"),
+        ("image,x,y\na.png,1,1\n".encode("utf-16"), " is UTF-16; save it as CSV in UTF-8"),
+        ("image,x,y\na.png,1,1\n".encode("utf-16-be"), "has no column image, x, y"),
+        ("image,x,y\na.png,1,1\nbäume.png,1,1\n".encode("latin-1"), ", line 3: byte 0xe4 is not UTF-8; save it as CSV"),
+        (b"image,x,y,x\na.png,1,1,2\n", "has the column x twice: its first line is 'image,x,y,x'; rename one"),
+        (b"image;x;y\na.png;1;2\n", "has no column .*'image;x;y'.*separated by commas"),
+        (b"image,x,y\na.png,1\n", "line 2: the row has 2 values and the header 3; correct"),
+        (b"image,x,y\na.png,1e999,1\n", "line 2: x is '1e999', not a finite number; leave out such rows"),
+        (b"image,x,y\na.png,1_5,1\n", "line 2: x is '1_5', not a finite number"),
+        (b'image,x,y\na.png,"1,5",1\n', "line 2: x is '1,5', not a finite number"),
+        (b"image,x,y\na.png,NA,1\n", "line 2: x is 'NA', not a finite number"),
+        (b'image,x,y\n"a.png,1,1\n' + b"b.png,1,1\n" * 20000, "field larger than field limit"),
+        (b"image,x,y\na.png," + b"9" * 100 + b"x,1\n", "line 2: x is '9{40}', not"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_with_its_place(read, tmp_path, content, said):
+    with pytest.raises(DataError, match=rf"^{tmp_path}/fixations.csv.*{said}") as caught:
+        read(content)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_of_thousands_of_digits_has_its_place(read):
+    """Python reads no integer of more than 4300 digits."""
+    found = read(f"{HEADER}a,{'7' * 5000},1,1,1\na,2,1,1,1\n")
+    assert found.subject.tolist() == [1, 0]
+
+
+@pytest.mark.slow
+def test_ten_million_rows(tmp_path):
+    """The figures that the module's docstring gives are printed by pytest -s."""
+    import resource
+
+    path, n = tmp_path / "fixations.csv", 10_000_000
+    some = 100_000
+    lines = "".join(f"{i % 1000}.png,S{i % 50},{i % 7},{i % 640}.25,{i % 480}.5,0.2\n" for i in range(some))
+    with path.open("w") as file:
+        file.write("image,subject,order,x,y,duration_s\n")
+        for _ in range(n // some):
+            file.write(lines)
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    found = fixation_table.read(path)
+    seconds, peak = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(f"{path.stat().st_size / 1e6:.0f} MB, {seconds:.0f} s, {peak / 1e6:.2f} GB")
+    assert len(found) == n and found.x[:3].tolist() == [0.25, 1.25, 2.25] and np.unique(found.subject).size == 50
+    assert peak < 1.5e6  # kilobytes
+    began = time.perf_counter()
+    assert found.repeated() == n - 7000  # the image tells the subject, and 1000 and 7 have no common factor
+    print(f"repeated: {time.perf_counter() - began:.1f} s")

@@ -1,0 +1,69 @@
+"""Which images runs are evaluated on, and which runs are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from entreg.errors import UserError
+from tests.evaluation.conftest import evaluated_runs
+from tests.evaluation.photos import FIXATIONS, name_of
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_images_that_were_trained_on_are_left_out_for_all_arms_and_counted(evaluator, place, left):
+    _, training, validation = place
+    seen = {
+        "in_domain": {name_of(validation[1]): name_of(training[4])},
+        "ood.foreign": {name_of(103): name_of(training[0]), name_of(110): name_of(training[7])},
+    }
+    assert evaluator.runs.seen == seen
+    for evidence in evaluator.evidence().values():
+        for domain, tables in evidence.rows.items():
+            assert all([row["image"] for row in rows] == left[domain] for rows in tables)
+    for domain, data in evaluator.runs.data().items():
+        assert data.seen == seen[domain] and data.n_images == len(left[domain])
+        assert data.n_fixations == FIXATIONS * len(left[domain])
+    assert evaluator.runs.data()["ood.foreign"].without_ladder is None
+
+
+def test_what_was_left_out_is_said(run_of, cache, place, caplog):
+    evaluated_runs(cache, run_of(1, "loss=nll"))
+    _, training, _ = place
+    pairs = f"103.jpg (as {name_of(training[0])}), 110.jpg (as {name_of(training[7])})"
+    assert f"ood.foreign: left out, since the models were trained on these images or nearly: {pairs}" in caplog.text
+
+
+def test_a_small_set_has_no_ladder_and_that_is_said(run_of, evaluator_of):
+    found = evaluator_of(run_of(4, "loss=nll", "seed=4", "ood.foreign.limit=21"))
+    assert all(not evidence.adapted for evidence in found.evidence().values())
+    why = {domain: data.without_ladder for domain, data in found.runs.data().items()}
+    assert why == {"in_domain": None, "ood.foreign": "19 images are too few to adapt a model to the set (at least 20)"}
+
+
+def test_fingerprints_are_of_all_that_was_read(run_of, cache):
+    runs = [run_of(1, "loss=nll"), run_of(2, "loss=nll_entropy")]
+    prints = evaluated_runs(cache, *runs).fingerprints()
+    assert {key: prints[key] for key in ("data", "weights")} == runs[0].state["fingerprints"]
+    assert prints.keys() == {"data", "weights", "features"} and not any("," in value for value in prints.values())
+
+
+def test_runs_that_were_trained_on_other_contents_are_refused(run_of, cache):
+    run = run_of(1, "loss=nll")
+    state = run.state | {"fingerprints": run.state["fingerprints"] | {"data": "0" * 64}}
+    with pytest.raises(UserError) as caught:
+        evaluated_runs(cache, dataclasses.replace(run, state=state))
+    said = f"{run.folder} was trained on other contents than are there now: data changed; give the folder"
+    assert str(caught.value).startswith(said)
+
+
+def test_runs_that_are_evaluated_on_other_images_are_refused(run_of, cache):
+    runs = [run_of(1, "loss=nll"), run_of(2, "loss=nll_entropy", "ood.foreign.limit=21")]
+    with pytest.raises(UserError) as caught:
+        evaluated_runs(cache, *runs)
+    first, images, *ways_out = str(caught.value).splitlines()
+    assert first == f"{runs[1].folder} is evaluated on other images than {runs[0].folder}, so they cannot be compared:"
+    assert "21 images of foreign, the first is 100.jpg; there: " in images and "22 images of foreign" in images
+    assert len(ways_out) == 2

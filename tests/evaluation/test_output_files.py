@@ -1,0 +1,32 @@
+"""The files that an evaluation writes; what they say is in tests/tasks and tests/report."""
+
+from __future__ import annotations
+
+import pytest
+
+from entreg.config import Evaluation
+from entreg.evaluation import output_files
+from entreg.evaluation.summary import summarise
+from entreg.report import page, panels
+from entreg.results.schema import Plan
+from entreg.runs.folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_the_page_is_written_after_all_else(evaluator, tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    folder = RunFolder(tmp_path)
+    others = (folder.per_image, folder.arms, folder.comparisons, folder.bias_maps, folder.results, folder.provenance)
+    plan = Plan(None, "ood", "ig_bits_per_fixation", ["foreign"], [], "nothing was planned")
+    data = evaluator.runs.data()
+    results = summarise(evaluator.runs.arms, [], evaluator.evidence(), data, [], plan, Evaluation())
+    write = page.write
+
+    def written(folder: RunFolder, content: page.Content) -> None:
+        assert all(path.is_file() for path in others) and not folder.report.exists()
+        write(folder, content)
+
+    monkeypatch.setattr(page, "write", written)
+    output_files.write(folder, results, evaluator, {"git_commit": None})
+    assert folder.report.is_file()

@@ -1,0 +1,58 @@
+"""The pictures of the page: which arms are drawn, and what the pictures say in words."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from entreg.report import panels, pictures
+from tests.report.findings import findings
+
+
+@pytest.fixture(autouse=True)
+def unpainted(monkeypatch):
+    """Figures are not painted, which takes seconds."""
+    monkeypatch.setattr(panels, "png", lambda figure: b"png")
+
+
+def test_of_many_arms_some_are_drawn_the_main_one_among_them():
+    arms = ["nll", "a", "b", "c", "d", "e"]
+    assert pictures.shown_arms(arms[:4], None) == arms[:4]
+    assert pictures.shown_arms(arms, None) == ["nll", "a", "c", "e"]
+    assert pictures.shown_arms(arms, "b") == ["nll", "a", "b", "e"]
+
+
+def test_a_ratio_map_says_how_far_it_is_from_uniform():
+    log_density = np.log(np.array([[0.75, 0.25]]) / 1)
+    (picture,) = pictures.ratio_maps({"nll": log_density}, "Bias map of {}")
+    assert picture.alt == "Bias map of nll: density between 0.50 and 1.50 times the uniform density."
+    assert picture.source == "data:image/png;base64,cG5n" and picture.title == "nll"
+
+
+def test_differences_and_waterfalls_say_the_numbers_of_the_results(tmp_path):
+    results = findings(tmp_path, parts={"scale": 0.04}).results
+    compared = results.comparisons["nll_entropy"].domains["ood.elsewhere"]
+    mean = f"{compared.differences['ig_difference_bits'].mean:+.3f}"
+    assert f"nll_entropy out of domain (elsewhere) {mean}" in pictures.differences(results).alt
+    (waterfall,) = pictures.waterfalls(results, "ood.elsewhere")
+    assert f"its baseline, {mean} bit/fixation: " in waterfall.alt
+    assert f"scale of the predictions {compared.ladder['scale'].mean:+.3f}" in waterfall.alt
+    assert pictures.waterfalls(results, "in_domain") == []
+
+
+def test_each_image_is_a_point_and_those_above_the_line_are_counted(tmp_path):
+    content = findings(tmp_path, gain=0.5)
+    ((in_domain, foreign),) = pictures.scatter(content.results, content.per_image)
+    assert re.search(
+        r"in domain: 24 images, of which nll_entropy has the higher information gain on 24\.", in_domain.alt
+    )
+    assert foreign.title == "nll_entropy, out of domain (elsewhere)"
+
+
+def test_lambda_curves_begin_at_the_baseline_and_need_several_lambdas(tmp_path):
+    curves = pictures.lambdas(findings(tmp_path / "many", lambdas=(0.0, 0.1, 1.0)).results)
+    assert len(curves) == 3  # in domain, out of domain, and the bias map's entropy
+    assert all(re.search(r"against lambda\. .*lambda 0: .*lambda 0\.1: .*lambda 1: ", curve.alt) for curve in curves)
+    assert pictures.lambdas(findings(tmp_path / "one").results) == []

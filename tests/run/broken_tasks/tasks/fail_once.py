@@ -1,9 +1,0 @@
-import functools
-
-from entreg.run.launch import launch
-from tests.run import broken
-
-
-def fail_once(config, folder):
-    """Train, and fail in the second epoch; the second time go on."""
-    return launch(functools.partial(broken.at_step, 4, 0, broken.break_once), config, folder)

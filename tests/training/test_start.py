@@ -1,0 +1,69 @@
+"""What precedes the first step of a training."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+
+import numpy as np
+import torch
+
+from entreg.config.settings import resolved
+from entreg.distributed.ranks import Ranks
+from entreg.runs import checkpoint
+from entreg.runs.folder import RunFolder
+from entreg.study.study import Study
+from entreg.study.study_cache import StudyCache
+from entreg.training.start import finished_before, record_start, seed_everything
+from entreg.training.trainer import Trainer
+from entreg.version import VERSION
+from tests.conftest import SMALL
+
+
+def test_a_training_that_was_killed_at_its_very_end_is_finished(tmp_path):
+    """Its last checkpoint goes after the final one has come."""
+    folder, row = RunFolder(tmp_path / "run"), {"validation_ig_bits_per_fixation": 0.25}
+    for path in (folder.final, folder.last):
+        checkpoint.write(path, {"history": [row]})
+    assert finished_before(folder)
+    assert folder.final.is_file() and not folder.last.exists()
+
+
+def test_a_damaged_final_checkpoint_is_set_aside_and_the_run_has_not_finished(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    checkpoint.write(folder.final, {"history": []})
+    folder.final.write_bytes(folder.final.read_bytes()[:100])
+    assert not finished_before(folder) and not folder.final.exists()
+
+
+def test_one_seed_gives_the_same_numbers_again():
+    def draw():
+        seed_everything(3)
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    assert draw() == draw()
+
+
+def test_each_start_is_recorded_and_the_log_warns_of_other_code_and_another_version(composed, store, tmp_path, caplog):
+    words = (*SMALL, f"paths.store={store}", "hardware=cpu", "seed=4")
+    study = Study(resolved(composed(*words)), StudyCache(Ranks()))
+    folder = RunFolder(tmp_path)
+    trainer = Trainer(study, folder)
+    with caplog.at_level(logging.WARNING):
+        record_start(trainer, study)
+    assert not any("started" in message or "begun" in message for message in caplog.messages)
+    assert folder.center_bias.is_file() and folder.read_plan() is not None
+    (start,) = folder.starts()
+    assert start["version"] == VERSION and start["seeds"]["run"] == start["seeds"]["order"] == 4
+    assert start["fingerprints"] == trainer.fingerprints
+
+    starts = tmp_path / "provenance.json"
+    starts.write_text(json.dumps([start | {"code": "commit 0123abc", "version": "0.2.0"}]))
+    caplog.clear()
+    record_start(trainer, study)
+    assert caplog.messages == [
+        f"the code changed since this run was last started: then commit 0123abc, now {start['code']}",
+        f"{folder} was begun by version 0.2.0; this is version {VERSION}, so that its last digits may differ",
+    ]
+    assert len(folder.starts()) == 2
