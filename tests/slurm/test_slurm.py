@@ -119,8 +119,8 @@ def test_a_time_out_in_the_middle_of_a_store_build_is_requeued_and_gone_on_with(
     assert code == 0, output
     log = (sweep.folder / "0/train.log").read_text()
     restarts = int(sweep.shown(0)["Restarts"])
-    assert restarts >= 1 and log.count("features: asked to stop; the next run goes on from here") >= 1
-    assert log.count("a build that was cut short goes on") >= 1 and log.count("epoch 2/2:") == 1
+    assert restarts >= 1 and log.count("features: asked to stop; the next run continues the build") >= 1
+    assert log.count("an interrupted build is continued") >= 1 and log.count("epoch 2/2:") == 1
     assert len(json.loads((sweep.folder / "0/provenance.json").read_text())) >= 1
     print(f"requeued {restarts} times after time-outs of a minute")
 
