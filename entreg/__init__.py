@@ -3,7 +3,7 @@
 The packages in order. Each imports those below it and none above it; training, evaluation and prediction stand side by
 side and do not know each other (`tests/test_architecture.py` holds that).
 
-cli          from what is typed to the jobs that run; the only package that knows Hydra
+cli          from what is typed to the jobs that run; it alone knows Hydra, but for runs/sweep_words.py
 tasks        what task=NAME does, each in a module of that name: train, evaluate, predict, prepare
 training     the training loop, groups of runs that are trained together, the schedule
 evaluation   scores, uncertainty, what a difference is made of

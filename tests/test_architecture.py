@@ -89,14 +89,14 @@ def test_no_modules_import_each_other():
 
 
 def test_only_the_command_line_knows_hydra():
-    """But for what version 0.2.0 left to Hydra to remember: the jobs of a sweep."""
+    """But for the jobs of a sweep, which version 0.2.0 left to Hydra to remember."""
     knowing = {
         name_of(path)
         for path in MODULES
         for _, name in imported(path)
         if name.split(".")[0] in ("hydra", "hydra_plugins", "submitit")
     }
-    assert {name for name in knowing if not name.startswith("cli")} == {"runs.migrations"}
+    assert {name for name in knowing if not name.startswith("cli")} == {"runs.sweep_words"}
 
 
 def test_the_report_takes_typed_results():

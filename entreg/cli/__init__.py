@@ -1,4 +1,4 @@
-"""The command line, from the typed words to the jobs that run. This is the only package that knows Hydra."""
+"""The command line, from the typed words to the jobs that run. It alone knows Hydra, but for sweep_words."""
 
 from entreg.cli.main import main
 

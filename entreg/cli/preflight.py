@@ -15,7 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from entreg.cli import outdated_words, overrides
+from entreg.cli import outdated_words
 from entreg.cli.arguments import conf_folder
 from entreg.cli.composition import refuse
 from entreg.cli.execution import checked, without_hydra
@@ -24,6 +24,7 @@ from entreg.cli.sweep_table import Sweep, announce
 from entreg.command_line import command
 from entreg.errors import SettingError, UserError
 from entreg.io import files
+from entreg.runs import sweep_words
 from entreg.runs.folder import SweepFolder
 from entreg.runs.provenance import code_version
 
@@ -76,8 +77,8 @@ def _checked_jobs(config: DictConfig, launcher: str, folder: SweepFolder) -> lis
     answer = outdated_words.answer([f"{key}={value}" for key, value in params.items()], conf_folder())
     if answer is not None:
         raise SettingError(f"hydra.sweeper.params: {answer}")
-    jobs = overrides.jobs_of(params, typed) if overrides.is_basic(sweeper) else None
-    for number, words in enumerate(overrides.samples_of(params, typed) if jobs is None else jobs):
+    jobs = sweep_words.jobs_of(params, typed) if sweep_words.is_basic(sweeper) else None
+    for number, words in enumerate(sweep_words.samples_of(params, typed) if jobs is None else jobs):
         try:
             _check_job(config, launcher, words, None if jobs is None else folder, number)
         except SettingError as error:

@@ -6,13 +6,11 @@ A saved name is looked up here and never imported, because a folder of unknown o
 from __future__ import annotations
 
 import re
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from entreg.errors import DataError, brief
 from entreg.io import files
-from entreg.runs.records import MOST_JOBS
 
 # version 0.2.0 named tasks and data sources by the functions that a config called, as Hydra's _target_
 TASKS = {
@@ -58,29 +56,19 @@ def jobs_of_sweep(multirun: Path) -> list[list[str]]:
     """Return the words of each job of a sweep that version 0.2.0 started; none where a sweeper chose them one by one.
 
     That version recorded its jobs only in the `multirun.yaml` that Hydra writes, so Hydra's own parser has to read it.
-    This is the only place outside of `cli` that knows Hydra. Raises a DataError where the file cannot be read.
+    Raises a DataError where the file cannot be read.
     """
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
+    from entreg.runs import sweep_words  # late, since it loads Hydra
 
     if not multirun.is_file():
         return []
     try:
         saved = files.read_yaml(multirun)["hydra"]
-        if not str(saved["sweeper"].get("_target_", "BasicSweeper")).endswith("BasicSweeper"):
+        if not sweep_words.is_basic(saved["sweeper"]):
             return []
-        words = [f"{key}={value}" for key, value in (saved["sweeper"].get("params") or {}).items()]
-        parsed = OverridesParser.create().parse_overrides([*words, *saved["overrides"]["task"]])
-        count = 1
-        for override in parsed:
-            if override.is_sweep_override():  # counted lazily, since a short word can mean a range of a billion numbers
-                count *= sum(1 for _ in islice(override.sweep_iterator(), MOST_JOBS + 1))
-                if count > MOST_JOBS:
-                    raise ValueError(f"it has more than {MOST_JOBS} jobs")
-        return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+        return sweep_words.jobs_of(saved["sweeper"].get("params") or {}, saved["overrides"]["task"])
     except Exception as error:  # a malformed tree raises errors of many kinds, also in Hydra's parser
         # the message of Hydra's parser describes its lexer
-        why = "its command line cannot be parsed" if isinstance(error, HydraException) else brief(error)
+        why = "its command line cannot be parsed" if isinstance(error, sweep_words.ParseError) else brief(error)
         reason = f"cannot be read as the config of a sweep: {why}"
         raise DataError(f"{multirun}: {reason}; restore it, or remove it to read the runs without it") from error

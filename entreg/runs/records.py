@@ -10,8 +10,6 @@ from omegaconf import DictConfig, OmegaConf
 from entreg.config import Primary
 from entreg.config.settings import check
 
-MOST_JOBS = 10_000  # of a sweep
-
 Test = Callable[[Any], str | None]  # returns why the content is wrong, or None where it is right
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from entreg.cli.overrides import jobs_of
 from entreg.config.settings import resolved
 from entreg.errors import DataError, SettingError
 from entreg.io import files
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder, State, SweepFolder, plain
+from entreg.runs.sweep_words import jobs_of
 
 
 def touched(folder: Path, *names: str) -> RunFolder:

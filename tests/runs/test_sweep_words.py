@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from entreg.cli import overrides
-from entreg.cli.overrides import is_basic, jobs_of, samples_of
 from entreg.errors import SettingError
+from entreg.runs import sweep_words
+from entreg.runs.sweep_words import is_basic, jobs_of, samples_of
 
 
 def test_samples_hold_each_value_once_beside_the_first_of_all_others():
@@ -27,7 +27,7 @@ def test_jobs_are_all_combinations_in_hydras_order():
 
 
 def test_a_sweep_of_too_many_jobs_is_refused_without_counting_them(monkeypatch):
-    monkeypatch.setattr(overrides, "MOST_JOBS", 3)
+    monkeypatch.setattr(sweep_words, "MOST_JOBS", 3)
     assert len(jobs_of({}, ["seed=0,1,2"])) == 3
     with pytest.raises(SettingError, match=r"^seed=range\(1000000000\): this sweep has more than 3 jobs$"):
         jobs_of({}, ["seed=range(1000000000)"])

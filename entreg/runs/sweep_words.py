@@ -8,9 +8,12 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
 from entreg.errors import SettingError
-from entreg.runs.records import MOST_JOBS
+
+ParseError = HydraException  # what its parser raises
+MOST_JOBS = 10_000  # the greatest number of jobs in a sweep
 
 
 def is_basic(sweeper: Mapping[str, Any]) -> bool:
