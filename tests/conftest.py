@@ -14,7 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from entreg.cli import composition
-from tests.fork_server import ForkServer
+from tests.fork_server import ENTREG, LIBRARIES, ForkServer
 from tests.miniature import Miniature
 
 ROOT = Path(__file__).parents[1]
@@ -77,7 +77,14 @@ def composed():
 @pytest.fixture(scope="session")
 def fork_server() -> Iterator[ForkServer]:
     """What runs train.py without importing everything anew."""
-    with ForkServer() as server:
+    with ForkServer(LIBRARIES + ENTREG) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def library_server() -> Iterator[ForkServer]:
+    """What runs train.py, also a copy's, without importing the libraries anew."""
+    with ForkServer(LIBRARIES) as server:
         yield server
 
 
@@ -85,8 +92,8 @@ def fork_server() -> Iterator[ForkServer]:
 def command(store, request):
     """command(*words, folder): train.py with these words, run in `folder`; the finished process, output as text.
 
-    python: another one than that of the tests; more_path: folders that it imports from, too. With these it is a process
-    of its own, else a fork of one that has imported everything.
+    python: another one than that of the tests, in a process of its own; without it, train.py is a fork of a process
+    that has made the imports. more_path: folders that it imports from, too
     """
 
     def run(
@@ -97,10 +104,10 @@ def command(store, request):
         more_path: Sequence[Path] = (),
     ) -> subprocess.CompletedProcess:
         words = (*words, f"paths.store={store}")
-        if python == sys.executable and not more_path:
-            return request.getfixturevalue("fork_server").run(words, folder, timeout_s)
-        path = os.pathsep.join(map(str, (*more_path, ROOT)))
-        environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        if python == sys.executable:
+            server: ForkServer = request.getfixturevalue("library_server" if more_path else "fork_server")
+            return server.run(words, folder, timeout_s, (*more_path, ROOT))
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         return subprocess.run(
             (str(python), str(ROOT / "train.py"), *words),
             cwd=folder,

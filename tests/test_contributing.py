@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,17 +51,16 @@ def touched(copy: Path) -> set[str]:
     return {str(n) for n in names if not (ROOT / n).is_file() or (ROOT / n).read_bytes() != (copy / n).read_bytes()}
 
 
-def run(copy: Path, store: Path, *words: str) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        (sys.executable, "train.py", *words, f"paths.store={store}"),
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        timeout=250,
-        env=os.environ | {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
+@pytest.fixture
+def run(library_server, store):
+    """run(copy, *words): the copy's train.py with these words, which gets through."""
+
+    def get_through(copy: Path, *words: str) -> subprocess.CompletedProcess:
+        done = library_server.run((*words, f"paths.store={store}"), copy, timeout_s=250, path=(copy,))
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return get_through
 
 
 def draw_photos(folder: Path, count: int) -> None:
@@ -73,7 +70,7 @@ def draw_photos(folder: Path, count: int) -> None:
         Image.fromarray(random.integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(folder / f"{i}.png")
 
 
-def test_a_data_set_to_learn_from_or_to_judge_on_is_one_yaml(project, store):
+def test_a_data_set_to_learn_from_or_to_judge_on_is_one_yaml(project, run):
     copy, carry_out = project
     carry_out("A data set in a layout that is known")
     assert touched(copy) == {"conf/data/toy.yaml"}
@@ -83,7 +80,6 @@ def test_a_data_set_to_learn_from_or_to_judge_on_is_one_yaml(project, store):
     small = [word for word in SMALL if "side_px" in word and word.startswith("data.")]
     done = run(
         copy,
-        store,
         "data=toy",
         "ood=[toy]",
         *small,
@@ -95,18 +91,18 @@ def test_a_data_set_to_learn_from_or_to_judge_on_is_one_yaml(project, store):
     assert "toy: 8 images, 40 fixations" in done.stdout
 
 
-def test_a_backbone_is_one_yaml(project, store):
+def test_a_backbone_is_one_yaml(project, run):
     copy, carry_out = project
     carry_out("A backbone")
     assert touched(copy) == {"conf/model/deepgaze3_squeezenet.yaml"}
-    done = run(copy, store, "model=deepgaze3_squeezenet", *SMALL, "trainer.epochs=1", "hydra.run.dir=run")
+    done = run(copy, "model=deepgaze3_squeezenet", *SMALL, "trainer.epochs=1", "hydra.run.dir=run")
     assert "RANDOM WEIGHTS (model.backbone.weights=null) of torchvision's squeezenet1_1, seed 0" in done.stdout
     (made,) = json.loads((copy / "run/provenance.json").read_text())
     assert made["features"]["backbone"] == "squeezenet1_1"
     assert made["features"]["taps"] == ["features.6", "features.12"]
 
 
-def test_a_source_is_a_module_and_a_yaml(project, store):
+def test_a_source_is_a_module_and_a_yaml(project, run):
     copy, carry_out = project
     carry_out("A source of data sets")
     assert touched(copy) == {"entreg/data/sources/listed.py", "conf/data/listed.yaml"}
@@ -114,7 +110,6 @@ def test_a_source_is_a_module_and_a_yaml(project, store):
     small = [word for word in SMALL if "side_px" in word and word.startswith("data.")]
     done = run(
         copy,
-        store,
         "data=listed",
         "data.root=photos",
         "ood=[]",
@@ -125,48 +120,48 @@ def test_a_source_is_a_module_and_a_yaml(project, store):
         "hydra.run.dir=run",
     )
     assert "listed: 8 images, 8 fixations" in done.stdout
-    assert "data.suffix = .png: end of the photos' names" in run(copy, store, "--help=all").stdout
+    assert "data.suffix = .png: end of the photos' names" in run(copy, "--help=all").stdout
 
 
-def test_a_metric_is_an_entry_of_a_list(project, store):
+def test_a_metric_is_an_entry_of_a_list(project, run):
     copy, carry_out = project
     ((_, entry),) = carry_out("A metric").items()
     path = copy / "entreg/evaluation/metrics.py"
     head, tail = path.read_text().split("METRICS = (\n")
     path.write_text(f"{head}METRICS = (\n{tail.replace(END, END[:-2] + entry + END[-2:], 1)}")
     assert touched(copy) == {"entreg/evaluation/metrics.py"}
-    run(copy, store, "loss=nll", *SMALL, "trainer.epochs=1", "evaluation.primary.metric=peak", "hydra.run.dir=run")
-    run(copy, store, "task=evaluate", "runs=run", "hydra.run.dir=evaluation")
+    run(copy, "loss=nll", *SMALL, "trainer.epochs=1", "evaluation.primary.metric=peak", "hydra.run.dir=run")
+    run(copy, "task=evaluate", "runs=run", "hydra.run.dir=evaluation")
     results = json.loads((copy / "evaluation/results.json").read_text())
     assert 0 < results["arms"]["nll"]["in_domain"]["peak"]["mean"] < 1
     assert results["primary"]["metric"] == "peak"
     assert "The greatest density of any pixel." in (copy / "evaluation/report.html").read_text()
 
 
-def test_a_loss_is_a_module_and_a_yaml(project, store):
+def test_a_loss_is_a_module_and_a_yaml(project, run):
     """It is trained and reported beside the baseline, with a setting of its own."""
     copy, carry_out = project
     carry_out("A loss")
     assert touched(copy) == {"entreg/losses/nll_peak.py", "conf/loss/nll_peak.yaml"}
     meant = "+evaluation.primary.arm={loss.name:nll_peak,loss.power:0.5,loss.lambda_entropy:2,loss.every:1}"
     small = (*SMALL, "loss.lambda_entropy=2", "loss.every=1", "trainer.epochs=1", "study=peaks", meant)
-    run(copy, store, "loss=nll", *small, "hydra.run.dir=peaks/nll")
-    run(copy, store, "loss=nll_peak", "loss.power=0.5", *small, "hydra.run.dir=peaks/nll_peak")
+    run(copy, "loss=nll", *small, "hydra.run.dir=peaks/nll")
+    run(copy, "loss=nll_peak", "loss.power=0.5", *small, "hydra.run.dir=peaks/nll_peak")
     with (copy / "peaks/nll_peak/steps.csv").open() as file:
         peaks = [float(row["greatest_density"]) for row in csv.DictReader(file)]
     assert len(peaks) == 3 and all(0 < peak < 1 for peak in peaks)
-    run(copy, store, "task=evaluate", "runs=peaks", "hydra.run.dir=evaluation")
+    run(copy, "task=evaluate", "runs=peaks", "hydra.run.dir=evaluation")
     results = json.loads((copy / "evaluation/results.json").read_text())
     assert list(results["comparisons"]) == ["nll_peak"] and results["comparisons"]["nll_peak"]["baseline"] == "nll"
     assert results["primary"]["arm"] == "nll_peak"
     assert "nll_peak" in (copy / "evaluation/report.html").read_text().replace("<wbr>", "")
-    assert "loss.power = 1.0: of the greatest density (above 0)" in run(copy, store, "--help=all").stdout
+    assert "loss.power = 1.0: of the greatest density (above 0)" in run(copy, "--help=all").stdout
 
 
-def test_a_task_is_two_files(project, store):
+def test_a_task_is_two_files(project, run):
     copy, carry_out = project
     carry_out("A task")
     assert touched(copy) == {"entreg/tasks/count.py", "conf/task/count.yaml"}
-    done = run(copy, store, "-m", "task=count", "data.images=7,9", "study=counts")
+    done = run(copy, "-m", "task=count", "data.images=7,9", "study=counts")
     assert "7 images, 630 fixations" in done.stdout and "9 images, 810 fixations" in done.stdout
     assert re.search(r"\n0 +data.images=7 +finished +multirun/counts/0\n", done.stdout)

@@ -38,6 +38,25 @@ def test_waiting_threads_spin_shortly_unless_the_user_has_said_how(given, spins)
     assert done.stdout == f"{spins}\n"
 
 
+def test_what_takes_seconds_to_import_is_imported_when_it_is_needed():
+    """The composition of every job, a training on VGG-19 and a prediction do without."""
+    code = (
+        "import sys, entreg, entreg.cli.composition, entreg.tasks.train, entreg.tasks.predict, entreg.features.vgg19\n"
+        "from entreg.distributed.hardware import compute_deterministically\n"
+        "compute_deterministically()\n"
+        "print({'torchvision', 'torch._dynamo', 'torch._inductor', 'sympy', 'scipy.stats'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        (sys.executable, "-c", code),
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "set()\n"
+
+
 def test_the_lowest_versions_tried_are_those_that_are_promised():
     """Up to the patch level, so that `make test-lowest` tries what pyproject.toml says is enough."""
     tried = dict(re.findall(r"^([\w.-]+)==([\d.]+)$", (ROOT / "tests/lowest.txt").read_text(), re.MULTILINE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from entreg.cli import arguments
@@ -13,10 +14,17 @@ def main() -> None:
     Prints a sweep's table at its end, also where a job failed. Exits with 2 where the command line is refused, and with
     1 where a job failed.
     """
-    words = sys.argv[1:]
+    try:
+        _answer_or_run(sys.argv[1:])
+    except BrokenPipeError:  # `--help=all | head` closes the pipe before the end
+        # Python writes what is left when it ends, and would fail there once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _answer_or_run(words: list[str]) -> None:
     answer = arguments.answer(words)
     if answer is not None:
-        print(answer)
+        print(answer, flush=True)
         return
     sys.argv[1:] = arguments.expanded(words)
 

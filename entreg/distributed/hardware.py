@@ -40,7 +40,8 @@ def compute_deterministically() -> None:
 
     On the CPU every operation of this program is deterministic. PyTorch warns where one on a GPU is not.
     """
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # as torch.use_deterministic_algorithms(True, warn_only=True), which imports TorchInductor, and that takes seconds
+    torch.set_deterministic_debug_mode("warn")
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     # since PyTorch 2.2 this mode also fills all new memory with NaN, which takes a fifth of a training step
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set through a property

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from entreg import config
 from entreg.errors import SettingError
-from entreg.features import torchvision_backbone, vgg19
+from entreg.features import vgg19
 
 
 class Taps(Protocol):
@@ -48,7 +48,7 @@ class Taps(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]:
         """As torch.nn.Module."""
 
-    def to(self, *arguments: object) -> nn.Module:
+    def to(self, *arguments: Any, **keywords: Any) -> Any:
         """As torch.nn.Module."""
 
 
@@ -57,6 +57,8 @@ def check(settings: config.Backbone) -> None:
     if settings.name == vgg19.NAME:
         vgg19.check(settings.taps)
     else:
+        from entreg.features import torchvision_backbone  # torchvision takes seconds to import, and VGG-19 is ours
+
         torchvision_backbone.check(settings.name, settings.taps)
 
 
@@ -75,6 +77,8 @@ def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Ta
     Raises a DataError that names the alternatives where weights are missing or do not fit.
     """
     check(settings)
-    module = vgg19 if settings.name == vgg19.NAME else torchvision_backbone
-    backbone: Taps = module.build(settings, downsample, Path(weights_folder))
-    return backbone
+    if settings.name == vgg19.NAME:
+        return vgg19.build(settings, downsample, Path(weights_folder))
+    from entreg.features import torchvision_backbone
+
+    return torchvision_backbone.build(settings, downsample, Path(weights_folder))

@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torchvision
 from torch import Tensor
 
 from entreg.config import Backbone
@@ -35,7 +34,9 @@ def random(what: str) -> None:
 
 def known(name: str) -> dict[str, Any]:
     """Return torchvision's weights of an architecture by name, each with its URL and its training's transforms."""
-    return dict(torchvision.models.get_model_weights(name).__members__)
+    from torchvision import models  # takes seconds, and random weights or a file do not need it
+
+    return dict(models.get_model_weights(name).__members__)
 
 
 def published(name: str, weights: str) -> Published:

@@ -6,14 +6,13 @@ import hashlib
 import platform
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy
-import scipy
 import torch
-import torchvision
 
 from entreg.distributed.hardware import processor_name
 from entreg.version import VERSION
@@ -29,7 +28,7 @@ def provenance(kind: str, seeds: dict[str, int], **inputs: Any) -> dict[str, Any
         "code": code_version(),
         "command": " ".join(sys.argv),
         "python": platform.python_version(),
-        "packages": {package.__name__: package.__version__ for package in (torch, torchvision, numpy, scipy, cv2)},
+        "packages": _package_versions(),
         "cuda": torch.version.cuda if kind == "cuda" else None,
         "driver": _driver() if kind == "cuda" else None,
         "processor": processor_name(kind),
@@ -50,6 +49,12 @@ def code_version() -> str:
         changes += f"\n{name}\n{(Path(root) / name).read_text(encoding='utf-8', errors='replace')}"
     digest = f" with changes {hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else ""
     return f"commit {_git('rev-parse', 'HEAD')}{digest}"
+
+
+def _package_versions() -> dict[str, str]:
+    """Return the versions of the packages that results depend on; torchvision and scipy take seconds to import."""
+    loaded = {package.__name__: str(package.__version__) for package in (torch, numpy, cv2)}
+    return loaded | {name: metadata.version(name) for name in ("torchvision", "scipy")}
 
 
 def _git(*arguments: str) -> str | None:

@@ -43,6 +43,19 @@ def test_they_are_answered_before_anything_slow_is_imported(monkeypatch, capsys)
     assert "loss=nll, nll_entropy" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("word", ["--help", "--help=all"])
+def test_a_reader_who_stops_early_leaves_no_traceback(word, monkeypatch, capfd):
+    """As `| head -0` does: nobody reads the other end of the pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as closed, monkeypatch.context() as patched:  # noqa: PTH123  # a descriptor
+        patched.setattr(sys, "argv", ["train.py", word])
+        patched.setattr(sys, "stdout", closed)
+        main()
+        closed.flush()  # to where what is left goes
+    assert capfd.readouterr().err == ""
+
+
 def test_a_folder_after_a_task_is_what_the_task_works_on(command, failed_once, tmp_path):
     """The second run of `failed_once` is a training of its own; the first was one of another task."""
     sweep = failed_once[0]

@@ -107,6 +107,7 @@ def png(width: int, height: int, pixels: bytes) -> bytes:
 
 @pytest.mark.parametrize("read", [size_of, read_rgb, thumbnail])
 @pytest.mark.parametrize("side", [9460, 20_000, 60_000], ids=["Pillow warns", "Pillow refuses", "far more"])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_file_that_would_fill_the_memory_is_refused(tmp_path, read, side):
     (tmp_path / "bomb.png").write_bytes(png(side, side, b""))
     with pytest.raises(DataError, match=r"bomb.png .* more than 89,478,485 pixels; store it smaller"):

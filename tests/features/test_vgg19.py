@@ -157,6 +157,7 @@ def test_weights_with_too_few_layers_name_the_file(features, tmp_path):
     ],
     ids=["NaN", "complex", "nowhere", "sparse", "whole numbers"],
 )
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor:UserWarning")
 def test_weights_that_are_no_finite_numbers_name_file_and_layer(features, tmp_path, wrong):
     path = tmp_path / "other.pth"
     torch.save({"features.0.weight": features[0].weight.detach(), "features.0.bias": wrong}, path)

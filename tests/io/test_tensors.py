@@ -36,6 +36,7 @@ class Evil:
     ],
     ids=["zip", "before zip", "pickle"],
 )
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
 def test_a_file_runs_nothing(tmp_path, monkeypatch, save):
     monkeypatch.chdir(tmp_path)
     save(tmp_path / "evil.pt")
@@ -95,6 +96,7 @@ def test_a_file_that_cannot_be_written_is_one_line_and_leaves_the_earlier_one(tm
 
 
 @pytest.mark.parametrize("odd", [torch.zeros(2, device="meta"), torch.eye(2).to_sparse()], ids=["meta", "sparse"])
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor:UserWarning")
 def test_a_tensor_without_plain_values_is_refused(tmp_path, odd):
     torch.save({"deep": [odd]}, tmp_path / "a.pt")
     with pytest.raises(DataError, match=r"a.pt: cannot be read as .*: a tensor .* no plain values; restore"):
