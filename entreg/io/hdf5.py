@@ -16,6 +16,9 @@ from entreg.errors import DataError, brief
 
 WAY_OUT = "get the file again, or write it again with pysaliency"
 MOST_VALUES = 500_000_000  # in one data set; a small file can declare any number
+# the greatest ratio of values to stored bytes that compression can reach: that of deflate (zlib.net/zlib_tech.html),
+# which no other of HDF5's filters exceeds on numbers that differ; values that were never stored have no ratio
+MOST_EXPANSION = 1032
 
 # of HDF5's collections of values of any length ("Global Heap", HDF5 File Format Specification, III.E)
 HEAP_SIGNATURE = b"GCOL\1"  # with the only version there is
@@ -128,6 +131,9 @@ class Reader:
             raise self.wrong(key, f"has the shape {data.shape} and must have {ndim or 'some'} dimensions")
         if data.dtype.kind not in kinds:
             raise self.wrong(key, f"holds values of the type {data.dtype}")
+        stored_bytes = data.id.get_storage_size()
+        if data.nbytes > MOST_EXPANSION * stored_bytes:
+            raise self.wrong(key, f"promises {data.size:,} values, and {stored_bytes:,} bytes are stored of them")
         with self._named(key):
             return np.asarray(data[...])
 

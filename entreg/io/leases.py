@@ -3,7 +3,8 @@
 Locks do not work on every file system, and two processes that want to write to one run folder, or to build one feature
 store, may run on different nodes. A lease file is therefore created exclusively, which every network file system can
 do, and its owner touches it regularly. Another process takes it over where the owner has ended on this host, where the
-owner was an earlier start of the same cluster job on another node, or where the heartbeat has stopped.
+owner was an earlier start of the same cluster job on another node, or where the heartbeat of an owner elsewhere has
+stopped. An owner that is known to live on this host keeps its lease, however old the file looks.
 """
 
 from __future__ import annotations
@@ -56,9 +57,14 @@ class Owner:
         return cls(platform.node(), _space(), os.getpid(), _born(os.getpid()), *_job(), now, uuid.uuid4().hex)
 
     @property
+    def is_here(self) -> bool:
+        """Whether the process belongs to this system, so that its number tells whether it lives."""
+        return (self.host, self.space) == (platform.node(), _space())
+
+    @property
     def has_ended(self) -> bool:
         """Whether the process is known to have ended. For one on another host only the heartbeat can tell."""
-        if (self.host, self.space) != (platform.node(), _space()):
+        if not self.is_here:
             job, restarts = _job()
             return job is not None and self.job == job and self.restarts < restarts
         try:
@@ -121,7 +127,11 @@ class Lease:
 
     def _take_over(self) -> None:
         owner = _owner_at(self._path)
-        if not (owner is not None and owner.has_ended) and not self._is_stale():
+        if owner is not None and owner.is_here:
+            is_free = owner.has_ended
+        else:
+            is_free = owner is not None and owner.has_ended or self._is_stale()
+        if not is_free:
             raise LeaseHeld(self._path, owner)
         if owner is not None:
             log.info("%s: taking over from %s, which has ended", self._path.parent, owner)

@@ -52,6 +52,19 @@ def test_whatever_else_is_named_with_its_key(path, key, said):
         file.numbers(key)
 
 
+def test_a_promise_of_more_values_than_its_bytes_can_hold_is_refused(tmp_path):
+    """Deflate's best ratio is 1032, which equal values nearly reach; a chunk that is stored of many is a promise."""
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file.create_dataset("equal", data=np.zeros(1_000_000), chunks=(1_000_000,), compression="gzip")
+        promised = file.create_dataset("promised", (100_000_000,), "f8", chunks=(1000,), compression="gzip")
+        promised[:1000] = np.arange(1000)
+        stored = promised.id.get_storage_size()
+    with Reader(tmp_path / "a.hdf5") as file:
+        assert (file.numbers("equal") == 0).all()
+        with pytest.raises(DataError, match=f"promised: promises 100,000,000 values, and {stored:,} bytes are stored"):
+            file.numbers("promised")
+
+
 def test_whole_numbers_pictures_and_groups(path):
     with Reader(path) as file:
         with pytest.raises(DataError, match=f"^{path}: x: holds values that are not whole numbers; get the file again"):

@@ -101,6 +101,16 @@ def test_of_an_owner_elsewhere_it_is_taken_over_when_its_heartbeat_has_stopped(p
             Lease(place)
 
 
+def test_an_owner_that_lives_here_keeps_its_lease_however_old_the_file_looks(place):
+    """A clock that was put right, or a file that was copied back, says nothing of a process that can be asked."""
+    owner = owned(place)
+    assert owner.is_here and not owner.has_ended
+    os.utime(place, (0, 0))
+    with pytest.raises(LeaseHeld, match=f"process {os.getpid()} on"):
+        Lease(place)
+    assert json.loads(place.read_text())["token"] == owner.token
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"host": "another"}'])
 def test_an_owner_file_that_cannot_be_read_is_left_alone_while_it_is_young(place, content):
     """Another process may just be writing it."""
