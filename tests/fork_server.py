@@ -130,6 +130,8 @@ def _run(words: list[str], path: list[str], folder: str, stdout: str, stderr: st
     sys.argv, code = words, 0
     sys.path[:1] = path
     os.environ["PYTHONPATH"] = os.pathsep.join(path)
+    with suppress(ImportError):  # as Python itself does when it starts
+        importlib.import_module("sitecustomize")
     try:
         runpy.run_path(words[0], run_name="__main__")
     except SystemExit as end:

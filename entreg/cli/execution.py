@@ -159,6 +159,7 @@ def _sole_writer(folder: RunFolder, hydra_config: Any) -> Iterator[None]:
     if os.environ.get("RANK", "0") != "0":  # under torchrun only the first rank does this
         yield
         return
+    folder.refuse_foreign_files()
     try:
         lease = Lease(folder.owner)
     except LeaseHeld as lease_error:
@@ -166,7 +167,7 @@ def _sole_writer(folder: RunFolder, hydra_config: Any) -> Iterator[None]:
             f"{lease_error}; this process changes nothing there. For a new run type another study=NAME"
         ) from None
     with lease:
-        files.remove_temporary(folder.path)
+        folder.remove_temporary()
         folder.write_typed(
             list(hydra_config.overrides.task), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra_config}))
         )

@@ -24,6 +24,8 @@ from entreg.errors import DataError, brief
 # the errors of file systems that cannot allocate space in advance (NFS before 4.2, CephFS, older Lustre, ramfs)
 NOT_SUPPORTED = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # the name under which a file is written, see `write`
+
 MOST_YAML = 1_000_000  # characters of a saved file
 
 WAY_OUT = "restore it, or leave its run out"  # the advice where a file of a run cannot be read
@@ -191,12 +193,13 @@ def reserve(path: Path, size: int) -> None:
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove the unfinished writes that a killed process has left in a folder and below it.
+    """Remove the unfinished writes that a killed process has left directly in a folder.
 
     No process may be writing there.
     """
-    for path in folder.rglob(".*.tmp"):
-        path.unlink(missing_ok=True)
+    for path in folder.glob(".*.tmp"):
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def temporary_of(path: Path) -> list[Path]:

@@ -1,10 +1,24 @@
-"""The commands that repeat a run, read from the folders that Hydra and the run itself have written."""
+"""The commands that repeat a run, read from the folders that Hydra and the run itself have written.
+
+People paste them into a shell, and the folder may be somebody else's: words are quoted, and where one is no setting of
+entreg, or names code to be run, a comment stands in the command's place.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import shlex
 
+from entreg.config import Config
+from entreg.errors import brief
 from entreg.runs.folder import RunFolder, SweepFolder
+
+# what may stand before `=`: a key of the config, or where and how Hydra runs the jobs
+GROUPS = "|".join(("experiment", *(field.name for field in dataclasses.fields(Config))))
+KEY = re.compile(
+    rf"(\+\+?|~)?((({GROUPS})([./@][\w.@/-]+)?)|hydra/(launcher|sweeper)|hydra\.(launcher|sweeper|run|sweep)\.[\w.]+)"
+)
 
 
 def command_of(folder: RunFolder) -> str | None:
@@ -59,5 +73,9 @@ def _sweep_commands(folders: list[RunFolder]) -> list[str]:
     return unique
 
 
-def _command(overrides: list[str]) -> str:
-    return shlex.join(["python", "train.py", *overrides])
+def _command(words: list[str]) -> str:
+    """Return the command with these words, or a comment where one of them is no setting."""
+    for word in words:
+        if word != "-m" and (not KEY.fullmatch(word.partition("=")[0]) or "_target_" in word):
+            return f"# no command is shown, since it holds a word that is no setting of entreg: {brief(word)!r}"
+    return shlex.join(["python", "train.py", *words])

@@ -171,6 +171,37 @@ class RunFolder:
         files.write_text(self.typed, yaml.safe_dump(list(words), allow_unicode=True))
         files.write_text(self.hydra, hydra_config)
 
+    def refuse_foreign_files(self) -> None:
+        """Raise a SettingError where the folder holds runs, or before the first start files that entreg never writes.
+
+        Nothing in such a folder may be written or removed.
+        """
+        ours = {path.relative_to(self.path).parts[0] for path in self._written}
+        found = sorted(self.path.iterdir()) if self.path.is_dir() else []
+        runs = [path.name for path in found if path.name not in ours and RunFolder(path).typed.is_file()]
+        others = [path.name for path in found if path.name not in ours and not files.TEMPORARY.fullmatch(path.name)]
+        if runs or others and not self.typed.is_file():
+            names = ", ".join(map(brief, (runs or others)[:3]))
+            what = "runs" if runs else "files that entreg does not write"
+            raise SettingError(
+                f"{self} is not the folder of a run: it holds {what} ({names}), and nothing is changed there.\n"
+                "  choose another   study=NAME (or hydra.run.dir=FOLDER)"
+            )
+
+    def remove_temporary(self) -> None:
+        """Remove the unfinished writes of a killed process. No process may be writing."""
+        for folder in {path.parent for path in self._written if path.parent.is_dir()}:
+            files.remove_temporary(folder)
+        for folder in (self.log_density("").parent, self.pictures_of("")[0].parent):
+            for below in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+                files.remove_temporary(below)
+
+    @property
+    def _written(self) -> list[Path]:
+        """Every file that tasks write, and one of each kind where there are many."""
+        fixed = [path for path in vars(self).values() if isinstance(path, Path) and path != self.path]
+        return [*fixed, self.numbered(1), self.board, self.log_density("a"), *self.pictures_of("a")]
+
     def write_config(self, config: Config) -> None:
         """Write the resolved config."""
         files.write_text(self.config, OmegaConf.to_yaml(OmegaConf.structured(config)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from entreg.config import Primary
 from entreg.config.settings import check
+
+COMMIT = "[0-9a-f]{4,64}"  # digits of SHA-1 or SHA-256; git knows none shorter than four
 
 Test = Callable[[Any], str | None]  # returns why the content is wrong, or None where it is right
 
@@ -37,6 +40,9 @@ def starts(content: Any) -> str | None:
             names.append(features)
         if not all(name is None or isinstance(name, str) for name in names):
             return "its version, commit, code or features are no names"
+        # the page shows it in a command that people paste into a shell
+        if not re.fullmatch(COMMIT, start.get("git_commit") or "0000"):
+            return "its git_commit is no commit"
     return None
 
 

@@ -139,15 +139,16 @@ def test_a_full_disk_is_found_when_space_is_taken(place, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
-    names = [".a.json.1234abcd.tmp", "below/.last.pt.1234abcd.tmp", "a.tmp", ".hidden", "below/last.pt"]
+    names = [".a.json.1234abcd.tmp", "a.tmp", ".hidden", ".of_another_program.tmp", "below/.last.pt.1234abcd.tmp"]
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     files.remove_temporary(tmp_path)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == [
         ".hidden",
+        ".of_another_program.tmp",
         "a.tmp",
-        "below/last.pt",
+        "below/.last.pt.1234abcd.tmp",
     ]
 
 

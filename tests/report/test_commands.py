@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
+from entreg.errors import DataError
 from entreg.report.commands import command_of, commit_of, repeat
 from entreg.runs.folder import RunFolder, SweepFolder
 
@@ -33,6 +35,44 @@ def test_a_command_is_what_was_typed_fit_for_a_shell(tmp_path):
     run = job(tmp_path / "0", "loss=nll", "uniform.levels=[0,0.5]")
     assert command_of(run) == "python train.py loss=nll 'uniform.levels=[0,0.5]'"
     assert command_of(RunFolder(tmp_path / "gone")) is None
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["task._target_=os.system", "+x=1", "hydra.callbacks.x=1", "hydra.launcher._target_=x", "a b", "loss.x=1\nid"],
+)
+def test_words_of_unknown_origin_that_are_no_settings_are_never_a_command(tmp_path, word):
+    """Of a word with a line end only the first line would be a comment."""
+    command = command_of(job(tmp_path / "0", "loss=nll", word))
+    assert command is not None
+    if word.startswith("loss.x"):
+        assert command == "python train.py loss=nll 'loss.x=1\nid'"  # a setting, and quoted
+    else:
+        assert command == f"# no command is shown, since it holds a word that is no setting of entreg: {word!r}"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "experiment=[osie,real]",
+        "+data@ood.mylab=folder",
+        "~ood.cat2000",
+        "ood.my-lab.root=/a b",
+        "hydra/launcher=submitit_slurm",
+        "hydra.launcher.partition=gpu",
+        "hydra.sweep.subdir=s${seed}",
+        "++trainer.epochs=1",
+    ],
+)
+def test_words_that_people_type_are_settings(tmp_path, word):
+    assert command_of(job(tmp_path / "0", word)) == shlex.join(["python", "train.py", word])
+
+
+@pytest.mark.parametrize("commit", ["abc; echo X #", "HEAD", "", "abc"])
+def test_a_commit_that_is_none_is_refused(tmp_path, commit):
+    run = job(tmp_path / "0", "loss=nll", commit=commit or " ")
+    with pytest.raises(DataError, match="git_commit is no commit"):
+        commit_of(run)
 
 
 def test_a_sweep_is_repeated_by_its_own_command_once(tmp_path):

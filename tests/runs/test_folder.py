@@ -59,6 +59,54 @@ def test_the_names_decide_how_far_a_run_has_come(tmp_path, names, state):
     assert touched(tmp_path, *names).state is state
 
 
+def written(folder: Path, *names: str) -> RunFolder:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+    return RunFolder(folder)
+
+
+@pytest.mark.parametrize(
+    "names, said",
+    [
+        (["notes.txt"], r"files that entreg does not write \(notes.txt\)"),
+        ([".thesis.tex.tmp"], r"files that entreg does not write \(.thesis.tex.tmp\)"),
+        (["multirun.yaml", "0/.hydra/overrides.yaml"], r"runs \(0\)"),
+        ([".hydra/overrides.yaml", "mine/.hydra/overrides.yaml"], r"runs \(mine\)"),  # once begun, by mistake
+    ],
+)
+def test_a_folder_of_runs_or_of_other_files_is_none_of_a_run(tmp_path, names, said):
+    folder = written(tmp_path / "a", *names)
+    with pytest.raises(SettingError, match=f"a is not the folder of a run: it holds {said}, and nothing is changed"):
+        folder.refuse_foreign_files()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["train.log"],  # Hydra opens it before the job begins
+        [".owner.json.1234abcd.tmp", "checkpoints/last.pt", "tensorboard/events", "pictures/a.density.png"],
+        [".hydra/overrides.yaml", "notes.txt"],  # somebody's notes on a run that has begun
+    ],
+)
+def test_what_a_run_has_written_and_notes_on_it_are_left_to_go_on_with(tmp_path, names):
+    written(tmp_path / "a", *names).refuse_foreign_files()
+
+
+def test_only_its_own_unfinished_writes_are_removed_and_only_where_it_writes(tmp_path):
+    ours = [
+        ".metrics.csv.0123abcd.tmp",
+        "checkpoints/.last.pt.0123abcd.tmp",
+        ".hydra/.config.yaml.0123abcd.tmp",
+        "log_densities/below/.a.png.npz.0123abcd.tmp",
+        "pictures/.a.png.density.png.0123abcd.tmp",
+    ]
+    others = [".thesis.tex.tmp", "mine/.data.csv.0123abcd.tmp", "checkpoints/last.pt"]
+    written(tmp_path, *ours, *others).remove_temporary()
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == sorted(others)
+
+
 def test_without_a_folder_it_is_not_started(tmp_path):
     assert RunFolder(tmp_path / "0").state is State.NOT_STARTED
     assert RunFolder(tmp_path / "0").state_in_words == "not started"
@@ -133,9 +181,9 @@ def test_numbered_checkpoints_stand_in_order():
 def test_a_start_is_added_to_those_before(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.starts() == []
-    folder.add_start({"git_commit": "1"})
-    folder.add_start({"git_commit": "2"})
-    assert folder.starts() == [{"git_commit": "1"}, {"git_commit": "2"}]
+    folder.add_start({"git_commit": "1111"})
+    folder.add_start({"git_commit": "2222"})
+    assert folder.starts() == [{"git_commit": "1111"}, {"git_commit": "2222"}]
 
 
 def test_damaged_starts_are_named(tmp_path):
