@@ -33,7 +33,14 @@ TRAIN = (
     "paths.store=store",
     "study=run",
 )
-EVALUATE = ("task=evaluate", "runs=outputs/run", "hardware=cpu", "hardware.threads=1", "study=judged")
+EVALUATE = (
+    "task=evaluate",
+    "runs=outputs/run",
+    "hardware=cpu",
+    "hardware.threads=1",
+    "paths.store=store",
+    "study=judged",
+)
 PREDICT = (
     "task=predict",
     "run=outputs/run",

@@ -124,7 +124,7 @@ def check(cfg: DictConfig) -> None:
     ]
     wrong += [
         f"{setting.key}={brief(setting.value):.60}… is out of range: "
-        f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH}"
+        f"a name has at most {LONGEST_NAME} bytes, a path {LONGEST_PATH}, none of them NUL"
         for setting in settings_of(config)
         if setting.declared["path"] and setting.value is not None and not _is_path(setting.value)
     ]
@@ -222,7 +222,11 @@ def _is_allowed(value: Any, limits: Mapping[str, Any]) -> bool:
 
 def _is_path(value: str) -> bool:
     encoded = value.encode(errors="surrogatepass")
-    return len(encoded) <= LONGEST_PATH and all(len(name) <= LONGEST_NAME for name in encoded.split(b"/"))
+    return (
+        b"\0" not in encoded
+        and len(encoded) <= LONGEST_PATH
+        and all(len(name) <= LONGEST_NAME for name in encoded.split(b"/"))
+    )
 
 
 def _make_paths_absolute(node: Any) -> None:

@@ -6,6 +6,7 @@ No code from such a folder is run: the data sources that it names are looked up 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.mixture import Mixture
 from entreg.runs import checkpoint, migrations
 from entreg.runs.folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 # the columns of a training's history that are read
 HISTORY = (
@@ -89,17 +92,23 @@ class FinishedRun:
 def read(folder: RunFolder, composed: Config, typed: Sequence[str], *, loads_data: bool = True) -> FinishedRun:
     """Return a finished run with its saved config, in which only the values typed for this job are replaced.
 
-    composed: this job's config, which holds the typed values; the devices are always this job's
+    composed: this job's config, which holds the typed values; the devices and the folder of the stores, where this job
+        writes, are always this job's
     typed: the keys of the typed values, see `typed_keys`
     loads_data: see `saved`
     """
     replaced = {key: getattr(composed, key) for key in {"data", "ood"} & {*typed}}
     cfg = saved(folder, replaced, loads_data=loads_data)
+    before, store = cfg.paths.store, composed.paths.store
     for key in sorted(typed, key=lambda key: key.count(".")):  # ood=[NAME] before ood.NAME.limit=5
         if loads_data or key.partition(".")[0] not in ("data", "ood"):
             _replace(cfg, key, composed)
     for key in ("kind", "devices", "threads"):
         OmegaConf.update(cfg, f"hardware.{key}", getattr(composed.hardware, key))
+    if before != store:
+        log.info("%s: its features were in %s, those of this job are in %s (paths.store)", folder, before, store)
+        _move(cfg, before, store)
+        cfg.paths.store = store
     return finished(folder, cfg)
 
 
@@ -278,8 +287,13 @@ def _replace(cfg: DictConfig, key: str, composed: Config) -> None:
     for part in key.split("."):
         value = value[part] if isinstance(value, dict) else getattr(value, part)
     if key == "paths.data":
-        # saved roots are absolute, so data sets of the old folder are now expected in the new one
-        for settings in (cfg.data, *cfg.ood.values()):
-            if settings.root and Path(settings.root).is_relative_to(cfg.paths.data):
-                settings.root = str(Path(value) / Path(settings.root).relative_to(cfg.paths.data))
+        _move(cfg, cfg.paths.data, value)
     OmegaConf.update(cfg, key, value, merge=False, force_add=True)
+
+
+def _move(cfg: DictConfig, before: str, now: str) -> None:
+    """Expect the data sets that were below one folder below another one now; saved paths are absolute."""
+    for settings in (cfg.data, *cfg.ood.values()):
+        for key in ("root", "unpacked"):
+            if settings.get(key) and Path(settings[key]).is_relative_to(before):
+                settings[key] = str(Path(now) / Path(settings[key]).relative_to(before))

@@ -138,6 +138,13 @@ def test_a_place_that_no_file_system_has_is_refused(composed):
     assert resolved(composed(f"data.root={'A' * 255}")).data.root.endswith("A" * 255)
 
 
+def test_a_path_with_a_nul_is_refused(composed):
+    cfg = composed()
+    cfg.data.root = "a\0b"
+    with pytest.raises(SettingError, match=r"^data.root=a\?b.* is out of range: .* none of them NUL"):
+        resolved(cfg)
+
+
 @pytest.mark.parametrize(
     "keywords, said",
     [

@@ -63,6 +63,17 @@ def test_typed_foreign_sets_replace_or_join_those_of_the_run(saved, typed, word,
     assert all(settings.name == name for name, settings in config.ood.items())
 
 
+def test_only_the_store_of_this_job_is_written_to(saved, typed, tmp_path, caplog):
+    """The folder may be somebody else's; what lay in its store is expected, or drawn, in this job's."""
+    caplog.set_level("INFO")
+    folder = saved(f"paths.store={tmp_path}/theirs", "ood=[synthetic_ood,osie]")
+    config = read(folder, *typed("task=evaluate", f"paths.store={tmp_path}/mine")).config
+    assert config.paths.store == f"{tmp_path}/mine"
+    assert config.data.root == config.ood["synthetic_ood"].root == f"{tmp_path}/mine/synthetic"
+    assert config.ood["osie"].root is not None and config.ood["osie"].root.endswith("/data/osie")
+    assert f"its features were in {tmp_path}/theirs, those of this job are in {tmp_path}/mine" in caplog.text
+
+
 def test_all_data_may_have_moved(saved, typed, tmp_path):
     folder = saved("data=osie", "ood=[scene50,folder]", f"paths.data={tmp_path}/then", "ood.folder.root=/mine")
     config = read(folder, *typed("task=evaluate", f"paths.data={tmp_path}/now")).config
