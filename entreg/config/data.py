@@ -11,6 +11,20 @@ from omegaconf import MISSING
 
 from entreg.config.settings import MOST_PX, MOST_SEED, Rule, groups, setting
 
+# what a data set can be found to be, see entreg/data/plausibility/
+IMPLAUSIBLE = (
+    "outside",
+    "at_origin",
+    "one_point",
+    "shares",
+    "centred",
+    "swapped",
+    "scaled",
+    "turned",
+    "blurred_maps",
+    "samples",
+)
+
 
 @dataclass
 class Data:
@@ -77,6 +91,14 @@ class Data:
         affects="evaluation",
         above=0,
         at_most=MOST_PX,
+    )
+
+    accept: list[str] = setting(
+        [],
+        "kinds of implausible fixations to use as they are, such as [outside]; a data set that shows another kind is "
+        "refused, with what it is",
+        affects="evaluation",
+        one_of=IMPLAUSIBLE,
     )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +48,19 @@ class Fixations:
         return np.floor(self.y).astype(np.int64), np.floor(self.x).astype(np.int64)
 
 
+def _none() -> Fixations:
+    return Fixations(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
+
+
 @dataclass(frozen=True)
 class DataSet:
     """All stimuli of a data set, in natural order of their names, and their fixations.
 
     dropped: the number of fixations that were left out on loading, by reason
     notes: warnings about the data set, for example that the copy is incomplete
+    outside: the fixations outside their images, which are dropped; they show whether x and y count as they should
+    from_maps: whether each fixation is a pixel of a map
+    accepted: the kinds of what is implausible about the set and was let pass by `accept`
     """
 
     name: str
@@ -61,11 +68,25 @@ class DataSet:
     fixations: Fixations
     dropped: dict[str, int]
     notes: tuple[str, ...] = ()
+    outside: Fixations = field(default_factory=_none)
+    from_maps: bool = False
+    accepted: tuple[str, ...] = ()
+
+    @property
+    def rows_read(self) -> int:
+        """The number of fixations that were read: those used and those dropped."""
+        return len(self.fixations) + sum(self.dropped.values())
+
+    def dropped_in_words(self) -> str:
+        """Return the number of dropped fixations by reason."""
+        return ", ".join(f"{count} {reason}" for reason, count in self.dropped.items()) or "none"
 
     def summary(self) -> str:
         """Return one line with the numbers of images, fixations and dropped fixations."""
-        dropped = ", ".join(f"{count} {reason}" for reason, count in self.dropped.items()) or "none"
-        return f"{self.name}: {len(self.stimuli)} images, {len(self.fixations)} fixations; dropped fixations: {dropped}"
+        return (
+            f"{self.name}: {len(self.stimuli)} images, {len(self.fixations)} fixations of {self.rows_read} read; "
+            f"dropped fixations: {self.dropped_in_words()}"
+        )
 
 
 def natural_order(name: str) -> list[int | str]:
@@ -76,8 +97,8 @@ def natural_order(name: str) -> list[int | str]:
 
 def sorted_fixations(
     stimuli: tuple[Stimulus, ...], image: np.ndarray, x: np.ndarray, y: np.ndarray, subject: np.ndarray | None
-) -> tuple[Fixations, int]:
-    """Return the fixations inside their images, sorted by image, and the number of those outside.
+) -> tuple[Fixations, Fixations]:
+    """Return the fixations inside their images and those outside, both sorted by image.
 
     Within an image they keep their order.
     """
@@ -86,6 +107,6 @@ def sorted_fixations(
     heights = np.array([s.height_px for s in stimuli])[image]
     widths = np.array([s.width_px for s in stimuli])[image]
     inside = (x >= 0) & (y >= 0) & (x < widths) & (y < heights)
-    keep = np.flatnonzero(inside)[np.argsort(image[inside], kind="stable")]
+    by_image = np.argsort(image, kind="stable")
     fixations = Fixations(image, x, y, None if subject is None else np.asarray(subject))
-    return fixations[keep], int((~inside).sum())
+    return fixations[by_image[inside[by_image]]], fixations[by_image[~inside[by_image]]]

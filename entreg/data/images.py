@@ -42,6 +42,16 @@ def size_of(path: Path) -> tuple[int, int]:
         return image.height, image.width
 
 
+def orientation_of(path: Path) -> int:
+    """Return the EXIF orientation of a JPEG, 1..8; 1, upright, of other files and where there is none.
+
+    Raises a DataError as `size_of` does.
+    """
+    with _opened(path) as image:
+        orientation = image.getexif().get(ORIENTATION, 1) if image.format == "JPEG" else 1
+        return orientation if orientation in range(1, 9) else 1
+
+
 def read_rgb(path: Path) -> np.ndarray:
     """Return the image as (H, W, 3) uint8.
 

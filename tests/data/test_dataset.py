@@ -65,7 +65,7 @@ def test_fixations_are_sorted_by_image_and_keep_their_order_within_it():
         STIMULI, [2, 0, 1, 0, 2, 0], [1, 2, 3, 4, 5, 6], [1, 1, 1, 1, 1, 1], np.array([10, 11, 12, 13, 14, 15])
     )
     assert columns(inside) == [[0, 0, 0, 1, 2, 2], [2, 4, 6, 3, 1, 5], [1] * 6, [11, 13, 15, 12, 10, 14]]
-    assert outside == 0
+    assert len(outside) == 0
     assert inside.image.dtype == np.int64 and inside.x.dtype == inside.y.dtype == np.float64
 
 
@@ -83,12 +83,19 @@ def test_fixations_outside_their_own_image_are_left_out_and_counted():
     y = [29.99, 5.0, 0.0, 5.0, 30.0, 39.99, 5.0, -1.0]
     inside, outside = sorted_fixations(STIMULI, image, x, y, None)
     assert list(zip(inside.image, inside.x, inside.y, strict=True)) == [(0, 39.99, 29.99), (0, 0, 0), (1, 29.99, 39.99)]
-    assert outside == 5 and inside.subject is None
+    assert list(zip(outside.image, outside.x, outside.y, strict=True)) == [
+        (0, 40, 5),
+        (0, -0.01, 5),
+        (0, 5, 30),
+        (1, 35, 5),
+        (2, 5, -1),
+    ]
+    assert inside.subject is None
 
 
 def test_a_data_set_says_what_it_holds():
     dropped = {"outside the image": 3, "first of a trial": 40}
     assert DataSet("mine", STIMULI, fixations(), dropped).summary() == (
-        "mine: 3 images, 5 fixations; dropped fixations: 3 outside the image, 40 first of a trial"
+        "mine: 3 images, 5 fixations of 48 read; dropped fixations: 3 outside the image, 40 first of a trial"
     )
     assert DataSet("mine", STIMULI, fixations(), {}).summary().endswith("dropped fixations: none")

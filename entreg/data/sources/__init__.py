@@ -18,7 +18,8 @@ from types import ModuleType
 
 from entreg.config import Data
 from entreg.data.dataset import DataSet
-from entreg.errors import SettingError, brief
+from entreg.data.plausibility.check import checked
+from entreg.errors import DataError, SettingError, brief
 
 
 def sources() -> dict[str, type[Data]]:
@@ -47,9 +48,18 @@ def check(settings: Data, key: str) -> None:
 
 
 def load(settings: Data) -> DataSet:
-    """Read a data set from its source. Raises a DataError that names a missing or damaged file."""
+    """Read a data set from its source and check that it is plausible.
+
+    Raises a DataError that names a missing or damaged file, or what is implausible and not in `settings.accept`, and
+    where no fixation is left.
+    """
     check(settings, settings.name)
-    dataset: DataSet = _modules()[settings.source].load(settings)
+    dataset = checked(_modules()[settings.source].load(settings), settings)
+    if not len(dataset.fixations):
+        raise DataError(
+            f"{settings.name} ({settings.root}): no fixation is left; read: {dataset.rows_read}, dropped: "
+            f"{dataset.dropped_in_words()}"
+        )
     return dataset
 
 

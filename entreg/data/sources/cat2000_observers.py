@@ -67,7 +67,7 @@ def load(settings: Settings) -> DataSet:
         raise DataError(f"{path}: none of its stimuli is in {settings.base / STIMULI}; {_again(settings)}")
     stimuli = tuple(Stimulus(name, places[name], *size_of(places[name]), places[name].parent.name) for name in names)
     rows: list[tuple[int, str, np.ndarray]] = []
-    outside = repeated = 0
+    repeated = 0
     for i, stimulus in enumerate(stimuli):
         for observer, yx in everybody[stimulus.name]:
             with np.errstate(invalid="ignore"):  # NaN is outside
@@ -75,12 +75,12 @@ def load(settings: Settings) -> DataSet:
             points = yx[inside]
             repeats = np.zeros(len(points), dtype=bool)
             repeats[1:] = (points[1:] == points[:-1]).all(1)
-            outside, repeated = outside + int((~inside).sum()), repeated + int(repeats.sum())
-            rows.append((i, observer, points[~repeats]))
+            repeated += int(repeats.sum())
+            rows.append((i, observer, np.concatenate([points[~repeats], yx[~inside]])))
     counts = [len(yx) for _, _, yx in rows]
     observers = np.unique([observer for _, observer, _ in rows], return_inverse=True)[1]
     y, x = np.concatenate([yx for _, _, yx in rows]).T
-    fixations, _ = sorted_fixations(
+    fixations, outside = sorted_fixations(
         stimuli, np.repeat([i for i, _, _ in rows], counts), x, y, np.repeat(observers, counts)
     )
     notes = (
@@ -91,7 +91,8 @@ def load(settings: Settings) -> DataSet:
             f"{settings.expected_images} were published",
         )
     )
-    return DataSet(settings.name, stimuli, fixations, {"outside the image": outside, "repeated": repeated}, notes)
+    dropped = {"outside the image": len(outside), "repeated": repeated}
+    return DataSet(settings.name, stimuli, fixations, dropped, notes, outside)
 
 
 def _read(path: Path, settings: Settings) -> dict[str, list[tuple[str, np.ndarray]]]:

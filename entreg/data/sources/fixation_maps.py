@@ -88,7 +88,7 @@ def load(settings: Settings) -> DataSet:
     A .mat file has one of MATLAB's versions 4 to 7 and holds real, finite numbers, full or sparse.
 
     Raises a DataError where a folder is missing or holds none of the files, a file cannot be read, a map does not have
-    the size of its stimulus, or a link leads out of the folder.
+    the size of its stimulus, a link leads out of the folder, or no map has a pixel above the threshold.
     """
     settings.require()
     paths = _stimuli(settings)
@@ -111,12 +111,16 @@ def load(settings: Settings) -> DataSet:
             for content in pool.map(read, pairs):
                 contents.append(content)
                 progress.step()
+    if settings.maps_are == "image" and not any(len(x) for _, x, _ in contents):
+        raise _too_dark(settings, [points for _, _, points in pairs])
     stimuli = tuple(stimulus for stimulus, _, _ in contents)
     image = np.repeat(np.arange(len(stimuli)), [len(x) for _, x, _ in contents])
     x, y = (np.concatenate([content[axis] for content in contents]) for axis in (1, 2))
     fixations, outside = sorted_fixations(stimuli, image, x, y, None)
     notes = tuple(_notes(settings, len(paths), len(pairs), len(x)))
-    return DataSet(settings.name, stimuli, fixations, {"outside the image": outside}, notes)
+    return DataSet(
+        settings.name, stimuli, fixations, {"outside the image": len(outside)}, notes, outside, from_maps=True
+    )
 
 
 def _stimuli(settings: Settings) -> dict[str, Path]:
@@ -180,6 +184,16 @@ def _notes(settings: Settings, there: int, used: int, fixated: int) -> Iterator[
             f"{settings.root} is not the published set: {fixated} fixated pixels "
             f"instead of {settings.expected_fixations}"
         )
+
+
+def _too_dark(settings: Settings, maps: list[Path]) -> DataError:
+    brightest = max(int(read_grey(path).max()) for path in maps)
+    way_out = f"data.threshold={brightest // 2} (ood.{settings.name}.threshold where it is a foreign set) takes those"
+    return DataError(
+        f"{settings.name}: no pixel of the {len(maps)} maps ({settings.base / settings.maps}) is brighter than "
+        f"threshold={settings.threshold}; the brightest are {brightest}."
+        + (f"\n  {way_out} that are" if brightest else " They mark no fixation")
+    )
 
 
 def _missing(settings: Settings, what: str) -> DataError:

@@ -49,8 +49,8 @@ def load(settings: Settings) -> DataSet:
     optionally subject, any name, and order, the position in the trial, from 0. Other columns are ignored. Images
     without a fixation are kept, and so are rows that repeat a position of a trial; notes mention both.
 
-    Raises a DataError where a file or column is missing, a row is malformed or names an image that does not exist (with
-    its line), or no fixation is left.
+    Raises a DataError where a file or column is missing, or a row is malformed or names an image that does not exist
+    (with its line).
     """
     settings.require()
     rows = fixation_table.read(settings.table)
@@ -85,18 +85,12 @@ def load(settings: Settings) -> DataSet:
     image = np.array([index[name] for name in rows.names])[rows.image[keep]]
     subject = None if rows.subject is None else np.unique(rows.subject[keep], return_inverse=True)[1]
     fixations, outside = sorted_fixations(stimuli, image, rows.x[keep], rows.y[keep], subject)
-    dropped["outside the image"] = outside
-    if not len(fixations.x):
-        counts = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
-        raise DataError(
-            f"{settings.table}: no fixation is left ({counts}). drop_first=false keeps the first of each trial; "
-            "x and y are pixels of the stored image"
-        )
+    dropped["outside the image"] = len(outside)
     empty = len(stimuli) - len(np.unique(fixations.image))
     if empty:
         notes.append(f"{settings.root}: {empty} of {len(stimuli)} images have no fixation")
     notes += settings.differences(len(stimuli), len(fixations.x))
-    return DataSet(settings.name, stimuli, fixations, dropped, tuple(notes))
+    return DataSet(settings.name, stimuli, fixations, dropped, tuple(notes), outside)
 
 
 def _missing(settings: Settings, what: str) -> DataError:

@@ -95,10 +95,9 @@ def load(settings: Settings) -> DataSet:
         used = gaze.order > 0
         dropped["first of a scanpath"] = int((~used).sum())
     subject = None if gaze.subject is None else np.unique(gaze.subject, return_inverse=True)[1][used]
-    fixations, dropped["outside the image"] = sorted_fixations(
-        stimuli, position[gaze.image[used]], gaze.x[used], gaze.y[used], subject
-    )
-    return DataSet(settings.name, stimuli, fixations, dropped)
+    fixations, outside = sorted_fixations(stimuli, position[gaze.image[used]], gaze.x[used], gaze.y[used], subject)
+    dropped["outside the image"] = len(outside)
+    return DataSet(settings.name, stimuli, fixations, dropped, outside=outside)
 
 
 def _stimulus(name: str, path: Path, shape: tuple[int, int]) -> Stimulus:

@@ -102,10 +102,6 @@ def test_nested_names_and_any_type_of_image(tmp_path):
             "line 3: there is no image 'c.png' in .*stimuli .2 such names",
         ),
         ("image,x,y\n../secret.png,1,1\n", "line 2: there is no image '../secret.png'"),
-        (
-            "image,x,y,order\na.png,1,1,0\na.png,99,1,1\n",
-            "no fixation is left .1 first of a trial, 1 outside the image",
-        ),
     ],
 )
 def test_wrong_tables_are_refused_with_their_line(tmp_path, table, said):

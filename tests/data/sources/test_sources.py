@@ -8,26 +8,34 @@ import inspect
 import sys
 
 import pytest
+from PIL import Image
 
 from entreg.config import Data
 from entreg.data import sources as package
 from entreg.data.sources import check, folder, load, settings_of, sources, synthetic
-from entreg.errors import SettingError
+from entreg.errors import DataError, SettingError
 from tests.conftest import ROOT
 
 MODULES = sorted(path.stem for path in (ROOT / "entreg/data/sources").glob("*.py") if path.stem != "__init__")
 
 MADE_UP = """
 from dataclasses import dataclass
+from pathlib import Path
+import numpy as np
+from PIL import Image
 from entreg.config import Data
 from entreg.config.settings import setting
+from entreg.data.dataset import DataSet, Fixations, Stimulus
 
 @dataclass
 class Settings(Data):
     depth: int = setting(3, "depth", {keyword}="result")
 
 def load(settings):
-    return settings.depth
+    picture = Path(settings.root) / "a.png"
+    Image.new("L", (40, 30)).save(picture)
+    one = Fixations(np.zeros(1, np.int64), np.ones(1), np.ones(1))
+    return DataSet("made up", (Stimulus("a.png", picture, 30, 40),), one, {{"deep": settings.depth}})
 """
 
 
@@ -78,10 +86,19 @@ def test_settings_of_another_source_are_refused():
     check(synthetic.Settings(source="synthetic"), "data")
 
 
-def test_a_new_module_is_found_by_itself(own_module):
+def test_a_new_module_is_found_by_itself(own_module, tmp_path):
     own_module(MADE_UP.format(keyword="affects"))
     assert list(sources()) == sorted([*MODULES, "made_up"])
-    assert load(settings_of("made_up")(source="made_up")) == 3
+    assert load(settings_of("made_up")(source="made_up", root=str(tmp_path))).dropped == {"deep": 3}
+
+
+def test_a_set_of_which_no_fixation_is_left_is_refused_with_what_became_of_them(tmp_path):
+    (tmp_path / "stimuli").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "stimuli/a.png")
+    (tmp_path / "fixations.csv").write_text("image,x,y,order\na.png,1,1,0\na.png,99,1,1\n")
+    said = r"no fixation is left; read: 2, dropped: 1 first of a trial, 1 outside the image"
+    with pytest.raises(DataError, match=said):
+        load(folder.Settings(source="folder", name="mine", root=str(tmp_path)))
 
 
 def test_a_module_that_is_no_source_is_none(own_module):
