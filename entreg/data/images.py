@@ -126,10 +126,15 @@ def suffixes() -> set[str]:
     return {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
+def require_file(path: Path) -> None:
+    """Raise a DataError where there is no file: to open a pipe would be to wait for its writer."""
+    if not path.is_file():
+        raise DataError(f"{path} is {'not a file' if path.exists() else 'missing'}; put the image there")
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    if not path.is_file():  # opening a pipe would wait for its writer
-        raise DataError(f"{path} is {'not a file' if path.exists() else 'missing'}; put the image there")
+    require_file(path)
     try:
         with Image.open(path, formats=FORMATS) as image:
             _refuse(path, image)

@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from entreg.errors import escaped
 from entreg.io import files
 from entreg.report import commands, literature, pictures
 from entreg.report.numbers import MISSING, Numbers
@@ -108,11 +109,18 @@ def write(folder: RunFolder, content: Content) -> None:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_printable,
     )
     environment.filters["sentence"] = lambda text: (
         Markup(str(text)[:1].upper() + str(text)[1:]) if isinstance(text, Markup) else text[:1].upper() + text[1:]
     )
     files.write_text(folder.report, environment.get_template("page.html.j2").render(context))
+
+
+def _printable(value: Any) -> Any:
+    """Return what a template prints, with control characters in texts escaped."""
+    kind = Markup if isinstance(value, Markup) else str
+    return kind(escaped(value, keep="\n\t")) if isinstance(value, str) else value
 
 
 def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from entreg.units import BITS_PER_NAT, uniform_log_density_nats
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 MAP_COLOURS = "viridis"
+MOST_ASPECT = 5.0  # of the longer side of a picture to its shorter one
 LOSS_PANELS = (
     (("train_nll_nats", "validation_nll_nats"), "NLL (nats/fixation)"),
     (("validation_ig_bits_per_fixation",), "validation IG over the\nGaussian prior (bit/fixation)"),
@@ -315,10 +316,11 @@ def _panel(height: float = 3.4) -> tuple[Figure, Any]:
 def _map_panel(example: Prediction, height: float = 2.9) -> tuple[Figure, Any, Any]:
     """Make axes of the image's shape and, to their right, axes for a colour bar.
 
-    The image and its densities thus lie in the same place of their figures.
+    The image and its densities thus lie in the same place of their figures. Of an image that is wider or higher than
+    MOST_ASPECT allows, the axes are partly empty.
     """
     rows, columns = example.log_density.shape
-    width = height * columns / rows
+    width = height * min(max(columns / rows, 1 / MOST_ASPECT), MOST_ASPECT)
     figure = Figure(figsize=(width + 0.9, height))
     axes = figure.add_axes((0, 0.02, width / (width + 0.9), 0.96))
     bar = figure.add_axes(((width + 0.12) / (width + 0.9), 0.06, 0.14 / (width + 0.9), 0.88))
