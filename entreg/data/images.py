@@ -104,6 +104,16 @@ def rgb_of(image: Picture) -> np.ndarray:
     return np.ascontiguousarray(colours[..., :3] if channels >= 3 else colours[..., :1].repeat(3, -1))
 
 
+def eight_bit_as_in_files(pixels: np.ndarray) -> np.ndarray:
+    """Return the 16-bit pixels that another program read from a file as `read_rgb` reads them: uint8, the same shape.
+
+    Greys (H, W) are rounded, and colours (H, W, 3) lose their lower byte. Other pixels stay as they are.
+    """
+    if pixels.dtype != np.uint16:
+        return pixels
+    return _rounded(pixels) if pixels.ndim == 2 else (pixels >> 8).astype(np.uint8)
+
+
 def read_grey(path: Path) -> np.ndarray:
     """Return the image's luminance, (H, W) uint8. Raises the same errors as `read_rgb`."""
     with _opened(path) as image:
@@ -174,7 +184,12 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise _unreadable(path, "its pixels have more than 16 bits", "store it with 8 or 16 bits")
-    return Image.fromarray(np.round(values / 257).astype(np.uint8))
+    return Image.fromarray(_rounded(values))
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Return 16-bit greys 0..65535 as 8-bit ones, 0..255."""
+    return np.round(values / 257).astype(np.uint8)
 
 
 def _unreadable(
