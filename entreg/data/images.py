@@ -120,6 +120,18 @@ def read_grey(path: Path) -> np.ndarray:
         return np.array(_eight_bit(image).convert("L"))
 
 
+def read_small_rgb(path: Path, side_px: int) -> np.ndarray:
+    """Return the image made small, so that no side is longer than `side_px`, as (H, W, 3) uint8.
+
+    A JPEG is decoded at a fraction of its size. Raises the same errors as `read_rgb`.
+    """
+    with _opened(path) as image:
+        image.draft("RGB", (side_px, side_px))
+        small = _eight_bit(image).convert("RGB")
+        small.thumbnail((side_px, side_px))
+        return np.array(small)
+
+
 def thumbnail(path: Path) -> np.ndarray:
     """Return the image reduced to (16, 17) grey levels 0..255, whatever its size and shape.
 
