@@ -22,6 +22,7 @@ def measure(folder: Path, images: int = 1003, ood_images: int = 50, epochs: int 
     data_set(folder / "ood", ood_images, seed=100_000)
     common = (
         "data=folder",
+        "model.backbone.weights=null",
         f"data.root={folder / 'data'}",
         "ood=[]",
         "+data@ood.other=folder",

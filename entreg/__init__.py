@@ -4,7 +4,7 @@ The packages in order. Each imports those below it and none above it; training, 
 side and do not know each other (`tests/test_architecture.py` holds that).
 
 cli          from what is typed to the jobs that run; it alone knows Hydra, but for runs/sweep_words.py
-tasks        what task=NAME does, each in a module of that name: train, evaluate, predict, prepare
+tasks        what task=NAME does, each in a module of that name: train, evaluate, preview, predict, prepare
 training     the training loop, groups of runs that are trained together, the schedule
 evaluation   scores, uncertainty, what a difference is made of
 prediction   a finished run's density for any image, in Python and as files

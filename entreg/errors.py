@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+UNPRINTABLE = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")  # Unicode's categories
+
 
 class UserError(Exception):
     """An error that the user can fix. Its message names the file or setting and says what to do.
 
-    A message may quote the content of files and the names of folders, so control characters, on which a terminal would
-    act, are shown as `?`.
+    A message may quote the content of files and the names of folders, so control characters are escaped.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(_printable(message))
+        super().__init__(escaped(message, keep="\n"))
 
 
 class SettingError(UserError):
@@ -35,10 +38,21 @@ class RankFailed(Exception):
 
 def brief(what: object) -> str:
     """Return an error, or a value that was read from a file, as one line of at most 200 printable characters."""
-    line = " ".join(str(what).split()) or type(what).__name__
-    printable = _printable(line)
-    return printable if len(printable) <= 200 else f"{printable[:199]}…"
+    line = escaped(" ".join(str(what).split()) or type(what).__name__)
+    return line if len(line) <= 200 else f"{line[:199]}…"
 
 
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
+def escaped(text: str, keep: str = "") -> str:
+    r"""Return the text with escapes such as `\x1b` for characters on which a terminal, a table or a page would act.
+
+    These are control characters, marks that turn the direction of text, and halves of characters, as file names may
+    hold. keep: those that stay
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if character not in keep and unicodedata.category(character) in UNPRINTABLE
+        else character
+        for character in text
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from entreg.data.images import eight_bit_as_in_files
 from entreg.errors import UserError
 from entreg.prediction import trained_model
 
@@ -37,7 +38,17 @@ def pysaliency_model(run: str | Path, *, caching: bool = False, **where: Any) ->
         """A pysaliency model that predicts with the finished run."""
 
         def _log_density(self, stimulus: Any) -> np.ndarray:
-            # some versions of pysaliency pass the pixels, others the stimulus
-            return trained.log_density(np.asarray(getattr(stimulus, "stimulus_data", stimulus)))
+            return trained.log_density(_picture(stimulus))
 
     return PysaliencyModel(caching=caching)
+
+
+def _picture(stimulus: Any) -> Path | np.ndarray:
+    """Return the file of a stimulus where it is known, so that its pixels are those of a training, else its pixels.
+
+    stimulus: of pysaliency, or its pixels, which some versions of pysaliency pass
+    """
+    filenames = getattr(getattr(stimulus, "stimuli", None), "filenames", None)
+    if filenames is not None:
+        return Path(filenames[stimulus.index])
+    return eight_bit_as_in_files(np.asarray(getattr(stimulus, "stimulus_data", stimulus)))

@@ -23,12 +23,13 @@ def test_a_rank_can_hand_them_to_its_parent(kind):
 
 
 def test_what_a_file_holds_is_quoted_in_one_printable_line():
-    assert errors.brief("two\n  lines\tand \0") == "two lines and ?"
+    assert errors.brief("two\n  lines\tand \0") == r"two lines and \x00"
     assert errors.brief(ValueError()) == "ValueError"
-    assert errors.brief("\u202e" + "A" * 300) == "?" + "A" * 198 + "…"
+    assert errors.brief("\u202e" + "A" * 300) == r"\u202e" + "A" * 193 + "…"
 
 
 def test_what_a_terminal_would_act_on_is_not_said():
     """A file's name may hold it: a new colour, text that runs backwards, half of a character."""
     said = str(errors.DataError("data/\x1b[31m\u202e\ud800 is not there\n  way out"))
-    assert said == "data/?[31m?? is not there\n  way out"
+    assert said == r"data/\x1b[31m\u202e\ud800 is not there" + "\n  way out"
+    assert errors.escaped("a\nb\tc\u00a0é") == r"a\nb\tc" + "\u00a0é"

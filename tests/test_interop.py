@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 
 import entreg
 from entreg.config.settings import resolved
@@ -56,6 +57,25 @@ def test_a_run_is_a_model_of_pysaliencys(finished, monkeypatch):  # noqa: F811
         expected = trained.log_density(image)
         assert np.array_equal(model.log_density(image), expected)
         assert np.array_equal(model.log_density(Stimulus(image)), expected)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "CMYK"])
+def test_stimuli_in_files_are_read_as_a_training_reads_them(finished, monkeypatch, tmp_path, mode):  # noqa: F811
+    monkeypatch.setitem(sys.modules, "pysaliency", stand_in := ModuleType("pysaliency"))
+    stand_in.Model = Model
+    path = tmp_path / "a.tif"
+    values = np.random.default_rng(0).integers(0, 65536, (70, 110), dtype=np.uint16)
+    grey = Image.fromarray(values)
+    (grey if mode == "I;16" else Image.fromarray(values.view(np.uint8).reshape(70, 55, 4), "CMYK")).save(path)
+    with Image.open(path) as image:
+        assert image.mode == mode
+        stimulus = Stimulus(np.array(image))
+    run = finished().path
+    model, expected = pysaliency_model(run, device="cpu"), entreg.load(run, device="cpu").log_density(path)
+    if mode == "I;16":
+        assert np.array_equal(model.log_density(stimulus), expected)
+    stimulus.stimuli, stimulus.index = SimpleNamespace(filenames=["other.png", str(path)]), 1
+    assert np.array_equal(model.log_density(stimulus), expected)
 
 
 def test_without_pysaliency_it_is_said_what_to_install(monkeypatch):

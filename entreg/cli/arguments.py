@@ -19,6 +19,7 @@ entreg trains a saliency model with and without a spatial bias of its own, and e
   {program} -m loss=nll,nll_entropy                                 both arms, one after the other
   {program} -m loss=nll,nll_entropy hydra/launcher=submitit_slurm   both arms, on a SLURM cluster
   {program} -m experiment=osie loss=nll,nll_entropy                 the study on a public data set
+  {program} preview data=folder data.root=PATH                      what does this data set look like?
   {program} prepare data=mit1003 ood=[cat2000]                      data, weights, features: no network later
   {program} evaluate                                                what did the newest sweep show?
   {program} evaluate multirun/NAME                                  and what did this one?

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from entreg.cli import execution, launchers, outdated_words
 from entreg.cli.arguments import conf_folder
 from entreg.cli.execution import without_hydra
+from entreg.cli.unsaid import DEFAULT_OOD, RESOLVER
 from entreg.config import Config, Data, Loss
 from entreg.config.settings import listed
 from entreg.data.sources import sources
@@ -30,7 +31,8 @@ def register() -> None:
 
     conf/data/ and conf/loss/ refer to the schemas of data sources and losses as `schema_NAME`. Every data set of
     conf/data/ becomes an option of `ood` as well, so that models can be evaluated on it without a further file. The
-    resolvers are `new_study`, `asked` (see `asked`) and `settings`, which lists every setting for `--help=all`.
+    resolvers are `new_study`, `asked` (see `asked`), `unsaid` (see `unsaid.py`), and `settings`, which lists every
+    setting for `--help=all`.
 
     Exits with 2 where a source or a loss cannot be imported.
     """
@@ -47,11 +49,14 @@ def register() -> None:
     for path in (path for folder in _option_folders() for path in folder.glob("data/*.yaml")):
         store.store(group="ood", name=path.stem, node={"defaults": [f"/data/{path.stem}@{path.stem}"]})
 
+    store.store(group="ood", name=DEFAULT_OOD, node={"defaults": ["/data/synthetic_ood@synthetic_ood"]})
+
     def settings(*, _root_: DictConfig) -> str:
         return _settings_help(_root_, schemas)
 
     OmegaConf.register_new_resolver("settings", settings, replace=True)
     OmegaConf.register_new_resolver("new_study", new_study, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver(RESOLVER, lambda: None, replace=True)
     OmegaConf.register_new_resolver("asked", asked, replace=True)
     launchers.register()
 

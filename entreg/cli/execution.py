@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from entreg import tasks
+from entreg.cli import unsaid
 from entreg.config import Config
 from entreg.config.settings import resolved
 from entreg.data import sources
@@ -55,7 +56,7 @@ def run_job(cfg: DictConfig) -> Any:
     submitted = is_submitted()
     try:
         config = checked(cfg)
-        folder.refuse_other_config(config)
+        refuse_start(config, cfg, hydra_config.runtime.choices, folder)
         if submitted:
             _warn_of_other_code(SweepFolder(Path(hydra_config.sweep.dir)))
         with _sole_writer(folder, hydra_config), _failure_recorded(folder):
@@ -88,7 +89,7 @@ def run_jobs_together(cfgs: Sequence[DictConfig], train: TrainTogether) -> list[
             folder = RunFolder(Path(cfg.hydra.runtime.output_dir))
             runs.append((checked(without_hydra(cfg)), folder))
             try:
-                folder.refuse_other_config(runs[-1][0])
+                refuse_start(runs[-1][0], cfg, cfg.hydra.runtime.choices, folder)
                 leases.enter_context(_sole_writer(folder, cfg.hydra))
             except UserError as error:
                 log.error("%s is left out: %s", folder, error)
@@ -131,6 +132,18 @@ def checked(cfg: DictConfig) -> Config:
         sources.check(settings, key)
     tasks.check(config)
     return config
+
+
+def refuse_start(config: Config, cfg: DictConfig, choices: Mapping[str, Any], folder: RunFolder | None) -> None:
+    """Raise a SettingError where the folder holds a run of another config, or a new run lacks a choice.
+
+    config: the job's typed config; cfg: the composed one; choices: Hydra's, by group
+    folder: None where it is not known
+    """
+    if folder is not None:
+        folder.refuse_other_config(config)
+    if folder is None or not folder.config.is_file():  # a run that goes on has its choices in its folder
+        unsaid.refuse_unsaid(cfg, config, choices)
 
 
 def _train_together(

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from entreg.cli import outdated_words
 from entreg.cli.arguments import conf_folder
 from entreg.cli.composition import refuse
-from entreg.cli.execution import checked, without_hydra
+from entreg.cli.execution import checked, refuse_start, without_hydra
 from entreg.cli.launchers import LOCAL, SLURM, TOGETHER
 from entreg.cli.sweep_table import Sweep, announce
 from entreg.command_line import command
@@ -98,8 +98,7 @@ def _check_job(config: DictConfig, launcher: str, words: list[str], folder: Swee
     """
     composed = GlobalHydra.instance().config_loader().load_sweep_config(config, words)
     job_config = checked(without_hydra(composed))
-    if folder is not None:
-        folder.run(number).refuse_other_config(job_config)
+    refuse_start(job_config, composed, composed.hydra.runtime.choices, None if folder is None else folder.run(number))
     if launcher in TOGETHER and job_config.task.name != "train":
         raise SettingError(
             f"hydra/launcher={launcher} trains runs together, but task={job_config.task.name} trains nothing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from omegaconf import MISSING
@@ -32,6 +33,8 @@ class Data:
 
     Each module in entreg/data/sources/ has a `Settings` that inherits from this and adds what its source needs.
     """
+
+    embedded: ClassVar[bool] = False  # whether its images are drawn for the embedded study, and no people saw them
 
     source: str = setting(
         MISSING, "source that reads it: the name of a module in entreg/data/sources/", affects="result"

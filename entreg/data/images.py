@@ -114,10 +114,32 @@ def rgb_of(image: Picture) -> np.ndarray:
     return np.ascontiguousarray(colours[..., :3] if channels >= 3 else colours[..., :1].repeat(3, -1))
 
 
+def eight_bit_as_in_files(pixels: np.ndarray) -> np.ndarray:
+    """Return the 16-bit pixels that another program read from a file as `read_rgb` reads them: uint8, the same shape.
+
+    Greys (H, W) are rounded, and colours (H, W, 3) lose their lower byte. Other pixels stay as they are.
+    """
+    if pixels.dtype != np.uint16:
+        return pixels
+    return _rounded(pixels) if pixels.ndim == 2 else (pixels >> 8).astype(np.uint8)
+
+
 def read_grey(path: Path) -> np.ndarray:
     """Return the image's luminance, (H, W) uint8. Raises the same errors as `read_rgb`."""
     with _opened(path) as image:
         return np.array(_eight_bit(image).convert("L"))
+
+
+def read_small_rgb(path: Path, side_px: int) -> np.ndarray:
+    """Return the image made small, so that no side is longer than `side_px`, as (H, W, 3) uint8.
+
+    A JPEG is decoded at a fraction of its size. Raises the same errors as `read_rgb`.
+    """
+    with _opened(path) as image:
+        image.draft("RGB", (side_px, side_px))
+        small = _eight_bit(image).convert("RGB")
+        small.thumbnail((side_px, side_px))
+        return np.array(small)
 
 
 def thumbnail(path: Path) -> np.ndarray:
@@ -136,10 +158,15 @@ def suffixes() -> set[str]:
     return {suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
+def require_file(path: Path) -> None:
+    """Raise a DataError where there is no file: to open a pipe would be to wait for its writer."""
+    if not path.is_file():
+        raise DataError(f"{path} is {'not a file' if path.exists() else 'missing'}; put the image there")
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    if not path.is_file():  # opening a pipe would wait for its writer
-        raise DataError(f"{path} is {'not a file' if path.exists() else 'missing'}; put the image there")
+    require_file(path)
     try:
         with Image.open(path, formats=FORMATS) as image:
             _refuse(path, image)
@@ -179,7 +206,12 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise _unreadable(path, "its pixels have more than 16 bits", "store it with 8 or 16 bits")
-    return Image.fromarray(np.round(values / 257).astype(np.uint8))
+    return Image.fromarray(_rounded(values))
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Return 16-bit greys 0..65535 as 8-bit ones, 0..255."""
+    return np.round(values / 257).astype(np.uint8)
 
 
 def _unreadable(

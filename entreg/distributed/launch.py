@@ -26,7 +26,7 @@ from entreg.distributed.hardware import devices_of, threads_of
 from entreg.distributed.ranks import Groups, Ranks, Stopped, under_torchrun
 from entreg.distributed.signals import StopRequest, end_with_parent
 from entreg.errors import RankFailed, UserError
-from entreg.io.log_file import LogFile
+from entreg.io.log_file import LineFormatter, LogFile
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,9 @@ def _rank(work: Work[Folder], config: Config, folder: Folder, kind: str, failure
 def _log_to(file: Path) -> None:
     """Send the log to stdout and to the run's log file, as Hydra does in its own process."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout), LogFile(str(file))]
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, handlers=handlers, force=True)
+    for handler in handlers:
+        handler.setFormatter(LineFormatter(LOG_FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
 
 
 def _join(work: Work[Folder], config: Config, folder: Folder, stop: StopRequest, kind: str) -> Any:

@@ -136,7 +136,7 @@ class Metric:
         )
 
 
-PRIMARY = "ig_bits_per_fixation"
+PRIMARY, SHUFFLED = "ig_bits_per_fixation", "sauc"
 METRICS = (
     Metric(
         PRIMARY,
@@ -190,13 +190,14 @@ METRICS = (
         lambda image: image.ranked.auc(image.at, image.pixels).mean(),
     ),
     Metric(
-        "sauc",
+        SHUFFLED,
         "shuffled AUC",
         "0 to 1",
         "higher",
         True,
-        "The chance that a fixated pixel has a higher value than a pixel fixated in another image; 0.5 is chance.",
-        lambda image: image.ranked.auc(image.at, image.nonfixations).mean(),
+        "The chance that a fixated pixel has a higher value than a pixel fixated in another image; 0.5 is chance. "
+        "There is none where one image alone has fixations.",
+        lambda image: image.ranked.auc(image.at, image.nonfixations).mean() if image.nonfixations.any() else None,
     ),
     Metric(
         "cc",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from entreg.config import Config
 from entreg.errors import UserError
 from entreg.evaluation.arms import Arm, arms_of, refuse_missing_folds
+from entreg.evaluation.metrics import SHUFFLED
 from entreg.evaluation.plan import plan_of
 from entreg.evaluation.published_arm import arm_of, described
 from entreg.results.schema import LeftOut, Plan
@@ -50,6 +51,19 @@ def select_plan(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
     if plan.why is not None:
         log.warning("all comparisons are exploratory: %s", plan.why)
     return plan
+
+
+def refuse_unmeasured(plan: Plan, fixated: Mapping[str, int]) -> None:
+    """Raise a UserError where the study was planned for shuffled AUC, and a set has no fixations on other images.
+
+    fixated: by domain, the number of the set's images that have fixations
+    """
+    alone = sorted(name for name, images in fixated.items() if images < 2)
+    if plan.arm is not None and plan.metric == SHUFFLED and alone:
+        raise UserError(
+            f"{', '.join(alone)}: one image alone has fixations, so that there is no shuffled AUC, for which the study "
+            "was planned.\n  leave the set out   ood=[NAME,...]"
+        )
 
 
 def with_published(arms: Sequence[Arm], config: Config) -> list[Arm]:

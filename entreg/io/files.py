@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from entreg.errors import DataError, brief
+from entreg.errors import DataError, brief, escaped
 
 # the errors of file systems that cannot allocate space in advance (NFS before 4.2, CephFS, older Lustre, ramfs)
 NOT_SUPPORTED = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
@@ -163,12 +163,17 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write a table whose header holds every key of every row. None and missing keys become empty fields."""
+    """Write a table whose header holds every key of every row. None and missing keys become empty fields.
+
+    Control characters in texts are escaped, so that each row is one line.
+    """
     text = io.StringIO()
     header = dict.fromkeys(key for row in rows for key in row)
     table = csv.DictWriter(text, fieldnames=list(header), lineterminator="\n")
     table.writeheader()
-    table.writerows(rows)
+    table.writerows(
+        {key: escaped(value) if isinstance(value, str) else value for key, value in row.items()} for row in rows
+    )
     write_text(path, text.getvalue())
 
 

@@ -114,10 +114,13 @@ class Reader:
         return rows
 
     def picture(self, key: str) -> np.ndarray:
-        """Return a picture: (H, W) or (H, W, 3 or 4) uint8."""
+        """Return a picture: (H, W) or (H, W, 3 or 4), uint8 or uint16; a fourth channel is opaque alpha."""
         values = self._values(key, "u", None)
-        if values.dtype != np.uint8 or values.ndim not in (2, 3) or values.ndim == 3 and values.shape[2] not in (3, 4):
-            raise self.wrong(key, f"is not an 8-bit picture, but {values.dtype} of shape {values.shape}")
+        is_deep = values.dtype not in (np.uint8, np.uint16)
+        if is_deep or values.ndim not in (2, 3) or values.ndim == 3 and values.shape[2] not in (3, 4):
+            raise self.wrong(key, f"is not a picture of 8 or 16 bits, but {values.dtype} of shape {values.shape}")
+        if values.ndim == 3 and values.shape[2] == 4 and (values[..., 3] != np.iinfo(values.dtype).max).any():
+            raise self.wrong(key, "has a fourth channel that is not opaque: CMYK, or transparency; it must be RGB")
         return values
 
     def _values(self, key: str, kinds: str, ndim: int | None) -> np.ndarray:

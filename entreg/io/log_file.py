@@ -5,6 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 
+from entreg.errors import escaped
+
+
+class LineFormatter(logging.Formatter):
+    """The format of lines in which control characters, as file names may hold, are escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, or the lines of a message that has several."""
+        return escaped(super().format(record), keep="\n\t")
+
 
 class LogFile(logging.FileHandler):
     """A handler that appends to a file and opens it with the first line, so ranks that log nothing create no file.

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from entreg.config import Config
-from entreg.data.images import read_rgb
+from entreg.data.images import read_rgb, require_file
 from entreg.distributed.ranks import Ranks
-from entreg.errors import DataError, UserError
+from entreg.errors import DataError, UserError, brief
 from entreg.io import files
 from entreg.io.safe_paths import refuse_link_out
 from entreg.prediction import map_files
@@ -27,6 +28,8 @@ from entreg.runs.folder import RunFolder
 log = logging.getLogger(__name__)
 
 TOLD_FAILURES = 20  # failures that the message lists; the table lists all
+NAME_ERRORS = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}  # with which file systems refuse a name
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # with which spreadsheets take a text for a formula
 
 
 def rows(
@@ -44,15 +47,14 @@ def rows(
             try:
                 values, is_new = _predict_one(config, folder, trained, name, path, run_sha256)
                 made += is_new
-                p = np.exp(values, dtype=np.float64)
-                row |= {"height_px": p.shape[0], "width_px": p.shape[1], "entropy_nats": float(-(p * values).sum())}
-            except UnreadablePhoto as error:
-                log.warning("%s", error)
+                row |= {"height_px": values.shape[0], "width_px": values.shape[1], "entropy_nats": _entropy(values)}
+            except PhotoFailed as error:
+                log.warning("%s", error, exc_info=not isinstance(error.__cause__, (DataError, OSError)))
                 row["failure"] = str(error)
-            table.append(row | {"image": name})
+            table.append(row | {"image": _in_table(name)})
             progress.step()
     failed = sum(bool(row["failure"]) for row in table)
-    log.info("%d images predicted, %d done before, %d could not be read", made, len(table) - made - failed, failed)
+    log.info("%d images predicted, %d done before, %d failed", made, len(table) - made - failed, failed)
     return table
 
 
@@ -75,45 +77,83 @@ def refuse_failures(predicted: Sequence[Mapping[str, Any]], table: Path) -> None
         )
 
 
-class UnreadablePhoto(DataError):
-    """An image cannot be read; the others can be predicted all the same."""
+class PhotoFailed(DataError):
+    """An image cannot be predicted; the others can be all the same."""
 
 
 def _predict_one(
     config: Config, folder: RunFolder, trained: TrainedModel, name: str, path: Path, run_sha256: str
 ) -> tuple[np.ndarray, bool]:
-    """Return the log density (H, W) of an image, float32, and whether it was made now."""
+    """Return the log density (H, W) of an image, float32, and whether it was made now.
+
+    Raises a PhotoFailed for whatever the image itself runs into, and a DataError where the folder cannot be written.
+    """
     map_path, pictures = folder.log_density(name), folder.pictures_of(name)
-    try:
-        refuse_link_out(path, Path(config.images or ""))
+    drawn: tuple[bytes, ...] = ()
+    with _failing_alone(path):
+        _refuse_file(path, Path(config.images or ""))
         made_from = hashlib.sha256(f"{files.sha256(path)} {run_sha256}".encode()).hexdigest()
         values = map_files.read_if_current(map_path, made_from)
         is_new = values is None
-        photo = read_rgb(path) if is_new or config.prediction.pictures else None
-    except OSError as error:
-        raise UnreadablePhoto(f"{path} cannot be read: {error.strerror}") from error
+        draws = config.prediction.pictures and (is_new or not all(picture.is_file() for picture in pictures))
+        photo = read_rgb(path) if is_new or draws else None
+        if values is None:
+            assert photo is not None
+            values = trained.log_density(photo).astype(np.float32)
+        if draws:
+            assert photo is not None
+            drawn = _drawn(panels.Prediction(name, "", photo, values, np.zeros(0), np.zeros(0)))
+    try:
+        for picture, content in zip(pictures, drawn, strict=False):
+            files.write(picture, partial(_save, content))
+        if is_new:  # last of all: where this file exists, the image is done
+            map_files.write(map_path, values, made_from)
     except DataError as error:
-        raise UnreadablePhoto(str(error)) from error
-    if values is None:
-        assert photo is not None
-        values = trained.log_density(photo).astype(np.float32)
-    if (
-        photo is not None
-        and config.prediction.pictures
-        and (is_new or not all(picture.is_file() for picture in pictures))
-    ):
-        _draw(pictures, panels.Prediction(name, "", photo, values, np.zeros(0), np.zeros(0)))
-    if is_new:  # last of all: where this file exists, the image is done
-        map_files.write(map_path, values, made_from)
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in NAME_ERRORS:
+            raise PhotoFailed(f"{error}. Give {path} another name") from error
+        raise
     return values, is_new
 
 
-def _draw(paths: tuple[Path, Path], example: panels.Prediction) -> None:
-    """Draw the density alone and over the photo."""
+@contextmanager
+def _failing_alone(path: Path) -> Iterator[None]:
+    """Turn whatever an image runs into, MemoryError as well, into a PhotoFailed that names it."""
+    try:
+        yield
+    except DataError as error:
+        raise PhotoFailed(str(error)) from error
+    except OSError as error:
+        raise PhotoFailed(f"{path} cannot be read: {error.strerror}") from error
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise PhotoFailed(f"{path} cannot be predicted: {brief(what)}") from error
+
+
+def _refuse_file(path: Path, images: Path) -> None:
+    """Raise a DataError where the path is not a file below the folder of images, or its name is not text."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{path}: its name is not UTF-8; give it another name") from error
+    refuse_link_out(path, images)
+    require_file(path)
+
+
+def _in_table(name: str) -> str:
+    """Return the name of an image as it stands in the table, in which no program takes it for a formula."""
+    return f"./{name}" if name.startswith(FORMULAS) else name
+
+
+def _entropy(log_density: np.ndarray) -> float:
+    """Return the entropy of a density (H, W), nats."""
+    return float(-(np.exp(log_density, dtype=np.float64) * log_density).sum())
+
+
+def _save(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
+
+
+def _drawn(example: panels.Prediction) -> tuple[bytes, bytes]:
+    """Return two PNGs: the density alone, and over the photo."""
     scale = panels.scale_of([example])
-    for path, panel in zip(paths, (panels.density_panel, panels.over_photo_panel), strict=True):
-        files.write(path, partial(_save, panel(example, scale)))
-
-
-def _save(figure: Figure, file: BinaryIO) -> None:
-    file.write(panels.png(figure))
+    return panels.png(panels.density_panel(example, scale)), panels.png(panels.over_photo_panel(example, scale))

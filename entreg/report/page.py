@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
 from entreg.io import files
-from entreg.report import commands, literature, pictures
+from entreg.report import commands, html, literature, pictures
 from entreg.report.numbers import MISSING, Numbers
 from entreg.report.panels import Prediction
 from entreg.report.tables import IG, domains, main_first, overview
 from entreg.results.schema import IN_DOMAIN, Results
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -99,20 +96,9 @@ def write(folder: RunFolder, content: Content) -> None:
         "runs_known": any(command for rows in runs.values() for _, command, _ in rows),
         "repeat": "\n".join(commands.repeat([run for arm_folders in folders.values() for run in arm_folders], folder)),
         "provenance": _flat(content.provenance),
-        "css": (TEMPLATES / "page.css").read_text(encoding="utf-8"),
     }
     context["contents"] = _contents(context)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["sentence"] = lambda text: (
-        Markup(str(text)[:1].upper() + str(text)[1:]) if isinstance(text, Markup) else text[:1].upper() + text[1:]
-    )
-    files.write_text(folder.report, environment.get_template("page.html.j2").render(context))
+    files.write_text(folder.report, html.render("page.html.j2", context))
 
 
 def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:

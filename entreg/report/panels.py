@@ -19,6 +19,7 @@ from entreg.units import BITS_PER_NAT, uniform_log_density_nats
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 MAP_COLOURS = "viridis"
+MOST_ASPECT = 5.0  # of the longer side of a picture to its shorter one
 LOSS_PANELS = (
     (("train_nll_nats", "validation_nll_nats"), "NLL (nats/fixation)"),
     (("validation_ig_bits_per_fixation",), "validation IG over the\nGaussian prior (bit/fixation)"),
@@ -78,7 +79,7 @@ class Prediction:
 
 def history_panel(histories: Histories, keys: Sequence[str], label: str) -> Figure:
     """Draw one quantity by epoch, or two, of which the first is dashed."""
-    figure, axes = _panel()
+    figure, axes = blank_panel()
     draw_history(axes, histories, keys, label)
     return figure
 
@@ -88,7 +89,7 @@ def bias_panel(log_density: np.ndarray, greatest: float | None) -> Figure:
 
     greatest: the end of the colour scale; None: the map's greatest ratio
     """
-    figure, axes = _panel()
+    figure, axes = blank_panel()
     ratio = np.exp(log_density) * log_density.size
     entropy = -(np.exp(log_density) * log_density).sum()
     shown = axes.imshow(ratio, cmap=MAP_COLOURS, vmin=0, vmax=greatest)
@@ -103,7 +104,7 @@ def bias_panel(log_density: np.ndarray, greatest: float | None) -> Figure:
 
 def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> Figure:
     """Draw the baseline's IG of each image against another arm's, on equal axes with the line of equality."""
-    figure, axes = _panel(height=4.2)
+    figure, axes = blank_panel(height=4.2)
     both = np.concatenate([baseline, other])
     margin = 0.05 * (np.ptp(both) or 1)
     ends = both.min() - margin, both.max() + margin
@@ -135,7 +136,7 @@ def difference_panel(differences: Mapping[str, Mapping[str, Mean]]) -> Figure:
     differences: by domain (in words), then by arm
     """
     arms = list(dict.fromkeys(arm for cells in differences.values() for arm in cells))
-    figure, axes = _panel(height=1.3 + 0.45 * len(arms))
+    figure, axes = blank_panel(height=1.3 + 0.45 * len(arms))
     axes.axvline(0, color="grey", linewidth=1)
     for i, (domain, cells) in enumerate(differences.items()):
         y = np.array([arms.index(arm) for arm in cells]) + (i - (len(differences) - 1) / 2) * 0.28
@@ -153,7 +154,7 @@ def difference_panel(differences: Mapping[str, Mapping[str, Mean]]) -> Figure:
 
 def waterfall_panel(parts: Mapping[str, Mean], total: Mean) -> Figure:
     """Draw the parts of an IG difference, each bar beginning where the one before ends, then the difference itself."""
-    figure, axes = _panel(height=1.2 + 0.5 * (len(parts) + 1))
+    figure, axes = blank_panel(height=1.2 + 0.5 * (len(parts) + 1))
     axes.axvline(0, color="grey", linewidth=1)
     start = 0.0
     for y, (name, cell) in enumerate([*parts.items(), ("difference", total)]):
@@ -182,7 +183,7 @@ def lambda_panel(curves: Mapping[str, Mapping[float, Mean]], label: str) -> Figu
 
     curves: by name, then by lambda, the mean and its interval
     """
-    figure, axes = _panel()
+    figure, axes = blank_panel()
     values = sorted({value for curve in curves.values() for value in curve})
     axes.set_xscale("symlog", linthresh=min((value for value in values if value > 0), default=1), linscale=0.6)
     for i, (name, curve) in enumerate(curves.items()):
@@ -306,7 +307,7 @@ def _with_intervals(axes: Any, cells: Sequence[Mean], at: Any, i: int, name: str
     )
 
 
-def _panel(height: float = 3.4) -> tuple[Figure, Any]:
+def blank_panel(height: float = 3.4) -> tuple[Figure, Any]:
     """Make a figure with a single pair of axes."""
     figure = Figure(figsize=(4.8, height), layout="constrained")
     return figure, figure.subplots()
@@ -315,10 +316,11 @@ def _panel(height: float = 3.4) -> tuple[Figure, Any]:
 def _map_panel(example: Prediction, height: float = 2.9) -> tuple[Figure, Any, Any]:
     """Make axes of the image's shape and, to their right, axes for a colour bar.
 
-    The image and its densities thus lie in the same place of their figures.
+    The image and its densities thus lie in the same place of their figures. Of an image that is wider or higher than
+    MOST_ASPECT allows, the axes are partly empty.
     """
     rows, columns = example.log_density.shape
-    width = height * columns / rows
+    width = height * min(max(columns / rows, 1 / MOST_ASPECT), MOST_ASPECT)
     figure = Figure(figsize=(width + 0.9, height))
     axes = figure.add_axes((0, 0.02, width / (width + 0.9), 0.96))
     bar = figure.add_axes(((width + 0.12) / (width + 0.9), 0.06, 0.14 / (width + 0.9), 0.88))

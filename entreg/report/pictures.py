@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -19,18 +19,26 @@ SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG in the page. source: its data URL; alt: what it shows, in words; width: pixels on the screen."""
+    """A PNG in the page. alt: what it shows, in words; width: pixels on the screen."""
 
-    source: str
+    png: bytes
     alt: str
     width: int
     title: str = ""
 
+    @property
+    def source(self) -> str:
+        """Its data URL."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
 
-def _picture(figure: Any, alt: str, title: str = "") -> Picture:
+    def save(self, file: BinaryIO) -> None:
+        """Write the PNG."""
+        file.write(self.png)
+
+
+def picture_of(figure: Any, alt: str, title: str = "") -> Picture:
     """Return the figure as a picture."""
-    source = "data:image/png;base64," + base64.b64encode(panels.png(figure)).decode()
-    return Picture(source, alt, round(figure.get_figwidth() * 96), title)
+    return Picture(panels.png(figure), alt, round(figure.get_figwidth() * 96), title)
 
 
 def losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Picture]:
@@ -41,7 +49,7 @@ def losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> li
             f"{arm} ends at {np.mean([rows[-1][keys[-1]] for rows in seeds]):.4g}" for arm, seeds in histories.items()
         )
         alt = f"Curves by epoch of {' '.join(label.split())}. {ends}."
-        pictures.append(_picture(panels.history_panel(histories, keys, label), alt))
+        pictures.append(picture_of(panels.history_panel(histories, keys, label), alt))
     return pictures
 
 
@@ -52,7 +60,7 @@ def ratio_maps(maps: Mapping[str, np.ndarray], what: str) -> list[Picture]:
     """
     greatest = max(float(np.exp(log_density).max()) * log_density.size for log_density in maps.values())
     return [
-        _picture(
+        picture_of(
             panels.bias_panel(log_density, greatest),
             f"{what.format(name)}: density between {np.exp(log_density.min()) * log_density.size:.2f} and "
             f"{np.exp(log_density.max()) * log_density.size:.2f} times the uniform density.",
@@ -80,7 +88,7 @@ def waterfalls(results: Results, domain: str) -> list[Picture]:
             total = compared.differences[IG_DIFFERENCE]
             figure = panels.waterfall_panel(parts, total)
             alt = f"Parts of the IG difference of {arm} to its baseline, {total.mean:+.3f} bit/fixation: {summary}."
-            pictures.append(_picture(figure, alt, arm))
+            pictures.append(picture_of(figure, alt, arm))
     return pictures
 
 
@@ -100,7 +108,9 @@ def differences(results: Results) -> Picture | None:
     summary = "; ".join(
         f"{arm} {words} {cell.mean:+.3f}" for words, arms in cells.items() for arm, cell in arms.items()
     )
-    return _picture(panels.difference_panel(cells), f"Mean differences with 95 % intervals (bit/fixation): {summary}.")
+    return picture_of(
+        panels.difference_panel(cells), f"Mean differences with 95 % intervals (bit/fixation): {summary}."
+    )
 
 
 def scatter(results: Results, per_image: Sequence[Mapping[str, Any]]) -> list[list[Picture]]:
@@ -125,7 +135,7 @@ def scatter(results: Results, per_image: Sequence[Mapping[str, Any]]) -> list[li
                 f"higher information gain on {int((pairs[:, 1] > pairs[:, 0]).sum())}."
             )
             figure = panels.scatter_panel(pairs[:, 0], pairs[:, 1], (comparison.baseline, arm))
-            group.append(_picture(figure, alt, f"{arm}, {words}"))
+            group.append(picture_of(figure, alt, f"{arm}, {words}"))
         groups.append(group)
     groups = [group for group in groups if group]
     return groups if len(results.comparisons) > 1 else [sum(groups, [])] if groups else []
@@ -149,10 +159,10 @@ def example(label: str, predicted: Mapping[str, Prediction], leading: str | None
     name = first.name
     scale = panels.scale_of(list(shown.values()))
     alt = f"The {label} image, {name}, with {len(first.x)} fixations."
-    pictures = [_picture(panels.image_panel(first), alt, name)]
+    pictures = [picture_of(panels.image_panel(first), alt, name)]
     for arm, prediction in shown.items():
         alt = f"Density predicted by {arm} for the {label} image, {name}."
-        pictures.append(_picture(panels.density_panel(prediction, scale), alt, prediction.title))
+        pictures.append(picture_of(panels.density_panel(prediction, scale), alt, prediction.title))
     return {"label": label, "name": name, "fixations": len(first.x), "pictures": pictures}
 
 
@@ -182,7 +192,7 @@ def lambdas(results: Results) -> list[Picture]:
             for curve, cells in curves.items()
             for value, cell in sorted(cells.items())
         )
-        pictures.append(_picture(panels.lambda_panel(curves, label), f"{label} against lambda. {summary}."))
+        pictures.append(picture_of(panels.lambda_panel(curves, label), f"{label} against lambda. {summary}."))
     return pictures
 
 

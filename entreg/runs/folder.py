@@ -62,6 +62,8 @@ class RunFolder:
         self.arms = path / "arms.csv"
         self.comparisons = path / "comparisons.csv"
         self.bias_maps = path / "bias_maps.npz"
+        # written by a preview
+        self.preview = path / "preview.html"
         # written by a prediction
         self.predictions_table = path / "predictions.csv"
         self.log_densities = path / "log_densities.hdf5"
@@ -83,6 +85,10 @@ class RunFolder:
     def board(self) -> Path:
         """The folder that TensorBoard reads."""
         return self.path / "tensorboard"
+
+    def preview_picture(self, data_set: str, number: int) -> Path:
+        """Return the path of a picture of a data set, which is named by its key, such as `data` or `ood.scene50`."""
+        return self.path / f"preview/{data_set}/{number:02d}.png"
 
     def log_density(self, image: str) -> Path:
         """Return the file of the log density of an image, which is named by its path below the folder of images."""

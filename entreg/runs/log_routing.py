@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from entreg.io.log_file import LogFile
+from entreg.io.log_file import LineFormatter, LogFile
 from entreg.runs.folder import RunFolder
 
 _about: ContextVar[RunFolder | None] = ContextVar("about", default=None)
@@ -37,7 +37,7 @@ def logs_of(folders: Sequence[RunFolder], form: str) -> Iterator[None]:
     for folder in folders:
         folder.path.mkdir(parents=True, exist_ok=True)
         log_file = LogFile(str(folder.log))
-        log_file.setFormatter(logging.Formatter(form))
+        log_file.setFormatter(LineFormatter(form))
         log_file.addFilter(_About(folder))
         file_handlers.append(log_file)
     for handler in terminal:
@@ -62,7 +62,7 @@ class _About(logging.Filter):
         return _about.get() in (None, self._folder)
 
 
-class _Named(logging.Formatter):
+class _Named(LineFormatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
         folder = _about.get()
         line = super().formatMessage(record)

@@ -55,6 +55,7 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
     arms = selection.with_published(arms, config)
 
     evaluated = EvaluatedRuns(arms, EvaluationCache(ranks), config.evaluation.seed)
+    selection.refuse_unmeasured(plan, {name: domain.kde_images for name, domain in evaluated.domains.items()})
     evaluator = Evaluator(evaluated)
     evaluator.evaluate()
     left_out = selection.left_out(unfinished)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from entreg.data.images import MOST_PIXELS, read_grey, read_rgb, rgb_of, size_of, thumbnail
+from entreg.data.images import MOST_PIXELS, read_grey, read_rgb, read_small_rgb, rgb_of, size_of, thumbnail
 from entreg.errors import DataError, SettingError
 
 
@@ -126,6 +126,16 @@ def test_an_image_20000_pixels_wide_is_read(tmp_path):
     found = read_rgb(path)
     assert found.shape == (2, 20_000, 3) and found[1, :250, 2].tolist() == list(range(250))
     assert thumbnail(path).shape == (16, 17)
+
+
+@pytest.mark.parametrize("size, small", [((1000, 500), (64, 32)), ((30, 60), (30, 60)), ((2000, 1), (64, 1))], ids=str)
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_picture_is_made_small_in_its_shape(tmp_path, size, small, suffix):
+    path = tmp_path / f"a.{suffix}"
+    Image.new("RGB", size, (10, 100, 200)).save(path, quality=100)
+    found = read_small_rgb(path, 64)
+    assert found.shape == (small[1], small[0], 3)
+    np.testing.assert_allclose(found.reshape(-1, 3).mean(0), (10, 100, 200), atol=3)
 
 
 def test_an_image_of_one_pixel_is_read(tmp_path):

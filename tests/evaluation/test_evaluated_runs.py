@@ -7,8 +7,14 @@ import dataclasses
 import pytest
 
 from entreg.errors import UserError
+from entreg.evaluation.arms import arms_of
+from entreg.evaluation.evaluator import Evaluator
+from entreg.evaluation.summary import summarise
+from entreg.report.tables import terminal
+from entreg.results import writing
+from entreg.results.schema import Plan
 from tests.evaluation.conftest import evaluated_runs
-from tests.evaluation.photos import FIXATIONS, name_of
+from tests.evaluation.photos import FIXATIONS, name_of, write_set
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,6 +47,28 @@ def test_a_small_set_has_no_ladder_and_that_is_said(run_of, evaluator_of):
     assert all(not evidence.adapted for evidence in found.evidence().values())
     why = {domain: data.without_ladder for domain, data in found.runs.data().items()}
     assert why == {"in_domain": None, "ood.foreign": "19 images are too few to adapt a model to the set (at least 20)"}
+
+
+def test_a_set_of_which_one_image_alone_has_fixations_is_evaluated_without_shuffled_auc(run_of, cache, tmp_path):
+    write_set(tmp_path / "one", [200, 201])
+    table = tmp_path / "one/fixations.csv"
+    table.write_text("".join(row for row in table.read_text().splitlines(keepends=True) if row[:3] != "201"))
+    runs = [
+        run_of(5 + i, loss, f"ood.foreign.root={tmp_path}/one")
+        for i, loss in enumerate(("loss=nll", "loss=nll_entropy"))
+    ]
+    evaluator = Evaluator(evaluated_runs(cache, *runs))
+    evaluator.evaluate()
+    arms, keys = arms_of(runs)
+    plan = Plan("nll_entropy", "ood", "ig_bits_per_fixation", ["foreign"], [], None)
+    data = evaluator.runs.data()
+    results = summarise(arms, keys, evaluator.evidence(), data, [], plan, runs[0].config.evaluation)
+    assert (data["ood.foreign"].n_images, data["ood.foreign"].kde_prior_images) == (1, 1)
+    domains = results.arms["nll"].domains
+    assert domains["in_domain"].metrics.keys() - domains["ood.foreign"].metrics.keys() == {"sauc"}
+    assert "sauc_difference" not in results.comparisons["nll_entropy"].domains["ood"].differences
+    writing.write(tmp_path / "results.json", results)  # which refuses NaN
+    assert "nll_entropy compared with nll" in terminal(results)
 
 
 def test_fingerprints_are_of_all_that_was_read(run_of, cache):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from entreg.config import Config
 from entreg.errors import UserError
 from entreg.evaluation import selection
-from entreg.results.schema import LeftOut
+from entreg.results.schema import LeftOut, Plan
 from entreg.runs.folder import RunFolder
 from tests.evaluation.test_arms import run
 
@@ -30,6 +31,16 @@ def test_the_arms_and_what_is_left_out_are_logged(tmp_path, caplog):
 def test_arms_that_were_trained_from_nothing_stay_as_they_are():
     arms, _ = selection.select_arms([run("nll")], [])
     assert selection.with_published(arms, Config()) == arms
+
+
+@pytest.mark.parametrize(
+    "arm, metric, images, is_refused",
+    [("a", "sauc", 1, True), ("a", "sauc", 2, False), ("a", "nss", 1, False), (None, "sauc", 1, False)],
+)
+def test_a_plan_for_shuffled_auc_needs_fixations_on_other_images(arm, metric, images, is_refused):
+    plan = Plan(arm, "ood", metric, ["one"], [], None)
+    with pytest.raises(UserError, match="^ood.one: one image alone has fixations") if is_refused else nullcontext():
+        selection.refuse_unmeasured(plan, {"in_domain": 12, "ood.one": images})
 
 
 def test_a_published_model_is_refused_beside_a_cross_validation():

@@ -15,6 +15,11 @@ def test_a_table_has_every_key_that_a_row_has(tmp_path):
     assert (tmp_path / "a.csv").read_text() == "x,y\n1,\n2,\n,3\n"
 
 
+def test_a_row_is_one_line_whatever_its_texts_hold(tmp_path):
+    files.write_csv(tmp_path / "a.csv", [{"x": "a\n=b\x1b[31m\ud800 é", "y": 1.5}])
+    assert (tmp_path / "a.csv").read_text() == "x,y\n" + r"a\n=b\x1b[31m\ud800 é" + ",1.5\n"
+
+
 def test_json_without_nan(tmp_path):
     with pytest.raises(ValueError):
         files.write_json(tmp_path / "a.json", {"x": float("nan")})

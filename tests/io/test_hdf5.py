@@ -24,7 +24,8 @@ def path(tmp_path):
         layout[:] = h5py.VirtualSource(str(tmp_path / "other.hdf5"), "x", (2,))
         file.create_virtual_dataset("virtual", layout)
         file.create_dataset("endless", (10**12,), "f8", chunks=(1000,))
-        file["pictures"] = np.zeros((2, 3, 3), np.uint16)
+        file["pictures"] = np.zeros((2, 3, 3), np.uint32)
+        file["cmyk"] = np.zeros((2, 3, 4), np.uint8)
     return tmp_path / "a.hdf5"
 
 
@@ -69,8 +70,10 @@ def test_whole_numbers_pictures_and_groups(path):
     with Reader(path) as file:
         with pytest.raises(DataError, match=f"^{path}: x: holds values that are not whole numbers; get the file again"):
             file.integers("x")
-        with pytest.raises(DataError, match=f"^{path}: pictures: is not an 8-bit picture, but uint16 of shape"):
+        with pytest.raises(DataError, match=f"^{path}: pictures: is not a picture of 8 or 16 bits, but uint32 of"):
             file.picture("pictures")
+        with pytest.raises(DataError, match=f"^{path}: cmyk: has a fourth channel that is not opaque: CMYK, or transp"):
+            file.picture("cmyk")
         with pytest.raises(DataError, match=f"^{path}: x: is not a group; get the file again"), file.below("x"):
             pass
         with pytest.raises(DataError, match=f"^{path}: size: is missing; get the file again"):

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from entreg.io.log_file import LogFile
+from entreg.io.log_file import LineFormatter, LogFile
 
 
 @pytest.fixture
@@ -25,6 +25,14 @@ def test_lines_are_appended_to_a_file_that_is_made_with_the_first(tmp_path, logg
     assert path.read_text(encoding="utf-8") == "before\ngrößer\n"
     LogFile(str(tmp_path / "never.log"))
     assert not (tmp_path / "never.log").exists()
+
+
+def test_control_characters_of_names_are_escaped(tmp_path, logger):
+    log_file = LogFile(str(tmp_path / "train.log"))
+    log_file.setFormatter(LineFormatter("> %(message)s"))
+    logger.addHandler(log_file)
+    logger.info("%s\n\tnext", "a\x1b[31m\ud800é.png")
+    assert (tmp_path / "train.log").read_text(encoding="utf-8") == r"> a\x1b[31m\ud800é.png" + "\n\tnext\n"
 
 
 def test_a_full_disk_is_said_once(logger, capsys):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -17,7 +19,7 @@ from entreg import tasks
 from entreg.config.settings import resolved
 from entreg.distributed.ranks import Ranks, StopFlag, Stopped
 from entreg.errors import DataError, SettingError, UserError
-from entreg.prediction import prediction
+from entreg.prediction import map_files, prediction
 from entreg.prediction.prediction import refuse_failures
 from entreg.runs.folder import RunFolder, State
 from entreg.tasks.predict import predict_all
@@ -127,6 +129,89 @@ def test_a_link_out_of_the_folder_is_named_and_the_rest_is_done(start, images, t
     (images / "link.png").unlink()
     (images / "within.png").unlink()
     assert start("prediction.pictures=false").state is State.FINISHED
+
+
+def failing(start, tmp_path, *words: str) -> tuple[str, dict[str, str]]:
+    """What is said at the end of a prediction in which some images fail, and every row's failure by its name."""
+    with pytest.raises(UserError) as caught:
+        start("prediction.pictures=false", *words)
+    folder = RunFolder(tmp_path / "predicted")
+    assert folder.state is not State.FINISHED and all(folder.log_density(name).is_file() for name in NAMES)
+    with folder.predictions_table.open() as table:
+        return str(caught.value), {row["image"]: row["failure"] for row in csv.DictReader(table)}
+
+
+@pytest.mark.parametrize("size", [(20_000, 1), (4_000, 5), (5, 4_000)], ids=str)
+def test_photos_of_any_shape_are_predicted_and_drawn_in_bounded_pictures(start, images, size):
+    for name in NAMES:
+        Image.new("RGB", size, "white").save(images / name)
+    folder = start()
+    width, height = size
+    for name in NAMES:
+        assert map_files.read(folder.log_density(name)).shape == (height, width)
+        for path in folder.pictures_of(name):
+            with Image.open(path) as picture:
+                assert picture.height == 2.9 * 150 and 0.9 * 150 < picture.width <= (2.9 * 5 + 0.9) * 150
+
+
+@pytest.mark.parametrize(
+    "error, what",
+    [(MemoryError(), "MemoryError"), (ValueError("no such\n shape"), "ValueError: no such shape")],
+    ids=repr,
+)
+def test_whatever_a_photo_runs_into_fails_it_alone(start, images, tmp_path, monkeypatch, caplog, error, what):
+    Image.new("RGB", (7, 7)).save(images / "c.png")
+    original = prediction.TrainedModel.log_density
+
+    def predict(self, rgb):
+        if rgb.shape == (7, 7, 3):
+            raise error
+        return original(self, rgb)
+
+    monkeypatch.setattr(prediction.TrainedModel, "log_density", predict)
+    said, failures = failing(start, tmp_path)
+    failure = f"{images}/c.png cannot be predicted: {what}"
+    assert said == f"1 of 4 images could not be predicted, the others are done:\n  {failure}"
+    assert failures == {**dict.fromkeys(NAMES, ""), "c.png": failure} and "Traceback" in caplog.text
+
+
+def test_a_named_pipe_is_named_and_not_waited_for(start, images, tmp_path):
+    os.mkfifo(images / "pipe.png")
+    said, failures = failing(start, tmp_path)
+    assert (
+        failures["pipe.png"] == f"{images}/pipe.png is not a file; put the image there" and failures["pipe.png"] in said
+    )
+
+
+def test_a_name_that_is_not_utf_8_or_too_long_to_be_extended_fails_in_its_own_row(start, images, tmp_path):
+    long = "n" * 240 + ".png"
+    for name in (os.fsdecode(b"caf\xe9.png"), long):
+        shutil.copy(images / "b.png", images / name)
+    said, failures = failing(start, tmp_path)
+    assert said.startswith("2 of 5 images could not be predicted")
+    assert failures["caf\\udce9.png"] == f"{images}/caf\\udce9.png: its name is not UTF-8; give it another name"
+    assert failures[long].endswith(f"cannot be written: File name too long. Give {images}/{long} another name")
+    assert [name for name in NAMES if failures[name]] == []
+
+
+def test_a_disk_that_is_full_ends_the_task(start, tmp_path, monkeypatch):
+    def write(*_):
+        raise DataError("map.npz: cannot be written: No space left on device") from OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(map_files, "write", write)
+    with pytest.raises(DataError, match="^map.npz: cannot be written: No space left on device$"):
+        start("prediction.pictures=false")
+    assert not RunFolder(tmp_path / "predicted").predictions_table.exists()
+
+
+def test_a_name_is_no_formula_and_no_control_character_in_the_table(start, images):
+    names = {"=1+1.png": "./=1+1.png", "-a.png": "./-a.png", "\x1b[31m.png": "\\x1b[31m.png"}
+    for old, new in zip(NAMES, names, strict=True):
+        (images / old).rename(images / new)
+    folder = start("prediction.pictures=false")
+    with folder.predictions_table.open() as table:
+        assert {row["image"] for row in csv.DictReader(table)} == {*names.values()}
+    assert all(folder.log_density(name).is_file() for name in names)
 
 
 class AskedToStop(StopFlag):

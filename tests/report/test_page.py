@@ -75,6 +75,14 @@ def told(tmp_path, monkeypatch):
     return tell
 
 
+def test_control_characters_of_names_are_escaped_on_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    content = findings(tmp_path / "sweep", labels=("worst",))
+    results = dataclasses.replace(content.results, study="s\x1b[31m\u202e<b>é")
+    page.write(RunFolder(tmp_path), dataclasses.replace(content, results=results))
+    assert r"<code>s\x1b[31m\u202e&lt;b&gt;é</code>" in RunFolder(tmp_path).report.read_text(encoding="utf-8")
+
+
 def section(path: Path, label: str) -> Page:
     """One section of the page."""
     return Page(re.search(rf'<section[^>]* aria-labelledby="{label}">.*?</section>', path.read_text(), re.S)[0])

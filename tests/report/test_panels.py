@@ -121,7 +121,7 @@ def test_a_picture_and_its_density_stand_in_the_same_place_with_the_fixations_on
 
 
 def test_a_figure_becomes_a_picture_on_white():
-    figure, _ = panels._panel()
+    figure, _ = panels.blank_panel()
     with Image.open(io.BytesIO(panels.png(figure))) as image:
         assert image.format == "PNG" and image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
         assert image.size == (720, 510)  # 4.8 by 3.4 inches at 150 dots an inch

@@ -19,7 +19,7 @@ from PIL import Image
 from entreg.config import Data
 from entreg.config.settings import setting
 from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
-from entreg.data.images import size_of
+from entreg.data.images import eight_bit_as_in_files, size_of
 from entreg.errors import DataError, SettingError
 from entreg.io import files
 from entreg.io.hdf5 import Reader
@@ -149,7 +149,7 @@ def _unpacked(file: Reader, settings: Settings) -> dict[str, tuple[Path, tuple[i
         shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
         partial.mkdir(parents=True)
         for n, name in enumerate(names):
-            picture = Image.fromarray(file.picture(str(n)))
+            picture = Image.fromarray(eight_bit_as_in_files(file.picture(str(n))))
             files.write(partial / name, functools.partial(picture.save, format="PNG"))
         files.write_text(partial / SUMS, _sums(partial, names))
         partial.replace(folder)

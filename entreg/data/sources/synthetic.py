@@ -47,6 +47,8 @@ FORMING = (
 class Settings(Data):
     """Images drawn with a seed, with a known fixation density, saved in the folder `root`."""
 
+    embedded = True
+
     images: int = setting(120, "number of images to draw", affects="result", at_least=4)
     seed: int = setting(1, "seed of images and fixations, independent of the run's seed", affects="result", at_least=0)
     observers: int = setting(15, "number of observers", affects="result", at_least=1)

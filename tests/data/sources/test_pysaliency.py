@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from entreg.data.images import read_rgb
 from entreg.data.sources.pysaliency import Settings, load
 from entreg.errors import DataError, SettingError
 from tests.data.sources.pysaliency_set import FILES, GAZES, NAMES, SIZES, copied, draw
@@ -250,6 +251,20 @@ def test_a_file_that_is_cut_short_is_named(root, length):
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(DataError, match=rf"^{path}: cannot be read as HDF5: [^\n]*$"):
         load(settings(root))
+
+
+def test_sixteen_bits_and_cmyk_are_the_same_pixels_in_either_form(root):
+    deep = np.random.default_rng(0).integers(0, 65536, (30, 40), dtype=np.uint16)
+    Image.fromarray(deep).save(root / "stimuli/i10.png")
+    Image.new("CMYK", (25, 20), (10, 20, 30, 40)).save(root / "stimuli/sub/i1.png", format="TIFF")
+    in_files = {stimulus.name: read_rgb(stimulus.path) for stimulus in load(settings(root)).stimuli}
+    assert in_files["i10.png"][..., 0].tolist() == np.round(deep / 257).tolist()
+    assert in_files["sub/i1.png"][0, 0].tolist() == [207, 198, 190]  # (255 - ink) * (1 - 40 / 255), rounded
+    with h5py.File(root / "arrays.hdf5", "a") as file:
+        del file["0"]
+        file["0"] = deep
+    unpacked = load(settings(root, stimuli="arrays.hdf5", unpacked=str(root / "unpacked"))).stimuli
+    assert np.array_equal(read_rgb(unpacked[0].path), in_files["i10.png"])
 
 
 def test_a_missing_file_is_answered_with_what_to_type(root):

@@ -1,0 +1,48 @@
+"""Refuse to start a training on real data before its weights and its foreign sets have been chosen.
+
+The embedded study has defaults for both: random weights, and synthetic foreign images. With real data they would be an
+accident that nobody notices for hours. A choice is said by a typed word or by an experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from entreg.config import Config
+from entreg.errors import SettingError
+
+DEFAULT_OOD = "default"  # the option of `ood` in conf/config.yaml, which stays where no other is chosen
+RESOLVER = "unsaid"  # conf/config.yaml gives the weights as ${unsaid:}, which stays where no others are chosen
+ASKED = {
+    "weights": (
+        "  weights        model.backbone.weights=IMAGENET1K_V1, or a file; for random ones: model.backbone.weights=null"
+    ),
+    "foreign sets": "  foreign sets   ood=[NAME,...]; for none: ood=[]",
+}
+
+
+def refuse_unsaid(cfg: DictConfig, config: Config, choices: Mapping[str, Any]) -> None:
+    """Raise a SettingError where the job trains on real data without chosen weights or foreign sets.
+
+    cfg: the composed config, not yet resolved; config: the same, resolved; choices: Hydra's, by group
+    """
+    if config.task.name != "train" or config.data.embedded:
+        return
+    is_said = {
+        "weights": not OmegaConf.is_interpolation(cfg.model.backbone, "weights"),
+        "foreign sets": choices.get("ood") != DEFAULT_OOD,
+    }
+    missing = [what for what, said in is_said.items() if not said]
+    if missing:
+        raise SettingError(
+            "\n".join(
+                [
+                    f"A training on {config.data.name} needs its {' and '.join(missing)} to be chosen, by typing them "
+                    "or by an experiment:",
+                    *(ASKED[what] for what in missing),
+                ]
+            )
+        )

@@ -1,0 +1,146 @@
+"""Pictures of a data set: images with their fixations, centre bias, histograms, and how much each person looked."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image, ImageDraw
+
+from entreg.data.images import read_small_rgb
+from entreg.errors import DataError
+from entreg.report.panels import COLOURS, MAP_COLOURS, blank_panel
+from entreg.report.pictures import Picture, picture_of
+from entreg.study.look import Look
+
+SIDE_PX, SHEET_SIDE_PX, SHEET_COLUMNS = 400, 200, 4
+DOT_PX = 3  # radius of a fixation
+BINS = 50  # of the histograms
+GREY = (200, 200, 200)  # of an image that cannot be read
+
+
+def examples(look: Look, after_each: Callable[[], object] = lambda: None) -> list[Picture]:
+    """Draw each example with the fixations on it. after_each: called after each of them."""
+
+    def draw(image: int) -> Picture:
+        drawn, failure = _with_fixations(look, image)
+        stimulus, count = look.dataset.stimuli[image], len(look.of(image))
+        size = f"{stimulus.width_px} x {stimulus.height_px} px"
+        alt = f"{stimulus.name}, {size}, with {count} fixation{'s' * (count != 1)}"
+        title = f"{look.examples[image]}: {alt}" + (f". {failure}" if failure else "")
+        after_each()
+        return Picture(_png(drawn), f"{alt}.", drawn.width, title)
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(draw, look.examples))
+
+
+def overview(look: Look) -> list[Picture]:
+    """Draw four pictures: a sheet of the examples, and the three of `distributions`."""
+    return [sheet(look), *distributions(look)]
+
+
+def sheet(look: Look) -> Picture:
+    """Draw all examples on one sheet."""
+    with ThreadPoolExecutor() as pool:
+        drawn = [image for image, _ in pool.map(lambda image: _with_fixations(look, image), look.examples)]
+    rows = -(-len(drawn) // SHEET_COLUMNS)
+    whole = Image.new("RGB", (SHEET_COLUMNS * SHEET_SIDE_PX, rows * SHEET_SIDE_PX), "white")
+    for number, image in enumerate(drawn):
+        image.thumbnail((SHEET_SIDE_PX - 4, SHEET_SIDE_PX - 4))
+        row, column = divmod(number, SHEET_COLUMNS)
+        whole.paste(image, (column * SHEET_SIDE_PX, row * SHEET_SIDE_PX))
+    alt = f"{len(drawn)} images of {look.dataset.name} with their fixations."
+    return Picture(_png(whole), alt, whole.width, "images with their fixations")
+
+
+def distributions(look: Look) -> list[Picture]:
+    """Draw the centre bias, the histograms of x and y, and the fixations of each person (of each image if unknown)."""
+    x, y = look.shares
+    centre = (
+        f"their mean is {x.mean():.2f} of the width and {y.mean():.2f} of the height" if len(x) else "there are none"
+    )
+    people = look.by_person
+    counts, what = (look.counts, "image") if people is None else (people, "person")
+    return [
+        picture_of(
+            _center_bias_panel(look.center_bias), f"Density of the fixations in the image; {centre}.", "centre bias"
+        ),
+        picture_of(_position_panel(x, y), f"Histograms of the fixations' x and y; {centre}.", "where in the image"),
+        picture_of(
+            _person_panel(people) if people is not None else _image_panel(look.counts),
+            f"Fixations of each {what}: {len(counts)} in all, between {counts.min()} and {counts.max()}.",
+            f"fixations of each {what}",
+        ),
+    ]
+
+
+def _with_fixations(look: Look, image: int) -> tuple[Image.Image, str | None]:
+    """Return a stimulus, made small, with its fixations drawn on it, and why it cannot be read, or None."""
+    stimulus, fixations = look.dataset.stimuli[image], look.of(image)
+    failure = None
+    try:
+        drawn = Image.fromarray(read_small_rgb(stimulus.path, SIDE_PX))
+    except DataError as error:
+        failure = str(error)
+        longest = max(stimulus.width_px, stimulus.height_px)
+        width, height = (max(1, SIDE_PX * px // longest) for px in (stimulus.width_px, stimulus.height_px))
+        drawn = Image.new("RGB", (width, height), GREY)
+    canvas = ImageDraw.Draw(drawn)
+    for x, y in zip(
+        fixations.x * drawn.width / stimulus.width_px, fixations.y * drawn.height / stimulus.height_px, strict=True
+    ):
+        box = (x - DOT_PX, y - DOT_PX, x + DOT_PX, y + DOT_PX)
+        canvas.ellipse(box, fill=COLOURS[4], outline="black")
+    return drawn, failure
+
+
+def _center_bias_panel(log_density: np.ndarray) -> Figure:
+    """Draw a density (h, w; nats) as a ratio to the uniform density."""
+    figure, axes = blank_panel()
+    ratio = np.exp(log_density) * log_density.size
+    aspect = log_density.shape[0] / log_density.shape[1]
+    shown = axes.imshow(ratio, cmap=MAP_COLOURS, vmin=0, extent=(0, 1, 1, 0), aspect=aspect)
+    axes.set(xlabel="x (share of the width)", ylabel="y (share of the height)")
+    figure.colorbar(shown, ax=axes, label="density / uniform density", fraction=0.04)
+    return figure
+
+
+def _position_panel(x: np.ndarray, y: np.ndarray) -> Figure:
+    """Draw the histograms of x and y, shares of the image's sides: (n,) each."""
+    figure, axes = blank_panel()
+    for values, label, colour in ((x, "x, from the left", COLOURS[0]), (y, "y, from the top", COLOURS[1])):
+        axes.hist(values, bins=BINS, range=(0, 1), histtype="step", color=colour, linewidth=1.5, label=label)
+    axes.set(xlabel="share of the image's side", ylabel="fixations", xlim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return figure
+
+
+def _person_panel(counts: np.ndarray) -> Figure:
+    """Draw the number of fixations of each person."""
+    figure, axes = blank_panel()
+    axes.bar(np.arange(1, len(counts) + 1), counts, color=COLOURS[0])
+    axes.set(xlabel="person, by number of fixations", ylabel="fixations")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3, axis="y")
+    return figure
+
+
+def _image_panel(counts: Sequence[int] | np.ndarray) -> Figure:
+    """Draw how many images have how many fixations."""
+    figure, axes = blank_panel()
+    axes.hist(counts, bins=min(BINS, int(np.max(counts)) + 1), color=COLOURS[0])
+    axes.set(xlabel="fixations on an image", ylabel="images")
+    axes.grid(alpha=0.3, axis="y")
+    return figure
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="PNG", compress_level=3)  # half the time of the default, 5 % larger
+    return file.getvalue()

@@ -1,0 +1,76 @@
+"""Pictures of a data set show its fixations where they are."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from entreg.config import Data, Prior
+from entreg.data.dataset import DataSet, Fixations, Stimulus
+from entreg.report import data_pictures
+from entreg.report.data_pictures import SHEET_SIDE_PX, SIDE_PX
+from entreg.report.pictures import Picture
+from entreg.study.look import Look, look_at
+
+ORANGE = (230, 159, 0)
+
+
+def looked(folder: Path, subject: np.ndarray | None = None) -> Look:
+    """Two white images, 1000 x 500 and 30 x 60 px, with a fixation at (250, 400), and with two at (15, 30)."""
+    sizes = {"a.png": (1000, 500), "b.png": (30, 60)}
+    for name, size in sizes.items():
+        Image.new("RGB", size, "white").save(folder / name)
+    stimuli = tuple(Stimulus(name, folder / name, height, width) for name, (width, height) in sizes.items())
+    gaze = Fixations(np.array([0, 1, 1]), np.array([250.0, 15, 15]), np.array([400.0, 30, 30]), subject)
+    return look_at(DataSet("two", stimuli, gaze, {}), Data(source="folder", name="two"), Prior(), 0)
+
+
+def pixels(picture: Picture) -> np.ndarray:
+    return np.array(Image.open(io.BytesIO(picture.png)).convert("RGB"))
+
+
+def test_fixations_are_drawn_where_they_are_on_images_made_small(tmp_path):
+    b, a = data_pictures.examples(looked(tmp_path))
+    drawn = pixels(a)
+    assert drawn.shape == (200, SIDE_PX, 3) and a.width == SIDE_PX and pixels(b).shape == (60, 30, 3)
+    y, x = np.nonzero((drawn == ORANGE).all(-1))
+    assert (x.mean(), y.mean()) == pytest.approx((250 * 0.4, 400 * 0.4), abs=1)  # 400 px of 1000
+    assert np.all(drawn[:, SIDE_PX // 2 :] == 255)
+    assert a.title == "most fixations: a.png, 1000 x 500 px, with 1 fixation" and b.alt.endswith("with 2 fixations.")
+
+
+def test_an_image_that_cannot_be_read_is_grey_and_named(tmp_path):
+    look = looked(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"no image")
+    _, a = data_pictures.examples(look)
+    assert f"{tmp_path}/a.png cannot be read as an image: " in a.title
+    assert pixels(a).shape == (200, SIDE_PX, 3) and pixels(a)[0, 0].tolist() == [200, 200, 200]
+
+
+def test_an_overview_is_a_sheet_and_three_distributions(tmp_path):
+    sheet, centre, where, people = data_pictures.overview(looked(tmp_path))
+    assert pixels(sheet).shape == (SHEET_SIDE_PX, 4 * SHEET_SIDE_PX, 3) and "2 images of two" in sheet.alt
+    assert (pixels(sheet) == ORANGE).all(-1).any()
+    mean = "their mean is 0.42 of the width and 0.60 of the height"  # (0.25 + 2 * 0.5) / 3, (0.8 + 2 * 0.5) / 3
+    assert mean in centre.alt and mean in where.alt
+    assert people.alt == "Fixations of each image: 2 in all, between 1 and 2."
+    assert all(re.match(b"\x89PNG", picture.png) for picture in (sheet, centre, where, people))
+
+
+def test_people_are_drawn_where_they_are_known(tmp_path):
+    *_, people = data_pictures.distributions(looked(tmp_path, np.array([0, 1, 1])))
+    assert people.title == "fixations of each person"
+    assert people.alt == "Fixations of each person: 2 in all, between 1 and 2."
+
+
+def test_a_set_without_a_fixation_can_be_drawn(tmp_path):
+    look = looked(tmp_path)
+    none = replace(look.dataset, fixations=look.dataset.fixations[:0])
+    pictures = data_pictures.overview(look_at(none, Data(source="folder", name="two"), Prior(), 0))
+    assert len(pictures) == 4 and "there are none" in pictures[1].alt

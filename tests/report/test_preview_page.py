@@ -1,0 +1,43 @@
+"""preview.html: self-contained, with every count, and warnings beside what shows them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from entreg.report import preview_page
+from entreg.runs.folder import RunFolder
+from tests.report.browser import Page
+from tests.report.test_data_pictures import looked
+
+
+@pytest.fixture
+def look(tmp_path):
+    (tmp_path / "stimuli").mkdir()
+    return looked(tmp_path / "stimuli")
+
+
+def test_the_page_holds_every_set_with_its_counts_and_pictures(look, tmp_path):
+    folder, drawn = RunFolder(tmp_path / "p"), []
+    dropped = dataclasses.replace(look.dataset, dropped={"outside the image": 1200, "first of a trial": 0})
+    looks = {"data": dataclasses.replace(look, dataset=dropped), "ood.other": look}
+    preview_page.write(folder, looks, lambda: drawn.append(1))
+    page = Page(folder.preview.read_text(encoding="utf-8"))
+    assert len(drawn) == 4 and len(page.pictures) == 2 * (2 + 3) and page.title == "Preview of two, two"
+    assert all(source.startswith("data:image/png;base64,") for source in page.loaded)
+    text = " ".join(page.text.split())
+    assert "images 2, of which 2 are chosen and 2 of these used" in text.replace("images2", "images 2")
+    assert "1,203 read, of which 3 are used" in text and "1,200 outside the image" in text and "not known" in text
+    assert text.count("1,200 of 1,203 fixations lie outside their image: not drawn.") == 1
+    for number in range(5):
+        png = folder.preview_picture("ood.other", number).read_bytes()
+        assert png.startswith(b"\x89PNG")
+    assert not folder.preview_picture("ood.other", 5).exists()
+
+
+def test_notes_stand_on_the_page(look, tmp_path):
+    noted = dataclasses.replace(look.dataset, notes=("it is <incomplete>\x1b",))
+    preview_page.write(RunFolder(tmp_path), {"data": dataclasses.replace(look, dataset=noted)})
+    text = RunFolder(tmp_path).preview.read_text(encoding="utf-8")
+    assert "<strong>Look here:</strong> it is &lt;incomplete&gt;\\x1b</p>" in text
