@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import against, exactness, fresh, generated, growth, shared, speed, study
+from benchmarks import against, exactness, fresh, generated, growth, shared, speed, study, tables
 from benchmarks.plain import PlainStep
 from entreg.distributed.hardware import processor_name
 from entreg.features.recipe import Recipe
@@ -38,6 +38,9 @@ TABLE = (
     ("shared_libgomp_kept", "  the same where waiting threads spin as ever", "", None),
     ("shared_asleep_kept", "  the same where waiting threads sleep at once", "", None),
     ("shared_asleep_alone_of_libgomp", "  where they sleep at once, alone: share of where they spin as ever", "", None),
+    ("table_ratio", "reading a table of fixations: share of reading it row by row", "<=", 0.35),
+    ("table_s_per_million_rows", "  seconds per million rows of six columns", "", None),
+    ("table_bytes_per_value", "  memory, bytes per value that is kept", "<=", 16),
     ("train_rss_gb", "anonymous memory of a training, GB", "<=", 2),
     ("beyond_memory_store_gb", "a store larger than the memory, GB", "", None),
     ("beyond_memory_rss_gb", "  anonymous memory of its training, GB", "<=", 2),
@@ -80,6 +83,8 @@ def quick(folder: Path) -> dict[str, Any]:
     inputs, few = exactness.Inputs(pictures), exactness.Inputs(generated.Pictures(pictures.paths[: speed.PLAIN_BATCH]))
     plain = PlainStep(generated.backbone(), dict(DeepGaze3(2560, 8.0, 0).named_parameters()))
     figures: dict[str, Any] = exactness.against_plain(few, plain) | exactness.of_the_stored_precision(inputs)
+    print("reading a table", flush=True)
+    figures |= tables.measure(folder)
     print("training steps", flush=True)
     trained = generated.study(folder / "store", 128, generated.settings())
     figures |= speed.steps(trained, inputs, folder) | speed.entropy(trained, folder)

@@ -196,16 +196,6 @@ def test_a_failing_call_of_a_training_loses_nothing(tried):
     assert sum(one.ended.values()) == len(chosen)
 
 
-def test_a_failing_call_of_a_prediction_loses_nothing(tried):
-    """Of a picture, of a log density; HDF5 writes by itself, so of its file the rename."""
-    one = tried("predict")
-    chosen = [("write", ".over_photo.png"), ("fsync", ".npz"), ("replace", "log_densities.hdf5")]
-    for turn, (kind, name) in enumerate(chosen):
-        at = [i for i, (k, path) in enumerate(one.calls, 1) if k == kind and name in path.name]
-        assert at and one.fail(at[-1], for_good=turn % 2 == 1)
-    assert sum(one.ended.values()) == len(chosen)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
 @pytest.mark.parametrize("share", [0.5, 0.98])

@@ -102,11 +102,6 @@ def kill_until_through(study: Miniature, commands: Sequence[str], kills: int, mo
     return count
 
 
-def test_a_training_that_is_killed_goes_on_to_the_same_bits(study):
-    count = kill_until_through(study, ["train"], kills=3, most=3)
-    assert sum(count.values()) >= 3
-
-
 @pytest.mark.slow
 def test_killed_at_any_moment_a_study_goes_on_to_the_same_bits(study, capsys):
     count = kill_until_through(study, list(APPEARING), KILLS, MOST)
