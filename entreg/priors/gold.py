@@ -10,9 +10,12 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 
 log = logging.getLogger(__name__)
 
+CHUNK = 4096  # fixations whose columns of a map are in memory at a time: 25 MB at 768 rows
+PAIRED = 64  # fixations that are paired with all at a time, which stays in a core's cache
 BANDWIDTHS = tuple(np.geomspace(0.01, 0.1, 10).tolist())
 
 
@@ -97,18 +100,77 @@ def others_log_density(
     """
     if mass is None:
         mass = _mass_inside(height, bandwidth)[y] * _mass_inside(width, bandwidth)[x]
-    distance2 = ((y[:, None] - y) / (bandwidth * height)) ** 2 + ((x[:, None] - x) / (bandwidth * width)) ** 2
-    other = subject[:, None] != subject
-    kernels = np.where(other, np.exp(-0.5 * distance2) / mass, 0.0)
+    people, person, counts = np.unique(subject, return_inverse=True, return_counts=True)
+    # terms that either way adds up; one of a pair takes half as long as one of a map
+    terms_of_maps = 2 * len(people) * height * width + len(y) * (width * len(people).bit_length() + height)
+    kernel_sums = _over_pairs if len(y) ** 2 < 2 * terms_of_maps else _over_rows
+    others = kernel_sums(y, x, person, _falloff(height, bandwidth), _falloff(width, bandwidth), 1 / mass)
     with np.errstate(divide="ignore", invalid="ignore"):  # 0/0: there is nobody else; log 0: all others are far away
-        log_density: np.ndarray = np.log(kernels.sum(1) / other.sum(1))
+        log_density: np.ndarray = np.log(others / (len(y) - counts[person]))
     return log_density
+
+
+def _over_pairs(
+    y: np.ndarray, x: np.ndarray, person: np.ndarray, in_y: np.ndarray, in_x: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Return the weighted sum of other people's kernels at each fixation: (n,). The work grows with n * n.
+
+    in_y, in_x: (H,) and (W,), the Gaussian at each distance in pixels along a side
+    """
+    numbers = np.arange(len(y))
+    of_people = np.zeros((len(y), person.max() + 1))
+    of_people[numbers, person] = weight
+    others = np.zeros(len(y))
+    for some in np.split(numbers, numbers[PAIRED::PAIRED]):
+        kernels = in_y[np.abs(y[some, None] - y)] * in_x[np.abs(x[some, None] - x)]
+        by_person = kernels @ of_people
+        by_person[np.arange(len(some)), person[some]] = 0
+        others[some] = by_person.sum(1)
+    return others
+
+
+def _over_rows(
+    y: np.ndarray, x: np.ndarray, person: np.ndarray, in_y: np.ndarray, in_x: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """Return the same as `_over_pairs`, in work that grows with n, and with the number of people.
+
+    Fixations lie on pixels, and a Gaussian is the product of one in y and one in x. So the fixations of each row of
+    pixels are first spread along x, which gives a map, and each fixation then takes the sum along its column of the
+    map. The map of all others is made for each person by halving the people again and again, so that a person's own
+    kernels are never subtracted: where others are far away the difference would be rounding noise.
+    """
+    along_y, along_x = (falloff[np.abs(np.subtract.outer(*[np.arange(len(falloff))] * 2))] for falloff in (in_y, in_x))
+    others = np.zeros(len(y))
+
+    def spread(people: list[np.ndarray]) -> np.ndarray:
+        rows = np.concatenate(people)
+        pixels = scipy.sparse.csr_matrix((weight[rows], (y[rows], x[rows])), shape=(len(in_y), len(in_x)))
+        return np.asarray(pixels @ along_x)
+
+    def descend(people: list[np.ndarray], elsewhere: np.ndarray) -> None:
+        if len(people) > 1:
+            half = len(people) // 2
+            descend(people[:half], elsewhere + spread(people[half:]))
+            descend(people[half:], elsewhere + spread(people[:half]))
+            return
+        for start in range(0, len(people[0]), CHUNK):
+            rows = people[0][start : start + CHUNK]
+            others[rows] = np.einsum("nh,hn->n", along_y[y[rows]], elsewhere[:, x[rows]])
+
+    by_person = np.split(np.argsort(person, kind="stable"), np.cumsum(np.bincount(person))[:-1])
+    descend(by_person, np.zeros((len(in_y), len(in_x))))
+    return others
+
+
+def _falloff(size: int, bandwidth: float) -> np.ndarray:
+    """Return the unnormalised Gaussian at each distance of 0, 1, ... pixels along a side: (size,)."""
+    falloff: np.ndarray = np.exp(-0.5 * (np.arange(size) / (bandwidth * size)) ** 2)
+    return falloff
 
 
 def _mass_inside(size: int, bandwidth: float) -> np.ndarray:
     """Return, for each pixel of a side, the sum over that side of an unnormalised Gaussian around it: (size,)."""
-    distance = np.arange(size) / (bandwidth * size)
-    tails = np.cumsum(np.exp(-0.5 * distance**2))  # pixels 0..k to one side, including the centre
+    tails = np.cumsum(_falloff(size, bandwidth))  # pixels 0..k to one side, including the centre
     both_sides: np.ndarray = tails + tails[::-1] - 1
     return both_sides
 

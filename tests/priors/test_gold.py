@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from entreg.priors.gold import BANDWIDTHS, _fit_weights, gold_standard, others_log_density
+from entreg.priors import gold
+from entreg.priors.gold import (
+    BANDWIDTHS,
+    _falloff,
+    _fit_weights,
+    _over_pairs,
+    _over_rows,
+    gold_standard,
+    others_log_density,
+)
 from entreg.priors.kde import FixationKde
 
 HEIGHT, WIDTH, IMAGES, SUBJECTS, EACH = 48, 64, 30, 8, 6
@@ -51,6 +60,38 @@ def test_others_kde_is_the_sum_over_other_subjects():
 
     expected = [np.mean([kernel(j)[y[k], x[k]] for j in range(4) if subject[j] != subject[k]]) for k in range(4)]
     np.testing.assert_allclose(others_log_density(y, x, subject, HEIGHT, WIDTH, 0.1), np.log(expected), atol=1e-12)
+
+
+@pytest.mark.parametrize("bandwidth, faintest", [(0.02, 1e-15), (0.1, 1)])
+def test_row_by_row_the_sum_is_that_over_all_pairs(bandwidth, faintest):
+    """Also where the others are so far away that what they give vanishes beside a person's own kernels."""
+    y, x, _, subject, _, _ = simulated(images=1)
+    inside = (y > 8) & (x > 8)
+    y, x, person = (
+        np.append(y[inside], [0, 1]),
+        np.append(x[inside], [0, 1]),
+        np.append(subject[inside], [SUBJECTS] * 2),
+    )
+    given = person, _falloff(HEIGHT, bandwidth), _falloff(WIDTH, bandwidth), np.linspace(1, 2, len(y))
+    pairs, rows = (way(y, x, *given) for way in (_over_pairs, _over_rows))
+    assert 0 < pairs[-2:].max() < faintest  # those of the person who is alone in a corner
+    np.testing.assert_allclose(rows, pairs, rtol=1e-12)
+
+
+def test_many_fixations_are_summed_row_by_row(monkeypatch):
+    """7,000 of two people on 48x64 pixels: 49 million pairs."""
+    random = np.random.default_rng(0)
+    y, x, person = random.integers(HEIGHT, size=7000), random.integers(WIDTH, size=7000), np.arange(7000) % 2
+    falloff = _falloff(HEIGHT, 0.1), _falloff(WIDTH, 0.1)
+    pairs = _over_pairs(y, x, person, *falloff, np.ones(7000)) / 3500
+    monkeypatch.setattr(gold, "_over_pairs", None)
+    log_density = others_log_density(y, x, person, HEIGHT, WIDTH, 0.1, np.ones(7000))
+    np.testing.assert_allclose(log_density, np.log(pairs), rtol=0, atol=1e-12)
+
+
+def test_one_person_has_no_others_row_by_row():
+    y, x, falloff = np.arange(5), np.arange(5), _falloff(HEIGHT, 0.1)
+    assert (_over_rows(y, x, np.zeros(5, dtype=int), falloff, falloff, np.ones(5)) == 0).all()
 
 
 def test_own_fixations_are_never_used():
