@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from entreg.errors import UserError
+from entreg.results.schema import RowCounts
 from tests.evaluation.conftest import evaluated_runs
 from tests.evaluation.photos import FIXATIONS, name_of
 
@@ -27,6 +28,13 @@ def test_images_that_were_trained_on_are_left_out_for_all_arms_and_counted(evalu
         assert data.seen == seen[domain] and data.n_images == len(left[domain])
         assert data.n_fixations == FIXATIONS * len(left[domain])
     assert evaluator.runs.data()["ood.foreign"].without_ladder is None
+
+
+def test_what_became_of_all_fixations_of_a_set_is_counted(evaluator):
+    """Of all twelve and twenty-two images, whichever are evaluated."""
+    for domain, images in (("in_domain", 12), ("ood.foreign", 22)):
+        n = FIXATIONS * images
+        assert evaluator.runs.data()[domain].rows == RowCounts(n, n, {"outside the image": 0}, [])
 
 
 def test_what_was_left_out_is_said(run_of, cache, place, caplog):
