@@ -23,11 +23,12 @@ def at_one_place(points: Points) -> tuple[list[Finding], np.ndarray]:
         findings.append(
             _finding("at_origin", origin, "at exactly (0, 0), which trackers write where they lose the eye")
         )
-    for place, at_place in (_most_frequent_pixel(points), _most_frequent_share(points)):
-        if _is_more(at_place & rest, points, MOST_AT_ONE_PLACE):
-            rest &= ~at_place
-            findings.append(_finding("one_point", at_place, f"at exactly one point of their images ({place})"))
-            break
+    if rest.any():
+        for place, at_place in (_most_frequent_pixel(points, rest), _most_frequent_share(points, rest)):
+            if _is_more(at_place, points, MOST_AT_ONE_PLACE):
+                rest &= ~at_place
+                findings.append(_finding("one_point", at_place, f"at exactly one point of their images ({place})"))
+                break
     return findings, rest
 
 
@@ -37,15 +38,16 @@ def _is_more(at_place: np.ndarray, points: Points, most: float) -> bool:
     return count >= FEWEST and more_than(min(1.0, most + on_a_pixel), count, len(points))
 
 
-def _most_frequent_pixel(points: Points) -> tuple[str, np.ndarray]:
-    """Return the most frequent x and y in words, and which points have it: (n,)."""
-    x, y = _most_frequent(points.some.x, points.some.y)
+def _most_frequent_pixel(points: Points, rest: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the most frequent x and y of the rest in words, and which points have it: (n,)."""
+    some = points[rest].some
+    x, y = _most_frequent(some.x, some.y)
     return f"{x:g}, {y:g}", (points.x == x) & (points.y == y)
 
 
-def _most_frequent_share(points: Points) -> tuple[str, np.ndarray]:
-    """Return the most frequent place as shares of the images' sides in words, and which points lie there: (n,)."""
-    (u, v), (x, y) = points.shares, _most_frequent(*points.some.shares)
+def _most_frequent_share(points: Points, rest: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the rest's most frequent place as shares of the sides in words, and which points lie there: (n,)."""
+    (u, v), (x, y) = points.shares, _most_frequent(*points[rest].some.shares)
     return f"{x:.3f}, {y:.3f} as shares of the sides", (u == x) & (v == y)
 
 
