@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from entreg.config import Data
+from entreg.data.geometry import Resized
 from entreg.errors import UserError
 from entreg.evaluation.adaptation_data import FEWEST_IMAGES, AdaptationData
 from entreg.evaluation.arms import Arm
@@ -14,7 +15,7 @@ from entreg.evaluation.domain import ENOUGH_FOR_A_KDE, ENOUGH_FOR_AN_INTERVAL, D
 from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.published_arm import descends, stimuli
 from entreg.evaluation.scores import Model
-from entreg.results.schema import FOREIGN, IN_DOMAIN, EvaluatedData
+from entreg.results.schema import FOREIGN, IN_DOMAIN, EvaluatedData, RowCounts
 from entreg.study.finished_run import FinishedRun, final_model
 from entreg.study.split import Split
 from entreg.study.study import Study
@@ -119,6 +120,7 @@ class EvaluatedRuns:
             domain.subset.resized.geometry.in_words(),
             few_images=n_images < ENOUGH_FOR_AN_INTERVAL,
             few_kde_images=domain.kde_images < ENOUGH_FOR_A_KDE,
+            rows=_rows(domain.subset.resized),
         )
 
     def _open(self, run: FinishedRun) -> Study:
@@ -194,6 +196,12 @@ def _images_of(run: FinishedRun, name: str) -> tuple[Data, str]:
     if name == IN_DOMAIN:
         return run.config.data, "validation"
     return run.config.ood[name.removeprefix(f"{FOREIGN}.")], "all"
+
+
+def _rows(resized: Resized) -> RowCounts:
+    """Return what became of the fixations of a data set."""
+    dataset, cut_off = resized.dataset, {"outside the crop": resized.n_outside} if resized.n_outside else {}
+    return RowCounts(dataset.rows_read, len(resized.fixations), dataset.dropped | cut_off, list(dataset.accepted))
 
 
 def _in_words(images: dict[str, tuple[str, list[str]]]) -> str:

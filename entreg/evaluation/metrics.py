@@ -30,7 +30,8 @@ def ig_bits(at: np.ndarray, prior_at: np.ndarray) -> np.ndarray:
     """Return the information gain log2 p_model(x_i) - log2 p_prior(x_i) of each fixation: (n,), bits.
 
     Its mean is KL(h||prior) - KL(h||model), where h is the empirical distribution of the fixations, so the better model
-    has the greater IG (Kuemmerer, Wallis & Bethge 2015, PNAS).
+    has the greater IG (Kuemmerer, Wallis & Bethge 2015, PNAS). Nothing is added to either density; code that adds an
+    eps such as 2.2e-16 or 1e-20 to both (InfoGain.m of the MIT benchmark) gets other values where one is near eps.
     """
     return np.asarray((_float(at) - _float(prior_at)) * BITS_PER_NAT)
 

@@ -53,7 +53,9 @@ def gold_standard(
     The bandwidth and the weights, which all images share, maximise the likelihood of the fixations, where each fixation
     is held out with all others of its observer. The same fixations choose these few parameters and are evaluated, so
     the estimate is very slightly higher than a fully held-out one. Where nobody else looked at an image, the prior
-    replaces the other observers. After Kuemmerer, Wallis & Bethge 2015, PNAS.
+    replaces the other observers. After Kuemmerer, Wallis & Bethge 2015, PNAS. The GoldModel of pysaliency 0.2.22
+    differs: it bins the fixations to pixels first and mirrors what a kernel loses over the border, where here each
+    kernel is divided by its sum inside the image.
     """
     y, x, image, subject = (np.asarray(values) for values in (y, x, image, subject))
     sizes, log_prior = np.asarray(sizes), np.asarray(log_prior, dtype=np.float64)

@@ -19,8 +19,12 @@ class FixationKde:
     """A kernel density estimate of the fixations on many images, in relative coordinates, for images of any size.
 
     p = (1 - regularisation) * kde + regularisation / (H*W) at each pixel centre. kde is a sum of Gaussians, one for
-    each fixation, divided by its sum over all H*W pixels, so that p sums to 1 over them (as in pysaliency's baseline,
-    which subtracts the logsumexp). Without fixations p is uniform. Source: Kuemmerer, Bethge & Wallis 2022.
+    each fixation, divided by its sum over all H*W pixels, so that p sums to 1 over them. Without fixations p is
+    uniform. Source: Kuemmerer, Bethge & Wallis 2022.
+
+    It is close to the BaselineModel of pysaliency 0.2.22, but not equal to it: that model bins the fixations to pixels
+    first and mirrors what a kernel loses over the border. On OSIE the mean log likelihood differs by about 0.001
+    bit/fixation, and at the borders the density here is lower by 0.95 bit.
 
     y, x: (n,) the fixations as shares of their image's height and width, 0..1
     image: (n,) the number of the image that each fixation was made on

@@ -76,11 +76,15 @@ def _object(kind: type, value: Any, where: str) -> Any:
     annotations = typing.get_type_hints(kind, vars(schema))
     fields = [field.name for field in dataclasses.fields(kind)]
     spread = getattr(kind, "spread", ())
-    missing = [name for name in fields if name not in spread and name not in tree]
+    # a field with a default was added to the format later
+    optional = {field.name for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING}
+    missing = [name for name in fields if name not in spread and name not in tree and name not in optional]
     if missing:
         raise ValueError(f"{where} has no {', '.join(missing)}")
     arguments: dict[str, Any] = {
-        name: _typed(annotations[name], tree[name], f"{where}.{name}") for name in fields if name not in spread
+        name: _typed(annotations[name], tree[name], f"{where}.{name}")
+        for name in fields
+        if name not in spread and name in tree
     }
     rest = {key: item for key, item in tree.items() if key not in arguments}
     for name in spread:

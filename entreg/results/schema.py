@@ -228,6 +228,21 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class RowCounts:
+    """What became of the fixations that a data set holds, on all its images, also those not evaluated.
+
+    read, used: their number as read, and as used for evaluations and priors
+    dropped: the number of the others by reason
+    accepted: what is implausible about the set and was accepted (`accept`), see entreg/data/plausibility/
+    """
+
+    read: int
+    used: int
+    dropped: dict[str, int]
+    accepted: list[str]
+
+
+@dataclass(frozen=True)
 class EvaluatedData:
     """The images of a domain and the data behind their priors.
 
@@ -236,6 +251,7 @@ class EvaluatedData:
     geometry: a sentence's end on how a stored image is changed before a model sees it
     few_images: whether the images are too few for a reliable interval
     few_kde_images: whether the images are too few for a KDE prior like the literature's
+    rows: what became of the fixations that were read; None where an earlier version did not record it
     """
 
     name: str
@@ -248,6 +264,7 @@ class EvaluatedData:
     geometry: str
     few_images: bool
     few_kde_images: bool
+    rows: RowCounts | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from entreg.evaluation.evaluator import Evaluator
 from entreg.evaluation.summary import summarise
 from entreg.report.tables import terminal
 from entreg.results import writing
-from entreg.results.schema import Plan
+from entreg.results.schema import Plan, RowCounts
 from tests.evaluation.conftest import evaluated_runs
 from tests.evaluation.photos import FIXATIONS, name_of, write_set
 
@@ -33,6 +33,13 @@ def test_images_that_were_trained_on_are_left_out_for_all_arms_and_counted(evalu
         assert data.seen == seen[domain] and data.n_images == len(left[domain])
         assert data.n_fixations == FIXATIONS * len(left[domain])
     assert evaluator.runs.data()["ood.foreign"].without_ladder is None
+
+
+def test_what_became_of_all_fixations_of_a_set_is_counted(evaluator):
+    """Of all twelve and twenty-two images, whichever are evaluated."""
+    for domain, images in (("in_domain", 12), ("ood.foreign", 22)):
+        n = FIXATIONS * images
+        assert evaluator.runs.data()[domain].rows == RowCounts(n, n, {"outside the image": 0}, [])
 
 
 def test_what_was_left_out_is_said(run_of, cache, place, caplog):

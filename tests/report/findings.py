@@ -23,7 +23,7 @@ from entreg.losses import nll_entropy
 from entreg.model.log_density import LogDensity
 from entreg.report.page import Content
 from entreg.report.panels import Prediction
-from entreg.results.schema import EvaluatedData, LeftOut, Plan
+from entreg.results.schema import EvaluatedData, LeftOut, Plan, RowCounts
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import FinishedRun
 
@@ -65,12 +65,14 @@ def findings(
     categories: bool = False,
     labels: tuple[str, ...] = ("best", "median", "worst"),
     metric: str = "ig_bits_per_fixation",
+    accepted: tuple[str, ...] = (),
 ) -> Content:
     """What a page shows of an arm for each lambda (0 is the baseline), each better than the one before by `gain` bit.
 
     gain: is made of `parts` by adapted number, and of a rest; falling: metrics that fall by it while IG rises
     seed_std: bit, by which an arm's trainings scatter around it
     foreign: how many sets, of which `added` were not planned; in the last one `seen` images are left out
+    accepted: what was implausible about each set
     primary: domain of the primary outcome, whose arm is that of lambda 1; None: all is exploratory; metric: its key
     """
     rng = np.random.default_rng(1)
@@ -121,6 +123,9 @@ def findings(
             "stretched to 48x36 (portraits 36x48)",
             few_images=n < ENOUGH_FOR_AN_INTERVAL,
             few_kde_images=20 * n < ENOUGH_FOR_A_KDE,
+            rows=RowCounts(
+                2100 * n, 1800 * n, {"first of a trial": 290 * n, "outside the image": 10 * n}, list(accepted)
+            ),
         )
         for domain, n in domains.items()
     }

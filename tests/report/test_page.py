@@ -356,6 +356,29 @@ def test_images_that_were_trained_on_are_named(told):
     assert "Left out" not in told()[0].text
 
 
+def test_what_became_of_the_fixations_is_said_of_every_set(tmp_path, monkeypatch):
+    """Of 24 images in domain, 24 * 2100 were read."""
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    content = findings(tmp_path / "sweep", accepted=("outside", "samples"), labels=("worst",))
+    said = words(section_of(content, tmp_path, "repeat"))
+    for domain, n in (("made_up", 24), ("elsewhere", 27)):
+        read, first, outside, used = (f"{k * n:,}".replace(",", " ") for k in (2100, 290, 10, 1800))
+        dropped = f"{first} first of a trial, {outside} outside the image"
+        assert f"{domain}{read}{dropped}{used}outside, samples" in said  # in cells of one row
+    limits = words(section_of(content, tmp_path, "limits"))
+    assert limits.count("look implausible and were accepted as they are: outside, samples") == 2
+
+
+def test_nothing_is_said_to_be_accepted_where_nothing_was_and_counts_may_be_unknown(tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    content = findings(tmp_path / "sweep", labels=("worst",))
+    assert "implausible" not in words(section_of(content, tmp_path, "limits"))
+    tree = plain(content.results)
+    tree["data"]["in_domain"].pop("rows")
+    content = dataclasses.replace(content, results=typed(tree))
+    assert "made_upn/a (not recorded)" in words(section_of(content, tmp_path, "repeat"))
+
+
 def test_a_set_without_a_ladder_says_why(written):
     shown = section(written("few images")[0], "foreign")
     assert (

@@ -49,6 +49,14 @@ def test_another_form_is_refused_with_its_place(results, tmp_path, change, named
         reading.read(tmp_path / "results.json")
 
 
+def test_results_from_before_rows_were_counted_are_read(results, tmp_path):
+    tree = writing.plain(results)
+    for data in tree["data"].values():
+        assert data.pop("rows")["dropped"]
+    (tmp_path / "results.json").write_text(json.dumps(tree))
+    assert all(data.rows is None for data in reading.read(tmp_path / "results.json").data.values())
+
+
 def test_another_format_and_what_is_no_object_are_refused(results, tmp_path):
     path = tmp_path / "results.json"
     path.write_text(json.dumps(writing.plain(results) | {"format": 1}))

@@ -30,11 +30,8 @@ def findings(dataset: DataSet) -> list[Finding]:
         return [blurred]
     found, rest = at_one_place(points)
     elsewhere = points[rest]
-    frame = None
-    if len(elsewhere):
-        turned = np.isin(_orientations(dataset), QUARTER_TURNS)[elsewhere.image]
-        frame = reach.small_numbers(elsewhere) or frames.wrong_frame(elsewhere, turned)
-    return [*found, *(finding for finding in (frame, recordings.samples(dataset)) if finding)]
+    more = (_wrong_frame(dataset, elsewhere) if len(elsewhere) else None, recordings.samples(dataset))
+    return [*found, *(finding for finding in more if finding)]
 
 
 def checked(dataset: DataSet, settings: Data) -> DataSet:
@@ -48,7 +45,15 @@ def checked(dataset: DataSet, settings: Data) -> DataSet:
         raise DataError(_refusal(dataset, settings, refused, sorted({finding.kind for finding in found})))
     accepted = tuple(finding.kind for finding in found)
     notes = [f"accepted ({finding.kind}): {finding.message}" for finding in found]
-    return dataclasses.replace(dataset, notes=(*dataset.notes, *notes, *_notes(dataset)), accepted=accepted)
+    return dataclasses.replace(dataset, notes=(*dataset.notes, *notes, *_notes(dataset, settings)), accepted=accepted)
+
+
+def _wrong_frame(dataset: DataSet, points: Points) -> Finding | None:
+    small = reach.small_numbers(points)
+    if small or not points.outside().any():
+        return small
+    turned = np.isin(_orientations(dataset), QUARTER_TURNS)
+    return frames.wrong_frame(points, turned[points.image])
 
 
 def _refusal(dataset: DataSet, settings: Data, refused: list[Finding], kinds: list[str]) -> str:
@@ -64,11 +69,12 @@ def _refusal(dataset: DataSet, settings: Data, refused: list[Finding], kinds: li
     return "\n".join(lines)
 
 
-def _notes(dataset: DataSet) -> list[str]:
+def _notes(dataset: DataSet, settings: Data) -> list[str]:
     """Return what is doubtful, but no reason to refuse the data set."""
     points, notes = points_of(dataset), []
     if _seem_to_count_from_one(points):
-        notes.append("x and y are whole numbers and none is 0; if they count from 1 (MATLAB), subtract 1")
+        way_out = "data.frame.index_base=1" if hasattr(settings, "frame") else "subtract 1"
+        notes.append(f"x and y are whole numbers and none is 0; if they count from 1 (MATLAB), {way_out}")
     turned = [
         s.name for s, orientation in zip(dataset.stimuli, _orientations(dataset), strict=True) if orientation != 1
     ]

@@ -122,10 +122,10 @@ def _frames(points: Points, turned: np.ndarray) -> Iterator[Frame]:
 
 def _on_screen(points: Points) -> Iterator[Frame]:
     """Yield the screen whose centre is that of all images, if it is larger than they are."""
-    half_width, half_height = points.width_px / 2, points.height_px / 2
-    centre_x = _most_covered(points.x - half_width, points.x + half_width)
-    centre_y = _most_covered(points.y - half_height, points.y + half_height)
-    more_x, more_y = centre_x - half_width, centre_y - half_height
+    some = points.some
+    centre_x = _most_covered(some.x - some.width_px / 2, some.x + some.width_px / 2)
+    centre_y = _most_covered(some.y - some.height_px / 2, some.y + some.height_px / 2)
+    more_x, more_y = centre_x - points.width_px / 2, centre_y - points.height_px / 2
     if _is_a_shift(points, more_x, more_y):
         width, height = round(2 * centre_x), round(2 * centre_y)
         yield Frame(
@@ -141,8 +141,8 @@ def _on_screen(points: Points) -> Iterator[Frame]:
 
 def _constant_shift(points: Points) -> Iterator[Frame]:
     """Yield the place on a screen at which the top left corner of every image seems to have been."""
-    x = _most_covered(points.x - points.width_px, points.x)
-    y = _most_covered(points.y - points.height_px, points.y)
+    some = points.some
+    x, y = _most_covered(some.x - some.width_px, some.x), _most_covered(some.y - some.height_px, some.y)
     if _is_a_shift(points, np.full(len(points), x), np.full(len(points), y)):
         yield Frame(
             "outside",
@@ -163,7 +163,7 @@ def _shown_larger(points: Points) -> Iterator[Frame]:
         yield Frame(
             "scaled",
             points.outside(points.x / scale, points.y / scale),
-            f"the images seem to have been shown about {scale:.2g} times as large as they are stored",
+            f"the images seem to have been shown about {scale:.2g} times as large as they are stored, or more",
             "data.frame.shown_width_px=... data.frame.shown_height_px=...",
             "divide x and y by the scale",
             fitted=True,

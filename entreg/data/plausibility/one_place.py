@@ -23,13 +23,12 @@ def at_one_place(points: Points) -> tuple[list[Finding], np.ndarray]:
         findings.append(
             _finding("at_origin", origin, "at exactly (0, 0), which trackers write where they lose the eye")
         )
-    for x, y, unit in ((points.x, points.y, "{:g}, {:g}"), (*points.shares, "{:.3f}, {:.3f} as shares of the sides")):
-        place, at_place = _most_frequent(x, y)
-        if _is_more(at_place & rest, points, MOST_AT_ONE_PLACE):
-            rest &= ~at_place
-            where = unit.format(place.real, place.imag)
-            findings.append(_finding("one_point", at_place, f"at exactly one point of their images ({where})"))
-            break
+    if rest.any():
+        for place, at_place in (_most_frequent_pixel(points, rest), _most_frequent_share(points, rest)):
+            if _is_more(at_place, points, MOST_AT_ONE_PLACE):
+                rest &= ~at_place
+                findings.append(_finding("one_point", at_place, f"at exactly one point of their images ({place})"))
+                break
     return findings, rest
 
 
@@ -39,12 +38,23 @@ def _is_more(at_place: np.ndarray, points: Points, most: float) -> bool:
     return count >= FEWEST and more_than(min(1.0, most + on_a_pixel), count, len(points))
 
 
-def _most_frequent(x: np.ndarray, y: np.ndarray) -> tuple[complex, np.ndarray]:
-    """Return the most frequent point, as x + i y, and which points lie there: (n,)."""
-    place = x + 1j * y
-    values, counts = np.unique(place, return_counts=True)
-    best = complex(values[counts.argmax()])
-    return best, place == best
+def _most_frequent_pixel(points: Points, rest: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the most frequent x and y of the rest in words, and which points have it: (n,)."""
+    some = points[rest].some
+    x, y = _most_frequent(some.x, some.y)
+    return f"{x:g}, {y:g}", (points.x == x) & (points.y == y)
+
+
+def _most_frequent_share(points: Points, rest: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the rest's most frequent place as shares of the sides in words, and which points lie there: (n,)."""
+    (u, v), (x, y) = points.shares, _most_frequent(*points[rest].some.shares)
+    return f"{x:.3f}, {y:.3f} as shares of the sides", (u == x) & (v == y)
+
+
+def _most_frequent(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    places, counts = np.unique(x + 1j * y, return_counts=True)
+    place = complex(places[counts.argmax()])
+    return place.real, place.imag
 
 
 def _finding(kind: str, at_place: np.ndarray, where: str) -> Finding:

@@ -8,6 +8,8 @@ import numpy as np
 
 from entreg.data.dataset import DataSet
 
+ENOUGH = 100_000  # points to fit a screen to, or to find a frequent place; for three million both would take 30 s
+
 
 @dataclass(frozen=True)
 class Points:
@@ -27,9 +29,14 @@ class Points:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, rows: np.ndarray) -> Points:
-        """Return some of the points: a mask."""
+    def __getitem__(self, rows: slice | np.ndarray) -> Points:
+        """Return some of the points: a slice or a mask."""
         return Points(self.x[rows], self.y[rows], self.width_px[rows], self.height_px[rows], self.image[rows])
+
+    @property
+    def some(self) -> Points:
+        """Every k-th point, at most ENOUGH of them."""
+        return self[:: -(-len(self) // ENOUGH) or 1]
 
     @property
     def shares(self) -> tuple[np.ndarray, np.ndarray]:

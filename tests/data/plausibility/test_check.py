@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import cv2
@@ -10,10 +11,10 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from entreg.config.settings import setting
+from entreg.config.settings import differing, resolved, setting
 from entreg.data.plausibility.check import checked, findings
 from entreg.data.sources import fixation_maps, folder, load
-from entreg.errors import DataError
+from entreg.errors import DataError, SettingError
 from tests.data.plausibility.gaze import shares
 
 IMAGES, EACH = 12, 40
@@ -235,3 +236,12 @@ def test_dots_of_ones_need_another_threshold(tmp_path, gaze):
         load(settings)
     settings.threshold = 0
     assert len(load(settings).fixations) > 470
+
+
+def test_what_is_accepted_is_typed_for_the_own_and_for_foreign_sets_and_no_result_depends_on_it(composed):
+    config = resolved(composed("data.accept=[outside,shares]", "ood.synthetic_ood.accept=[swapped]"))
+    assert (config.data.accept, config.ood["synthetic_ood"].accept) == (["outside", "shares"], ["swapped"])
+    saved = dataclasses.asdict(resolved(composed()))
+    assert differing(saved, config) == []
+    with pytest.raises(SettingError, match=r"data.accept=\['everything'\] is out of range: .* \(one of outside, at_or"):
+        resolved(composed("data.accept=[everything]"))

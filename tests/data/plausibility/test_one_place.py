@@ -26,6 +26,20 @@ def test_lost_gaze_is_told_and_set_aside():
     assert elsewhere.sum() == 340
 
 
+def test_two_places_are_told_and_set_aside():
+    """60 at (0, 0) and, of the others, 40 at (5, 7)."""
+    points = with_share(0.15, 0, 0)
+    there = np.arange(400) < 40
+    found, elsewhere = at_one_place(moved(points, np.where(there, 5, points.x), np.where(there, 7, points.y)))
+    assert [(finding.kind, finding.count) for finding in found] == [("at_origin", 60), ("one_point", 40)]
+    assert elsewhere.sum() == 300
+
+
+def test_all_at_the_origin_leaves_nothing():
+    found, elsewhere = at_one_place(with_share(1, 0, 0))
+    assert [finding.kind for finding in found] == ["at_origin"] and not elsewhere.any()
+
+
 @pytest.mark.parametrize("share", [0.15, 1.0])
 def test_one_point_is_told_with_its_place(share):
     (finding,), _ = at_one_place(with_share(share, 512, 384.5))

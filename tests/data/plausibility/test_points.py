@@ -1,9 +1,10 @@
 """The points of a data set as they were read."""
 
 import numpy as np
+import pytest
 
 from entreg.data.dataset import DataSet, Stimulus, sorted_fixations
-from entreg.data.plausibility.points import points_of
+from entreg.data.plausibility.points import Points, points_of
 
 STIMULI = (Stimulus("a.png", "a.png", 30, 40), Stimulus("b.png", "b.png", 50, 20))
 
@@ -29,3 +30,9 @@ def test_other_positions_can_be_tried():
     """40 is the first column outside of an image 40 wide."""
     p = points()
     assert p.outside(np.array([40, 10, 4]), p.y).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("n, k", [(0, 1), (100_000, 1), (100_001, 2), (200_001, 3)])
+def test_of_many_points_every_kth_is_enough(n, k):
+    many = Points(*np.zeros((4, n)), np.arange(n))
+    assert many.some.image.tolist() == list(range(0, n, k))
