@@ -115,7 +115,7 @@ class TextTable:
         for line, values in self._rows():
             for i in sorted(numbers):
                 text = values[i]
-                if text not in self._marks and not any(_is_number(text, decimal) for decimal in decimals):
+                if text not in self._marks and not any(is_number(text, decimal) for decimal in decimals):
                     name = self.header.names[i]
                     what = f"{name} is {text[:40]!r}, not a finite number; leave out such rows"
                     hint = ", or give data.text.decimal=comma" if WITH_COMMA.fullmatch(text) else ""
@@ -164,7 +164,8 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _is_number(text: str, decimal: str) -> bool:
+def is_number(text: str, decimal: str) -> bool:
+    """Return whether a text is a finite number that is written with this decimal sign."""
     if "_" in text or decimal != "." and "." in text:
         return False
     try:
