@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from entreg.config.tables import Frame, TableData
-from entreg.data.tables import readers, rules
+from entreg.data.tables import header, readers, rules
 from entreg.data.tables.presets import ROLES, Form, forms
 from entreg.errors import DataError
 
 TEXTS = ("image", "subject", "trial", "eye")
 TIMES = ("start", "duration")
-MS_PER = {"s": 1e3, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
+MS_PER = {"s": 1e3, "ms": 1.0, "us": 1e-3, "μs": 1e-3, "ns": 1e-6}
 OTHER = "@"  # begins the names of columns that only filters and keys look at
 
 
@@ -125,8 +125,9 @@ def _columns(source: readers.Source, form: Form, with_times: bool) -> pd.DataFra
     values = source.read(sorted(numbers), sorted({*at.values()} - numbers))
     rows = pd.DataFrame({role: values[i] for role, i in at.items()}, copy=False)
     for role in TIMES:
-        if role in rows and form.time_unit != "ms":
-            rows[role] *= MS_PER[form.time_unit]
+        if role in rows:
+            named = re.search(r"[\[(]([nmuμ]?s)[\])]$", header.same(source.names[at[role]]))
+            rows[role] *= MS_PER[named[1] if named else form.time_unit[role]]
     return rows
 
 
@@ -147,7 +148,7 @@ def _one_per_fixation(
         rows = rows.assign(image=rows["image"].cat.remove_categories([""]))
     if form.key:
         key = [name if name in rows else f"{OTHER}{name}" for name in form.key]
-        people = [name for name in ("subject", "eye") if name in rows and name not in key]
+        people = [name for name in ("subject", "trial", "eye") if name in rows and name not in key]
         rows, dropped["repeated"] = rules.one_per_key(rows, [*people, *key], form.row)
         return rows
     same = rules.repeats_place_and_number(rows)

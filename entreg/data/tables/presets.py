@@ -7,6 +7,7 @@ fills in what was left open of whichever data set names it, and a group of Hydra
     software          program and version that wrote the tables this form was made for
     columns           names of columns, or lists of names that versions use, by what they mean (data.columns)
     frame, filter, key, time_unit       as in the settings
+    requires          what columns also have to be there, such as shown_x
     row               which row of a key is the fixation: first, or last
     start_from        image: start is 0 when the image appears, and a fixation that begins before is left out
     asks              settings that have to be typed, with the reason
@@ -41,7 +42,8 @@ class Form:
     filter: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     key: tuple[str, ...] = ()
     row: str = "first"
-    time_unit: str = "ms"
+    requires: tuple[str, ...] = ()
+    time_unit: Mapping[str, str] = field(default_factory=dict)
     start_from: str = "recording"
     reader: str = "text"
     software: str = ""
@@ -53,7 +55,8 @@ class Form:
     @property
     def required(self) -> tuple[str, ...]:
         """The roles without which there is no fixation; the name of the file can be the image's."""
-        return tuple(role for role in REQUIRED if role in self.columns or role != "image" or not self.image_from)
+        of_rows = REQUIRED[1:] if self.image_from and "image" not in self.columns else REQUIRED
+        return (*of_rows, *self.requires)
 
 
 def names() -> list[str]:
@@ -107,7 +110,8 @@ def _form(settings: TableData, preset: Mapping[str, Any], *, is_preset: bool = F
         {name: _several(values) for name, values in kept.items()},
         tuple(settings.key or preset.get("key") or ()),
         preset.get("row", "first"),
-        settings.time_unit or preset.get("time_unit", "ms"),
+        tuple(preset.get("requires") or ()),
+        _units(settings.time_unit or preset.get("time_unit") or "ms"),
         preset.get("start_from", "recording"),
         preset.get("reader", "text"),
         preset.get("software", ""),
@@ -116,6 +120,10 @@ def _form(settings: TableData, preset: Mapping[str, Any], *, is_preset: bool = F
         settings.image_from or preset.get("image_from"),
         is_preset,
     )
+
+
+def _units(unit: str | Mapping[str, str]) -> dict[str, str]:
+    return {"start": unit, "duration": unit} if isinstance(unit, str) else {**unit}
 
 
 def _several(values: Any) -> tuple[str, ...]:

@@ -21,6 +21,10 @@ class Source(Protocol):
     def path(self) -> Path:
         """The file."""
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the columns, as they are written."""
+
     def column(self, name: str) -> int | None:
         """Return the index of a column; None where there is none."""
 

@@ -35,6 +35,11 @@ class TextTable:
     header: Header
     text: TableText
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns, as they are written."""
+        return self.header.names
+
     def column(self, name: str) -> int | None:
         """Return the index of a column; None where there is none. Raises a DataError where there are several."""
         same = [i for i, one in enumerate(self.header.names) if header.same(one) == header.same(name)]

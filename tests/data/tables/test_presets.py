@@ -25,7 +25,12 @@ def preset(tmp_path):
 
 def test_without_a_preset_columns_have_their_own_names():
     (form,) = forms(TableData(columns=Columns(x="X"), filter={"a": 1}, key=["n"], time_unit="s"))
-    assert (form.columns, form.filter, form.key, form.time_unit) == ({"x": ("X",)}, {"a": ("1",)}, ("n",), "s")
+    assert (form.columns, form.filter, form.key, form.time_unit["start"]) == (
+        {"x": ("X",)},
+        {"a": ("1",)},
+        ("n",),
+        "s",
+    )
     assert form.required == ("image", "x", "y") and not form.is_preset
 
 
