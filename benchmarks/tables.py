@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.fresh import in_a_fresh_process
 from benchmarks.speed import by_turns
+from entreg.config.tables import TableData
 from entreg.data import fixation_table
 
 ROWS, DISTINCT = 2_000_000, 100_000
@@ -23,7 +24,9 @@ def measure(folder: Path) -> dict[str, float]:
         file.write("image,subject,order,x,y,duration_s\n")
         for _ in range(ROWS // DISTINCT):
             file.write(rows)
-    seconds = by_turns(3, read=lambda: fixation_table.read(path), by_row=lambda: _by_row(path))
+    seconds = by_turns(
+        3, read=lambda: fixation_table.read(TableData(root=str(path.parent))), by_row=lambda: _by_row(path)
+    )
     return {
         "table_s_per_million_rows": seconds["read"] / ROWS * 1e6,
         "table_ratio": seconds["read"] / seconds["by_row"],
@@ -51,7 +54,7 @@ def _peak_bytes(path: Path) -> int:
     """Return the memory that reading needs at most, beyond what the process has before."""
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak until now, which a new process inherits
     before = _memory_bytes("VmRSS")
-    fixation_table.read(path)
+    fixation_table.read(TableData(root=str(path.parent)))
     return _memory_bytes("VmHWM") - before
 
 

@@ -29,6 +29,44 @@ def test_every_option_composes(composed, group, option):
     resolved(composed(f"{group}={option}", *typed))
 
 
+def test_a_table_is_described_alike_for_training_and_for_a_foreign_set(composed):
+    """A name with brackets is quoted as a value, and its brackets are escaped as a key."""
+    words = [
+        r"columns={x: 'Fixation point X [MCSnorm]'}",
+        r"filter={Eye movement type: [Fixation], Valid \[both\]: [1]}",
+        "frame.origin=centre",
+        "frame.screen_width_px=1920",
+        r"subject_from='User (\d+)'",
+    ]
+    typed = [f"{role}.{word}" for role in ("data", "ood.folder") for word in words]
+    c = resolved(composed("data=folder", "data.root=/a", "ood=[folder]", "ood.folder.root=/b", *typed))
+    for settings in (c.data, c.ood["folder"]):
+        assert settings.columns.x == "Fixation point X [MCSnorm]" and settings.columns.y is None
+        assert settings.filter == {"Eye movement type": ["Fixation"], "Valid [both]": [1]}
+        assert (settings.frame.origin, settings.frame.screen_width_px) == ("centre", 1920)
+        assert settings.subject_from == r"User (\d+)"
+
+
+@pytest.mark.parametrize(
+    "typed, said",
+    [
+        ("data.frame.origin=middle", "data.frame.origin=middle is out of range: "),
+        (
+            "data.frame={unit: shares, index_base: 1}",
+            "data.frame.index_base=1 is out of range: only pixels are counted",
+        ),
+        ("data.frame.unit=degrees", "data.px_per_degree=None is out of range: frame.unit=degrees needs it"),
+        ("data.subject_from='User .*'", "data.subject_from=User .* is out of range: give one group in brackets"),
+        ("data.message='('", "data.message=( is out of range: no regular expression: "),
+        ("data.filter=[a]", "data.filter=['a'] is out of range: give columns and the values that are kept"),
+    ],
+)
+def test_what_contradicts_itself_in_a_table_is_refused(composed, typed, said):
+    with pytest.raises(SettingError) as error:
+        check(composed("data=folder", "data.root=/a", typed))
+    assert str(error.value).startswith(said)
+
+
 @pytest.mark.parametrize("option", [o for o in options("data") if o != "folder"])
 def test_any_data_set_can_stand_out_of_domain(composed, option):
     assert resolved(composed(f"ood=[{option}]")).ood[option].name == option
@@ -163,7 +201,7 @@ def test_weights_are_a_file_or_a_name(composed):
 
 
 def test_every_option_names_a_task_or_a_source_that_there_is(composed):
-    assert options("task") == sorted(path.stem for path in (ROOT / "entreg/tasks").glob("[!_]*.py"))
+    assert options("task") == sorted(path.stem.rstrip("_") for path in (ROOT / "entreg/tasks").glob("[!_]*.py"))
     for option in options("task"):
         assert composed(f"task={option}").task.name == option
     for option in options("data"):

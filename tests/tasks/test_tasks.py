@@ -13,7 +13,7 @@ from entreg.errors import SettingError
 from entreg.runs.folder import RunFolder
 from tests.conftest import ROOT
 
-NAMES = sorted(path.stem for path in (ROOT / "entreg/tasks").glob("*.py") if path.stem != "__init__")
+NAMES = sorted(path.stem.rstrip("_") for path in (ROOT / "entreg/tasks").glob("*.py") if path.stem != "__init__")
 
 
 def config(name: str) -> Config:
@@ -31,7 +31,7 @@ def own_module(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_module_has_a_function_of_its_name_that_takes_config_and_folder(name):
-    function = getattr(tasks._module(name), name)
+    function = getattr(tasks._module(name), tasks._identifier(name))
     assert [*inspect.signature(function).parameters] == ["config", "folder"]
 
 

@@ -35,6 +35,11 @@ class TextTable:
     header: Header
     text: TableText
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns, as they are written."""
+        return self.header.names
+
     def column(self, name: str) -> int | None:
         """Return the index of a column; None where there is none. Raises a DataError where there are several."""
         same = [i for i, one in enumerate(self.header.names) if header.same(one) == header.same(name)]
@@ -115,7 +120,7 @@ class TextTable:
         for line, values in self._rows():
             for i in sorted(numbers):
                 text = values[i]
-                if text not in self._marks and not any(_is_number(text, decimal) for decimal in decimals):
+                if text not in self._marks and not any(is_number(text, decimal) for decimal in decimals):
                     name = self.header.names[i]
                     what = f"{name} is {text[:40]!r}, not a finite number; leave out such rows"
                     hint = ", or give data.text.decimal=comma" if WITH_COMMA.fullmatch(text) else ""
@@ -164,7 +169,8 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _is_number(text: str, decimal: str) -> bool:
+def is_number(text: str, decimal: str) -> bool:
+    """Return whether a text is a finite number that is written with this decimal sign."""
     if "_" in text or decimal != "." and "." in text:
         return False
     try:

@@ -174,8 +174,8 @@ def test_links_to_files_elsewhere_are_refused_and_the_whole_folder_may_be_one(tm
 
 
 def test_rows_that_repeat_a_place_of_a_trial_count_and_are_noted(tmp_path):
-    data = folder.load(settings(write(tmp_path, FULL + "a.png,S10,1,1,2,\n")))
-    assert data.fixations.x.tolist() == [39.9, 1, 1, 3.25]
+    data = folder.load(settings(write(tmp_path, FULL + "a.png,S10,1,3,2,\n")))
+    assert data.fixations.x.tolist() == [39.9, 1, 3, 3.25]
     assert "1 rows repeat the image, subject and order of another; all are used" in data.notes[0]
 
 
