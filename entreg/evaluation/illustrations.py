@@ -11,6 +11,7 @@ from entreg.evaluation.metrics import PRIMARY
 from entreg.model.log_density import LogDensity
 from entreg.report.panels import Prediction
 from entreg.results.schema import IN_DOMAIN
+from entreg.study.look import Look, look_at
 
 
 def bias_maps(evaluator: Evaluator) -> dict[str, np.ndarray]:
@@ -53,6 +54,15 @@ def examples(evaluator: Evaluator) -> dict[str, list[tuple[str, dict[str, Predic
             predictions = {arm.name: _prediction(evaluator, arm.name, name, int(i)) for arm in evaluator.runs.arms}
             by_domain.setdefault(name, []).append((label, predictions))
     return by_domain
+
+
+def looks(evaluator: Evaluator) -> dict[str, Look]:
+    """Return, by domain, what its data set looks like, as task=preview shows it."""
+    seed = evaluator.runs.arms[0].runs[0].config.seed
+    return {
+        name: look_at(domain.subset.resized.dataset, domain.settings, domain.prior, seed)
+        for name, domain in evaluator.runs.domains.items()
+    }
 
 
 def _prediction(evaluator: Evaluator, arm: str, domain: str, i: int) -> Prediction:

@@ -32,6 +32,7 @@ def write(folder: RunFolder, results: Results, evaluator: Evaluator, start: dict
         bias_maps,
         illustrations.mean_densities(evaluator),
         illustrations.examples(evaluator),
+        illustrations.looks(evaluator),
         start,
     )
     page.write(folder, content)

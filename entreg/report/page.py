@@ -12,13 +12,14 @@ import numpy as np
 from markupsafe import Markup
 
 from entreg.io import files
-from entreg.report import commands, html, literature, pictures
+from entreg.report import commands, data_pictures, html, literature, pictures
 from entreg.report.numbers import MISSING, Numbers
 from entreg.report.panels import Prediction
 from entreg.report.tables import IG, domains, main_first, overview
 from entreg.results.schema import IN_DOMAIN, Results
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
+from entreg.study.look import Look
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Content:
     histories: by arm, for each training the rows of metrics.csv; bias_maps: by arm, (H, W) nats
     mean_densities: by foreign domain, (H, W) nats of `fixations` and of each arm
     examples: by domain, pairs of a label (best, median or worst) and the predictions by arm
+    looks: by domain, what its data set looks like
     provenance: that of the evaluation; the commands and commits of the runs are read from their folders
     """
 
@@ -38,6 +40,7 @@ class Content:
     bias_maps: Mapping[str, np.ndarray]
     mean_densities: Mapping[str, Mapping[str, np.ndarray]]
     examples: Mapping[str, Sequence[tuple[str, Mapping[str, Prediction]]]]
+    looks: Mapping[str, Look]
     provenance: Mapping[str, Any]
 
 
@@ -78,6 +81,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "overview": overview(results),
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
         "synthetic": any(f"oracle_{IG}" in arm.domains[key].metrics for arm in arms.values() for key in results.data),
+        "data_pictures": {key: data_pictures.overview(look) for key, look in content.looks.items()},
         "losses": pictures.losses(content.histories),
         "bias_maps": pictures.ratio_maps(content.bias_maps, "Bias map of {}"),
         "mean_densities": {key: pictures.mean_densities(maps, leading) for key, maps in content.mean_densities.items()},
@@ -111,6 +115,7 @@ def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("images", "Image by image", context["scatter"]),
         ("predictions", "Predictions", True),
         ("lambda", "Lambda", context["lambdas"]),
+        ("data", "Data", context["data_pictures"]),
         ("comparisons", "Comparisons", context["r"].comparisons),
         ("literature", "Literature", True),
         ("limits", "Limits", True),

@@ -73,12 +73,14 @@ class Study:
         return self._cache.uniform(self.config.uniform, size, self.config.data, *self._model_inputs)
 
     @cached_property
+    def data_fingerprint(self) -> str:
+        """The SHA-256 of the images that are trained and validated on, and of the fixations on them."""
+        return self._cache.subset(self.config.data, "all").fingerprint()
+
+    @cached_property
     def fingerprints(self) -> dict[str, str]:
         """The SHA-256 of the data and weights that are read, by which others are recognised later."""
-        return {
-            "data": self._cache.subset(self.config.data, "all").fingerprint(),
-            "weights": self.recipe.weights_sha256,
-        }
+        return {"data": self.data_fingerprint, "weights": self.recipe.weights_sha256}
 
     def _split(self, settings: Data, which: str) -> Split:
         return self._cache.split(settings, which, self.config.data, *self._model_inputs)

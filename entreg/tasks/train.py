@@ -14,7 +14,7 @@ from entreg.runs.folder import RunFolder
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
 from entreg.training import tensorboard_log
-from entreg.training.start import finished_before, record_start, seed_everything
+from entreg.training.start import advise_a_look, finished_before, record_start, seed_everything
 from entreg.training.trainer import Trainer
 from entreg.training.training_group import TrainingGroup
 
@@ -49,6 +49,8 @@ def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
     keep_freed_memory()
     seed_everything(config.seed)
     study = Study(config, StudyCache(ranks))
+    if ranks.is_first:
+        advise_a_look(study, folder)
     trainer = Trainer(study, folder)
     if ranks.is_first:
         record_start(trainer, study)

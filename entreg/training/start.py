@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from entreg.command_line import command
 from entreg.priors import center_bias_file
 from entreg.runs import checkpoint, migrations
 from entreg.runs.folder import RunFolder
 from entreg.runs.provenance import provenance
+from entreg.study.finished_run import typed_keys
+from entreg.study.look import is_first_look
 from entreg.study.study import Study
 from entreg.training.trainer import Trainer
 from entreg.version import VERSION
 
 log = logging.getLogger(__name__)
+
+SHOWN = ("data", "ood", "experiment", "paths")  # groups of settings that task=preview shows, or finds the data by
 
 
 def finished_before(folder: RunFolder) -> bool:
@@ -32,6 +38,20 @@ def seed_everything(seed: int) -> None:
     """Seed the generators of Python, numpy and PyTorch."""
     for set_seed in (random.seed, np.random.seed, torch.manual_seed):
         set_seed(seed)
+
+
+def advise_a_look(study: Study, folder: RunFolder) -> None:
+    """Log the command that shows the data set, where this is its first training and nobody has looked at it before."""
+    config = study.config
+    if config.data.embedded or not is_first_look(Path(config.paths.store), study.data_fingerprint):
+        return
+    typed = folder.read_typed() or []
+    kept = [word for word, key in zip(typed, typed_keys(typed), strict=True) if key.partition(".")[0] in SHOWN]
+    # an experiment may hold a sweep
+    mode = ["hydra.mode=RUN"] * any(key == "experiment" for key in typed_keys(typed))
+    log.warning(
+        "nobody has looked at %s before; to look: %s", config.data.name, command(["task=preview", *kept, *mode])
+    )
 
 
 def record_start(trainer: Trainer, study: Study) -> None:

@@ -18,7 +18,7 @@ from entreg.runs.folder import RunFolder
 from entreg.runs.log_routing import about, logs_of
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
-from entreg.training.start import finished_before, record_start, seed_everything
+from entreg.training.start import advise_a_look, finished_before, record_start, seed_everything
 from entreg.training.trainer import Trainer
 from entreg.training.training_group import TrainingGroup
 
@@ -79,6 +79,8 @@ def _train_on_rank(runs: list[Run], ranks: Ranks, config: Config, folder: RunFol
                 seed_everything(run_config.seed)
                 try:
                     study = Study(run_config, cache)
+                    if ranks.is_first:
+                        advise_a_look(study, run_folder)
                     trainer = Trainer(study, run_folder)
                 except UserError as error:
                     on_failure(run_folder, error)

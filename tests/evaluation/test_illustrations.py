@@ -9,7 +9,7 @@ import pytest
 
 from entreg.evaluation import illustrations, scores
 from tests.evaluation.conftest import SIZE, evaluated_runs
-from tests.evaluation.photos import FIXATIONS
+from tests.evaluation.photos import FIXATIONS, FOREIGN, OWN
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -66,3 +66,10 @@ def test_a_bias_map_is_the_first_trainings(evaluator, run_of, evaluator_of):
     by_size = evaluator.evidence()["nll"].maps[0]
     assert list(by_size) == [SIZE, SIZE[::-1]]
     assert float(by_size[SIZE].with_center_bias.entropy_nats()) < math.log(72 * 96)
+
+
+def test_the_data_sets_are_shown_as_they_are_stored(evaluator):
+    shown = illustrations.looks(evaluator)
+    assert {key: look.dataset.name for key, look in shown.items()} == {"in_domain": "own", "ood.foreign": "foreign"}
+    assert (len(shown["in_domain"].images), len(shown["ood.foreign"].images)) == (len(OWN), len(FOREIGN))
+    assert shown["in_domain"].read == FIXATIONS * len(OWN)

@@ -145,6 +145,7 @@ def findings(
         bias_maps=biases,
         mean_densities={f"ood.{name}": {"fixations": _log_density(rng, 0.5).grid[0].numpy()} | biases for name in sets},
         examples={domain: [(label, _predictions(rng, arms)) for label in labels] for domain in domains},
+        looks={},
         provenance={"git_commit": "0123456789abcdef", "git_clean": True, "packages": {"numpy": "2"}, "cuda": None},
     )
 

@@ -15,12 +15,14 @@ import pytest
 from PIL import Image
 
 from entreg.report import page, panels
+from entreg.report.data_pictures import overview
 from entreg.results.reading import typed
 from entreg.results.schema import NOT_SHOWN
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console
 from tests.report.findings import TOO_LATE, findings
+from tests.report.test_data_pictures import looked
 
 PAINTED = {
     "two arms": {"parts": {"scale": 0.03}},
@@ -81,6 +83,17 @@ def test_control_characters_of_names_are_escaped_on_the_page(tmp_path, monkeypat
     results = dataclasses.replace(content.results, study="s\x1b[31m\u202e<b>é")
     page.write(RunFolder(tmp_path), dataclasses.replace(content, results=results))
     assert r"<code>s\x1b[31m\u202e&lt;b&gt;é</code>" in RunFolder(tmp_path).report.read_text(encoding="utf-8")
+
+
+def test_the_data_of_every_domain_are_shown_as_in_a_preview(tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    content = findings(tmp_path / "sweep", labels=("worst",))
+    look = looked(tmp_path)
+    shown = section_of(dataclasses.replace(content, looks={"in_domain": look, "ood.elsewhere": look}), tmp_path, "data")
+    assert [picture["alt"] for picture in shown.pictures] == 2 * [picture.alt for picture in overview(look)]
+    assert "made_up, in domain" in shown.text and "elsewhere, out of domain" in shown.text
+    text = RunFolder(tmp_path).report.read_text(encoding="utf-8")
+    assert '<a href="#data">Data</a>' in text
 
 
 def section(path: Path, label: str) -> Page:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import logging
 import random
+import shlex
+import sys
 
 import numpy as np
 import torch
 
+from entreg.cli import arguments
 from entreg.config.settings import resolved
 from entreg.distributed.ranks import Ranks
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
-from entreg.training.start import finished_before, record_start, seed_everything
+from entreg.tasks.preview import preview
+from entreg.training.start import advise_a_look, finished_before, record_start, seed_everything
 from entreg.training.trainer import Trainer
 from entreg.version import VERSION
 from tests.conftest import SMALL
+from tests.evaluation.photos import write_set
 
 
 def test_a_training_that_was_killed_at_its_very_end_is_finished(tmp_path):
@@ -67,3 +72,38 @@ def test_each_start_is_recorded_and_the_log_warns_of_other_code_and_another_vers
         f"{folder} was begun by version 0.2.0; this is version {VERSION}, so that its last digits may differ",
     ]
     assert len(folder.starts()) == 2
+
+
+def test_the_first_training_on_a_set_that_nobody_has_seen_says_how_to_look(composed, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/x/train.py"])
+    root = tmp_path / "my lab's"
+    write_set(root, range(3))
+    words = ["data=folder", f"data.root={arguments.quoted(str(root))}", "data.folds=3", "ood=[]", "seed=1"]
+    config = resolved(composed(*words, "data.name=lab", f"paths.store={tmp_path}/store"))
+    folder, study = RunFolder(tmp_path / "run"), Study(config, StudyCache(Ranks()))
+    folder.write_typed(words, "")
+    for _ in range(2):
+        advise_a_look(study, folder)
+    (said,) = [message for message in caplog.messages if "looked" in message]
+    assert said.startswith("nobody has looked at lab before; to look: python train.py task=preview data=folder ")
+    assert shlex.split(said.partition("task=preview ")[2]) == words[:4]
+    assert resolved(composed("task=preview", *shlex.split(said.partition("task=preview ")[2]))).data.root == str(root)
+
+
+def test_what_a_preview_has_shown_is_not_asked_for(composed, tmp_path, caplog):
+    write_set(tmp_path / "lab", range(3))
+    words = "data=folder", f"data.root={tmp_path}/lab", "data.folds=3", "ood=[]", f"paths.store={tmp_path}/store"
+    preview(resolved(composed("task=preview", *words)), RunFolder(tmp_path / "preview"))
+    advise_a_look(Study(resolved(composed(*words)), StudyCache(Ranks())), RunFolder(tmp_path / "run"))
+    embedded = resolved(composed(f"paths.store={tmp_path}/store"))
+    advise_a_look(Study(embedded, StudyCache(Ranks())), RunFolder(tmp_path / "run"))
+    assert not any("looked" in message for message in caplog.messages)
+
+
+def test_an_experiment_with_a_sweep_is_previewed_once(composed, tmp_path, caplog):
+    write_set(tmp_path / "lab", range(3))
+    config = resolved(composed("data=folder", f"data.root={tmp_path}/lab", "ood=[]", f"paths.store={tmp_path}/store"))
+    folder = RunFolder(tmp_path / "run")
+    folder.write_typed(["experiment=[osie,lambda_sweep]", "loss.lambda_entropy=0", "seed=3"], "")
+    advise_a_look(Study(config, StudyCache(Ranks())), folder)
+    assert caplog.messages[-1].endswith("task=preview 'experiment=[osie,lambda_sweep]' hydra.mode=RUN")
