@@ -30,7 +30,7 @@ SMALLEST_SCALE = 1.2
 
 
 @dataclass(frozen=True)
-class Frame:
+class OtherFrame:
     """Another frame in which x and y might count.
 
     outside: (n,) which points would lie outside their images
@@ -75,7 +75,7 @@ def wrong_frame(points: Points, turned: np.ndarray) -> Finding | None:
     return None
 
 
-def explains(outside: np.ndarray, frame: Frame) -> bool:
+def explains(outside: np.ndarray, frame: OtherFrame) -> bool:
     """Return whether another frame explains the points outside better than the frame as read; outside: (n,).
 
     A right frame leaves out fewest points. If the frame as read were right, the points that are outside in one of both
@@ -90,9 +90,9 @@ def explains(outside: np.ndarray, frame: Frame) -> bool:
     )
 
 
-def _frames(points: Points, turned: np.ndarray) -> Iterator[Frame]:
+def _frames(points: Points, turned: np.ndarray) -> Iterator[OtherFrame]:
     x, y, width, height = points.x, points.y, points.width_px, points.height_px
-    yield Frame(
+    yield OtherFrame(
         "centred",
         points.outside(x + width / 2, y + height / 2),
         "x and y seem to count from the image's centre",
@@ -100,7 +100,7 @@ def _frames(points: Points, turned: np.ndarray) -> Iterator[Frame]:
         "add half of the image's width to x, and y to half of its height, or where y counts upwards subtract it",
     )
     if turned.any():
-        yield Frame(
+        yield OtherFrame(
             "turned",
             points.outside(np.where(turned, y, x), np.where(turned, x, y)),
             f"{len(np.unique(points.image[turned]))} images have an EXIF orientation by which programs show them "
@@ -108,7 +108,7 @@ def _frames(points: Points, turned: np.ndarray) -> Iterator[Frame]:
             "",
             "store these images as they are shown, without the orientation (Pillow's ImageOps.exif_transpose)",
         )
-    yield Frame(
+    yield OtherFrame(
         "swapped",
         points.outside(y, x),
         "x and y seem to be swapped, or the images turned by a quarter",
@@ -120,7 +120,7 @@ def _frames(points: Points, turned: np.ndarray) -> Iterator[Frame]:
     yield from _shown_larger(points)
 
 
-def _on_screen(points: Points) -> Iterator[Frame]:
+def _on_screen(points: Points) -> Iterator[OtherFrame]:
     """Yield the screen whose centre is that of all images, if it is larger than they are."""
     some = points.some
     centre_x = _most_covered(some.x - some.width_px / 2, some.x + some.width_px / 2)
@@ -128,7 +128,7 @@ def _on_screen(points: Points) -> Iterator[Frame]:
     more_x, more_y = centre_x - points.width_px / 2, centre_y - points.height_px / 2
     if _is_a_shift(points, more_x, more_y):
         width, height = round(2 * centre_x), round(2 * centre_y)
-        yield Frame(
+        yield OtherFrame(
             "outside",
             points.outside(points.x - more_x, points.y - more_y),
             f"x and y seem to count on a screen of about {width} x {height} pixels with the images in its centre",
@@ -139,12 +139,12 @@ def _on_screen(points: Points) -> Iterator[Frame]:
         )
 
 
-def _constant_shift(points: Points) -> Iterator[Frame]:
+def _constant_shift(points: Points) -> Iterator[OtherFrame]:
     """Yield the place on a screen at which the top left corner of every image seems to have been."""
     some = points.some
     x, y = _most_covered(some.x - some.width_px, some.x), _most_covered(some.y - some.height_px, some.y)
     if _is_a_shift(points, np.full(len(points), x), np.full(len(points), y)):
-        yield Frame(
+        yield OtherFrame(
             "outside",
             points.outside(points.x - x, points.y - y),
             f"x and y seem to count on a screen with the top left corner of the images at about ({x:.0f}, {y:.0f})",
@@ -155,12 +155,12 @@ def _constant_shift(points: Points) -> Iterator[Frame]:
         )
 
 
-def _shown_larger(points: Points) -> Iterator[Frame]:
+def _shown_larger(points: Points) -> Iterator[OtherFrame]:
     """Yield the frame of images that were shown larger than they are stored, if both axes reach as far."""
     reach = [np.quantile(share, 0.98) for share in points.shares]
     scale = 1.02 * max(reach)  # of points that are spread evenly, 2 % lie beyond the quantile
     if min(reach) > 0.75 * scale and scale > SMALLEST_SCALE:
-        yield Frame(
+        yield OtherFrame(
             "scaled",
             points.outside(points.x / scale, points.y / scale),
             f"the images seem to have been shown about {scale:.2g} times as large as they are stored, or more",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from entreg.data.plausibility.frames import Frame, explains, wrong_frame
+from entreg.data.plausibility.frames import OtherFrame, explains, wrong_frame
 from entreg.data.plausibility.points import Points
 from entreg.data.plausibility.reach import small_numbers
 from tests.data.plausibility.gaze import in_wrong_frames, moved, plausible
@@ -122,12 +122,12 @@ def test_seven_points_that_come_back_are_enough_and_ten_where_the_frame_was_fitt
     none = np.zeros(1000, dtype=bool)
     for count, enough in ((fewest, True), (fewest - 1, False)):
         outside = np.arange(1000) < count
-        assert explains(outside, Frame("outside", none, "", "", "", fitted)) == enough
+        assert explains(outside, OtherFrame("outside", none, "", "", "", fitted)) == enough
 
 
 def test_a_frame_that_takes_other_points_out_explains_nothing():
     outside, elsewhere = np.arange(1000) < 100, np.arange(1000) >= 900
-    assert not explains(outside, Frame("swapped", elsewhere, "", "", ""))
+    assert not explains(outside, OtherFrame("swapped", elsewhere, "", "", ""))
 
 
 def check_sets(seeds):
