@@ -31,7 +31,7 @@ def examples(look: Look, after_each: Callable[[], object] = lambda: None) -> lis
         stimulus, count = look.dataset.stimuli[image], len(look.of(image))
         size = f"{stimulus.width_px} x {stimulus.height_px} px"
         alt = f"{stimulus.name}, {size}, with {count} fixation{'s' * (count != 1)}"
-        title = f"{look.examples[image]}: {alt}" + (f". {failure}" if failure else "")
+        title = f"{alt}. {failure}" if failure else alt
         after_each()
         return Picture(_png(drawn), f"{alt}.", drawn.width, title)
 
