@@ -81,6 +81,7 @@ def test_a_data_set_to_learn_from_or_to_judge_on_is_one_yaml(project, run):
     done = run(
         copy,
         "data=toy",
+        "model.backbone.weights=null",
         "ood=[toy]",
         *small,
         "data.folds=4",
@@ -111,6 +112,7 @@ def test_a_source_is_a_module_and_a_yaml(project, run):
     done = run(
         copy,
         "data=listed",
+        "model.backbone.weights=null",
         "data.root=photos",
         "ood=[]",
         *small,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,7 +17,7 @@ from entreg.report.panels import COLOURS, MAP_COLOURS, blank_panel
 from entreg.report.pictures import Picture, picture_of
 from entreg.study.look import Look
 
-SIDE_PX, SHEET_SIDE_PX, SHEET_COLUMNS = 400, 200, 4
+SIDE_PX, SHEET_SIDE_PX, GAP_PX, SHEET_COLUMNS = 400, 200, 4, 4
 DOT_PX = 3  # radius of a fixation
 BINS = 50  # of the histograms
 GREY = (200, 200, 200)  # of an image that cannot be read
@@ -27,11 +27,11 @@ def examples(look: Look, after_each: Callable[[], object] = lambda: None) -> lis
     """Draw each example with the fixations on it. after_each: called after each of them."""
 
     def draw(image: int) -> Picture:
-        drawn, failure = _with_fixations(look, image)
+        drawn, failure = _with_fixations(look, image, SIDE_PX)
         stimulus, count = look.dataset.stimuli[image], len(look.of(image))
         size = f"{stimulus.width_px} x {stimulus.height_px} px"
         alt = f"{stimulus.name}, {size}, with {count} fixation{'s' * (count != 1)}"
-        title = f"{look.examples[image]}: {alt}" + (f". {failure}" if failure else "")
+        title = f"{alt}. {failure}" if failure else alt
         after_each()
         return Picture(_png(drawn), f"{alt}.", drawn.width, title)
 
@@ -46,12 +46,12 @@ def overview(look: Look) -> list[Picture]:
 
 def sheet(look: Look) -> Picture:
     """Draw all examples on one sheet."""
+    side = SHEET_SIDE_PX - GAP_PX
     with ThreadPoolExecutor() as pool:
-        drawn = [image for image, _ in pool.map(lambda image: _with_fixations(look, image), look.examples)]
+        drawn = [image for image, _ in pool.map(lambda image: _with_fixations(look, image, side), look.examples)]
     rows = -(-len(drawn) // SHEET_COLUMNS)
     whole = Image.new("RGB", (SHEET_COLUMNS * SHEET_SIDE_PX, rows * SHEET_SIDE_PX), "white")
     for number, image in enumerate(drawn):
-        image.thumbnail((SHEET_SIDE_PX - 4, SHEET_SIDE_PX - 4))
         row, column = divmod(number, SHEET_COLUMNS)
         whole.paste(image, (column * SHEET_SIDE_PX, row * SHEET_SIDE_PX))
     alt = f"{len(drawn)} images of {look.dataset.name} with their fixations."
@@ -79,16 +79,19 @@ def distributions(look: Look) -> list[Picture]:
     ]
 
 
-def _with_fixations(look: Look, image: int) -> tuple[Image.Image, str | None]:
-    """Return a stimulus, made small, with its fixations drawn on it, and why it cannot be read, or None."""
+def _with_fixations(look: Look, image: int, side_px: int) -> tuple[Image.Image, str | None]:
+    """Return a stimulus, made small, with its fixations drawn on it, and why it cannot be read, or None.
+
+    side_px: the greatest length of a side
+    """
     stimulus, fixations = look.dataset.stimuli[image], look.of(image)
     failure = None
     try:
-        drawn = Image.fromarray(read_small_rgb(stimulus.path, SIDE_PX))
+        drawn = Image.fromarray(read_small_rgb(stimulus.path, side_px))
     except DataError as error:
         failure = str(error)
         longest = max(stimulus.width_px, stimulus.height_px)
-        width, height = (max(1, SIDE_PX * px // longest) for px in (stimulus.width_px, stimulus.height_px))
+        width, height = (max(1, side_px * px // longest) for px in (stimulus.width_px, stimulus.height_px))
         drawn = Image.new("RGB", (width, height), GREY)
     canvas = ImageDraw.Draw(drawn)
     for x, y in zip(
@@ -131,16 +134,18 @@ def _person_panel(counts: np.ndarray) -> Figure:
     return figure
 
 
-def _image_panel(counts: Sequence[int] | np.ndarray) -> Figure:
+def _image_panel(counts: np.ndarray) -> Figure:
     """Draw how many images have how many fixations."""
     figure, axes = blank_panel()
-    axes.hist(counts, bins=min(BINS, int(np.max(counts)) + 1), color=COLOURS[0])
-    axes.set(xlabel="fixations on an image", ylabel="images")
+    whole = np.arange(counts.min(), counts.max() + 2) - 0.5  # a bin for each number, where there are few
+    axes.hist(counts, bins=whole if len(whole) <= BINS else BINS, color=COLOURS[0])
+    axes.set(xlabel="fixations on an image", ylabel="images", xlim=(0, counts.max() + 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3, axis="y")
     return figure
 
 
 def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    image.save(file, format="PNG", compress_level=3)  # half the time of the default, 5 % larger
+    image.save(file, format="PNG", compress_level=3)  # half the time of the default, a tenth larger
     return file.getvalue()

@@ -44,12 +44,14 @@ def write(folder: RunFolder, looks: Mapping[str, Look], after_each: Callable[[],
 
 def counts(look: Look) -> dict[str, str]:
     """Return how much there is, in words by what is counted."""
-    used = int((look.counts > 0).sum())
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in look.dataset.dropped.items() if count)
+    dropped = {f"fixations {reason}, dropped": f"{count:,}" for reason, count in look.dataset.dropped.items()}
     return {
-        "images": f"{len(look.dataset.stimuli):,}, of which {len(look.images):,} are chosen and {used:,} of these used",
-        "fixations": f"{look.read:,} read, of which {len(look.fixations):,} are used",
-        "dropped": dropped or "none",
+        "images in the set": f"{len(look.dataset.stimuli):,}",
+        "images chosen": f"{len(look.images):,}",
+        "images used": f"{int((look.counts > 0).sum()):,} (the chosen ones that have fixations)",
+        "fixations read": f"{look.read:,}",
+        **dropped,
+        "fixations used": f"{len(look.fixations):,}",
         "people": "not known" if look.by_person is None else f"{len(look.by_person):,}",
     }
 

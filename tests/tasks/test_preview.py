@@ -25,7 +25,7 @@ def test_it_writes_a_page_and_prints_where(config_of, tmp_path, capsys):
     preview(config_of(), folder)
     assert capsys.readouterr().out == f"{folder.preview}\n" and folder.state is State.FINISHED
     text = folder.preview.read_text(encoding="utf-8")
-    assert f"{3 * FIXATIONS} read, of which {3 * FIXATIONS} are used" in text and "synthetic_ood" not in text
+    assert f"<dt>fixations read</dt><dd>{3 * FIXATIONS}</dd>" in text and "synthetic_ood" not in text
     assert len(list((tmp_path / "store/looked_at").iterdir())) == 1
 
 
