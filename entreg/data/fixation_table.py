@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,13 +70,19 @@ def read(settings: TableData, *, with_times: bool = False) -> Table:
     """
     paths = files(settings)
     tables = [_read_file(path, settings, with_times, several=len(paths) > 1) for path in paths]
-    return tables[0] if len(tables) == 1 else _joined(tables)
+    table = tables[0] if len(tables) == 1 else _joined(tables)
+    beside = [name for name in ("eye", "trial") if name in table.fixations]
+    return dataclasses.replace(table, fixations=table.fixations.drop(columns=beside)) if beside else table
 
 
 def files(settings: TableData) -> list[Path]:
     """Return the files that `file` names below root, else here, in the order of their names; [] where there is none."""
     for folder in (Path(settings.root or "").absolute(), Path.cwd()):
         path = folder / settings.file
+        if path.is_symlink() and not path.exists():
+            raise DataError(
+                f"{path} is a link to a file that is not there, as git-annex leaves them; get it (git annex get)"
+            )
         found = [path] if path.is_file() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         if found:
             return [one for one in found if one.is_file()]
@@ -95,13 +102,11 @@ def _read_file(path: Path, settings: TableData, with_times: bool, several: bool)
     rows = _named(rows, "subject", form.subject_from or ("(.*)" if several else None), path)
     rows = _named(rows, "image", form.image_from, path)
     rows = _one_per_fixation(rows, form, dropped, place_of)
-    notes: list[str] = []
-    for leave_out in (_without_image, _without_place, _of_other_eyes):
-        rows, notes_of = leave_out(rows, form, dropped)
-        notes += [f"{path}: {note}" for note in notes_of]
+    rows = _with_image_and_place(rows, form, dropped)
+    rows, notes = _of_other_eyes(rows, dropped)
     rows = _in_order(rows, form, place_of)
     rows = _begun_on_the_picture(rows, form, dropped)
-    beside = [name for name in rows if name.startswith(OTHER) or name in ("eye", "trial", rules.BEFORE)]
+    beside = [name for name in rows if name.startswith(OTHER) or name == rules.BEFORE]
     return Table(rows.drop(columns=beside) if beside else rows, form.frame, rows_read, place_of, dropped, tuple(notes))
 
 
@@ -161,23 +166,17 @@ def _one_per_fixation(
     return rows
 
 
-def _without_image(rows: pd.DataFrame, form: Form, dropped: dict[str, int]) -> tuple[pd.DataFrame, list[str]]:
-    without = (rows["image"].cat.codes < 0).to_numpy()
-    if without.any():
-        dropped["without an image"] = int(without.sum())
-        rows = rows[~without]
-    return rows, []
+def _with_image_and_place(rows: pd.DataFrame, form: Form, dropped: dict[str, int]) -> pd.DataFrame:
+    nameless = (rows["image"].cat.codes < 0).to_numpy()
+    placeless = rules.without_place(rows, centred=form.frame.origin == "centre") & ~nameless
+    for reason, without in (("without an image", nameless), ("without a place", placeless)):
+        if without.any():
+            dropped[reason] = int(without.sum())
+    without = nameless | placeless
+    return rows[~without] if without.any() else rows
 
 
-def _without_place(rows: pd.DataFrame, form: Form, dropped: dict[str, int]) -> tuple[pd.DataFrame, list[str]]:
-    without = rules.without_place(rows, centred=form.frame.origin == "centre")
-    if without.any():
-        dropped["without a place"] = int(without.sum())
-        rows = rows[~without]
-    return rows, []
-
-
-def _of_other_eyes(rows: pd.DataFrame, form: Form, dropped: dict[str, int]) -> tuple[pd.DataFrame, list[str]]:
+def _of_other_eyes(rows: pd.DataFrame, dropped: dict[str, int]) -> tuple[pd.DataFrame, list[str]]:
     if "eye" not in rows:
         return rows, []
     rows, count = rules.one_eye(rows)
@@ -209,7 +208,7 @@ def _begun_on_the_picture(rows: pd.DataFrame, form: Form, dropped: dict[str, int
 def _joined(tables: list[Table]) -> Table:
     """Return the tables of several files as one."""
     frames = [table.fixations for table in tables]
-    for name in ("image", "subject"):
+    for name in TEXTS:
         if all(name in frame for frame in frames):
             known = dict.fromkeys(str(one) for frame in frames for one in frame[name].cat.categories)
             frames = [frame.assign(**{name: frame[name].cat.set_categories(list(known))}) for frame in frames]
@@ -219,12 +218,18 @@ def _joined(tables: list[Table]) -> Table:
         table, within = places[row]
         return table.place_of(within)
 
-    reasons = dict.fromkeys(reason for table in tables for reason in table.dropped)
+    rows, dropped = pd.concat(frames, ignore_index=True), dict[str, int]()
+    notes = [note for table in tables for note in table.notes]
+    if all("eye" in frame for frame in frames):  # each eye may have a file of its own
+        rows, notes_of = _of_other_eyes(rows, dropped)
+        notes += notes_of
+    for reason, count in ((reason, count) for table in tables for reason, count in table.dropped.items()):
+        dropped[reason] = dropped.get(reason, 0) + count
     return Table(
-        pd.concat(frames, ignore_index=True),
+        rows,
         tables[0].frame,
         sum(table.rows_read for table in tables),
         place_of,
-        {reason: sum(table.dropped.get(reason, 0) for table in tables) for reason in reasons},
-        tuple(note for table in tables for note in table.notes),
+        dropped,
+        tuple(notes),
     )

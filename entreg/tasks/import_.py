@@ -43,7 +43,11 @@ def check(config: Config) -> None:
         )
     for form in forms(data):
         counted = OPEN if form.frame.unit in (None, "px") else {name: OPEN[name] for name in ("origin", "of")}
-        unsaid = [f"data.frame.{name}: {why}" for name, why in counted.items() if getattr(form.frame, name) is None]
+        unsaid = [
+            f"data.frame.{name}: {why}"
+            for name, why in counted.items()
+            if getattr(form.frame, name) is None and name not in form.in_file
+        ]
         if unsaid and not form.refuse:
             raise SettingError("fixations do not show what they are counted in; give\n  " + "\n  ".join(unsaid))
 

@@ -143,6 +143,23 @@ def test_of_two_eyes_one_is_used_in_each_trial_and_this_is_said(read):
     assert read(eyes, filter={"eye": ["L"]}).fixations["x"].tolist() == [1, 4]
 
 
+def test_each_eye_may_have_a_file_of_its_own(tmp_path):
+    for eye, places in {"left": (1, 2), "right": (1, 2, 3)}.items():
+        rows = "".join(f"a,S1,{eye},{i},{x},1\n" for i, x in enumerate(places))
+        (tmp_path / f"{eye}.csv").write_text(f"image,subject,eye,order,x,y\n{rows}")
+    found = fixation_table.read(TableData(root=str(tmp_path), file="*.csv"))
+    assert found.fixations["x"].tolist() == [1, 2, 3] and found.dropped == {"of the other eye": 2}
+    assert "eye" not in found.fixations and found.place_of(found.fixations.index[0]).endswith("right.csv, line 2")
+
+
+def test_a_link_of_git_annex_to_what_is_not_here_is_named(tmp_path):
+    (tmp_path / "fixations.csv").symlink_to(".git/annex/objects/a")
+    with pytest.raises(
+        DataError, match="fixations.csv is a link to a file that is not there, .* get it .git annex get.$"
+    ):
+        fixation_table.read(TableData(root=str(tmp_path)))
+
+
 def test_several_files_are_several_people(tmp_path):
     for number in (10, 2):
         (tmp_path / f"User {number}_fix.csv").write_text(f"image,x,y\na,{number},1\nb{number},3,4\n")

@@ -12,19 +12,18 @@ their fixation, so a fixation belongs to the picture on which it started, or is 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from entreg.config.tables import TableData
 from entreg.data.tables.memory import MemoryTable
 from entreg.data.tables.presets import Form
+from entreg.data.tables.shown import Shown
 from entreg.data.tables.streams import opened
 from entreg.errors import DataError
 
-NAMES = ("image", "trial", "eye", "start", "duration", "x", "y")
+NAMES = ("image", "trial", "start", "eye", "duration", "x", "y")
 PUPIL, RESOLUTION = 1, 2  # values after x and y
 
 
@@ -39,7 +38,7 @@ class _Fixation:
     y: str
 
 
-def open_table(path: Path, settings: TableData, form: Form) -> MemoryTable:
+def open_table(path: Path, settings: TableData, form: Form) -> tuple[MemoryTable, Form]:
     """Return the fixations of a recording, `start` being ms since the picture appeared.
 
     A fixation that lasts until the next picture is on that picture, with a negative start. Raises a DataError where no
@@ -65,10 +64,9 @@ def open_table(path: Path, settings: TableData, form: Form) -> MemoryTable:
     if not any(name for _, name in shown):
         first = "; ".join(repr(message.strip()[:60]) for message in messages[:5]) or "there is none"
         raise DataError(f"{path}: no message has the form data.message={settings.message}; the first ones are {first}")
-    shown.sort(key=lambda one: one[0])
-    times = [time for time, _ in shown]
-    rows = [_row(fixation, shown, times) for fixation in fixations]
-    return MemoryTable(path, NAMES, rows, [fixation.line for fixation in fixations], settings.text)
+    pictures = Shown(shown)
+    rows = [(*pictures.of(f.start, f.end), f.eye, f.duration, f.x, f.y) for f in fixations]
+    return MemoryTable(path, NAMES, rows, [fixation.line for fixation in fixations], settings.text), form
 
 
 def _lines(path: Path, settings: TableData) -> Iterator[tuple[int, str]]:
@@ -96,16 +94,6 @@ def _fixation(path: Path, line: int, values: list[str], events: list[str] | None
             "the file again with edf2asc, with the gaze position of events"
         )
     return _Fixation(line, eye, float(start), float(end), duration, rest[more], rest[more + 1])
-
-
-def _row(fixation: _Fixation, shown: list[tuple[float, str | None]], times: list[float]) -> tuple[Any, ...]:
-    """Return a row of NAMES for a fixation; its trial is the number of the message that shows the picture."""
-    at = bisect_right(times, fixation.start) - 1
-    until = bisect_right(times, fixation.end) - 1
-    if until > at and shown[until][1] is not None:
-        at = until
-    onset, image = shown[at] if at >= 0 else (0.0, None)
-    return image, str(at), fixation.eye, fixation.start - onset, fixation.duration, fixation.x, fixation.y
 
 
 def _is_number(text: str) -> bool:

@@ -13,6 +13,7 @@ fills in what was left open of whichever data set names it, and a group of Hydra
     asks              settings that have to be typed, with the reason
     subject_from, image_from            patterns of the file's name
     reader            the module that reads this form, where it is no table of text
+    in_file           parts of the frame that each file tells by itself
     refuse            why files with these columns hold no fixations on images, and what to export instead
 """
 
@@ -46,6 +47,7 @@ class Form:
     time_unit: Mapping[str, str] = field(default_factory=dict)
     start_from: str = "recording"
     reader: str = "text"
+    in_file: tuple[str, ...] = ()
     software: str = ""
     refuse: str | None = None
     subject_from: str | None = None
@@ -114,6 +116,7 @@ def _form(settings: TableData, preset: Mapping[str, Any], *, is_preset: bool = F
         _units(settings.time_unit or preset.get("time_unit") or "ms"),
         preset.get("start_from", "recording"),
         preset.get("reader", "text"),
+        tuple(preset.get("in_file") or ()),
         preset.get("software", ""),
         preset.get("refuse"),
         settings.subject_from or preset.get("subject_from"),

@@ -38,15 +38,16 @@ class Source(Protocol):
 def open_form(path: Path, settings: TableData, forms: Sequence[Form]) -> tuple[Source, Form]:
     """Return the table in a file and the form that it has, the first one of `forms` whose columns are there.
 
-    A form with a reader of its own is tried first: `open_table(path, settings, form)` of its module returns None where
-    the file has another form. Raises a DataError where the file has none of the forms, or one that holds no fixations.
+    A form with a reader of its own is tried first: `open_table(path, settings, form)` of its module returns the table
+    and the form, whose frame it may complete, or None where the file has another form. Raises a DataError where the
+    file has none of the forms, or one that holds no fixations.
     """
     for form in forms:
         if form.reader != "text":
             module = importlib.import_module(f"entreg.data.tables.{form.reader}")
-            source: Source | None = module.open_table(path, settings, form)
-            if source is not None:
-                return source, form
+            opened: tuple[Source, Form] | None = module.open_table(path, settings, form)
+            if opened is not None:
+                return opened
     of_text = [form for form in forms if form.reader == "text"]
     if not of_text:
         raise DataError(f"{path} is not of the form that data.table={settings.table} reads ({forms[0].software})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -17,6 +18,8 @@ from entreg.data.tables import header, widths
 from entreg.data.tables.header import Header
 from entreg.data.tables.streams import undecodable
 from entreg.errors import DataError, brief
+
+log = logging.getLogger(__name__)
 
 MISSING = ("", ".", "-", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "-32768", "-32768.0")
 DECIMALS = {"point": ".", "comma": ","}
@@ -68,6 +71,9 @@ class TextTable:
                 continue
             if decimal == "," and not typed:
                 self._refuse_thousands(numbers)
+            if (self.header.separator, decimal, self.header.lines) != (",", ".", 1):
+                form = self.path, self.header.separator, decimal, self.header.lines
+                log.info("%s: separated by %r, decimal sign %r, names of the columns in line %d", *form)
             return columns
         raise self._no_number(numbers, decimals)
 

@@ -10,8 +10,8 @@ def test_a_fixation_is_on_the_picture_on_which_it_started_or_the_one_that_came_d
     )
     (tmp_path / "p.asc").write_text(recording)
     settings = TableData(table="eyelink_asc", message="PIC (.)")
-    table = eyelink_asc.open_table(tmp_path / "p.asc", settings, forms(settings)[0])
-    assert [(row[0], row[3]) for row in table.rows] == [
+    table, _ = eyelink_asc.open_table(tmp_path / "p.asc", settings, forms(settings)[0])
+    assert [(row[0], row[2]) for row in table.rows] == [
         (None, 50),
         ("a", -10),
         ("a", 50),

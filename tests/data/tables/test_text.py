@@ -90,6 +90,14 @@ def test_numbers_are_read_to_the_last_bit(read, rng):
     assert read("image,x,y\n" + "".join(f"a,{value!r},0\n" for value in values))[1] == values
 
 
+def test_the_form_that_was_found_is_said(read, caplog):
+    caplog.set_level("INFO")
+    read("image,x,y\na,1,2\n")
+    assert not caplog.text
+    read("made by hand\nimage;x;y\na;1,5;2\n")
+    assert "t.csv: separated by ';', decimal sign ',', names of the columns in line 2" in caplog.text
+
+
 def test_parts_are_joined_and_names_keep_their_numbers(read, monkeypatch):
     monkeypatch.setattr(text, "ROWS", 2)
     assert read("image,x,y\nb,1,9\na,2,9\na,3,9\nc,4,9\nb,5,9\n") == (list("baacb"), [1, 2, 3, 4, 5], [9] * 5)

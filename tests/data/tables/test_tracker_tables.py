@@ -95,9 +95,7 @@ def test_tobii_pro_lab_on_the_display(read):
     row = (440, "p1", "r1", "a.png", "Fixation", 217, 3, 119, 20, 99, 10, 80, 60)
     found, _ = read("tobii", {"export.tsv": pro_lab(row, x="Fixation point X", more=more)})
     assert found == [("p1", 0, 10, 5, 440, 217)]
-    with pytest.raises(
-        DataError, match=r"export.tsv: it does not say where the picture stood .* export the columns Pres"
-    ):
+    with pytest.raises(DataError, match=r"export.tsv: it does not say where the picture stood .* export the columns"):
         read("tobii", {"export.tsv": pro_lab(row[:9], x="Fixation point X")})
 
 
@@ -275,3 +273,44 @@ def test_messages_that_name_no_picture_are_shown(read):
         DataError, match=r"p.asc: no message has the form data.message=PIC \(.\); the first ones are 'TRI"
     ):
         read("eyelink_asc", {"p.asc": "MSG 10 TRIALID 1\n"}, SCREEN, message="PIC (.)")
+
+
+def test_smi_event_statistics(read):
+    """German exports have decimal commas; both eyes may have the same numbers."""
+    table = tabs(
+        (
+            "Stimulus",
+            "Participant",
+            "Trial",
+            "Category",
+            "Eye L/R",
+            "Event Start Trial Time [ms]",
+            "Event Duration [ms]",
+        )
+        + ("Fixation Position X [px]", "Fixation Position Y [px]"),
+        ("a.png", "P1", "T1", "Fixation", "Left", "0,0", "180,5", "90,0", "50,0"),
+        ("a.png", "P1", "T1", "Fixation", "Left", "200,0", "180,5", "100,0", "60,5"),
+        ("a.png", "P1", "T1", "Fixation", "Right", "200,0", "180,5", "100,0", "60,5"),
+        ("a.png", "P1", "T1", "Saccade", "Left", "380,0", "20,0", "-", "-"),
+    )
+    found, dropped = read("smi_begaze", {"statistics.txt": table}, SCREEN)
+    assert found == [("P1", 1, 20, 15.5, 200, 180.5)]
+    assert dropped == {"of another Category": 1, "of the other eye": 1, "begun before the picture": 1}
+    newer = table.replace("Fixation Position", "Visual Intake Position").replace("\tFixation\t", "\tVisual Intake\t")
+    assert read("smi_begaze", {"statistics.txt": newer}, SCREEN) == (found, dropped)
+
+
+def test_smi_events(read):
+    """The tables' headers stand above all rows; messages show the pictures; times are microseconds."""
+    events = (
+        "[BeGaze]\r\nSubject:\tP7\r\nStimulus:\tvideo.avi\r\n\r\nTable Header for Fixations:\r\n"
+        "Event Type,Trial,Number,Start,End,Duration,Location X,Location Y,Dispersion X\r\n\r\n"
+        "Table Header for User Events:\r\nEvent Type,Trial,Number,Start,Description\r\n\r\n"
+        "Fixation L,1,1,900000,980000,80000,100.0,60.0,3\r\nUserEvent,1,1,1000000,# Message: a.png\r\n"
+        "Fixation L,1,2,990000,1100000,110000,100.0,60.0,3\r\nFixation L,1,3,1200000,1441786,241786,110.5,60.0,3\r\n"
+        "Saccade L,1,1,1441786,1450000,8214,1,2,3\r\nFixation R,1,1,1200000,1441786,241786,110.5,60.0,3\r\n"
+    )
+    found, dropped = read("smi_begaze", {"p7_events.txt": events}, SCREEN)
+    assert [row[:4] for row in found] == [("P7", 1, 30.5, 15)]
+    assert found[0][4:] == pytest.approx((200, 241.786))
+    assert dropped == {"of the other eye": 1, "begun before the picture": 1, "on no picture of the folder": 1}
