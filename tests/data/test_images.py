@@ -7,7 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from entreg.data.images import MOST_PIXELS, read_grey, read_rgb, read_small_rgb, rgb_of, size_of, thumbnail
+from entreg.data.images import (
+    MOST_PIXELS,
+    eight_bit_as_in_files,
+    read_grey,
+    read_rgb,
+    read_small_rgb,
+    rgb_of,
+    size_of,
+    thumbnail,
+)
 from entreg.errors import DataError, SettingError
 
 
@@ -202,6 +211,16 @@ def test_sixteen_bit_colours_are_their_upper_byte(tmp_path):
     content = content[:start] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + content[start + 17 :]
     path.write_bytes(content)
     assert read_rgb(path).tolist() == [[[0, 0, 1], [128, 128, 255]]]
+
+
+def test_sixteen_bits_that_another_program_has_read_are_as_in_files():
+    grey = np.array([[0, 257, 65535]], dtype=np.uint16)
+    assert eight_bit_as_in_files(grey).tolist() == [[0, 1, 255]]
+    colours = np.array([[[0, 255, 256], [0x8000, 0x80FF, 65535]]], dtype=np.uint16)
+    assert eight_bit_as_in_files(colours).tolist() == [[[0, 0, 1], [128, 128, 255]]]
+    assert eight_bit_as_in_files(colours).dtype == np.uint8
+    same = np.zeros((2, 2), np.uint8)
+    assert eight_bit_as_in_files(same) is same
 
 
 def test_pictures_in_the_hand_are_as_in_files(tmp_path, rng):
