@@ -79,6 +79,24 @@ class Data:
         at_most=MOST_PX,
     )
 
+    accept: list[str] = setting(
+        [],
+        "kinds of implausible fixations to use as they are, such as [samples]",
+        affects="result",
+        one_of=(
+            "outside",
+            "at_origin",
+            "one_point",
+            "shares",
+            "centred",
+            "swapped",
+            "scaled",
+            "turned",
+            "blurred_maps",
+            "samples",
+        ),
+    )
+
     @property
     def unused(self) -> tuple[str, ...]:
         """The settings that this geometry ignores, so that they do not distinguish runs."""
