@@ -11,7 +11,7 @@ import pytest
 from hydra.errors import HydraException
 
 from entreg.cli.execution import checked
-from entreg.config.settings import check, resolved
+from entreg.config.settings import check, resolved, settings_of
 from entreg.data import sources
 from entreg.errors import SettingError
 from tests.conftest import ROOT
@@ -45,6 +45,10 @@ def test_a_table_is_described_alike_for_training_and_for_a_foreign_set(composed)
         assert settings.filter == {"Eye movement type": ["Fixation"], "Valid [both]": [1]}
         assert (settings.frame.origin, settings.frame.screen_width_px) == ("centre", 1920)
         assert settings.subject_from == r"User (\d+)"
+    of_the_arm = {setting.key for setting in settings_of(c) if setting.affects == "result"}
+    assert of_the_arm >= {
+        f"data.{key}" for key in ("columns.x", "filter", "frame.origin", "key", "table", "text.decimal")
+    }
 
 
 @pytest.mark.parametrize(

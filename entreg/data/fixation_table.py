@@ -190,7 +190,7 @@ def _in_order(rows: pd.DataFrame, form: Form, place_of: Callable[[int], str]) ->
     if "order" in rows and rows["order"].isna().any():
         place = place_of(int(rows.index[rows["order"].isna().to_numpy().argmax()]))
         raise DataError(f"{place}: the fixation has no order; give it one or leave such rows out")
-    if "order" not in rows and ("start" in rows or form.is_preset):
+    if "order" not in rows and ("start" in rows or form.is_preset and form.in_order):
         return rules.with_order(rows)
     return rows
 

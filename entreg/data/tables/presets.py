@@ -13,6 +13,7 @@ fills in what was left open of whichever data set names it, and a group of Hydra
     asks              settings that have to be typed, with the reason
     subject_from, image_from            patterns of the file's name
     reader            the module that reads this form, where it is no table of text
+    in_order          false: neither times nor the order of the rows say in which order the fixations were
     in_file           parts of the frame that each file tells by itself
     refuse            why files with these columns hold no fixations on images, and what to export instead
 """
@@ -48,6 +49,7 @@ class Form:
     start_from: str = "recording"
     reader: str = "text"
     in_file: tuple[str, ...] = ()
+    in_order: bool = True
     software: str = ""
     refuse: str | None = None
     subject_from: str | None = None
@@ -117,6 +119,7 @@ def _form(settings: TableData, preset: Mapping[str, Any], *, is_preset: bool = F
         preset.get("start_from", "recording"),
         preset.get("reader", "text"),
         tuple(preset.get("in_file") or ()),
+        preset.get("in_order", True),
         preset.get("software", ""),
         preset.get("refuse"),
         settings.subject_from or preset.get("subject_from"),

@@ -10,7 +10,6 @@ Where no message names a picture, it is the stimulus of the head (`Stimulus:`).
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from entreg.data.tables.memory import MemoryTable
 from entreg.data.tables.presets import Form
 from entreg.data.tables.shown import Shown
 from entreg.data.tables.streams import opened
+from entreg.data.tables.text import is_number
 from entreg.errors import DataError
 
 NAMES = ("image", "trial", "start", "subject", "eye", "duration", "x", "y")
@@ -47,7 +47,7 @@ def open_table(path: Path, settings: TableData, form: Form) -> tuple[MemoryTable
         raise DataError(f"{path}: the table of fixations has no column {', '.join(absent)}; export them")
     start, end, duration, x, y = (names.index(same(name)) for name in WANTED)
     head = dict(re.findall(r"^(\w+):\s*(.*?)\s*$", "\n".join(lines[: stripped.index(HEADER)]), re.MULTILINE))
-    rows = [(number, values) for number, values in enumerate(csv.reader(lines, delimiter=separator), start=1) if values]
+    rows = [(number, line.split(separator)) for number, line in enumerate(lines, start=1) if line.strip()]
     shown: list[tuple[float, str | None]] = [(0.0, head.get("Stimulus"))]
     for _, values in rows:
         found = re.search(settings.message or MESSAGE, separator.join(values[TIME + 1 :]))
@@ -57,6 +57,9 @@ def open_table(path: Path, settings: TableData, form: Form) -> tuple[MemoryTable
         raise DataError(f"{path}: neither a message nor the head names a picture; give data.message=PATTERN")
     pictures = Shown(shown)
     fixations = [(number, values) for number, values in rows if values[0].startswith("Fixation") and len(values) > y]
+    for number, values in fixations:
+        if not (is_number(values[start], ".") and is_number(values[end], ".")):
+            raise DataError(f"{path}, line {number}: the fixation has no start and end in us; leave such rows out")
     person = head.get("Subject", path.stem)
     content = [
         (*pictures.of(float(v[start]), float(v[end])), person, v[0].rpartition(" ")[2], v[duration], v[x], v[y])

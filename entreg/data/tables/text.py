@@ -92,6 +92,7 @@ class TextTable:
         """Return the columns. Raises a ValueError where a number is none."""
         parts: dict[int, list[Any]] = {i: [] for i in (*numbers, *texts)}
         known: dict[int, dict[str, int]] = {i: {} for i in texts}
+        names = [str(i) for i in range(len(self.header.names))]  # numbers as names are confused with positions
         separator = self.header.separator
         with (
             widths.below(self.path, self.header, self.text.encoding) as file,
@@ -100,11 +101,11 @@ class TextTable:
                 sep=r"\s+" if separator == " " else separator,
                 decimal=decimal,
                 header=None,
-                names=range(len(self.header.names)),
-                usecols=sorted(parts),
+                names=names,
+                usecols=[names[i] for i in sorted(parts)],
                 index_col=False,
-                dtype={i: "category" if i in known else "float64" for i in parts},
-                na_values=dict.fromkeys(numbers, self._marks),
+                dtype={names[i]: "category" if i in known else "float64" for i in parts},
+                na_values={names[i]: self._marks for i in numbers},
                 keep_default_na=False,
                 skipinitialspace=True,
                 chunksize=ROWS,
@@ -114,7 +115,8 @@ class TextTable:
         ):
             for part in reader:
                 for i, collected in parts.items():
-                    collected.append(_codes(part[i], known[i]) if i in known else _finite(part[i].to_numpy()))
+                    column = part[names[i]]
+                    collected.append(_codes(column, known[i]) if i in known else _finite(column.to_numpy()))
         columns: dict[int, Any] = {}
         for i in list(parts):  # column by column, so that no second copy of all of them is ever there
             whole = np.concatenate(parts.pop(i) or [np.zeros(0, np.int32 if i in known else np.float64)])

@@ -32,3 +32,8 @@ def test_what_is_not_there_is_named(read):
         DataError, match="e.txt: neither a message nor the head names a picture; give data.message=PATT"
     ):
         read("Table Header for Fixations:\n" + COLUMNS + "UserEvent,1,1,5,# Message: a\n", message="PIC (.)")
+
+
+def test_a_fixation_without_times_is_named(read):
+    with pytest.raises(DataError, match="e.txt, line 4: the fixation has no start and end in us; leave such rows out"):
+        read("Stimulus:\ta\nTable Header for Fixations:\n" + COLUMNS + "Fixation L,1,1,-,9,4,1,1\n")

@@ -103,6 +103,10 @@ def test_parts_are_joined_and_names_keep_their_numbers(read, monkeypatch):
     assert read("image,x,y\nb,1,9\na,2,9\na,3,9\nc,4,9\nb,5,9\n") == (list("baacb"), [1, 2, 3, 4, 5], [9] * 5)
 
 
+def test_a_table_without_rows_has_none_whatever_columns_are_read(read):
+    assert read("time,number,image,x,y\n") == ([], [], [])
+
+
 def test_rows_know_their_line(tmp_path):
     (tmp_path / "t.csv").write_text('# head\nimage,x,y\n\na,1,2\n"b\nb",1,2\nc,1,2\n')
     table = open_table(tmp_path / "t.csv", TableText(), [("image", "x", "y")])
