@@ -27,20 +27,26 @@ class Fixations:
     image: index of the stimulus
     x, y: pixels of the stored image, origin top left
     subject: index of the person; None where the data set does not record it
+    order, duration_ms: position in the trial, from 0, and how long it lasted; None where they are not recorded or not
+        needed any longer
     """
 
     image: np.ndarray
     x: np.ndarray
     y: np.ndarray
     subject: np.ndarray | None = None
+    order: np.ndarray | None = None
+    duration_ms: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, rows: slice | np.ndarray) -> Fixations:
         """Return some of the fixations: a slice, indices or a mask."""
-        subject = None if self.subject is None else self.subject[rows]
-        return Fixations(self.image[rows], self.x[rows], self.y[rows], subject)
+        recorded = (
+            values if values is None else values[rows] for values in (self.subject, self.order, self.duration_ms)
+        )
+        return Fixations(self.image[rows], self.x[rows], self.y[rows], *recorded)
 
     @property
     def pixels(self) -> tuple[np.ndarray, np.ndarray]:
@@ -96,11 +102,17 @@ def natural_order(name: str) -> list[int | str]:
 
 
 def sorted_fixations(
-    stimuli: tuple[Stimulus, ...], image: np.ndarray, x: np.ndarray, y: np.ndarray, subject: np.ndarray | None
+    stimuli: tuple[Stimulus, ...],
+    image: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    subject: np.ndarray | None,
+    order: np.ndarray | None = None,
+    duration_ms: np.ndarray | None = None,
 ) -> tuple[Fixations, Fixations]:
     """Return the fixations inside their images and those outside, both sorted by image.
 
-    Within an image they keep their order.
+    Within an image they keep their order. See `Fixations` for the arguments.
     """
     image = np.asarray(image, dtype=np.int64)
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
@@ -108,5 +120,6 @@ def sorted_fixations(
     widths = np.array([s.width_px for s in stimuli])[image]
     inside = (x >= 0) & (y >= 0) & (x < widths) & (y < heights)
     by_image = np.argsort(image, kind="stable")
-    fixations = Fixations(image, x, y, None if subject is None else np.asarray(subject))
+    recorded = (values if values is None else np.asarray(values) for values in (subject, order, duration_ms))
+    fixations = Fixations(image, x, y, *recorded)
     return fixations[by_image[inside[by_image]]], fixations[by_image[~inside[by_image]]]

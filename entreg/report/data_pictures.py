@@ -31,6 +31,7 @@ def examples(look: Look, after_each: Callable[[], object] = lambda: None) -> lis
         stimulus, count = look.dataset.stimuli[image], len(look.of(image))
         size = f"{stimulus.width_px} x {stimulus.height_px} px"
         alt = f"{stimulus.name}, {size}, with {count} fixation{'s' * (count != 1)}"
+        alt += f" and {len(look.outside(image))} outside" * bool(len(look.outside(image)))
         title = f"{alt}. {failure}" if failure else alt
         after_each()
         return Picture(_png(drawn), f"{alt}.", drawn.width, title)
@@ -40,8 +41,8 @@ def examples(look: Look, after_each: Callable[[], object] = lambda: None) -> lis
 
 
 def overview(look: Look) -> list[Picture]:
-    """Draw four pictures: a sheet of the examples, and the three of `distributions`."""
-    return [sheet(look), *distributions(look)]
+    """Draw four pictures: a sheet of the examples, and the first three of `distributions`."""
+    return [sheet(look), *distributions(look)[:3]]
 
 
 def sheet(look: Look) -> Picture:
@@ -59,13 +60,27 @@ def sheet(look: Look) -> Picture:
 
 
 def distributions(look: Look) -> list[Picture]:
-    """Draw the centre bias, the histograms of x and y, and the fixations of each person (of each image if unknown)."""
+    """Draw the centre bias, the histograms of x and y, and the fixations of each person (of each image if unknown).
+
+    Where they are recorded, durations and positions in the trial follow.
+    """
     x, y = look.shares
     centre = (
         f"their mean is {x.mean():.2f} of the width and {y.mean():.2f} of the height" if len(x) else "there are none"
     )
     people = look.by_person
     counts, what = (look.counts, "image") if people is None else (people, "person")
+    recorded = (
+        (look.fixations.duration_ms, "duration of a fixation, ms", "how long they lasted"),
+        (look.fixations.order, "position in the trial, from 0", "when in the trial"),
+    )
+    further = [
+        picture_of(
+            _value_panel(values, label), f"Histogram of the {label}; its median is {np.median(values):g}.", title
+        )
+        for values, label, title in recorded
+        if values is not None and len(values)
+    ]
     return [
         picture_of(
             _center_bias_panel(look.center_bias), f"Density of the fixations in the image; {centre}.", "centre bias"
@@ -76,30 +91,45 @@ def distributions(look: Look) -> list[Picture]:
             f"Fixations of each {what}: {len(counts)} in all, between {counts.min()} and {counts.max()}.",
             f"fixations of each {what}",
         ),
+        *further,
     ]
 
 
 def _with_fixations(look: Look, image: int, side_px: int) -> tuple[Image.Image, str | None]:
     """Return a stimulus, made small, with its fixations drawn on it, and why it cannot be read, or None.
 
+    Where some lie outside, they are drawn beside it, those that are far away at the border.
+
     side_px: the greatest length of a side
     """
-    stimulus, fixations = look.dataset.stimuli[image], look.of(image)
-    failure = None
+    stimulus, outside = look.dataset.stimuli[image], look.outside(image)
+    sides = np.array([stimulus.width_px, stimulus.height_px])
+    corners = np.stack([np.append(outside.x, 0), np.append(outside.y, 0)])
+    first = np.maximum(corners.min(1), -sides)
+    last = np.maximum(sides, np.minimum(corners.max(1), 2 * sides))
+    drawn, failure = _small(look, image, max(1, int(side_px * sides.max() / (last - first).max())))
+    scale = np.array(drawn.size) / sides
+    if len(outside):
+        whole = Image.new("RGB", tuple(np.ceil((last - first) * scale).astype(int).tolist()), "white")
+        whole.paste(drawn, tuple(np.round(-first * scale).astype(int).tolist()))
+        drawn = whole
+    for fixations, colour in ((look.of(image), COLOURS[4]), (outside, "red")):
+        points = (np.stack([fixations.x, fixations.y], axis=1) - first) * scale
+        for x, y in np.clip(points, 0, drawn.size).tolist():
+            box = (x - DOT_PX, y - DOT_PX, x + DOT_PX, y + DOT_PX)
+            ImageDraw.Draw(drawn).ellipse(box, fill=colour, outline="black")
+    return drawn, failure
+
+
+def _small(look: Look, image: int, side_px: int) -> tuple[Image.Image, str | None]:
+    """Return a stimulus, made small, and None; or a grey one and why it cannot be read."""
+    stimulus = look.dataset.stimuli[image]
     try:
-        drawn = Image.fromarray(read_small_rgb(stimulus.path, side_px))
+        return Image.fromarray(read_small_rgb(stimulus.path, side_px)), None
     except DataError as error:
-        failure = str(error)
         longest = max(stimulus.width_px, stimulus.height_px)
         width, height = (max(1, side_px * px // longest) for px in (stimulus.width_px, stimulus.height_px))
-        drawn = Image.new("RGB", (width, height), GREY)
-    canvas = ImageDraw.Draw(drawn)
-    for x, y in zip(
-        fixations.x * drawn.width / stimulus.width_px, fixations.y * drawn.height / stimulus.height_px, strict=True
-    ):
-        box = (x - DOT_PX, y - DOT_PX, x + DOT_PX, y + DOT_PX)
-        canvas.ellipse(box, fill=COLOURS[4], outline="black")
-    return drawn, failure
+        return Image.new("RGB", (width, height), GREY), str(error)
 
 
 def _center_bias_panel(log_density: np.ndarray) -> Figure:
@@ -121,6 +151,16 @@ def _position_panel(x: np.ndarray, y: np.ndarray) -> Figure:
     axes.set(xlabel="share of the image's side", ylabel="fixations", xlim=(0, 1))
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
+    return figure
+
+
+def _value_panel(values: np.ndarray, label: str) -> Figure:
+    """Draw the histogram of what was recorded of each fixation, (n,), without the longest hundredth."""
+    figure, axes = blank_panel()
+    most = max(float(np.quantile(values, 0.99)), float(values.min()) + 1)
+    axes.hist(values, bins=BINS, range=(float(values.min()), most), color=COLOURS[0])
+    axes.set(xlabel=label, ylabel="fixations")
+    axes.grid(alpha=0.3, axis="y")
     return figure
 
 

@@ -49,7 +49,7 @@ def counts(look: Look) -> dict[str, str]:
         "images in the set": f"{len(look.dataset.stimuli):,}",
         "images chosen": f"{len(look.images):,}",
         "images used": f"{int((look.counts > 0).sum()):,} (the chosen ones that have fixations)",
-        "fixations read": f"{look.read:,}",
+        "fixations read": f"{look.dataset.rows_read:,}",
         **dropped,
         "fixations used": f"{len(look.fixations):,}",
         "people": "not known" if look.by_person is None else f"{len(look.by_person):,}",
@@ -71,9 +71,10 @@ def _section(look: Look, after_each: Callable[[], object]) -> Section:
 
 def _remarks(look: Look) -> dict[str, list[str]]:
     """Return the warnings, by what they stand beside."""
-    outside = look.dataset.dropped.get("outside the image", 0)
+    outside = len(look.dataset.outside)
     return {
         "set": list(look.dataset.notes),
-        "examples": [f"{outside:,} of {look.read:,} fixations lie outside their image: not drawn."] * bool(outside),
-        "distributions": [],
+        "examples": [f"{outside:,} of {look.dataset.rows_read:,} fixations lie outside their image: drawn in red."]
+        * bool(outside),
+        "distributions": list(look.implausible),
     }

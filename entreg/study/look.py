@@ -10,11 +10,17 @@ import numpy as np
 from entreg.config import Data, Prior
 from entreg.data import splits
 from entreg.data.dataset import DataSet, Fixations
+from entreg.data.plausibility.check import findings
 from entreg.io import files
 from entreg.priors.kde import FixationKde
 
-MOST, FEWEST, AT_RANDOM = "most fixations", "fewest fixations", "drawn at random"
-EXAMPLES = {MOST: 4, FEWEST: 4, AT_RANDOM: 8}  # images of each kind
+MOST, FEWEST, OUTSIDE, AT_RANDOM = (
+    "most fixations",
+    "fewest fixations",
+    "most fixations outside the image",
+    "drawn at random",
+)
+EXAMPLES = {OUTSIDE: 4, MOST: 4, FEWEST: 4, AT_RANDOM: 8}  # images of each kind
 MAP_SIZE = (144, 192)  # of the centre bias; it is in shares of each image's sides
 
 
@@ -26,6 +32,7 @@ class Look:
     fixations: those on them; `image` is the index of the stimulus
     examples: index of a stimulus and why it is shown, in the order in which they are shown
     center_bias: the KDE of the fixations, (h, w) nats
+    implausible: what is implausible about the set and what mends it, a sentence for each finding
     """
 
     dataset: DataSet
@@ -34,11 +41,7 @@ class Look:
     fixations: Fixations
     examples: dict[int, str]
     center_bias: np.ndarray
-
-    @property
-    def read(self) -> int:
-        """The number of fixations that the data set holds, with those that were dropped on loading."""
-        return len(self.dataset.fixations) + sum(self.dataset.dropped.values())
+    implausible: tuple[str, ...] = ()
 
     @property
     def shares(self) -> tuple[np.ndarray, np.ndarray]:
@@ -56,18 +59,26 @@ class Look:
         """Return the fixations on a stimulus."""
         return self.fixations[self.fixations.image == image]
 
+    def outside(self, image: int) -> Fixations:
+        """Return those that lie outside a stimulus, and were dropped."""
+        return self.dataset.outside[self.dataset.outside.image == image]
+
 
 def look_at(dataset: DataSet, settings: Data, prior: Prior, seed: int) -> Look:
-    """Look at the images of a data set that its settings choose (sample, limit).
+    """Look at the images of a data set that its settings choose (sample, limit), however implausible it is.
 
     seed: that of the images that are drawn at random
     """
     images = splits.chosen(len(dataset.stimuli), settings)
     fixations = dataset.fixations[np.isin(dataset.fixations.image, images)]
-    counts = np.bincount(fixations.image, minlength=len(dataset.stimuli))[images]
+    counts, outside = (
+        np.bincount(some.image, minlength=len(dataset.stimuli))[images] for some in (fixations, dataset.outside)
+    )
     x, y = _shares(dataset, fixations)
     kde = FixationKde(y, x, fixations.image, prior.kde_bandwidth, prior.kde_regularisation)
-    return Look(dataset, images, counts, fixations, _examples(images, counts, seed), kde.log_density(*MAP_SIZE))
+    examples = _examples(images, counts, outside, seed)
+    implausible = tuple(f"{found.message}. To mend it: {found.way_out(settings)}" for found in findings(dataset))
+    return Look(dataset, images, counts, fixations, examples, kde.log_density(*MAP_SIZE), implausible)
 
 
 def is_first_look(store: Path, fingerprint: str) -> bool:
@@ -78,10 +89,18 @@ def is_first_look(store: Path, fingerprint: str) -> bool:
     return files.create(store / "looked_at" / fingerprint, "")
 
 
-def _examples(images: np.ndarray, counts: np.ndarray, seed: int) -> dict[int, str]:
-    """Return the images to show and why; each is shown once."""
+def _examples(images: np.ndarray, counts: np.ndarray, outside: np.ndarray, seed: int) -> dict[int, str]:
+    """Return the images to show and why; each is shown once.
+
+    counts, outside: the numbers of fixations on and outside each image
+    """
     ascending = images[np.argsort(counts, kind="stable")]
-    order = {MOST: ascending[::-1], FEWEST: ascending, AT_RANDOM: np.random.default_rng(seed).permutation(images)}
+    order = {
+        OUTSIDE: images[np.argsort(-outside, kind="stable")][: np.count_nonzero(outside)],
+        MOST: ascending[::-1],
+        FEWEST: ascending,
+        AT_RANDOM: np.random.default_rng(seed).permutation(images),
+    }
     examples: dict[int, str] = {}
     for why, number in EXAMPLES.items():
         left = [int(image) for image in order[why] if int(image) not in examples]

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from entreg.config import Config, Data
+from entreg.data import sources
 from entreg.distributed.ranks import Ranks
 from entreg.progress import Progress
 from entreg.report import preview_page
@@ -24,14 +25,13 @@ def preview(config: Config, folder: RunFolder) -> None:
     sets = _sets(config)
     for settings in sets.values():
         settings.require()
-    cache = StudyCache(Ranks())
     looks = {
-        key: look_at(cache.data(settings).dataset, settings, config.prior, config.seed)
-        for key, settings in sets.items()
+        key: look_at(sources.read(settings), settings, config.prior, config.seed) for key, settings in sets.items()
     }
     with Progress("drawing", sum(len(look.examples) for look in looks.values()), "picture") as progress:
         preview_page.write(folder, looks, progress.step)
-    is_first_look(Path(config.paths.store), cache.subset(config.data, "all").fingerprint())
+    if not looks["data"].implausible:  # else no training begins
+        is_first_look(Path(config.paths.store), StudyCache(Ranks()).subset(config.data, "all").fingerprint())
     folder.finish()
     print(folder.preview)
 

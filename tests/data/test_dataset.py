@@ -50,6 +50,14 @@ def test_some_of_the_fixations_are_a_slice_indices_or_a_mask(rows):
     assert len(fixations()[rows]) == 3
 
 
+def test_positions_in_the_trial_and_durations_stay_with_their_fixations():
+    inside, outside = sorted_fixations(
+        STIMULI, [2, 0, 0], [1, 2, 99], [1, 1, 1], None, np.array([4, 5, 6]), [40, 50, 60]
+    )
+    assert inside.order.tolist() == [5, 4] and inside.duration_ms.tolist() == [50, 40]
+    assert outside.order.tolist() == [6] and outside.duration_ms.tolist() == [60] and outside.subject is None
+
+
 def test_without_subjects_there_are_none_in_a_part_either():
     assert fixations(subject=False)[1:3].subject is None
 

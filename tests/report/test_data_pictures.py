@@ -45,6 +45,31 @@ def test_fixations_are_drawn_where_they_are_on_images_made_small(tmp_path):
     assert a.title == "a.png, 1000 x 500 px, with 1 fixation" and b.alt.endswith("with 2 fixations.")
 
 
+def test_fixations_outside_are_drawn_in_red_beside_the_image_as_far_as_its_own_size(tmp_path):
+    """a.png has 1000 x 500 px. One of its two lies half a width to the left, the other far below: at the border."""
+    outside = Fixations(np.array([0, 0]), np.array([-500.0, 300]), np.array([250.0, 9000]))
+    look = looked(tmp_path)
+    look = look_at(replace(look.dataset, outside=outside), Data(source="folder", name="two"), Prior(), 0)
+    assert next(iter(look.examples.values())) == "most fixations outside the image"
+    a = data_pictures.examples(look)[0]
+    drawn = pixels(a)
+    assert a.title == "a.png, 1000 x 500 px, with 1 fixation and 2 outside"
+    scale = SIDE_PX / 1500  # from -500 to 1000, and from 0 to 1000, twice the height
+    assert drawn.shape == pytest.approx((1000 * scale, SIDE_PX, 3), abs=2)
+    y, x = np.nonzero((drawn == (255, 0, 0)).all(-1))
+    left = x < 100
+    assert (x[left].mean(), y[left].mean()) == pytest.approx((2, 250 * scale), abs=2)
+    assert (x[~left].mean(), y[~left].mean()) == pytest.approx((800 * scale, 1000 * scale - 1), abs=3)
+
+
+def test_durations_and_positions_are_drawn_where_they_are_recorded(tmp_path):
+    look = looked(tmp_path)
+    gaze = replace(look.fixations, duration_ms=np.array([100.0, 250, 900]), order=np.array([1.0, 1, 2]))
+    *_, duration, order = data_pictures.distributions(replace(look, fixations=gaze))
+    assert duration.alt == "Histogram of the duration of a fixation, ms; its median is 250."
+    assert order.alt == "Histogram of the position in the trial, from 0; its median is 1."
+
+
 def test_an_image_that_cannot_be_read_is_grey_and_named(tmp_path):
     look = looked(tmp_path)
     (tmp_path / "a.png").write_bytes(b"no image")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
+from entreg.data.dataset import Fixations
 from entreg.report import preview_page
 from entreg.runs.folder import RunFolder
 from tests.report.browser import Page
@@ -21,8 +23,11 @@ def look(tmp_path):
 
 def test_the_page_holds_every_set_with_its_counts_and_pictures(look, tmp_path):
     folder, drawn = RunFolder(tmp_path / "p"), []
-    dropped = dataclasses.replace(look.dataset, dropped={"outside the image": 1200, "first of a trial": 0})
-    looks = {"data": dataclasses.replace(look, dataset=dropped), "ood.other": look}
+    outside = Fixations(np.zeros(1200, dtype=int), np.full(1200, -5.0), np.full(1200, 9.0))
+    dropped = dataclasses.replace(
+        look.dataset, dropped={"outside the image": 1200, "first of a trial": 0}, outside=outside
+    )
+    looks = {"data": dataclasses.replace(look, dataset=dropped, implausible=("It is odd.",)), "ood.other": look}
     preview_page.write(folder, looks, lambda: drawn.append(1))
     page = Page(folder.preview.read_text(encoding="utf-8"))
     assert len(drawn) == 4 and len(page.pictures) == 2 * (2 + 3) and page.title == "Preview of two, two"
@@ -39,7 +44,8 @@ def test_the_page_holds_every_set_with_its_counts_and_pictures(look, tmp_path):
         ("fixations used", "3"),
         ("people", "not known"),
     ]
-    assert text.count("1,200 of 1,203 fixations lie outside their image: not drawn.") == 1
+    assert text.count("1,200 of 1,203 fixations lie outside their image: drawn in red.") == 1
+    assert text.count("<strong>Look here:</strong> It is odd.</p>") == 1
     for number in range(5):
         png = folder.preview_picture("ood.other", number).read_bytes()
         assert png.startswith(b"\x89PNG")

@@ -26,7 +26,9 @@ def look(dataset: DataSet, seed: int = 0, **settings):
 
 def test_counts_are_those_of_the_images_that_the_settings_choose():
     seen = look(data_set([2, 0, 3, 4]), limit=3)
-    assert seen.read == 9 + 3 + 4 and seen.images.tolist() == [0, 1, 2] and seen.counts.tolist() == [2, 0, 3]
+    assert (
+        seen.dataset.rows_read == 9 + 3 + 4 and seen.images.tolist() == [0, 1, 2] and seen.counts.tolist() == [2, 0, 3]
+    )
     assert len(seen.fixations) == 5 and len(seen.of(2)) == 3 and len(seen.of(1)) == 0
     assert set(seen.shares[0]) == {0.25} and set(seen.shares[1]) == {0.75}
 

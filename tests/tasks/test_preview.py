@@ -40,3 +40,14 @@ def test_a_set_that_is_missing_is_named_before_anything_is_read(config_of, tmp_p
     with pytest.raises(DataError, match="^The data set other is not at /nowhere: no folder stimuli there"):
         preview(config_of("ood=[]", "+data@ood.other=folder", "ood.other.root=/nowhere"), RunFolder(tmp_path / "p"))
     assert not (tmp_path / "p").exists()
+
+
+def test_a_set_that_a_training_refuses_can_be_looked_at(config_of, tmp_path):
+    """Its x and y are shares of the images: what is wrong, and what mends it, stands beside the pictures."""
+    table = tmp_path / "lab/fixations.csv"
+    name = sorted(path.name for path in (tmp_path / "lab/stimuli").iterdir())
+    table.write_text("image,x,y\n" + "".join(f"{name[i % 3]},0.{i:02d},0.5\n" for i in range(60)))
+    folder = RunFolder(tmp_path / "p")
+    preview(config_of(), folder)
+    assert "they seem to be shares of the image. To mend it: data.frame.unit=shares" in folder.preview.read_text()
+    assert not (tmp_path / "store/looked_at").exists()

@@ -47,14 +47,20 @@ def check(settings: Data, key: str) -> None:
         )
 
 
+def read(settings: Data) -> DataSet:
+    """Read a data set from its source, however implausible it is. Raises a DataError that names a missing file."""
+    check(settings, settings.name)
+    dataset: DataSet = _modules()[settings.source].load(settings)
+    return dataset
+
+
 def load(settings: Data) -> DataSet:
     """Read a data set from its source and check that it is plausible.
 
     Raises a DataError that names a missing or damaged file, or what is implausible and not in `settings.accept`, and
     where no fixation is left.
     """
-    check(settings, settings.name)
-    dataset = checked(_modules()[settings.source].load(settings), settings)
+    dataset = checked(read(settings), settings)
     if not len(dataset.fixations):
         raise DataError(
             f"{settings.name} ({settings.root}): no fixation is left; read: {dataset.rows_read}, dropped: "

@@ -51,7 +51,7 @@ def load(settings: Settings) -> DataSet:
     (with its line).
     """
     settings.require()
-    recorded = recording.read(settings, settings.pictures)
+    recorded = recording.read(settings, settings.pictures, with_times=True)
     rows, dropped, notes, where = recorded.fixations, dict(recorded.dropped), list(recorded.notes), recorded.source
     if recorded.repeated:
         notes.append(f"{where}: {recorded.repeated} rows repeat the image, subject and order of another; all are used")
@@ -64,7 +64,8 @@ def load(settings: Settings) -> DataSet:
             notes.append(f"{where}: no fixation has order 0, so none was left out as the first of its trial")
     subject = _numbers(rows["subject"]) if "subject" in rows else None
     image, x, y = (rows[name].to_numpy() for name in ("image", "x", "y"))
-    fixations, outside = sorted_fixations(recorded.stimuli, image, x, y, subject)
+    order, duration_ms = (rows[name].to_numpy() if name in rows else None for name in ("order", "duration"))
+    fixations, outside = sorted_fixations(recorded.stimuli, image, x, y, subject, order, duration_ms)
     dropped["outside the image"] = len(outside)
     empty = len(recorded.stimuli) - len(np.unique(fixations.image))
     if empty:
