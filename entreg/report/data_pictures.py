@@ -157,8 +157,9 @@ def _position_panel(x: np.ndarray, y: np.ndarray) -> Figure:
 def _value_panel(values: np.ndarray, label: str) -> Figure:
     """Draw the histogram of what was recorded of each fixation, (n,), without the longest hundredth."""
     figure, axes = blank_panel()
-    most = max(float(np.quantile(values, 0.99)), float(values.min()) + 1)
-    axes.hist(values, bins=BINS, range=(float(values.min()), most), color=COLOURS[0])
+    least, most = float(values.min()), max(float(np.quantile(values, 0.99)), float(values.min()) + 1)
+    whole = np.arange(np.floor(least), np.ceil(most) + 2) - 0.5  # a bin for each number, where there are few
+    axes.hist(values, bins=whole if len(whole) <= BINS else BINS, range=(least, most), color=COLOURS[0])
     axes.set(xlabel=label, ylabel="fixations")
     axes.grid(alpha=0.3, axis="y")
     return figure
