@@ -38,8 +38,8 @@ def open_table(path: Path, settings: TableData, form: Form) -> tuple[MemoryTable
     if "samples" not in settings.accept:
         raise DataError(
             f"{path} holds {len(rows):,} samples, not fixations: a long look would count as often as it was sampled. "
-            "Make fixations of them with a detector (I-DT, I-VT, I2MC, REMoDNaV) and give these, or use the samples as they "
-            "are: data.accept=[samples]"
+            "Make fixations of them with a detector (I-DT, I-VT, I2MC, REMoDNaV) and give these, or use the samples as "
+            "they are: data.accept=[samples]"
         )
     return MemoryTable(path, NAMES, rows, range(1, len(rows) + 1), settings.text), form
 
