@@ -22,7 +22,10 @@ def check(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "rows", [b"", b"\n", b"1,2,3", b"1,2,3\n\n4,,\n", b'"1,1","2\n2",3\r\n4,5,"6""6"\n', b'5" wide,2,3\n'], ids=repr
 )
-def test_rows_of_the_headers_width_pass_wherever_parts_end(check, rows, part):
+def test_rows_of_the_headers_width_pass_wherever_parts_end(check, rows, part, monkeypatch):
+    """Without being read one by one, unless there are quotes within a value."""
+    if b'5"' not in rows:
+        monkeypatch.setattr(widths, "rows", None)
     check(rows, part)
 
 

@@ -1,0 +1,97 @@
+"""A data set of one's own as files: fixations.csv, and dataset.yaml, which says what it was made of."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from entreg.config.tables import TableData
+from entreg.data import fixation_table
+from entreg.data.recording import Recording
+from entreg.errors import DataError
+from entreg.io import files
+from entreg.version import VERSION
+
+TABLE, DESCRIPTION = "fixations.csv", "dataset.yaml"
+COLUMNS = ("image", "subject", "order", "x", "y", "start", "duration")
+GROUPS = ("columns", "frame", "text")
+OTHERS = ("filter", "key", "time_unit", "subject_from", "image_from", "message")
+
+
+def refuse_existing(root: Path) -> None:
+    """Raise a DataError where one of the files exists in the folder."""
+    for path in (root / TABLE, root / DESCRIPTION):
+        if path.exists():
+            raise DataError(f"{path} is there already, and an import changes nothing; rename or remove it")
+
+
+def write(data: TableData, found: Recording) -> tuple[int, str]:
+    """Write both files into data.root, or none; return the number of fixations and a line on what became of the rows.
+
+    Places are pixels of the stored image, origin top left; start and duration are ms. Raises a DataError where no
+    fixation is left, or a file exists or cannot be written.
+    """
+    root = Path(data.root or "")
+    table, outside = _inside(found)
+    counts = {reason: n for reason, n in {**found.dropped, "outside the image": outside}.items() if n}
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in counts.items()) or "none"
+    line = f"{found.rows_read:,} rows -> {len(table):,} fixations; left out: {left_out}"
+    if table.empty:
+        raise DataError(f"{found.source}: no fixation is left; {line}. data.frame says what x and y are counted in")
+    described = yaml.safe_dump(_description(data, found, table, counts), sort_keys=False, allow_unicode=True)
+    if not files.create(root / TABLE, table.to_csv(index=False)):
+        refuse_existing(root)
+    try:
+        whole = files.create(root / DESCRIPTION, described)
+    except DataError:
+        whole = False
+    if not whole:
+        (root / TABLE).unlink()
+        refuse_existing(root)
+        raise DataError(
+            f"{root / DESCRIPTION}: cannot be written, so {TABLE} is not kept either; choose another data.root"
+        )
+    return len(table), line
+
+
+def _inside(found: Recording) -> tuple[pd.DataFrame, int]:
+    """Return the table of the fixations inside their images, with COLUMNS, and the number of those outside."""
+    rows = found.fixations
+    image = rows["image"].to_numpy()
+    width, height = (np.array([getattr(s, f"{side}_px") for s in found.stimuli])[image] for side in ("width", "height"))
+    inside = (rows["x"] >= 0) & (rows["y"] >= 0) & (rows["x"] < width) & (rows["y"] < height)
+    table = rows[inside].assign(image=[found.stimuli[i].name for i in image[inside.to_numpy()]])
+    if "order" in table:
+        table["order"] = table["order"].astype(int)
+    return table[[name for name in COLUMNS if name in table]], int((~inside).sum())
+
+
+def _description(data: TableData, found: Recording, table: pd.DataFrame, counts: dict[str, int]) -> dict[str, Any]:
+    """Return what dataset.yaml says."""
+    typed = {
+        name: {key: value for key, value in dataclasses.asdict(getattr(data, name)).items() if value not in (None, [])}
+        for name in GROUPS
+    }
+    return {
+        "fixations": {"file": TABLE, "x_y": "pixels of the stored image, origin top left", "start_duration": "ms"},
+        "source": {
+            "table": data.table,
+            "files": {path.name: f"sha256:{files.sha256(path)}" for path in fixation_table.files(data)},
+            **{name: values for name, values in typed.items() if values},
+            **{name: value for name in OTHERS if (value := getattr(data, name))},
+            "entreg": VERSION,
+        },
+        "counts": {
+            "images": len(found.stimuli),
+            "people": int(table["subject"].nunique()) if "subject" in table else None,
+            "rows_read": found.rows_read,
+            "fixations": len(table),
+            "left_out": counts,
+        },
+        "notes": list(found.notes),
+    }
