@@ -28,6 +28,8 @@ from entreg.errors import DataError, SettingError, brief
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 MOST_PIXELS = 89_478_485  # a quarter of a gigabyte as RGB; Pillow warns of more
 
+STRIP_PIXELS = 2**18  # that are converted at a time
+
 ORIENTATION = 0x0112  # tag of TIFF and EXIF; 1: upright
 
 Picture = str | Path | Image.Image | np.ndarray  # the forms in which callers may pass an image
@@ -58,7 +60,7 @@ def read_rgb(path: Path) -> np.ndarray:
     Raises a DataError that names the file where it is missing, damaged, or not an image of a supported kind.
     """
     with _opened(path) as image:
-        return np.array(_eight_bit(image).convert("RGB"))
+        return _pixels(image, "RGB")
 
 
 def pictures_below(folder: Path, named: Container[str] = ()) -> dict[str, Path]:
@@ -89,7 +91,7 @@ def rgb_of(image: Picture) -> np.ndarray:
         return read_rgb(Path(image).expanduser())
     if isinstance(image, Image.Image):
         try:
-            return np.array(_eight_bit(image).convert("RGB"))
+            return _pixels(image, "RGB")
         except (ValueError, OSError) as error:  # OSError: the file is damaged, and Pillow decodes it only now
             raise DataError(f"the image {getattr(image, 'filename', '')} cannot be read: {error}") from error
     if not isinstance(image, np.ndarray):
@@ -127,7 +129,7 @@ def eight_bit_as_in_files(pixels: np.ndarray) -> np.ndarray:
 def read_grey(path: Path) -> np.ndarray:
     """Return the image's luminance, (H, W) uint8. Raises the same errors as `read_rgb`."""
     with _opened(path) as image:
-        return np.array(_eight_bit(image).convert("L"))
+        return _pixels(image, "L")
 
 
 def read_small_rgb(path: Path, side_px: int) -> np.ndarray:
@@ -192,8 +194,26 @@ def _refuse(path: Path, image: Image.Image) -> None:
         raise _unreadable(path, "it is a TIFF with an orientation", "store it upright")
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    path = Path(getattr(image, "filename", "") or "the picture")  # an image in memory has no file
+def _pixels(image: Image.Image, mode: str) -> np.ndarray:
+    """Return the pixels of an image: (H, W, 3) for the mode RGB, (H, W) for L, uint8.
+
+    They are converted strip by strip, so that no more memory is needed than for the pixels before and after, at most 8
+    bytes for each.
+    """
+    converted = np.empty((image.height, image.width, *((3,) if mode == "RGB" else ())), np.uint8)
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        converted[top : top + rows] = np.asarray(_eight_bit(strip, _file_of(image)).convert(mode))
+    return converted
+
+
+def _file_of(image: Image.Image) -> Path:
+    return Path(getattr(image, "filename", "") or "the picture")  # an image in memory has no file
+
+
+def _eight_bit(image: Image.Image, path: Path | None = None) -> Image.Image:
+    path = path or _file_of(image)
     # Pillow opens a 16-bit greyscale PNG as I;16 or (before 11) as I, and converting either to RGB clips it at 255
     deep = image.mode == "I" or image.mode.startswith("I;16")
     if image.mode == "F":

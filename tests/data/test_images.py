@@ -1,12 +1,16 @@
 import os
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from entreg.data import images
 from entreg.data.images import (
     MOST_PIXELS,
     eight_bit_as_in_files,
@@ -18,6 +22,7 @@ from entreg.data.images import (
     thumbnail,
 )
 from entreg.errors import DataError, SettingError
+from tests.conftest import ROOT
 
 
 def test_size_is_height_then_width_of_the_stored_pixels_whatever_exif_says(tmp_path):
@@ -267,3 +272,28 @@ def test_a_damaged_picture_in_the_hand_is_named(tmp_path, rng):
     path.write_bytes(path.read_bytes()[:-2000])
     with Image.open(path) as image, pytest.raises(DataError, match=f"{path} cannot be read"):
         rgb_of(image)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux says how much memory was used")
+def test_reading_takes_at_most_eight_bytes_a_pixel(tmp_path):
+    """9 million 16-bit greys; the process had asked for 25 bytes a pixel."""
+    Image.fromarray(np.full((3000, 3000), 257, np.uint16)).save(tmp_path / "a.png", compress_level=1)
+    code = (
+        "import re, sys; from pathlib import Path; from entreg.data.images import read_rgb\n"
+        "used = lambda: 1024 * int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
+        "before = used(); pixels = read_rgb(Path(sys.argv[1])); print((used() - before) / 9e6, pixels.mean())"
+    )
+    done = subprocess.run(
+        (sys.executable, "-c", code, str(tmp_path / "a.png")), cwd=ROOT, capture_output=True, text=True
+    )
+    bytes_a_pixel, mean = map(float, done.stdout.split())
+    assert 3 <= bytes_a_pixel <= 8 and mean == 1
+
+
+def test_strips_are_the_image(tmp_path, monkeypatch):
+    """A palette image, cut into strips of 7 rows, the last of which is shorter."""
+    whole = np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)
+    Image.fromarray(whole).quantize(16).save(tmp_path / "a.png")
+    expected = np.array(Image.open(tmp_path / "a.png").convert("RGB"))
+    monkeypatch.setattr(images, "STRIP_PIXELS", 140)
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), expected)
