@@ -18,6 +18,10 @@ def spread(width=800, height=600):
     return Points(x.ravel(), y.ravel(), width * ones, height * ones, np.zeros(400, dtype=np.int64))
 
 
+def joined(first, second):
+    return Points(*(np.concatenate(pair) for pair in zip(vars(first).values(), vars(second).values(), strict=True)))
+
+
 def found(points, turned=NONE_TURNED):
     return wrong_frame(points, turned)
 
@@ -42,6 +46,15 @@ def test_swapped_axes_are_told():
     assert "where 0 lie outside" in finding.message
 
 
+def test_a_frame_that_fits_as_it_is_comes_before_a_fitted_one():
+    """Swapped on landscapes and portraits, both reach to 4/3. Ten points that drifted out would fit a scale better."""
+    both = joined(spread(), spread(600, 800))
+    drifted = np.arange(800) >= 790
+    x, y = np.where(drifted, 620, both.x), np.where(drifted, 300, both.y)
+    finding = found(moved(both, y, x), np.zeros(800, dtype=bool))
+    assert finding.kind == "swapped" and "where 10 lie outside" in finding.message
+
+
 def test_swapped_axes_cannot_be_told_on_square_images():
     points = spread(600, 600)
     assert found(moved(points, points.y, points.x)) is None
@@ -59,9 +72,7 @@ def test_a_screen_around_the_images_is_told_with_its_size():
 def test_images_that_share_their_corner_are_told_with_its_place():
     """Images of two sizes have no common centre on the screen where their corners are at (100, 60)."""
     landscape, portrait = spread(), spread(600, 800)
-    both = Points(
-        *(np.concatenate(pair) for pair in zip(*(vars(p).values() for p in (landscape, portrait)), strict=True))
-    )
+    both = joined(landscape, portrait)
     finding = found(moved(both, both.x + 100, both.y + 60), np.zeros(800, dtype=bool))
     assert "top left corner of the images at about (100, 60)" in finding.message
     assert "data.frame.shown_x_px=100 data.frame.shown_y_px=60" in finding.settings
@@ -90,6 +101,14 @@ def test_turned_images_are_told_from_the_others():
     assert (finding.kind, finding.count) == ("turned", 50)
     assert "1 images have an EXIF orientation" in finding.message
     assert found(spread(), turned) is None
+
+
+def test_images_do_not_begin_outside_of_a_screen():
+    """80 pixels left of it and 60 below its upper border: no screen shows that."""
+    points = spread()
+    finding = found(moved(points, points.x - 80, points.y + 60))
+    assert (finding.kind, finding.count) == ("outside", 76)
+    assert "no other origin, order of the axes, scale or screen explains it" in finding.message
 
 
 def test_points_outside_that_nothing_explains_are_counted():

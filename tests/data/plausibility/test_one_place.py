@@ -64,3 +64,9 @@ def test_a_share_that_chance_explains_is_no_finding(share, x):
 def test_tiny_images_have_few_pixels_to_look_at():
     points = spread(4, 4)
     assert at_one_place(moved(points, np.floor(points.x), np.floor(points.y)))[0] == []
+
+
+def test_a_line_is_no_point():
+    """All at one x, at 20 different y: 20 of 400 at each."""
+    points = spread()
+    assert at_one_place(moved(points, np.full(400, 400.0), points.y))[0] == []
