@@ -9,11 +9,11 @@ import numpy as np
 from entreg.config import Data
 from entreg.data.dataset import DataSet
 from entreg.data.images import orientation_of
-from entreg.data.plausibility import frames, reach, recordings
+from entreg.data.plausibility import maps_and_samples, small_coordinates, wrong_frames
 from entreg.data.plausibility.drawing import drawn
 from entreg.data.plausibility.finding import Finding
-from entreg.data.plausibility.one_place import at_one_place
 from entreg.data.plausibility.points import Points, points_of
+from entreg.data.plausibility.repeated_points import at_one_place
 from entreg.errors import DataError
 
 QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
@@ -25,12 +25,12 @@ def findings(dataset: DataSet) -> list[Finding]:
     points = points_of(dataset)
     if not len(points):
         return []
-    blurred = recordings.blurred_maps(dataset)
+    blurred = maps_and_samples.blurred_maps(dataset)
     if blurred:
         return [blurred]
     found, rest = at_one_place(points)
     elsewhere = points[rest]
-    more = (_wrong_frame(dataset, elsewhere) if len(elsewhere) else None, recordings.samples(dataset))
+    more = (_wrong_frame(dataset, elsewhere) if len(elsewhere) else None, maps_and_samples.samples(dataset))
     return [*found, *(finding for finding in more if finding)]
 
 
@@ -49,11 +49,11 @@ def checked(dataset: DataSet, settings: Data) -> DataSet:
 
 
 def _wrong_frame(dataset: DataSet, points: Points) -> Finding | None:
-    small = reach.small_numbers(points)
+    small = small_coordinates.small_numbers(points)
     if small or not points.outside().any():
         return small
     turned = np.isin(_orientations(dataset), QUARTER_TURNS)
-    return frames.wrong_frame(points, turned[points.image])
+    return wrong_frames.wrong_frame(points, turned[points.image])
 
 
 def _refusal(dataset: DataSet, settings: Data, refused: list[Finding], kinds: list[str]) -> str:

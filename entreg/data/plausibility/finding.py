@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from entreg.config import Data
 
+# points do not show which way y grows
+CENTRE = "data.frame.origin=centre (where y grows upwards; where it grows downwards, add half of each side instead)"
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from entreg.config.tables import TableData
-from entreg.data.tables.memory import MemoryTable
+from entreg.data.tables.memory_table import MemoryTable
 from entreg.data.tables.presets import Form
-from entreg.data.tables.shown import Shown
+from entreg.data.tables.shown_pictures import Shown
 from entreg.data.tables.streams import opened
 from entreg.errors import DataError, brief
 from entreg.io import files

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from entreg.config.tables import TableData
-from entreg.data.tables.memory import MemoryTable
+from entreg.data.tables.memory_table import MemoryTable
 from entreg.data.tables.presets import Form
 from entreg.errors import DataError
 from entreg.io import files

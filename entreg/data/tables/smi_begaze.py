@@ -15,9 +15,9 @@ from pathlib import Path
 
 from entreg.config.tables import TableData
 from entreg.data.tables.header import same
-from entreg.data.tables.memory import MemoryTable
+from entreg.data.tables.memory_table import MemoryTable
 from entreg.data.tables.presets import Form
-from entreg.data.tables.shown import Shown
+from entreg.data.tables.shown_pictures import Shown
 from entreg.data.tables.streams import opened
 from entreg.data.tables.text import is_number
 from entreg.errors import DataError

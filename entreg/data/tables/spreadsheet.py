@@ -8,7 +8,7 @@ from pathlib import Path
 
 from entreg.config.tables import TableText
 from entreg.data.tables.header import same
-from entreg.data.tables.memory import MemoryTable
+from entreg.data.tables.memory_table import MemoryTable
 from entreg.errors import DataError, UserError, brief
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from entreg.config.tables import TableText
-from entreg.data.tables import header, widths
+from entreg.data.tables import header, row_lengths
 from entreg.data.tables.header import Header
 from entreg.data.tables.streams import undecodable
 from entreg.errors import DataError, brief
@@ -57,7 +57,7 @@ class TextTable:
         Raises a DataError that names the first line with another number of values than the header, or with something
         else where a finite number belongs.
         """
-        widths.check(self.path, self.header, self.text.encoding)
+        row_lengths.check(self.path, self.header, self.text.encoding)
         typed = self.text.decimal
         decimals = [DECIMALS[typed]] if typed else ["."] if self.header.separator == "," else [".", ","]
         for decimal in decimals:
@@ -82,7 +82,7 @@ class TextTable:
         return next(line for i, (line, _) in enumerate(self._rows()) if i == row)
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        return widths.rows(self.path, self.header, self.text.encoding)
+        return row_lengths.rows(self.path, self.header, self.text.encoding)
 
     @property
     def _marks(self) -> list[str]:
@@ -95,7 +95,7 @@ class TextTable:
         names = [str(i) for i in range(len(self.header.names))]  # numbers as names are confused with positions
         separator = self.header.separator
         with (
-            widths.below(self.path, self.header, self.text.encoding) as file,
+            row_lengths.below(self.path, self.header, self.text.encoding) as file,
             pd.read_csv(
                 file,
                 sep=r"\s+" if separator == " " else separator,

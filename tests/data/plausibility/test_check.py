@@ -12,6 +12,7 @@ import scipy.io
 from PIL import Image
 
 from entreg.config.settings import differing, resolved, setting
+from entreg.config.tables import Frame
 from entreg.data.plausibility.check import checked, findings
 from entreg.data.sources import fixation_maps, folder, load
 from entreg.errors import DataError, SettingError
@@ -57,6 +58,14 @@ def refused(settings, *kinds):
     return message
 
 
+def assert_mended(settings, gaze, **frame):
+    """What the message names reads the fixations where people looked."""
+    settings.accept = []
+    settings.frame = Frame(**frame)
+    fixations = load(settings).fixations
+    np.testing.assert_allclose([fixations.x, fixations.y], gaze, rtol=1e-4)  # the table has six digits
+
+
 def test_a_plausible_set_is_used_without_a_note(tmp_path, gaze):
     data = load(write(tmp_path, *gaze))
     assert findings(data) == []
@@ -66,9 +75,11 @@ def test_a_plausible_set_is_used_without_a_note(tmp_path, gaze):
 def test_shares_of_the_image(tmp_path, gaze):
     """All 480 would lie on the first pixel."""
     x, y = gaze
-    message = refused(write(tmp_path, x / WIDTH, y / HEIGHT), "shares")
+    settings = write(tmp_path, x / WIDTH, y / HEIGHT)
+    message = refused(settings, "shares")
     assert "480 of 480 fixations have x and y within 1 of 0" in message
-    assert "100" in message and "multiply x by the image's width" in message
+    assert "100" in message and "data.frame.unit=shares" in message
+    assert_mended(settings, gaze, unit="shares")
 
 
 def test_degrees_of_visual_angle(tmp_path, gaze):
@@ -85,6 +96,14 @@ def test_the_origin_in_the_centre(tmp_path, gaze):
     assert (
         f"{outside} of 480 fixations lie outside their images; x and y seem to count from the image's centre" in message
     )
+    assert "data.frame.origin=centre (where y grows upwards; where it grows downwards, add half" in message
+
+
+def test_the_origin_in_the_centre_with_y_upwards_is_mended_by_the_setting(tmp_path, gaze):
+    x, y = gaze
+    settings = write(tmp_path, x - WIDTH / 2, HEIGHT / 2 - y)
+    refused(settings, "centred")
+    assert_mended(settings, gaze, origin="centre")
 
 
 def test_images_in_the_middle_of_a_screen(tmp_path, gaze):
@@ -102,8 +121,11 @@ def test_a_screen_a_little_larger_than_the_images(tmp_path, gaze):
     """320 x 200 begin at (32, 20) on 384 x 240: a tenth of each side."""
     x, y = gaze
     outside = int(((x >= WIDTH - 32) | (y >= HEIGHT - 20)).sum())
-    message = refused(write(tmp_path, x + 32, y + 20), "outside")
-    assert f"{outside} of 480 fixations" in message and "subtract half of what the screen is wider" in message
+    settings = write(tmp_path, x + 32, y + 20)
+    message = refused(settings, "outside")
+    assert f"{outside} of 480 fixations" in message
+    assert "data.frame.of=screen data.frame.screen_width_px=" in message
+    assert_mended(settings, gaze, of="screen", screen_width_px=384, screen_height_px=240)
 
 
 def test_swapped_axes(tmp_path, gaze):
@@ -129,9 +151,12 @@ def test_all_at_one_point(tmp_path):
 
 def test_images_stored_larger_than_they_were_shown(tmp_path, gaze):
     """Stored as 640 x 400, shown as 320 x 200: nothing is dropped, but nobody looks right of the middle."""
-    message = refused(write(tmp_path, *gaze, size=(2 * WIDTH, 2 * HEIGHT)), "scaled")
+    settings = write(tmp_path, *gaze, size=(2 * WIDTH, 2 * HEIGHT))
+    message = refused(settings, "scaled")
     assert "480 of 480 fixations lie in the upper left quarter" in message
-    assert "multiply x and y by how much larger" in message
+    assert "data.frame.shown_width_px=... data.frame.shown_height_px=..." in message
+    x, y = gaze
+    assert_mended(settings, (2 * x, 2 * y), shown_width_px=WIDTH, shown_height_px=HEIGHT)
 
 
 def test_images_stored_smaller_than_they_were_shown(tmp_path, gaze):

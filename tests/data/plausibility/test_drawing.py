@@ -4,7 +4,7 @@ import numpy as np
 
 from entreg.data.plausibility.drawing import drawn
 from tests.data.plausibility.gaze import moved
-from tests.data.plausibility.test_frames import spread
+from tests.data.plausibility.test_wrong_frames import spread
 
 
 def squeezed(text):

@@ -1,7 +1,7 @@
 import pytest
 
 from entreg.config.tables import TableText
-from entreg.data.tables import header, widths
+from entreg.data.tables import header, row_lengths
 from entreg.errors import DataError
 
 
@@ -10,10 +10,10 @@ def check(tmp_path, monkeypatch):
     """check(rows, part): whether rows below the header a,b,c have three values each."""
 
     def of(rows, part=1 << 20, head="a,b,c"):
-        monkeypatch.setattr(widths, "PART", part)
+        monkeypatch.setattr(row_lengths, "PART", part)
         path = tmp_path / "t.csv"
         path.write_bytes(head.encode() + b"\n" + rows)
-        widths.check(path, header.find(path, TableText(), [["a", "b", "c"]]), None)
+        row_lengths.check(path, header.find(path, TableText(), [["a", "b", "c"]]), None)
 
     return of
 
@@ -25,7 +25,7 @@ def check(tmp_path, monkeypatch):
 def test_rows_of_the_headers_width_pass_wherever_parts_end(check, rows, part, monkeypatch):
     """Without being read one by one, unless there are quotes within a value."""
     if b'5"' not in rows:
-        monkeypatch.setattr(widths, "rows", None)
+        monkeypatch.setattr(row_lengths, "rows", None)
     check(rows, part)
 
 

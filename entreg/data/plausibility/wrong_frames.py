@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from entreg.data.plausibility.chance import more_than
-from entreg.data.plausibility.finding import Finding
+from entreg.data.plausibility.finding import CENTRE, Finding
 from entreg.data.plausibility.points import Points
 
 # Share of points outside their images that needs no explanation. Drift, and looks past a border that was shown with
@@ -96,7 +96,7 @@ def _frames(points: Points, turned: np.ndarray) -> Iterator[OtherFrame]:
         "centred",
         points.outside(x + width / 2, y + height / 2),
         "x and y seem to count from the image's centre",
-        "data.frame.origin=centre",
+        CENTRE,
         "add half of the image's width to x, and y to half of its height, or where y counts upwards subtract it",
     )
     if turned.any():

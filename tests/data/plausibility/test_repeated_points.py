@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from entreg.data.plausibility.one_place import at_one_place
+from entreg.data.plausibility.repeated_points import at_one_place
 from tests.data.plausibility.gaze import moved
-from tests.data.plausibility.test_frames import spread
+from tests.data.plausibility.test_wrong_frames import spread
 
 
 def with_share(share, x, y):

@@ -2,9 +2,10 @@
 
 import pytest
 
-from entreg.data.plausibility.reach import small_numbers
+from entreg.data.plausibility.finding import CENTRE
+from entreg.data.plausibility.small_coordinates import small_numbers
 from tests.data.plausibility.gaze import moved, plausible
-from tests.data.plausibility.test_frames import spread
+from tests.data.plausibility.test_wrong_frames import spread
 
 
 def found(change):
@@ -34,7 +35,7 @@ def test_pixels_of_images_of_one_pixel_are_no_shares():
 def test_degrees_are_told_with_their_origin():
     finding = found(lambda x, y: ((x - 400) / 30, (y - 300) / 30))
     assert finding.kind == "scaled" and "degrees of visual angle from the centre" in finding.message
-    assert finding.settings == "data.frame.unit=degrees data.frame.origin=centre"
+    assert finding.settings == f"data.frame.unit=degrees {CENTRE}"
     assert found(lambda x, y: (x / 30, y / 30)).settings == "data.frame.unit=degrees"
 
 

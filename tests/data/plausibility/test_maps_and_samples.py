@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from entreg.data.dataset import DataSet, Fixations, Stimulus
-from entreg.data.plausibility.recordings import _touching, blurred_maps, samples
+from entreg.data.plausibility.maps_and_samples import _touching, blurred_maps, samples
 from tests.data.plausibility.gaze import shares
 
 HEIGHT, WIDTH = 300, 400

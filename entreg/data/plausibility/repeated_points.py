@@ -7,7 +7,7 @@ import numpy as np
 from entreg.data.plausibility.chance import more_than
 from entreg.data.plausibility.finding import Finding
 from entreg.data.plausibility.points import Points
-from entreg.data.plausibility.reach import DENSEST
+from entreg.data.plausibility.small_coordinates import DENSEST
 
 FEWEST = 10  # points; fewer at one place show nothing
 # Shares of points; in OSIE, SCENE50 and CROWD100 none lies at the origin, and at most 2 of 87,821 at one place.

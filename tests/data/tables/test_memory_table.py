@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from entreg.config.tables import TableText
-from entreg.data.tables.memory import MemoryTable
+from entreg.data.tables.memory_table import MemoryTable
 from entreg.errors import DataError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from entreg.data.plausibility.chance import fewer_than, more_than
-from entreg.data.plausibility.finding import Finding
+from entreg.data.plausibility.finding import CENTRE, Finding
 from entreg.data.plausibility.points import Points
 
 # How much denser than a uniform distribution fixations may be at one pixel: a Gaussian centre bias with a standard
@@ -55,7 +55,7 @@ def _quarter(points: Points) -> Finding | None:
             within,
             n,
             f"{reach}: they seem to be degrees of visual angle{' from the centre' if has_negatives else ''}",
-            "data.frame.unit=degrees" + (" data.frame.origin=centre" if has_negatives else ""),
+            "data.frame.unit=degrees" + (f" {CENTRE}" if has_negatives else ""),
             "convert x and y into pixels of the stored image, with the origin in its top left corner",
         )
     if has_negatives:  # their origin is in the centre, which the points outside show

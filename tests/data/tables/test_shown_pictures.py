@@ -1,6 +1,6 @@
 import pytest
 
-from entreg.data.tables.shown import Shown
+from entreg.data.tables.shown_pictures import Shown
 
 
 @pytest.mark.parametrize(

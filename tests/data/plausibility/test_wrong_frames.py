@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from entreg.data.plausibility.frames import OtherFrame, explains, wrong_frame
+from entreg.data.plausibility.finding import CENTRE
 from entreg.data.plausibility.points import Points
-from entreg.data.plausibility.reach import small_numbers
+from entreg.data.plausibility.small_coordinates import small_numbers
+from entreg.data.plausibility.wrong_frames import OtherFrame, explains, wrong_frame
 from tests.data.plausibility.gaze import in_wrong_frames, moved, plausible
 
 NONE_TURNED = np.zeros(400, dtype=bool)
@@ -35,7 +36,7 @@ def test_points_from_the_centre_are_told():
     points = spread()
     finding = found(moved(points, points.x - 400, points.y - 300))
     assert (finding.kind, finding.count, finding.of) == ("centred", 300, 400)
-    assert finding.settings == "data.frame.origin=centre"
+    assert finding.settings == CENTRE
 
 
 def test_swapped_axes_are_told():
