@@ -72,4 +72,4 @@ def test_the_data_sets_are_shown_as_they_are_stored(evaluator):
     shown = illustrations.looks(evaluator)
     assert {key: look.dataset.name for key, look in shown.items()} == {"in_domain": "own", "ood.foreign": "foreign"}
     assert (len(shown["in_domain"].images), len(shown["ood.foreign"].images)) == (len(OWN), len(FOREIGN))
-    assert shown["in_domain"].read == FIXATIONS * len(OWN)
+    assert shown["in_domain"].dataset.rows_read == FIXATIONS * len(OWN)
