@@ -236,7 +236,8 @@ def test_help_is_worth_reading(command, tmp_path):
         assert words in done.stdout
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_low_precision_trains_to_the_same_gain(command, sweep, precision, tmp_path):
     study = (*SMALL, EPOCHS, "optim.milestones=[0.9]", f"hardware.precision={precision}")
     done = command("loss=nll", *study, "hydra.run.dir=low", folder=tmp_path)

@@ -132,6 +132,7 @@ def test_every_item_is_one_ranks_and_shares_may_be_empty():
     assert [list(Ranks(rank, 4).shard(range(2))) for rank in range(4)] == [[0], [1], [], []]
 
 
+@pytest.mark.slow
 def test_a_killed_and_a_warned_run_end_as_if_nothing_had_happened(runs, config_for, tmp_path):
     """Killed in the second epoch without a word, which loses that epoch; or warned by USR2, of which one rank hears."""
     killed, warned = tmp_path / "mean_entropy", tmp_path / "entropy_of_mean"
@@ -185,6 +186,7 @@ def test_a_failing_rank_ends_the_run_with_its_number_and_traceback(command, tmp_
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.slow
 def test_an_outer_torchrun_gives_one_run_with_the_same_numbers(runs, store, tmp_path):
     done = subprocess.run(
         (

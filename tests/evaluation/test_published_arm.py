@@ -121,6 +121,7 @@ def test_it_is_judged_beside_the_arms(study, file):
     assert "left out as well" in page and "none here: fixed" in page
 
 
+@pytest.mark.slow
 def test_a_mixture_has_no_ladder_where_the_trained_arms_have_one(study, file):
     folder = study(f"published={file}", data="without")
     results = json.loads(folder.results.read_text())

@@ -181,7 +181,7 @@ def used(config: Config) -> list[Any]:
     return found
 
 
-@tried(40, 800)
+@tried(20, 800)
 def test_any_words(drive: Drive, composed: Any, count: int) -> None:
     conf = ROOT / "conf"
 
