@@ -56,6 +56,7 @@ def test_a_reader_who_stops_early_leaves_no_traceback(word, monkeypatch, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_folder_after_a_task_is_what_the_task_works_on(command, failed_once, tmp_path):
     """The second run of `failed_once` is a training of its own; the first was one of another task."""
     sweep = failed_once[0]

@@ -234,6 +234,7 @@ def meet_alone(folder: Path) -> None:
     (folder / "said.txt").write_text(f"{time.monotonic() - started:.1f}\n{said}")
 
 
+@pytest.mark.slow
 def test_a_rank_whose_other_never_comes_gives_up_after_the_time_for_meeting(tmp_path):
     """The short limit is in force, and not the one of half an hour that torch takes by itself."""
     process = multiprocessing.get_context("spawn").Process(target=meet_alone, args=(tmp_path,))
