@@ -1,16 +1,18 @@
-"""Maps in MATLAB files of the versions 4 to 7."""
+"""Maps in MATLAB files, of the versions 4 to 7 through scipy and of 7.3, which is HDF5."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import h5py
 import numpy as np
 import scipy.io
 import scipy.sparse
 
 from entreg.errors import DataError, brief
+from entreg.io.hdf5 import Reader
 
 NUMBERS = (
     "double",
@@ -34,11 +36,13 @@ def size_of(path: Path, name: str) -> tuple[int, int]:
     A small compressed file can expand to any size, so the size is checked before the values are read. Raises a
     DataError where the variable is missing or is not a matrix of numbers.
     """
+    if _is_hdf5(path):
+        with Reader(path) as file:
+            return _size_in_hdf5(file, name)
     with _opened(path):
         variables = {variable: (shape, kind) for variable, shape, kind in scipy.io.whosmat(path, appendmat=False)}
     if name not in variables:
-        others = brief(", ".join(variables)) if variables else "none"
-        raise DataError(f"{path} has no variable {name} (it holds {others}); key=NAME chooses another")
+        raise _missing(path, name, variables)
     shape, kind = variables[name]
     if kind not in NUMBERS:
         raise _wrong(path, name, f"has the type {kind} instead of numbers")
@@ -54,6 +58,10 @@ def read(path: Path, name: str) -> np.ndarray:
     Raises a DataError where a value is not a finite real number, and as `size_of` does.
     """
     rows, columns = size_of(path, name)
+    if _is_hdf5(path):
+        with Reader(path) as file:
+            values = file.numbers(name, ndim=2).T  # HDF5 holds a matrix column by column, as MATLAB does
+        return _finite(path, name, values)
     with _opened(path):
         values = scipy.io.loadmat(path, variable_names=[name], appendmat=False)[name]
         if scipy.sparse.issparse(values):
@@ -62,20 +70,44 @@ def read(path: Path, name: str) -> np.ndarray:
         raise _wrong(path, name, "differs from its header")
     if values.dtype.kind not in "biuf":
         raise _wrong(path, name, "is complex" if values.dtype.kind == "c" else "holds no numbers")
+    return _finite(path, name, values)
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Return whether a file has version 7.3. A file that is not there has none."""
+    return bool(h5py.is_hdf5(path))
+
+
+def _size_in_hdf5(file: Reader, name: str) -> tuple[int, int]:
+    if name not in file:
+        raise _missing(file.path, name, [other for other in file.names() if not other.startswith("#")])
+    kind = file.text_attribute(name, "MATLAB_class")
+    if kind not in NUMBERS:
+        raise _wrong(file.path, name, f"has the type {kind} instead of numbers")
+    if file.text_attribute(name, "MATLAB_sparse") is not None:
+        raise _wrong(file.path, name, "is sparse, which is read of version 7 alone: save(FILE, '-v7')")
+    shape = file.shape(name)
+    if len(shape) != 2:
+        raise _wrong(file.path, name, f"has {len(shape)} dimensions")
+    columns, rows = shape
+    return rows, columns
+
+
+def _finite(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise _wrong(path, name, "holds values that are not finite")
     return values
+
+
+def _missing(path: Path, name: str, variables: Collection[str]) -> DataError:
+    others = brief(", ".join(variables)) if variables else "none"
+    return DataError(f"{path} has no variable {name} (it holds {others}); key=NAME chooses another")
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[None]:
     try:
         yield
-    except NotImplementedError:
-        raise DataError(
-            f"{path} has MATLAB's version 7.3 (HDF5), which is not supported; save it again in MATLAB: "
-            "save(FILE, '-v7')"
-        ) from None
     except Exception as error:  # scipy's reader raises errors of many kinds for a damaged file
         raise DataError(f"{path} cannot be read as a MATLAB file: {brief(error)}; get it again") from error
 

@@ -53,6 +53,20 @@ class Reader:
         with self._named(key):
             return key in self._group
 
+    def names(self) -> list[str]:
+        """Return the names of everything in the file or group."""
+        return sorted(map(str, self._group))
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Return the shape of a data set, read only from its header."""
+        return tuple(self._data(key).shape or ())
+
+    def text_attribute(self, key: str, attribute: str) -> str | None:
+        """Return an attribute of a data set or group as text; None where there is none."""
+        with self._named(key):
+            value = self._item(key).attrs.get(attribute)
+            return value.decode() if isinstance(value, bytes) else None if value is None else str(value)
+
     def wrong(self, key: str, what: str) -> DataError:
         """Return the error that says what is wrong with a key."""
         place = "/".join(part for part in (str(self._group.name).strip("/"), key) if part)
@@ -123,10 +137,14 @@ class Reader:
             raise self.wrong(key, "has a fourth channel that is not opaque: CMYK, or transparency; it must be RGB")
         return values
 
-    def _values(self, key: str, kinds: str, ndim: int | None) -> np.ndarray:
+    def _data(self, key: str) -> h5py.Dataset:
         data = self._item(key)
         if not isinstance(data, h5py.Dataset):
             raise self.wrong(key, "is not a data set")
+        return data
+
+    def _values(self, key: str, kinds: str, ndim: int | None) -> np.ndarray:
+        data = self._data(key)
         # both can read other files
         if data.external or data.is_virtual:
             raise self.wrong(key, "its values lie in another file")

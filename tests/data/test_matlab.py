@@ -1,5 +1,6 @@
 """Maps in MATLAB's files: what is a matrix of numbers, and what is said of everything else."""
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -78,11 +79,53 @@ def test_a_truncated_file_is_named(path):
         matlab.read(path, "map")
 
 
-def test_a_file_of_version_7_3_says_how_it_can_be_read(path):
-    """MATLAB writes its own header into the first 512 bytes, which HDF5 leaves to the user."""
+def write_7_3(path, **variables):
+    """As MATLAB writes it: a header of its own in the first 512 bytes, matrices column by column, types by name."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, (values, kind) in variables.items():
+            file[name] = np.asarray(values).T
+            file[name].attrs["MATLAB_class"] = np.bytes_(kind)
+        file.create_group("struct").attrs["MATLAB_class"] = np.bytes_("struct")
+        sparse = file.create_group("sparse")
+        sparse.attrs.update({"MATLAB_class": np.bytes_("double"), "MATLAB_sparse": np.uint64(2)})
+        file.create_group("#refs#")
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
-    path.write_bytes(header.ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n" + bytes(1000))
-    with pytest.raises(DataError, match=r"map.mat has MATLAB's version 7.3 \(HDF5\), .*save\(FILE, '-v7'\)$"):
+    with path.open("r+b") as file:
+        file.write(header)
+
+
+@pytest.mark.parametrize(
+    "values, kind",
+    [(VALUES.astype(float), "double"), (VALUES.astype("uint8"), "uint8"), ((VALUES > 2).astype("uint8"), "logical")],
+    ids=str,
+)
+def test_a_file_of_version_7_3_is_read_through_hdf5(path, values, kind):
+    write_7_3(path, map=(values, kind))
+    assert matlab.size_of(path, "map") == (2, 3)
+    np.testing.assert_array_equal(matlab.read(path, "map"), values)
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("gone", r" has no variable gone \(it holds cube, nan, sparse, struct, text\); key=NAME"),
+        ("text", ": its variable text has the type char instead of numbers"),
+        ("struct", ": its variable struct has the type struct instead of numbers"),
+        ("sparse", ": its variable sparse is sparse, which is read of version 7 alone"),
+        ("cube", ": its variable cube has 3 dimensions"),
+        ("nan", ": its variable nan holds values that are not finite"),
+    ],
+)
+def test_what_is_no_map_in_a_file_of_version_7_3_is_named(path, name, said):
+    cube = np.ones((2, 3, 3)), "double"
+    write_7_3(path, cube=cube, text=(VALUES.astype("uint16"), "char"), nan=([[1, np.nan]], "double"))
+    with pytest.raises(DataError, match=f"^{path}{said}"):
+        matlab.read(path, name)
+
+
+def test_a_damaged_file_of_version_7_3_is_named(path):
+    path.write_bytes(b"MATLAB 7.3".ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n" + bytes(1000))
+    with pytest.raises(DataError, match="map.mat: cannot be read as HDF5: .*; get the file again"):
         matlab.read(path, "map")
 
 
