@@ -103,6 +103,21 @@ def test_a_backbone_is_one_yaml(project, run):
     assert made["features"]["taps"] == ["features.6", "features.12"]
 
 
+def test_a_format_of_tables_is_one_yaml(project, run):
+    """Photos of 80 x 60 px in the middle of a screen of 160 x 120: its centre is theirs."""
+    copy, carry_out = project
+    carry_out("A format of tables")
+    assert touched(copy) == {"entreg/data/tables/presets/mytracker.yaml"}
+    draw_photos(copy / "lab/stimuli", 1)
+    rows = ["Who\tPicture\tPosX\tPosY\tBegin\tLength", "ann\t0\t0\t0\t.2\t.3", "ann\t0\t10\t5\t.6\t.1"]
+    (copy / "lab/recorded.tsv").write_text("\n".join(rows))
+    words = re.search(r"`(task=import [^`]+)`", SECTIONS["A format of tables"])[1].replace("PATH", "lab").split()
+    run(copy, *words, "hydra.run.dir=imported")
+    assert (copy / "lab/fixations.csv").read_text() == (
+        "image,subject,order,x,y,start,duration\n0.png,ann,0,40.0,30.0,200.0,300.0\n0.png,ann,1,50.0,25.0,600.0,100.0\n"
+    )
+
+
 def test_a_source_is_a_module_and_a_yaml(project, run):
     copy, carry_out = project
     carry_out("A source of data sets")
