@@ -174,7 +174,9 @@ def _rank(work: Work[Folder], config: Config, folder: Folder, kind: str, failure
     if rank == 0:
         _log_to(folder.log)
     try:
-        return _join(work, config, folder, stop, kind)
+        result = _join(work, config, folder, stop, kind)
+        stop.ignore_from_now_on()
+        return result
     except Exception as error:
         name = type(error).__name__ if isinstance(error, UserError) else None
         text = str(error) if name else traceback.format_exc()

@@ -45,6 +45,15 @@ class StopRequest(StopFlag):
         handler = self._previous[signal.SIGUSR2]
         return handler if callable(handler) else None
 
+    def ignore_from_now_on(self) -> None:
+        """Ignore USR2 and Ctrl-C, since the work is done.
+
+        Python restores the default handlers when it ends, and the signal that comes then would kill the process. What
+        is ignored stays ignored.
+        """
+        for number in (signal.SIGUSR2, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+
     def _receive(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGINT == self.number:
             raise KeyboardInterrupt

@@ -80,6 +80,18 @@ def test_a_rank_that_was_told_to_end_and_waits_for_others_ends_after_a_grace():
         assert process.wait(20) == 128 + signal.SIGTERM
 
 
+@pytest.mark.parametrize("is_done, code", [(True, 0), (False, -signal.SIGUSR2)])
+def test_a_signal_that_comes_while_python_ends_does_not_kill_a_rank_that_is_done(is_done, code):
+    """As at a job's time limit, here again and again until the process has gone; without it the process is killed."""
+    with started(
+        "import os, subprocess; from entreg.distributed.signals import StopRequest\n"
+        "stop = StopRequest()\n"
+        "subprocess.Popen(['sh', '-c', f'while kill -USR2 {os.getpid()} 2>/dev/null; do :; done'])\n"
+        "print('ready', flush=True)\n" + "stop.ignore_from_now_on()" * is_done
+    ) as process:
+        assert process.wait(60) == code
+
+
 def test_a_rank_ends_after_its_parent_was_killed():
     with started(
         "import os, subprocess, sys, time\n"
