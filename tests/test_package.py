@@ -44,7 +44,8 @@ def test_what_takes_seconds_to_import_is_imported_when_it_is_needed():
         "import sys, entreg, entreg.cli.composition, entreg.tasks.train, entreg.tasks.predict, entreg.features.vgg19\n"
         "from entreg.distributed.hardware import compute_deterministically\n"
         "compute_deterministically()\n"
-        "print({'torchvision', 'torch._dynamo', 'torch._inductor', 'sympy', 'scipy.stats'} & set(sys.modules))"
+        "late = {'torchvision', 'torch._dynamo', 'torch._inductor', 'sympy', 'scipy.stats', 'pandas'}\n"
+        "print(late & set(sys.modules))"
     )
     done = subprocess.run(
         (sys.executable, "-c", code),

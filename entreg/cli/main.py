@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from entreg.cli import arguments
@@ -19,6 +20,7 @@ def main() -> None:
     except BrokenPipeError:  # `--help=all | head` closes the pipe before the end
         # Python writes what is left when it ends, and would fail there once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)  # as a program that the signal ends: a sweep may have failed before
 
 
 def _answer_or_run(words: list[str]) -> None:

@@ -196,17 +196,18 @@ class RunFolder:
 
     def remove_temporary(self) -> None:
         """Remove the unfinished writes of a killed process. No process may be writing."""
-        for folder in {path.parent for path in self._written if path.parent.is_dir()}:
+        for folder in {path.parent for path in self._written}:
             files.remove_temporary(folder)
-        for folder in (self.log_density("").parent, self.pictures_of("")[0].parent):
-            for below in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        for name in ("log_densities", "pictures", "preview"):  # each holds folders of images or data sets
+            for below in (path for path in (self.path / name).rglob("*") if path.is_dir()):
                 files.remove_temporary(below)
 
     @property
     def _written(self) -> list[Path]:
         """Every file that tasks write, and one of each kind where there are many."""
         fixed = [path for path in vars(self).values() if isinstance(path, Path) and path != self.path]
-        return [*fixed, self.numbered(1), self.board, self.log_density("a"), *self.pictures_of("a")]
+        many = self.numbered(1), self.log_density("a"), *self.pictures_of("a"), self.preview_picture("data", 0)
+        return [*fixed, self.board, *many]
 
     def write_config(self, config: Config) -> None:
         """Write the resolved config."""

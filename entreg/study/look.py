@@ -10,7 +10,6 @@ import numpy as np
 from entreg.config import Data, Prior
 from entreg.data import splits
 from entreg.data.dataset import DataSet, Fixations
-from entreg.data.plausibility.check import findings
 from entreg.io import files
 from entreg.priors.kde import FixationKde
 
@@ -32,7 +31,7 @@ class Look:
     fixations: those on them; `image` is the index of the stimulus
     examples: index of a stimulus and why it is shown, in the order in which they are shown
     center_bias: the KDE of the fixations, (h, w) nats
-    implausible: what is implausible about the set and what mends it, a sentence for each finding
+    implausible: what is implausible about the set and what mends it, a text for each finding, where it was looked for
     """
 
     dataset: DataSet
@@ -77,8 +76,7 @@ def look_at(dataset: DataSet, settings: Data, prior: Prior, seed: int) -> Look:
     x, y = _shares(dataset, fixations)
     kde = FixationKde(y, x, fixations.image, prior.kde_bandwidth, prior.kde_regularisation)
     examples = _examples(images, counts, outside, seed)
-    implausible = tuple(f"{found.message}. To mend it: {found.way_out(settings)}" for found in findings(dataset))
-    return Look(dataset, images, counts, fixations, examples, kde.log_density(*MAP_SIZE), implausible)
+    return Look(dataset, images, counts, fixations, examples, kde.log_density(*MAP_SIZE))
 
 
 def is_first_look(store: Path, fingerprint: str) -> bool:

@@ -13,6 +13,7 @@ import torch
 
 from entreg.config import Backbone, Config, Data, Prior, Uniform
 from entreg.data import sources, splits
+from entreg.data.dataset import DataSet
 from entreg.data.geometry import Photos, Resized, resize, shape_of
 from entreg.data.uniform_images import UniformImages, levels
 from entreg.distributed.precision import convolution_of, precision_of
@@ -88,9 +89,14 @@ class StudyCache:
         self.made: dict[tuple[str, str], Any] = {}
 
     @cached_stage
+    def stored(self, settings: Data) -> DataSet:
+        """Return the data set as its source has it, however implausible it is."""
+        return sources.read(settings)
+
+    @cached_stage
     def data(self, settings: Data) -> Resized:
         """Return the data set, resized as its settings say, and log its counts."""
-        dataset = sources.load(settings)
+        dataset = sources.plausible(self.stored(settings), settings)
         resized = resize(dataset, shape_of(settings))
         log.info("%s%s", dataset.summary(), f", {resized.n_outside} outside the crop" if resized.n_outside else "")
         for note in dataset.notes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
 from entreg.config import Config, Data
-from entreg.data import sources
+from entreg.data.plausibility.check import in_words
 from entreg.distributed.ranks import Ranks
 from entreg.progress import Progress
 from entreg.report import preview_page
@@ -25,13 +26,16 @@ def preview(config: Config, folder: RunFolder) -> None:
     sets = _sets(config)
     for settings in sets.values():
         settings.require()
-    looks = {
-        key: look_at(sources.read(settings), settings, config.prior, config.seed) for key, settings in sets.items()
-    }
+    cache = StudyCache(Ranks())
+    looks = {}
+    for key, settings in sets.items():
+        dataset = cache.stored(settings)
+        look = look_at(dataset, settings, config.prior, config.seed)
+        looks[key] = dataclasses.replace(look, implausible=tuple(in_words(dataset, settings)))
     with Progress("drawing", sum(len(look.examples) for look in looks.values()), "picture") as progress:
         preview_page.write(folder, looks, progress.step)
     if not looks["data"].implausible:  # else no training begins
-        is_first_look(Path(config.paths.store), StudyCache(Ranks()).subset(config.data, "all").fingerprint())
+        is_first_look(Path(config.paths.store), cache.subset(config.data, "all").fingerprint())
     folder.finish()
     print(folder.preview)
 

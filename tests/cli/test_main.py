@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -51,9 +52,10 @@ def test_a_reader_who_stops_early_leaves_no_traceback(word, monkeypatch, capfd):
     with open(writing, "w") as closed, monkeypatch.context() as patched:  # noqa: PTH123  # a descriptor
         patched.setattr(sys, "argv", ["train.py", word])
         patched.setattr(sys, "stdout", closed)
-        main()
+        with pytest.raises(SystemExit) as ended:
+            main()
         closed.flush()  # to where what is left goes
-    assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "" and ended.value.code == 128 + signal.SIGPIPE
 
 
 @pytest.mark.slow

@@ -86,7 +86,13 @@ def test_a_folder_of_runs_or_of_other_files_is_none_of_a_run(tmp_path, names, sa
     [
         [],
         ["train.log"],  # Hydra opens it before the job begins
-        [".owner.json.1234abcd.tmp", "checkpoints/last.pt", "tensorboard/events", "pictures/a.density.png"],
+        [
+            ".owner.json.1234abcd.tmp",
+            "checkpoints/last.pt",
+            "tensorboard/events",
+            "pictures/a.density.png",
+            "preview/a/0.png",
+        ],
         [".hydra/overrides.yaml", "notes.txt"],  # somebody's notes on a run that has begun
     ],
 )
@@ -101,6 +107,7 @@ def test_only_its_own_unfinished_writes_are_removed_and_only_where_it_writes(tmp
         ".hydra/.config.yaml.0123abcd.tmp",
         "log_densities/below/.a.png.npz.0123abcd.tmp",
         "pictures/.a.png.density.png.0123abcd.tmp",
+        "preview/ood.scene50/.00.png.0123abcd.tmp",
     ]
     others = [".thesis.tex.tmp", "mine/.data.csv.0123abcd.tmp", "checkpoints/last.pt"]
     written(tmp_path, *ours, *others).remove_temporary()

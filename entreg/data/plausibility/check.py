@@ -34,6 +34,11 @@ def findings(dataset: DataSet) -> list[Finding]:
     return [*found, *(finding for finding in more if finding)]
 
 
+def in_words(dataset: DataSet, settings: Data) -> list[str]:
+    """Return what is implausible about a data set and what mends it, a text for each finding."""
+    return [f"{finding.message}. To mend it: {finding.way_out(settings)}" for finding in findings(dataset)]
+
+
 def checked(dataset: DataSet, settings: Data) -> DataSet:
     """Return the data set with notes on what is doubtful and with what `settings.accept` let pass.
 

@@ -55,12 +55,16 @@ def read(settings: Data) -> DataSet:
 
 
 def load(settings: Data) -> DataSet:
-    """Read a data set from its source and check that it is plausible.
+    """Read a data set from its source and check that it is plausible, see `plausible`."""
+    return plausible(read(settings), settings)
 
-    Raises a DataError that names a missing or damaged file, or what is implausible and not in `settings.accept`, and
-    where no fixation is left.
+
+def plausible(dataset: DataSet, settings: Data) -> DataSet:
+    """Return a data set that was read, with notes on what is doubtful.
+
+    Raises a DataError that names what is implausible and not in `settings.accept`, and where no fixation is left.
     """
-    dataset = checked(read(settings), settings)
+    dataset = checked(dataset, settings)
     if not len(dataset.fixations):
         raise DataError(
             f"{settings.name} ({settings.root}): no fixation is left; read: {dataset.rows_read}, dropped: "

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from entreg.config.settings import setting
 from entreg.config.tables import TableData
-from entreg.data import fixation_table, recording
 from entreg.data.dataset import DataSet, natural_order, sorted_fixations
 from entreg.data.tables import presets
 from entreg.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass
@@ -27,6 +28,8 @@ class Settings(TableData):
 
     def require(self) -> None:
         """Raise a DataError where stimuli/ or the table is missing, and a SettingError where its preset is."""
+        from entreg.data import fixation_table  # imports pandas, which other sources need not wait for
+
         if not (self.root and self.pictures.is_dir()):
             raise _missing(self, "no folder stimuli there")
         if not fixation_table.files(self):
@@ -50,6 +53,8 @@ def load(settings: Settings) -> DataSet:
     Raises a DataError where a file or column is missing, or a row is malformed or names an image that does not exist
     (with its line).
     """
+    from entreg.data import recording
+
     settings.require()
     recorded = recording.read(settings, settings.pictures, with_times=True)
     rows, dropped, notes, where = recorded.fixations, dict(recorded.dropped), list(recorded.notes), recorded.source
