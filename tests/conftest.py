@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -42,6 +43,17 @@ def pytest_collection_modifyitems(items):
     """Modules that start processes take longest: they come first, so that both workers end at about the same time."""
     long = {item.module for item in items if "command" in item.fixturenames}
     items.sort(key=lambda item: item.module not in long)
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Iterator[None]:
+    """Log handlers that a test adds to the root logger write to its own output, which is closed after it."""
+    before, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.setLevel(level)
+    for handler in logging.root.handlers[:]:
+        if handler not in before:
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
-"""Maps in MATLAB files, of the versions 4 to 7 through scipy and of 7.3, which is HDF5."""
+"""MATLAB files: maps, of the versions 4 to 7 through scipy and of 7.3, which is HDF5, and structures of 5 to 7."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -71,6 +72,31 @@ def read(path: Path, name: str) -> np.ndarray:
     if values.dtype.kind not in "biuf":
         raise _wrong(path, name, "is complex" if values.dtype.kind == "c" else "holds no numbers")
     return _finite(path, name, values)
+
+
+def rows_of_structures(
+    path: Path, name: str, rows_of: Callable[[dict[str, Any]], Iterable[tuple[Any, ...]]]
+) -> list[tuple[Any, ...]]:
+    """Return the rows that `rows_of` makes of each structure in a variable, an array or cell array of structures.
+
+    Raises a DataError where the file has no such variable, or a structure has other fields.
+    """
+    with _opened(path):
+        content = scipy.io.loadmat(path, variable_names=[name], simplify_cells=True, appendmat=False)
+    if name not in content:
+        raise DataError(f"{path} has no variable {name}; data.table names another format")
+    try:
+        return [row for structure in as_list(content[name]) for row in rows_of(structure)]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        what = f"{type(error).__name__} {brief(error)}"
+        raise DataError(
+            f"{path}: its variable {name} has another structure ({what}); data.table names another"
+        ) from error
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return the elements of an array of structures or numbers; MATLAB has no array that differs from one element."""
+    return [value] if isinstance(value, dict) else list(np.atleast_1d(value))
 
 
 def _is_hdf5(path: Path) -> bool:

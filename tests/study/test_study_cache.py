@@ -33,6 +33,7 @@ def test_studies_share_what_their_settings_agree_in(config_of):
         "split": 2,
         "rows": 2,
         "subset": 2,
+        "stored": 1,
         "data": 1,
         "items": 1,
         "recipe": 1,

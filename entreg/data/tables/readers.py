@@ -51,14 +51,15 @@ def open_form(path: Path, settings: TableData, forms: Sequence[Form]) -> tuple[S
     of_text = [form for form in forms if form.reader == "text"]
     if not of_text:
         raise DataError(f"{path} is not of the form that data.table={settings.table} reads ({forms[0].software})")
-    source = _open(path, settings, [names for form in of_text for names in _wanted(form)])
+    source = open_file(path, settings, [names for form in of_text for names in _wanted(form)])
     form = next(form for form in of_text if any(_has(source, names) for names in _wanted(form)))
     if form.refuse:
         raise DataError(f"{path}: {form.refuse}")
     return source, form
 
 
-def _open(path: Path, settings: TableData, wanted: Sequence[Collection[str]]) -> Source:
+def open_file(path: Path, settings: TableData, wanted: Sequence[Collection[str]]) -> Source:
+    """Return the text or spreadsheet in a file, with the columns of one entry of `wanted`. Raises a DataError."""
     if path.suffix.lower() == ".xlsx":
         from entreg.data.tables import spreadsheet
 
