@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from entreg.cli import composition
 from tests.fork_server import ENTREG, LIBRARIES, ForkServer
@@ -78,12 +80,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
-def composed():
-    """composed(*overrides): the DictConfig that these words on the command line give."""
+@pytest.fixture(scope="session")
+def composed() -> Callable[..., DictConfig]:
+    """composed(*overrides): the DictConfig that these words on the command line give; each time a copy of its own."""
     composition.register()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        yield lambda *overrides: compose("config", list(overrides))
+    known: dict[tuple[str, ...], bytes] = {}
+
+    def of(*overrides: str) -> DictConfig:
+        if overrides not in known:
+            with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+                known[overrides] = pickle.dumps(compose("config", list(overrides)))
+        config: DictConfig = pickle.loads(known[overrides])
+        return config
+
+    return of
 
 
 @pytest.fixture(scope="session")

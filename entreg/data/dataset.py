@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,6 +102,18 @@ def natural_order(name: str) -> list[int | str]:
     return [int(part[:4000]) if part.isdecimal() else part.lower() for part in re.split(r"(\d+)", name)]
 
 
+def sides_px(stimuli: Sequence[Stimulus]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the widths and heights of stored images: (n,) int64 each."""
+    width, height = (np.array([getattr(s, f"{side}_px") for s in stimuli], np.int64) for side in ("width", "height"))
+    return width, height
+
+
+def inside(x: np.ndarray, y: np.ndarray, width: np.ndarray | int, height: np.ndarray | int) -> np.ndarray:
+    """Return which places lie on a pixel of an image of this size: (n,) bool. NaN lies on none."""
+    within: np.ndarray = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    return within
+
+
 def sorted_fixations(
     stimuli: tuple[Stimulus, ...],
     image: np.ndarray,
@@ -116,10 +129,9 @@ def sorted_fixations(
     """
     image = np.asarray(image, dtype=np.int64)
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    heights = np.array([s.height_px for s in stimuli])[image]
-    widths = np.array([s.width_px for s in stimuli])[image]
-    inside = (x >= 0) & (y >= 0) & (x < widths) & (y < heights)
+    widths, heights = sides_px(stimuli)
+    on_image = inside(x, y, widths[image], heights[image])
     by_image = np.argsort(image, kind="stable")
     recorded = (values if values is None else np.asarray(values) for values in (subject, order, duration_ms))
     fixations = Fixations(image, x, y, *recorded)
-    return fixations[by_image[inside[by_image]]], fixations[by_image[~inside[by_image]]]
+    return fixations[by_image[on_image[by_image]]], fixations[by_image[~on_image[by_image]]]

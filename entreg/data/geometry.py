@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from entreg.config import Data
-from entreg.data.dataset import DataSet, Fixations
+from entreg.data.dataset import DataSet, Fixations, inside
 from entreg.data.images import read_rgb
 from entreg.errors import DataError
 
@@ -220,13 +220,13 @@ def resize(dataset: DataSet, geometry: Shape) -> Resized:
     sizes = [geometry.size(s.height_px, s.width_px) for s in dataset.stimuli]
     bounds = np.searchsorted(fixations.image, np.arange(len(sizes) + 1))
     x, y = np.empty_like(fixations.x), np.empty_like(fixations.y)
-    inside = np.empty(len(x), dtype=bool)
+    on_image = np.empty(len(x), dtype=bool)
     for i, (stimulus, (height, width)) in enumerate(zip(dataset.stimuli, sizes, strict=True)):
         rows = slice(bounds[i], bounds[i + 1])
         x[rows], y[rows] = geometry.points(fixations.x[rows], fixations.y[rows], stimulus.height_px, stimulus.width_px)
-        inside[rows] = (x[rows] >= 0) & (y[rows] >= 0) & (x[rows] < width) & (y[rows] < height)
+        on_image[rows] = inside(x[rows], y[rows], width, height)
     moved = Fixations(fixations.image, x, y, fixations.subject)
-    return Resized(dataset, geometry, sizes, moved[inside], int((~inside).sum()))
+    return Resized(dataset, geometry, sizes, moved[on_image], int((~on_image).sum()))
 
 
 def _sha256(path: Path) -> str:

@@ -6,12 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
 
 from entreg.config.tables import TableData
 from entreg.data import fixation_table
+from entreg.data.dataset import inside, sides_px
 from entreg.data.recording import Recording
 from entreg.errors import DataError
 from entreg.io import files
@@ -63,12 +63,12 @@ def _inside(found: Recording) -> tuple[pd.DataFrame, int]:
     """Return the table of the fixations inside their images, with COLUMNS, and the number of those outside."""
     rows = found.fixations
     image = rows["image"].to_numpy()
-    width, height = (np.array([getattr(s, f"{side}_px") for s in found.stimuli])[image] for side in ("width", "height"))
-    inside = (rows["x"] >= 0) & (rows["y"] >= 0) & (rows["x"] < width) & (rows["y"] < height)
-    table = rows[inside].assign(image=[found.stimuli[i].name for i in image[inside.to_numpy()]])
+    width, height = (sides[image] for sides in sides_px(found.stimuli))
+    on_image = inside(rows["x"].to_numpy(), rows["y"].to_numpy(), width, height)
+    table = rows[on_image].assign(image=[found.stimuli[i].name for i in image[on_image]])
     if "order" in table:
         table["order"] = table["order"].astype(int)
-    return table[[name for name in COLUMNS if name in table]], int((~inside).sum())
+    return table[[name for name in COLUMNS if name in table]], int((~on_image).sum())
 
 
 def _description(data: TableData, found: Recording, table: pd.DataFrame, counts: dict[str, int]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from entreg.config.tables import Frame, TableData
 from entreg.data import fixation_table
-from entreg.data.dataset import Stimulus
+from entreg.data.dataset import Stimulus, sides_px
 from entreg.data.images import pictures_below, size_of
 from entreg.data.tables import image_names
 from entreg.data.tables.frames import SHOWN, to_image
@@ -85,9 +85,7 @@ def _in_pixels(
     rows: pd.DataFrame, image: np.ndarray, frame: Frame, stimuli: tuple[Stimulus, ...], px_per_degree: float | None
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the rows with the index of the stimulus and its pixels, and which places are impossible: (n,)."""
-    width, height = (
-        np.array([getattr(s, f"{side}_px") for s in stimuli], np.float64)[image] for side in ("width", "height")
-    )
+    width, height = (sides[image].astype(np.float64) for sides in sides_px(stimuli))
     shown = {name: rows[name].to_numpy() for name in SHOWN if name in rows}
     x, y = rows["x"].to_numpy(), rows["y"].to_numpy()
     x, y, impossible = to_image(frame, x, y, width, height, px_per_degree, shown)

@@ -9,7 +9,7 @@ import numpy as np
 
 from entreg.config import Data, Prior
 from entreg.data import splits
-from entreg.data.dataset import DataSet, Fixations
+from entreg.data.dataset import DataSet, Fixations, sides_px
 from entreg.io import files
 from entreg.priors.kde import FixationKde
 
@@ -107,7 +107,5 @@ def _examples(images: np.ndarray, counts: np.ndarray, outside: np.ndarray, seed:
 
 
 def _shares(dataset: DataSet, fixations: Fixations) -> tuple[np.ndarray, np.ndarray]:
-    widths, heights = (
-        np.array([getattr(stimulus, side) for stimulus in dataset.stimuli]) for side in ("width_px", "height_px")
-    )
+    widths, heights = sides_px(dataset.stimuli)
     return fixations.x / widths[fixations.image], fixations.y / heights[fixations.image]

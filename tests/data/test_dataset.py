@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from entreg.data.dataset import DataSet, Fixations, Stimulus, natural_order, sorted_fixations
+from entreg.data.dataset import DataSet, Fixations, Stimulus, inside, natural_order, sides_px, sorted_fixations
 
 SIZES = [(30, 40), (40, 30), (10, 10)]  # (height, width)
 STIMULI = tuple(Stimulus(f"{i}.png", Path(f"{i}.png"), *size) for i, size in enumerate(SIZES))
@@ -107,3 +107,14 @@ def test_a_data_set_says_what_it_holds():
         "mine: 3 images, 5 fixations of 48 read; dropped fixations: 3 outside the image, 40 first of a trial"
     )
     assert DataSet("mine", STIMULI, fixations(), {}).summary().endswith("dropped fixations: none")
+
+
+def test_a_place_is_inside_on_the_first_pixel_and_before_the_end_of_the_last():
+    x, y = np.array([0, 39.99, 40, -0.01, 5, 5, np.nan]), np.array([0, 29.99, 5, 5, 30, -1, 5])
+    assert inside(x, y, 40, 30).tolist() == [True, True, False, False, False, False, False]
+
+
+def test_sides_are_widths_and_heights():
+    stimuli = [Stimulus("a", Path("a"), 30, 40), Stimulus("b", Path("b"), 300, 200)]
+    width, height = sides_px(stimuli)
+    assert width.tolist() == [40, 200] and height.tolist() == [30, 300]

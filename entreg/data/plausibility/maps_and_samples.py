@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from entreg.data.dataset import DataSet
+from entreg.data.dataset import DataSet, sides_px
 from entreg.data.plausibility.chance import more_than
 from entreg.data.plausibility.finding import Finding
 
@@ -25,7 +25,7 @@ def blurred_maps(dataset: DataSet) -> Finding | None:
     n = len(dataset.fixations)
     if not (dataset.from_maps and n):
         return None
-    heights, widths = (np.array([getattr(s, f"{side}_px") for s in dataset.stimuli]) for side in ("height", "width"))
+    widths, heights = sides_px(dataset.stimuli)
     share = n / float((heights * widths).sum())
     touching = int(_touching(dataset, heights, widths).sum())
     by_chance = 1 - (1 - share) ** 4

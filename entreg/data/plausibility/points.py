@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entreg.data.dataset import DataSet
+from entreg.data.dataset import DataSet, inside, sides_px
 
 ENOUGH = 100_000  # points to fit a screen to, or to find a frequent place; for three million both would take 30 s
 
@@ -46,7 +46,7 @@ class Points:
     def outside(self, x: np.ndarray | None = None, y: np.ndarray | None = None) -> np.ndarray:
         """Return which points lie outside their images, (n,) bool, or would if these were their x and y."""
         x, y = self.x if x is None else x, self.y if y is None else y
-        return ~((x >= 0) & (y >= 0) & (x < self.width_px) & (y < self.height_px))
+        return ~inside(x, y, self.width_px, self.height_px)
 
 
 def points_of(dataset: DataSet) -> Points:
@@ -57,6 +57,5 @@ def points_of(dataset: DataSet) -> Points:
     )
     finite = np.isfinite(x) & np.isfinite(y)
     image = image[finite].astype(np.int64)
-    widths = np.array([stimulus.width_px for stimulus in dataset.stimuli], dtype=np.float64)
-    heights = np.array([stimulus.height_px for stimulus in dataset.stimuli], dtype=np.float64)
-    return Points(x[finite], y[finite], widths[image], heights[image], image)
+    width, height = (sides[image].astype(np.float64) for sides in sides_px(dataset.stimuli))
+    return Points(x[finite], y[finite], width, height, image)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from entreg.config import PublishedData
-from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
+from entreg.data.dataset import DataSet, Stimulus, inside, natural_order, sorted_fixations
 from entreg.data.images import size_of
 from entreg.errors import DataError, UserError, brief
 
@@ -71,12 +71,12 @@ def load(settings: Settings) -> DataSet:
     for i, stimulus in enumerate(stimuli):
         for observer, yx in everybody[stimulus.name]:
             with np.errstate(invalid="ignore"):  # NaN is outside
-                inside = ((yx >= 0) & (yx < (stimulus.height_px, stimulus.width_px))).all(1)
-            points = yx[inside]
+                on_image = inside(yx[:, 1], yx[:, 0], stimulus.width_px, stimulus.height_px)
+            points = yx[on_image]
             repeats = np.zeros(len(points), dtype=bool)
             repeats[1:] = (points[1:] == points[:-1]).all(1)
             repeated += int(repeats.sum())
-            rows.append((i, observer, np.concatenate([points[~repeats], yx[~inside]])))
+            rows.append((i, observer, np.concatenate([points[~repeats], yx[~on_image]])))
     counts = [len(yx) for _, _, yx in rows]
     observers = np.unique([observer for _, observer, _ in rows], return_inverse=True)[1]
     y, x = np.concatenate([yx for _, _, yx in rows]).T
