@@ -18,7 +18,7 @@ import torch
 
 from tests.conftest import ROOT, SMALL
 
-WORDS = (*SMALL, "trainer.epochs=60", "loss=nll_entropy", "loss.every=2", "hardware=cpu", "hardware.threads=1")
+WORDS = (*SMALL, "trainer.epochs=20", "loss=nll_entropy", "loss.every=2", "hardware=cpu", "hardware.threads=1")
 TIMING = ("images_per_s", "seconds")
 
 
@@ -121,7 +121,7 @@ def processes_of(session: int) -> list[int]:
 
 def test_ctrl_c_saves_and_says_how_to_go_on_and_a_second_process_is_refused(start, undisturbed, tmp_path):
     first = start(*WORDS, "study=mine")
-    first.wait_for(r"epoch 3/60")
+    first.wait_for(r"epoch 3/20")
     first.signal_all(signal.SIGSTOP)  # else it may be through before the second one has begun
     second = start(*WORDS, "study=mine")
     assert second.end() == 1
@@ -185,7 +185,7 @@ class TestRanks:
 
     def test_ctrl_c_is_heard_by_all_and_saves(self, start, tmp_path):
         first = start(*self.words)
-        first.wait_for(r"epoch 3/60")
+        first.wait_for(r"epoch 3/20")
         first.signal_all(signal.SIGINT)
         assert first.end() == 130, first.output
         assert "asked to stop: saved at epoch" in first.output and "Traceback" not in first.output
@@ -208,7 +208,7 @@ class TestRanks:
     def test_one_that_is_ended_from_outside_ends_all(self, start, number):
         """The others must not hold their devices until they give up waiting."""
         first = start(*self.words)
-        first.wait_for(r"epoch 3/60")
+        first.wait_for(r"epoch 3/20")
         ranks = [
             one
             for one in processes_of(first.process.pid)
@@ -222,7 +222,7 @@ class TestRanks:
 
     def test_none_outlives_its_parent(self, start):
         first = start(*self.words)
-        first.wait_for(r"epoch 3/60")
+        first.wait_for(r"epoch 3/20")
         first.process.kill()
         first.end()
         deadline = time.monotonic() + 30

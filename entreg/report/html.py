@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def render(template: str, context: Mapping[str, Any]) -> str:
     """Return a page. template: the name of a file in templates/; context: its variables, beside `css`, the styles."""
+    css = (TEMPLATES / "page.css").read_text(encoding="utf-8")
+    return _environment().get_template(template).render({**context, "css": css})
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Return the environment, which compiles each template once."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -27,8 +35,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     environment.filters["sentence"] = lambda text: (
         Markup(str(text)[:1].upper() + str(text)[1:]) if isinstance(text, Markup) else text[:1].upper() + text[1:]
     )
-    css = (TEMPLATES / "page.css").read_text(encoding="utf-8")
-    return environment.get_template(template).render({**context, "css": css})
+    return environment
 
 
 def _printable(value: Any) -> Any:

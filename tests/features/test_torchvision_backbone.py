@@ -58,18 +58,18 @@ def halved_and_normalised(images):
         (4, 4, PUBLISHED),
         pytest.param(16, 2, PUBLISHED, marks=pytest.mark.slow),
         # of strides 16 and 32
-        (4, 4, ["features.denseblock3.denselayer48.conv1", PUBLISHED[0]]),
+        pytest.param(4, 4, ["features.denseblock3.denselayer48.conv1", PUBLISHED[0]], marks=pytest.mark.slow),
     ],
     ids=["published", "iie", "two strides"],
 )
 def test_densenet_is_the_published_model_at_full_resolution(weights, file, readout_factor, map_factor, taps):
     """Through backbone, grid, store's precision and readout, against every step written down plainly."""
     backbone = build(Backbone("densenet201", str(file), taps=taps), 2, ".")
-    image = np.random.default_rng(1).integers(0, 256, (194, 262, 3), dtype=np.uint8)
+    image = np.random.default_rng(1).integers(0, 256, (98, 130, 3), dtype=np.uint8)
     images = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     expected = densenet.taps(weights, halved_and_normalised(images))
     found = backbone(images)
-    assert tuple(tuple(tap.shape[-2:]) for tap in found) == backbone.tap_sizes((194, 262))
+    assert tuple(tuple(tap.shape[-2:]) for tap in found) == backbone.tap_sizes((98, 130))
     for name, tap in zip(taps, found, strict=True):
         assert (tap - expected[name]).abs().max() < 2e-5 * expected[name].abs().max(), name
     # norm1 is not yet cut off at 0
@@ -78,8 +78,8 @@ def test_densenet_is_the_published_model_at_full_resolution(weights, file, reado
     made_by = Recipe(backbone, readout_factor, map_factor, torch.float32)
     assert made_by.channels == sum(expected[name].shape[1] for name in taps)
     model = DeepGaze3(made_by.channels, sigma_px=3.0, seed=1)
-    center_bias = torch.randn(1, 194, 262).flatten(1).log_softmax(1).view(1, 194, 262)
-    grid = made_by.grid((194, 262))
+    center_bias = torch.randn(1, 98, 130).flatten(1).log_softmax(1).view(1, 98, 130)
+    grid = made_by.grid((98, 130))
     small = center_bias[:, grid.rows.center_bias[:, None], grid.columns.center_bias]
     density = model([made_by.row(image, CPU)], small, grid).full()
     plain = reference.log_density(
@@ -105,8 +105,8 @@ def test_the_published_taps_have_2048_channels():
     [
         # what follows the first of each writes over it in torchvision's own forward pass, and the second needs that
         ("resnet18", ["layer1.0.bn1", "layer3.1.bn1"]),
-        ("densenet121", ["features.norm0", "features.norm5"]),
-        ("googlenet", ["conv1.bn", "inception3a.branch1.bn"]),
+        pytest.param("densenet121", ["features.norm0", "features.norm5"], marks=pytest.mark.slow),
+        pytest.param("googlenet", ["conv1.bn", "inception3a.branch1.bn"], marks=pytest.mark.slow),
         ("squeezenet1_1", ["features.3.squeeze", "features.4.squeeze"]),
     ],
 )

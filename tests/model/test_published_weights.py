@@ -21,7 +21,7 @@ from tests.features import densenet
 from tests.features.pictures import CPU
 from tests.model import published_files
 
-SIZE = (130, 194)
+SIZE = (98, 130)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,8 @@ from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results,
 from tests.report.findings import TOO_LATE, findings
 from tests.report.test_data_pictures import looked
 
-PAINTED = {
+PAINTING = ["two arms", pytest.param("lambda sweep", marks=pytest.mark.slow)]  # figures take seconds
+STUDIES = {
     "two arms": {"parts": {"scale": 0.03}},
     "lambda sweep": {
         "lambdas": (0.0, 0.1, 1.0, 3.0, 10.0),
@@ -34,8 +35,6 @@ PAINTED = {
         "primary": None,
         "foreign": 2,
     },
-}
-STUDIES = PAINTED | {
     "two foreign sets": {"foreign": 2, "lambdas": (0.0, 0.1, 1.0), "falling": ("auc",)},
     "one training each": {"seeds": 1, "foreign": 2, "gain": 0.3},
     "one arm, one training, in domain": {"lambdas": (1.0,), "seeds": 1, "foreign": 0},
@@ -49,16 +48,19 @@ def written(tmp_path_factory):
     """(path of the page, results as results.json holds them) of a study, written once."""
     done = {}
 
-    def write(name: str):
-        if name not in done:
+    def write(name: str, painted: bool = False):
+        if (name, painted) not in done:
             folder = tmp_path_factory.mktemp("report")
             content = findings(folder / "sweep", **STUDIES[name])
             with pytest.MonkeyPatch.context() as patch:
-                if name not in PAINTED:
+                if not painted:
                     patch.setattr(panels, "png", lambda figure: b"")
                 page.write(RunFolder(folder), content)
-            done[name] = RunFolder(folder).report, json.loads(json.dumps(plain(content.results), allow_nan=False))
-        return done[name]
+            done[name, painted] = (
+                RunFolder(folder).report,
+                json.loads(json.dumps(plain(content.results), allow_nan=False)),
+            )
+        return done[name, painted]
 
     return write
 
@@ -134,9 +136,9 @@ def test_page_stands_alone_and_can_be_read_aloud(written, name):
     assert set(re.findall(r'(?:href="#|aria-labelledby=")([^"]+)"', text)) <= set(ids)
 
 
-@pytest.mark.parametrize("name", PAINTED)
+@pytest.mark.parametrize("name", PAINTING)
 def test_pictures_can_be_seen(written, name):
-    for picture in Page(written(name)[0].read_text()).pictures:
+    for picture in Page(written(name, painted=True)[0].read_text()).pictures:
         with Image.open(io.BytesIO(base64.b64decode(picture["src"].partition(",")[2], validate=True))) as image:
             image.load()
             assert image.width > 200
@@ -513,9 +515,9 @@ def test_what_comes_from_files_is_text_not_markup(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
-@pytest.mark.parametrize("name", PAINTED)
+@pytest.mark.parametrize("name", PAINTING)
 def test_browser_shows_it_without_complaint_on_a_phone(written, tmp_path, name):
-    path = written(name)[0]
+    path = written(name, painted=True)[0]
     assert not console(path, tmp_path)[1]
     # a frame 400 px wide holds a copy that is allowed to run a script (the page itself is not)
     copy = re.sub(r"<meta http-equiv=[^>]*>", "", path.read_text())
