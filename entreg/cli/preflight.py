@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from entreg.cli import outdated_words
+from entreg.cli import outdated_words, wrong_words
 from entreg.cli.arguments import conf_folder
 from entreg.cli.composition import refuse
 from entreg.cli.execution import checked, refuse_start, without_hydra
@@ -96,7 +97,10 @@ def _check_job(config: DictConfig, launcher: str, words: list[str], folder: Swee
 
     folder: the sweep's; None where the jobs will get other numbers
     """
-    composed = GlobalHydra.instance().config_loader().load_sweep_config(config, words)
+    try:
+        composed = GlobalHydra.instance().config_loader().load_sweep_config(config, words)
+    except HydraException as error:
+        raise SettingError(wrong_words.in_a_line(error, without_hydra(config))) from error
     job_config = checked(without_hydra(composed))
     refuse_start(job_config, composed, composed.hydra.runtime.choices, None if folder is None else folder.run(number))
     if launcher in TOGETHER and job_config.task.name != "train":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import difflib
 import math
 import os
 import re
@@ -112,12 +113,13 @@ def settings_of(node: Any, prefix: str = "", affects: str | None = None) -> Iter
 
 
 def check(cfg: DictConfig) -> None:
-    """Check the range of every setting and the rules between settings.
+    """Check that every key is a setting, its range, and the rules between settings.
 
     Raises a SettingError that names each wrong key in full.
     """
     config = OmegaConf.to_object(cfg)
-    wrong = [
+    wrong = [f"{key} is no setting{near(key, config)}" for key in _unknown(cfg, "")]
+    wrong += [
         f"{setting.key}={setting.value} is out of range: {setting.declared['meaning']}{setting.range}"
         for setting in settings_of(config)
         if not setting.is_in_range
@@ -170,6 +172,16 @@ def listed(config: Any, prefix: str = "", leave_out: Collection[str] = ()) -> li
     return lines
 
 
+def near(key: str, config: Any) -> str:
+    """Return the words that follow a wrong key: which settings are called nearly so, or where all are listed."""
+    known = {setting.key.rpartition(".")[::2] for setting in settings_of(config)}
+    group, _, name = key.rpartition(".")
+    beside = difflib.get_close_matches(name, [other for place, other in known if place == group], 3)
+    elsewhere = [f"{place}.{other}".strip(".") for place, other in sorted(known) if other == name]
+    keys = [f"{group}.{other}".strip(".") for other in beside] or elsewhere[:3]
+    return f"; near it {'is' if len(keys) == 1 else 'are'} {', '.join(keys)}" if keys else "; --help=all lists them"
+
+
 _MISSING = object()
 
 
@@ -179,6 +191,18 @@ def _at(tree: Any, key: str) -> Any:
             return _MISSING
         tree = tree[part]
     return tree
+
+
+def _unknown(node: DictConfig, prefix: str) -> Iterator[str]:
+    """Yield the full keys that no dataclass declares, which a leading + appends to a config."""
+    kind = OmegaConf.get_type(node)
+    declared = {item.name for item in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {*node}
+    for key in map(str, node):
+        below = node._get_node(key)
+        if key not in declared:
+            yield f"{prefix}{key}"
+        elif isinstance(below, DictConfig) and not below._is_none():
+            yield from _unknown(below, f"{prefix}{key}.")
 
 
 def _broken_rules(node: Any, prefix: str) -> list[str]:

@@ -157,3 +157,19 @@ def test_a_keyword_of_another_version_is_answered_with_todays(keywords, said):
     with pytest.raises(ValueError) as caught:
         setting(3, "depth", **keywords)
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "word, said",
+    [
+        ("+data.fodl=1", "data.fodl is no setting; near it are data.fold, data.folds"),
+        ("+qqqqqqqq=3", "qqqqqqqq is no setting; --help=all lists them"),
+        ("+lambda_entropy=3", "lambda_entropy is no setting; near it is loss.lambda_entropy"),
+        ("+ood.synthetic_ood.qqqqqqqq=3", "ood.synthetic_ood.qqqqqqqq is no setting; --help=all lists them"),
+    ],
+)
+def test_a_key_that_is_appended_is_no_setting(composed, word, said):
+    """It would be ignored, and two arms that differ in it would be the same."""
+    with pytest.raises(SettingError) as caught:
+        check(composed(word))
+    assert str(caught.value) == said

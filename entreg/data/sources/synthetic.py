@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -43,6 +44,9 @@ FORMING = (
 )
 
 
+DRAWN = re.compile(r"\.?[0-9a-f]{16}\b")  # what `_drawn` writes below root
+
+
 @dataclass
 class Settings(Data):
     """Images drawn with a seed, with a known fixation density, saved in the folder `root`."""
@@ -70,11 +74,17 @@ class Settings(Data):
     )
 
     def require(self) -> None:
-        """Raise a SettingError where there is no folder to draw into."""
+        """Raise a SettingError where there is no folder to draw into, or one that holds something else."""
         if self.root is None:
             raise SettingError(
                 f"{self.name}: no folder to draw the images into: data.root=PATH "
                 f"(ood.{self.name}.root=PATH where it is a foreign set)"
+            )
+        other = next((path.name for path in sorted(Path(self.root).glob("*")) if not DRAWN.match(path.name)), None)
+        if other is not None:
+            raise SettingError(
+                f"{self.name}: {self.root} holds {other}, and images are drawn into a folder of their own. Data of "
+                f"your own are read by data=folder data.root={self.root}"
             )
 
     def true_log_density(self, index: int) -> np.ndarray:

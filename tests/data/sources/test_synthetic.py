@@ -200,3 +200,11 @@ def test_a_damaged_image_is_named_though_its_reader_may_miss_it(small, tmp_path)
         synthetic.load(settings)
     path.write_bytes(whole)
     assert len(synthetic.load(settings).stimuli) == small.images
+
+
+def test_nothing_is_drawn_beside_somebodys_own_data(small, tmp_path):
+    """data.root=FOLDER with the default data set: its name was forgotten."""
+    (tmp_path / "lab/stimuli").mkdir(parents=True)
+    with pytest.raises(SettingError, match=f"lab holds stimuli, .* data=folder data.root={tmp_path}/lab"):
+        synthetic.load(dataclasses.replace(small, root=str(tmp_path / "lab")))
+    assert [path.name for path in (tmp_path / "lab").iterdir()] == ["stimuli"]
