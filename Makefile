@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ready = $(VENV)/.ready
+compiled = setup.py $(wildcard entreg/model/step/*)
 linters = $(VENV)/.linters
 python = $(VENV)/bin/python
 pip = $(python) -m pip install -q --disable-pip-version-check
@@ -68,7 +69,7 @@ clean-store: $(ready) ## removes all feature stores (STORE=FOLDER: those of path
 	$(python) -m entreg.features.delete_stores $(STORE)
 
 # LOCKED=1 installs the versions of requirements.lock, as CI does; otherwise pip takes the newest that pyproject.toml allows
-$(ready): pyproject.toml
+$(ready): pyproject.toml $(compiled)
 	test -x $(python) || $(PYTHON) -m venv $(VENV)
 	$(if $(LOCKED),$(pip) --require-hashes -r requirements.lock)
 	$(pip) $(if $(LOCKED),--no-deps) -e '.[test]'

@@ -16,6 +16,7 @@ from benchmarks.plain import PlainStep
 from entreg.distributed.hardware import processor_name
 from entreg.features.recipe import Recipe
 from entreg.io import files
+from entreg.model import step_library
 from entreg.model.deepgaze3 import DeepGaze3
 
 FOLDER = Path(__file__).parents[1] / "bench"
@@ -26,6 +27,9 @@ TABLE = (
     ("reference_ms_per_image", "  as published, batch 4, ms per image", "", None),
     ("backbone_share_percent", "  the backbone's share of the published step, %", "", None),
     ("train_step_speedup_against_fastest_backbone", "  against the backbone's fastest format and precision", "", None),
+    ("compiled_step_ratio", "step of one run alone, compiled: share of PyTorch's time", "<=", 0.36),
+    ("compiled_six_together_ratio", "  six runs together", "<=", 0.5),
+    ("compiled_entropy_added_ratio", "  what the entropy term adds in every batch", "<=", 0.36),
     ("log_density_max_abs_diff_nats", "log density: greatest difference, nats", "<=", 1e-5),
     ("gradient_max_rel_diff", "gradients: greatest relative difference", "<=", 1e-3),
     ("store_precision_ig_diff_bits", "IG changed by a float16 store, bit/fixation", "<=", 0.002),
@@ -64,6 +68,7 @@ def machine(recipe: Recipe) -> dict[str, Any]:
         "processor": processor_name("cpu"),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
+        "compiled_step": step_library.description(next(iter(step_library.available()), step_library.TORCH)),
         "vector_instructions": re.findall(r"CPU capability usage: (\S+)", torch.__config__.show())[0],
         "backbone_precision": str(recipe.precision),
         "convolution": recipe.convolution,
@@ -88,6 +93,7 @@ def quick(folder: Path) -> dict[str, Any]:
     print("training steps", flush=True)
     trained = generated.study(folder / "store", 128, generated.settings())
     figures |= speed.steps(trained, inputs, folder) | speed.entropy(trained, folder)
+    figures |= speed.compiled(trained, folder)
     print("building the store", flush=True)
     figures |= speed.store(generated.Pictures(pictures.paths[:4]), folder / "built")
     print("beside busy processes", flush=True)

@@ -24,6 +24,7 @@ from entreg.features.grid import grid_of
 from entreg.features.normalisation import normalised
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
+from entreg.model.step_library import TORCH
 
 BOUNDS = {
     "log_density": None,
@@ -49,26 +50,29 @@ class Golden:
         return [self.tensors[f"feature_{k}"] for k in range(sum(n.startswith("feature_") for n in self.tensors))]
 
 
-def fast(golden: Golden, taps: list[torch.Tensor]) -> tuple[DeepGaze3, LogDensity]:
-    """Return this project's model with the golden parameters, and its log density."""
+def fast(golden: Golden, taps: list[torch.Tensor], step: str = TORCH) -> tuple[DeepGaze3, LogDensity]:
+    """Return this project's model with the golden parameters, and its log density. step: see `DeepGaze3`."""
     channels = sum(tap.shape[1] for tap in taps)
     model = DeepGaze3(channels, sigma_px=1.0, seed=0)
     model.load_state_dict(golden.parameters)
+    model.step = step
     center_bias = golden.tensors["center_bias"]
     grid = grid_of(_size(center_bias), tuple(map(_size, taps)), *golden.factors)
     small = center_bias[:, grid.rows.center_bias[:, None], grid.columns.center_bias]
     return model, model(normalised(grid.gather(taps), grid.weights()), small, grid)
 
 
-def differences(path: Path, weights: str | None = None) -> dict[str, float]:
+def differences(path: Path, weights: str | None = None, step: str = TORCH) -> dict[str, float]:
     """Return the greatest differences of this project's model from one file.
 
     They are absolute, in nats; those of gradients are relative to the greatest gradient of each parameter.
+
+    step: see `DeepGaze3`
     """
     golden = Golden(path)
     if "image" in golden.tensors:
         return _photo_differences(golden, weights)
-    model, density = fast(golden, golden.taps())
+    model, density = fast(golden, golden.taps(), step)
     y, x = golden.tensors["fix_y"], golden.tensors["fix_x"]
     image = torch.arange(len(y))[:, None].expand_as(y)
     nll = -density.at(image.flatten(), y.flatten(), x.flatten()).mean()

@@ -26,6 +26,7 @@ from entreg.distributed.ranks import Ranks
 from entreg.distributed.threads import in_threads
 from entreg.features.recipe import Recipe
 from entreg.features.store_builder import open_store
+from entreg.model import step_library
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.runs.folder import RunFolder
 from entreg.training.trainer import Trainer
@@ -52,11 +53,21 @@ def fastest() -> Recipe:
 
 
 class Steps:
-    """The steps of a Trainer on the batches of a study, one per call."""
+    """The steps of a Trainer, or of several together, on the batches of a study, one per call."""
 
-    def __init__(self, study: GeneratedStudy, folder: Path, loss: str = "nll", every: int = 10) -> None:
-        trainer = Trainer(replace(study, config=settings(loss, every)), RunFolder(folder))
-        self.group = TrainingGroup([trainer])
+    def __init__(
+        self,
+        study: GeneratedStudy,
+        folder: Path,
+        loss: str = "nll",
+        every: int = 10,
+        step: str = "auto",
+        trainers: int = 1,
+    ) -> None:
+        config = settings(loss, every)
+        config.hardware.step = step
+        made = replace(study, config=config)
+        self.group = TrainingGroup([Trainer(made, RunFolder(folder)) for _ in range(trainers)])
         self.batches = len(study.training) // 32
         self.number = 0
 
@@ -116,6 +127,39 @@ def entropy(study: GeneratedStudy, folder: Path) -> dict[str, float]:
     return {
         f"entropy_overhead_{name}_percent": 100 * (seconds[name] / seconds["without"] - 1)
         for name in ("every10", "every1")
+    }
+
+
+def compiled(study: GeneratedStudy, folder: Path) -> dict[str, float]:
+    """Return the shares of PyTorch's time that the compiled step takes, over four batches, each measured in turns.
+
+    The entropy's share is that of the time that the term adds where it is computed in every batch.
+    """
+    if not step_library.available():
+        return {}
+    steps = {
+        f"{step}_{what}": Steps(study, folder, loss, every, step, trainers)
+        for what, loss, every, trainers in (
+            ("one", "nll", 10, 1),
+            ("entropy", "nll_entropy", 1, 1),
+            ("six", "nll_entropy", 10, 6),
+        )
+        for step in ("plain", "compiled")
+    }
+
+    def four(step: Steps) -> Callable[[], None]:
+        def work() -> None:
+            for _ in range(4):
+                step()
+
+        return work
+
+    seconds = by_turns(7, **{name: four(step) for name, step in steps.items()})
+    added = {step: seconds[f"{step}_entropy"] - seconds[f"{step}_one"] for step in ("plain", "compiled")}
+    return {
+        "compiled_step_ratio": seconds["compiled_one"] / seconds["plain_one"],
+        "compiled_six_together_ratio": seconds["compiled_six"] / seconds["plain_six"],
+        "compiled_entropy_added_ratio": added["compiled"] / added["plain"],
     }
 
 

@@ -37,6 +37,7 @@ FAST = (
         for name in (
             "wide_product",
             "batched_readout",
+            "compiled_step",
             "exact_operations",
             "deepgaze3",
             "finalizer",
@@ -84,11 +85,14 @@ VARIANTS = (
     Variant("MKL_ENABLE_INSTRUCTIONS=AVX2", ("avx2",), "mkl"),
     Variant("MKL_ENABLE_INSTRUCTIONS=AVX512", AVX512, "mkl"),
     Variant("MKL_CBWR=COMPATIBLE", (), "mkl"),
+    Variant("ENTREG_STEP=avx512", AVX512),
+    Variant("ENTREG_STEP=avx2", ("avx2", "fma", "f16c")),
+    Variant("ENTREG_STEP=c"),
     Variant("OMP_NUM_THREADS=1"),
     Variant("OMP_NUM_THREADS=2"),
     Variant(
         "ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 MKL_CBWR=COMPATIBLE "
-        "OMP_NUM_THREADS=1"
+        "ENTREG_STEP=c OMP_NUM_THREADS=1"
     ),
 )
 NAMES = {word.partition("=")[0] for variant in VARIANTS for word in variant.setting.split()}

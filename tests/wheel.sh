@@ -18,6 +18,10 @@ unset PYTHONPATH
 entreg=("$place/venv/bin/python" "$site/bin/entreg")
 "$place/venv/bin/python" -c "import entreg, sys; assert entreg.__file__.startswith('$site'), entreg.__file__"
 "${entreg[@]}" --version
+# the wheel is built from the source distribution, which must have all sources of the compiled step
+if command -v cc > /dev/null; then
+  "$place/venv/bin/python" -c "from entreg.model.step_library import available; assert available()"
+fi
 small=(data.images=20 ood.synthetic_ood.images=6 data.folds=4 trainer.batch_size=6 uniform.images=4 trainer.epochs=2
   {data,ood.synthetic_ood}.{long_side_px=192,short_side_px=144} "paths.store=$place/store")
 "${entreg[@]}" loss=nll_entropy study=mine "${small[@]}"

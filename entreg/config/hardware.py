@@ -35,6 +35,13 @@ class Hardware:
         affects="result",
         one_of=("auto", "direct", "winograd"),
     )
+    step: str = setting(
+        "auto",
+        "how training steps are computed; compiled: by compiled functions, on the CPU in float32; plain: by PyTorch; "
+        "auto: compiled where that is possible. The last digits differ",
+        affects="machine",
+        one_of=("auto", "compiled", "plain"),
+    )
     threads: int | None = setting(
         None,
         "CPU threads of each rank; null: the available cores divided by the ranks",

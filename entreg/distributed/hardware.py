@@ -69,9 +69,18 @@ def threads_of(hardware: Hardware, devices: int) -> int:
     return hardware.threads or max(1, cores // devices)
 
 
+def cpu_flags() -> set[str]:
+    """Return what the processor can do, in Linux' words; none where there is no /proc/cpuinfo."""
+    return {flag for line in _cpu_lines() if line.startswith("flags") for flag in line.split(":", 1)[1].split()}
+
+
 def processor_name(kind: str) -> str:
     """Return the model name of the GPU or CPU."""
     if kind == "cuda":
         return torch.cuda.get_device_name()
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")
+    names = (line.split(":", 1)[1].strip() for line in _cpu_lines() if line.startswith("model name"))
+    return next(names, "unknown CPU")
+
+
+def _cpu_lines() -> list[str]:
+    return Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from entreg.config import Hardware
+from entreg.distributed.hardware import cpu_flags
 from entreg.errors import SettingError
 
 
@@ -28,8 +27,7 @@ def precision_of(hardware: Hardware, kind: str) -> torch.dtype:
         # is_bf16_supported is also true for GPUs that emulate it
         native = torch.cuda.get_device_capability()[0] >= 8
     else:
-        flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else ""
-        native = "amx_bf16" in flags or "avx512_bf16" in flags
+        native = not cpu_flags().isdisjoint({"amx_bf16", "avx512_bf16"})
     return torch.bfloat16 if native else torch.float32
 
 

@@ -70,14 +70,14 @@ def readouts(
     Gradients only flow to the models' parameters and the heads' tensors.
     """
     heads = heads or [AS_IT_IS] * len(models)
-    tensors = [_tensors(model) for model in models]
+    tensors = [layer_tensors(model) for model in models]
     flat = [tensor for layers, head in zip(tensors, heads, strict=True) for tensor in (*layers, *head.tensors)]
     if not torch.is_grad_enabled():  # within _Readouts tensors keep their requires_grad whatever the mode is
         flat = [tensor.detach() for tensor in flat]
     return list(_Readouts.apply(features, grid, precision, heads, *flat))
 
 
-def _tensors(model: HasLayers) -> list[Tensor]:
+def layer_tensors(model: HasLayers) -> list[Tensor]:
     """Return the matrix of the widest product in the parameters' precision, then the layers' other tensors, float64."""
     with one_thread():
         (wide, shift), *middle, (last, _) = model.layers()

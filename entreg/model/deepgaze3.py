@@ -8,11 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from entreg.distributed.threads import one_thread
 from entreg.features.grid import Grid
-from entreg.model.batched_readout import Head, readouts
+from entreg.model.batched_readout import Head, layer_tensors, readouts
+from entreg.model.compiled_step import ModelTensors, log_densities
 from entreg.model.finalizer import Finalizer, log_density
 from entreg.model.log_density import LogDensity
 from entreg.model.readout import FixationSelectionNetwork, Layer, Pointwise, SaliencyNetwork
+from entreg.model.step_library import TORCH
 
 
 class DeepGaze3(nn.Module):
@@ -23,6 +26,8 @@ class DeepGaze3(nn.Module):
     channels: the number of channels of all taps together
     sigma_px: the initial blur, in pixels of the blurred map
     seed: the seed of the initial weights
+
+    step: the version of the compiled step that computes densities, one of `step_library.available`; `torch`: PyTorch
     """
 
     def __init__(self, channels: int, sigma_px: float, seed: int) -> None:
@@ -30,6 +35,7 @@ class DeepGaze3(nn.Module):
         self.saliency_network = SaliencyNetwork(channels)
         self.fixation_selection_network = FixationSelectionNetwork()
         self.finalizer = Finalizer(sigma_px)
+        self.step = TORCH
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for layer in self.modules():
@@ -77,9 +83,25 @@ def densities(
 
     center_biases: (B, m_y, m_x) for each model
     """
-    heads = [_head(model, center_bias, grid) for model, center_bias in zip(models, center_biases, strict=True)]
     rows, columns = (axis.map_counts.to(center_biases[0].device) for axis in (grid.rows, grid.columns))
-    return [LogDensity(log_p, rows, columns) for log_p in readouts(models, features, grid, precision, heads)]
+    found: dict[int, Tensor] = {}
+    for version in {model.step: None for model in models}:
+        numbers = [number for number, model in enumerate(models) if model.step == version]
+        chosen, biases = [models[number] for number in numbers], [center_biases[number] for number in numbers]
+        if version == TORCH:
+            heads = [_head(model, center_bias, grid) for model, center_bias in zip(chosen, biases, strict=True)]
+            grids = readouts(chosen, features, grid, precision, heads)
+        else:
+            grids = log_densities(version, [_tensors(model, grid) for model in chosen], features, biases, grid)
+        found |= zip(numbers, grids, strict=True)
+    return [LogDensity(found[number], rows, columns) for number in range(len(models))]
+
+
+def _tensors(model: DeepGaze3, grid: Grid) -> ModelTensors:
+    """Return what the compiled step reads of a model."""
+    wide, *rest = layer_tensors(model)
+    with one_thread():
+        return ModelTensors(wide, torch.cat([tensor.flatten() for tensor in rest]), *model.finalizer.tensors(grid))
 
 
 def _head(model: DeepGaze3, center_bias: Tensor, grid: Grid) -> Head:

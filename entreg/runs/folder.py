@@ -273,6 +273,12 @@ class RunFolder:
         """Append the provenance of this start."""
         files.write_json(self.provenance, [*self.starts(), provenance])
 
+    def amend_start(self, **facts: Any) -> None:
+        """Add facts to the provenance of the newest start, where it is recorded."""
+        starts = self.starts()
+        if starts:
+            files.write_json(self.provenance, [*starts[:-1], starts[-1] | facts])
+
 
 class SweepFolder:
     """The folder of a sweep, which contains the numbered folders of its runs."""

@@ -18,7 +18,7 @@ from entreg.distributed.precision import precision_of
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, NonFiniteLoss, UserError
 from entreg.io import files
-from entreg.model import published_weights
+from entreg.model import published_weights, step_library
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.report.panels import Prediction
@@ -84,6 +84,9 @@ class Trainer:
         if start is not None:
             start.start(self.model, config.model, self.training.store.recipe.backbone.state_dict())
             self.fingerprints |= {"init_from": start.sha256}
+        stored = self.training.store.recipe.dtype
+        self._steps, self._why_plain = step_library.candidates(config.hardware, device.type, self.precision, stored)
+        self.model.step = self._steps[0]
         self.optimizer, self.scheduler = adam(self.model.parameters(), config.optim, config.trainer.epochs)
         self.epoch, self.step = 0, 0
         self.sum_nll_nats, self.images_seen = 0.0, 0
@@ -229,6 +232,7 @@ class Trainer:
                     "steps": self.steps,
                     "config": plain(self.config),
                     "fingerprints": self.fingerprints,
+                    "step_version": step_library.description(self.model.step),
                 },
             )
 
@@ -238,6 +242,10 @@ class Trainer:
         Raises a DataError where the checkpoint belongs to another training.
         """
         self._resume()
+        if self.ranks.is_first:
+            version = step_library.description(self.model.step)
+            log.info("steps are computed by %s", version if self._why_plain is None else f"torch: {self._why_plain}")
+            self.folder.amend_start(step_version=version)
         if self.ranks.is_first and self.config.logger.name == "tensorboard":
             self.board = tensorboard_log.Board(self.folder.board, OmegaConf.to_yaml(OmegaConf.structured(self.config)))
             self.board.tell(self.history, self.steps)
@@ -268,6 +276,8 @@ class Trainer:
             self.epoch, self.step = state["epoch"], state["step"]
             self.sum_nll_nats, self.images_seen = state["sums"]
             self.history, self.steps = state["history"], state["steps"]
+            # before this was recorded, PyTorch computed all steps
+            self._go_on_with(state.get("step_version", step_library.TORCH))
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(
@@ -276,6 +286,20 @@ class Trainer:
         log.info("resumed from %s: epoch %d, step %d", path, self.epoch + 1, self.step)
         if self.ranks.is_first and self.history:
             self._write_tables()
+
+    def _go_on_with(self, saved: str) -> None:
+        """Compute steps by the version that the training began with, where this machine and the settings allow it."""
+        name = saved.partition(" ")[0]
+        if name in self._steps:
+            self.model.step = name
+        now = step_library.description(self.model.step)
+        if now != saved:
+            log.warning(
+                "steps were computed by %s so far and are now by %s, so that the last digits will differ from those of "
+                "a training without interruption",
+                saved,
+                now,
+            )
 
     def refuse_non_finite(self, number: int, items: Sequence[int], image_nlls: Tensor) -> None:
         """Raise a NonFiniteLoss that names the images. All ranks have seen the same sum, so all of them call this.

@@ -4,12 +4,13 @@ import ctypes
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from entreg.config import Hardware
-from entreg.distributed.hardware import devices_of, threads_of
+from entreg.distributed.hardware import cpu_flags, devices_of, processor_name, threads_of
 from entreg.errors import SettingError
 from tests.conftest import ROOT
 
@@ -98,3 +99,11 @@ for do in (work, lambda: thread.submit(work).result()):
     }
     assert all(int(count) > 200_000 for count in faults["given back"]), faults
     assert all(int(count) < 20_000 for count in faults["kept"]), faults
+
+
+def test_flags_and_name_of_the_processor_are_linux_words(monkeypatch):
+    monkeypatch.setattr(Path, "is_file", lambda self: True)
+    monkeypatch.setattr(Path, "read_text", lambda self: "model name\t: Some CPU\nflags\t\t: fpu avx2 fma\n" * 2)
+    assert cpu_flags() == {"fpu", "avx2", "fma"} and processor_name("cpu") == "Some CPU"
+    monkeypatch.setattr(Path, "is_file", lambda self: False)
+    assert cpu_flags() == set() and processor_name("cpu") == "unknown CPU"

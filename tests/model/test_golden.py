@@ -11,6 +11,7 @@ from benchmarks.golden import (
     relative,
 )
 from entreg.model import reference
+from entreg.model.step_library import available
 from tests.conftest import ROOT, SHARED
 
 FOLDER = ROOT / "tests/golden"
@@ -27,8 +28,9 @@ def test_there_are_golden_vectors():
 
 
 @pytest.mark.parametrize("path", SPATIAL, ids=lambda path: path.stem)
-def test_fast_path_meets_the_golden_vectors(path):
-    found = differences(path)
+@pytest.mark.parametrize("step", ["torch", *available()])
+def test_fast_path_meets_the_golden_vectors(path, step):
+    found = differences(path, step=step)
     assert found.keys() >= {"log_density_beyond_rounding", "nll_nats", "entropy_nats", "gradient"}
     assert_within_bounds(found)
 

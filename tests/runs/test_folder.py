@@ -191,6 +191,13 @@ def test_a_start_is_added_to_those_before(tmp_path):
     folder.add_start({"git_commit": "1111"})
     folder.add_start({"git_commit": "2222"})
     assert folder.starts() == [{"git_commit": "1111"}, {"git_commit": "2222"}]
+    folder.amend_start(step_version="c")
+    assert folder.starts() == [{"git_commit": "1111"}, {"git_commit": "2222", "step_version": "c"}]
+
+
+def test_where_no_start_is_recorded_none_is_amended(tmp_path):
+    RunFolder(tmp_path).amend_start(step_version="c")
+    assert RunFolder(tmp_path).starts() == []
 
 
 def test_damaged_starts_are_named(tmp_path):

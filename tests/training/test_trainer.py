@@ -14,8 +14,9 @@ import torch
 from entreg.config.settings import resolved
 from entreg.distributed.ranks import Ranks, StopFlag, Stopped
 from entreg.errors import DataError, NonFiniteLoss
-from entreg.model import reference
+from entreg.model import reference, step_library
 from entreg.model.log_density import LogDensity
+from entreg.model.step_library import available
 from entreg.priors.gaussian import gaussian_log_prior
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder
@@ -29,6 +30,8 @@ from tests.conftest import SMALL
 from tests.model import published_files
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+needs_compiled_step = pytest.mark.skipif(not available(), reason="the compiled step was not built here")
 
 TIMING = ("images_per_s", "seconds")
 BATCHES = [6, 5, 4]  # images of each step of an epoch, in an order of its own: 11 landscapes and 4 portraits
@@ -272,6 +275,67 @@ def test_what_was_stopped_in_the_middle_of_an_epoch_goes_on_to_the_same_bits(tra
     assert all(torch.equal(value, expected[name]) for name, value in parameters(resumed).items())
     assert resumed.steps == undisturbed.steps and history(resumed) == history(undisturbed)
     assert resumed.folder.steps.read_text() == undisturbed.folder.steps.read_text()
+
+
+@needs_compiled_step
+@pytest.mark.parametrize("words", [("loss=nll",), ("loss=nll_entropy", "loss.every=2")], ids=str)
+def test_compiled_and_plain_steps_train_the_same(trainer_of, words):
+    """IG within 1e-6 bit/fixation, and every step's NLL and bias entropy within 1e-5 nats."""
+    compiled, plain = (trainer_of(*words, f"hardware.step={step}", folder=step) for step in ("compiled", "plain"))
+    assert compiled.model.step == available()[0] and plain.model.step == "torch"
+    for trainer in (compiled, plain):
+        run(trainer)
+    for ours, theirs in zip(compiled.steps, plain.steps, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    ig = [trainer.history[-1]["validation_ig_bits_per_fixation"] for trainer in (compiled, plain)]
+    assert ig[0] == pytest.approx(ig[1], abs=1e-6)
+
+
+@needs_compiled_step
+def test_a_training_goes_on_with_the_version_that_it_began_with(trainer_of, caplog):
+    """The slowest one, say, where a faster one is there as well."""
+    slowest = available()[-1]
+    begun = trainer_of()
+    begun.model.step = slowest
+    stop_in(begun, 1)
+    resumed = trainer_of()
+    resumed.begin()
+    assert resumed.model.step == slowest
+    assert not any("last digits" in message for message in caplog.messages)
+    undisturbed = trainer_of(folder="undisturbed")
+    undisturbed.model.step = slowest
+    run(undisturbed)
+    run(resumed)
+    expected = parameters(undisturbed)
+    assert all(torch.equal(value, expected[name]) for name, value in parameters(resumed).items())
+
+
+@needs_compiled_step
+def test_where_the_version_is_missing_the_training_goes_on_and_says_so(trainer_of, caplog):
+    stop_in(trainer_of(), 1)
+    resumed = trainer_of("hardware.step=plain")
+    resumed.folder.add_start({"host": "here"})
+    with caplog.at_level(logging.INFO):
+        run(resumed)
+    version = step_library.description(available()[0])
+    warned = f"steps were computed by {version} so far and are now by torch, so that the last digits will differ"
+    assert any(message.startswith(warned) for message in caplog.messages)
+    assert "steps are computed by torch: hardware.step=plain" in caplog.messages
+    assert resumed.folder.starts() == [{"host": "here", "step_version": "torch"}]
+    assert checkpoint.read(resumed.folder.last)["step_version"] == "torch"
+
+
+@needs_compiled_step
+def test_a_training_of_an_earlier_version_goes_on_with_pytorch(trainer_of):
+    """Its checkpoint does not name the version of the step."""
+    trainer = trainer_of("hardware.step=plain")
+    stop_in(trainer, 1)
+    state = checkpoint.read(trainer.folder.last)
+    del state["step_version"]
+    checkpoint.write(trainer.folder.last, state)
+    resumed = trainer_of()
+    resumed.begin()
+    assert resumed.model.step == "torch" and resumed.step == 2
 
 
 def test_features_of_other_data_are_not_gone_on_with(trainer_of):

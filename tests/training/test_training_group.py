@@ -24,13 +24,14 @@ from tests.training.test_trainer import AskedToStop, history, parameters, run  #
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-# what runs that are trained together may differ in: loss, seed of the weights, learning rate, length, initial blur
+# what runs that are trained together may differ in: loss, seed of the weights, learning rate, length, initial blur; and
+# the version of the step, where one began elsewhere
 MEMBERS = {
     "baseline": ("loss=nll",),
     "strong": ("loss=nll_entropy", "loss.lambda_entropy=3", "loss.every=1"),
     "rare": ("loss=nll_entropy", "loss.every=3", "seed=1", "optim.lr=0.01", "loss.aggregation=entropy_of_mean"),
     "short": ("loss=nll_entropy", "loss.every=2", "seed=2", "trainer.epochs=1", "loss.center_bias=uniform"),
-    "pooled": ("loss=nll", "seed=3", "loss.mean_over=fixations", "model.sigma_px=6"),
+    "pooled": ("loss=nll", "seed=3", "loss.mean_over=fixations", "model.sigma_px=6", "hardware.step=plain"),
 }
 
 

@@ -1,0 +1,133 @@
+/* Two products of small matrices. A tile of sums stays in registers, and each sum has the same terms in the same order
+   wherever its tile lies, so its bits do not depend on what else is computed. */
+
+#ifndef ENTREG_PRODUCTS_H
+#define ENTREG_PRODUCTS_H
+
+#include "vectors.h"
+
+enum { FLOAT32, FLOAT16 }; /* types of a factor */
+
+/* sums of a tile, as many as stay in the registers: PRODUCT_ROWS * 2 and DOT_ROWS * 4 vectors */
+#if LANES == 16
+enum { PRODUCT_ROWS = 8, DOT_ROWS = 4 };
+#else
+enum { PRODUCT_ROWS = 4, DOT_ROWS = 2 };
+#endif
+
+INLINE Vector load_as(const void *from, size_t at, int type)
+{
+    return type == FLOAT16 ? load_half((const uint16_t *)from + at) : load((const float *)from + at);
+}
+
+INLINE void product_tile(int rows, int vectors, int k, const float *a, size_t a_row, size_t a_step, const void *b,
+                         size_t b_row, int type, float *c, size_t c_row, int add)
+{
+    Vector s[PRODUCT_ROWS][2];
+    UNROLLED
+    for (int i = 0; i < rows; i++)
+        UNROLLED
+        for (int v = 0; v < vectors; v++)
+            s[i][v] = (Vector){0};
+    for (int t = 0; t < k; t++) {
+        Vector factors[2];
+        UNROLLED
+        for (int v = 0; v < vectors; v++)
+            factors[v] = load_as(b, t * b_row + v * LANES, type);
+        UNROLLED
+        for (int i = 0; i < rows; i++) {
+            Vector x = all(a[i * a_row + t * a_step]);
+            UNROLLED
+            for (int v = 0; v < vectors; v++)
+                s[i][v] += x * factors[v];
+        }
+    }
+    UNROLLED
+    for (int i = 0; i < rows; i++)
+        UNROLLED
+        for (int v = 0; v < vectors; v++) {
+            float *to = c + i * c_row + v * LANES;
+            store(to, add ? load(to) + s[i][v] : s[i][v]);
+        }
+}
+
+INLINE void product_columns(int vectors, int m, int k, const float *a, size_t a_row, size_t a_step, const void *b,
+                            size_t b_row, int type, float *c, size_t c_row, int add)
+{
+    int i = 0;
+    for (; i + PRODUCT_ROWS <= m; i += PRODUCT_ROWS)
+        product_tile(PRODUCT_ROWS, vectors, k, a + i * a_row, a_row, a_step, b, b_row, type, c + i * c_row, c_row, add);
+    for (; i < m; i++)
+        product_tile(1, vectors, k, a + i * a_row, a_row, a_step, b, b_row, type, c + i * c_row, c_row, add);
+}
+
+/* c[i, j] = sum over t of a[i, t] b[t, j], added to c where `add`: (m, n), n a multiple of 16.
+
+   a_row, a_step, b_row, c_row: numbers from one row (i of a, t of b, i of c) or step (t of a) to the next
+   type: that of b */
+INLINE void product(int m, int n, int k, const float *a, size_t a_row, size_t a_step, const void *b, size_t b_row,
+                    int type, float *c, size_t c_row, int add)
+{
+    size_t bytes = type == FLOAT16 ? sizeof(uint16_t) : sizeof(float);
+    int j = 0;
+    for (; j + 2 * LANES <= n; j += 2 * LANES)
+        product_columns(2, m, k, a, a_row, a_step, (const char *)b + j * bytes, b_row, type, c + j, c_row, add);
+    for (; j < n; j += LANES)
+        product_columns(1, m, k, a, a_row, a_step, (const char *)b + j * bytes, b_row, type, c + j, c_row, add);
+}
+
+INLINE void dots_tile(int rows, int columns, int k, const void *a, size_t a_row, int type, const float *b, size_t b_row,
+                      double *c, size_t c_row, size_t c_column)
+{
+    Vector s[DOT_ROWS][4];
+    UNROLLED
+    for (int i = 0; i < rows; i++)
+        UNROLLED
+        for (int j = 0; j < columns; j++)
+            s[i][j] = (Vector){0};
+    for (int t = 0; t < k; t += LANES) {
+        Vector factors[4];
+        UNROLLED
+        for (int j = 0; j < columns; j++)
+            factors[j] = load(b + j * b_row + t);
+        UNROLLED
+        for (int i = 0; i < rows; i++) {
+            Vector x = load_as(a, i * a_row + t, type);
+            UNROLLED
+            for (int j = 0; j < columns; j++)
+                s[i][j] += x * factors[j];
+        }
+    }
+    for (int i = 0; i < rows; i++) {
+        float total[4];
+        if (columns == 4)
+            sums(s[i], total);
+        for (int j = 0; j < columns; j++)
+            c[i * c_row + j * c_column] += columns == 4 ? (double)total[j] : sum(s[i][j]);
+    }
+}
+
+/* c[i, j] += sum over t of a[i, t] b[j, t]: (m, n), k a multiple of 16; see `product`. type: that of a */
+INLINE void dots(int m, int n, int k, const void *a, size_t a_row, int type, const float *b, size_t b_row, double *c,
+                 size_t c_row, size_t c_column)
+{
+    size_t bytes = type == FLOAT16 ? sizeof(uint16_t) : sizeof(float);
+    for (int i = 0; i < m;) {
+        int rows = i + DOT_ROWS <= m ? DOT_ROWS : 1, j = 0;
+        const void *from = (const char *)a + i * a_row * bytes;
+        for (; j + 4 <= n; j += 4) {
+            double *to = c + i * c_row + j * c_column;
+            if (rows == DOT_ROWS)
+                dots_tile(DOT_ROWS, 4, k, from, a_row, type, b + j * b_row, b_row, to, c_row, c_column);
+            else
+                dots_tile(1, 4, k, from, a_row, type, b + j * b_row, b_row, to, c_row, c_column);
+        }
+        for (; j < n; j++)
+            for (int r = 0; r < rows; r++)
+                dots_tile(1, 1, k, (const char *)from + r * a_row * bytes, a_row, type, b + j * b_row, b_row,
+                          c + (i + r) * c_row + j * c_column, c_row, c_column);
+        i += rows;
+    }
+}
+
+#endif
