@@ -12,7 +12,8 @@ import os
 import re
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -108,6 +109,19 @@ def check_zip(path: Path) -> None:
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content as hexadecimal digits."""
     return digest_of(path, "sha256")
+
+
+def sha256_of_each(paths: Iterable[Path]) -> list[str]:
+    """Return the SHA-256 of several files. Raises a DataError that names one that cannot be read."""
+
+    def digest(path: Path) -> str:
+        try:
+            return sha256(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(digest, paths))
 
 
 def digest_of(path: Path, algorithm: str) -> str:

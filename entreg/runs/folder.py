@@ -46,6 +46,7 @@ class RunFolder:
         self.done = path / "done.txt"
         self.owner = path / "owner.json"
         self.plan = path / "plan.json"
+        self.fingerprints = path / "fingerprints.json"
         # written by a training
         self.metrics = path / "metrics.csv"
         self.steps = path / "steps.csv"

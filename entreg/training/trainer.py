@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from entreg.config import Config
+from entreg.data.fingerprint import Fingerprint
 from entreg.distributed.precision import precision_of
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, NonFiniteLoss, UserError
@@ -24,6 +25,7 @@ from entreg.model.log_density import LogDensity
 from entreg.report.panels import Prediction
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder, plain
+from entreg.study import changed_sets
 from entreg.study.split import Split, UniformInputs
 from entreg.training import tensorboard_log, training_figures
 from entreg.training.schedule import adam
@@ -58,6 +60,10 @@ class TrainableStudy(Protocol):
     @property
     def fingerprints(self) -> dict[str, str]:
         """The fingerprints of what is read, by name."""
+
+    @property
+    def sets(self) -> dict[str, Fingerprint]:
+        """The fingerprint of each data set by its key."""
 
     def uniform(self, size: Size) -> UniformInputs:
         """Return the uniform images of this size."""
@@ -256,10 +262,11 @@ class Trainer:
                 name for name, value in self.fingerprints.items() if state["fingerprints"].get(name, value) != value
             ]
             if changed:
+                what = self._changed_sets(state["fingerprints"])
                 raise DataError(
-                    f"{path} was trained on other contents than are there now: {', '.join(changed)} changed; bring "
-                    "those back, or train anew in another folder (hydra.run.dir=FOLDER, for a sweep "
-                    "hydra.sweep.dir=FOLDER)"
+                    f"{path} was trained on other contents than are there now: {', '.join(changed)} changed"
+                    f"{what and f' ({what})'}; bring those back, or train anew in another folder "
+                    "(hydra.run.dir=FOLDER, for a sweep hydra.sweep.dir=FOLDER)"
                 )
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -276,6 +283,10 @@ class Trainer:
         log.info("resumed from %s: epoch %d, step %d", path, self.epoch + 1, self.step)
         if self.ranks.is_first and self.history:
             self._write_tables()
+
+    def _changed_sets(self, digests: dict[str, str]) -> str:
+        """Say how the data sets have changed since the checkpoint with these fingerprints was written."""
+        return changed_sets.in_words(changed_sets.since(changed_sets.recorded(self.folder, digests), self.study.sets))
 
     def refuse_non_finite(self, number: int, items: Sequence[int], image_nlls: Tensor) -> None:
         """Raise a NonFiniteLoss that names the images. All ranks have seen the same sum, so all of them call this.
