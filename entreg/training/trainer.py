@@ -19,6 +19,7 @@ from entreg.distributed.precision import precision_of
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, NonFiniteLoss, UserError
 from entreg.io import files
+from entreg.io.sums import sums_of
 from entreg.model import published_weights
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
@@ -126,7 +127,7 @@ class Trainer:
             training_figures.predictions(self.folder.predictions, self._examples())
             if self.board is not None:
                 self.board.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
-            self.save(self.folder.final)
+            self.save(self.folder.final, sums=sums_of(self.folder.path, self.folder.sealed))
             self.folder.last.unlink(missing_ok=True)
         self.ranks.barrier()
 
@@ -218,8 +219,8 @@ class Trainer:
         if self.board is not None:
             self.board.tell(self.history, self.steps)
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, on the first rank alone."""
+    def save(self, path: Path, **more: Any) -> None:
+        """Write a checkpoint, on the first rank alone. more: what it holds beside the state of the training."""
         if self.ranks.is_first:
             checkpoint.write(
                 path,
@@ -235,6 +236,7 @@ class Trainer:
                     "steps": self.steps,
                     "config": plain(self.config),
                     "fingerprints": self.fingerprints,
+                    **more,
                 },
             )
 
@@ -258,16 +260,20 @@ class Trainer:
             return
         state = checkpoint.read(path)
         try:
-            changed = [
-                name for name, value in self.fingerprints.items() if state["fingerprints"].get(name, value) != value
-            ]
+            before = state["fingerprints"]
+            foreign = {name: digest for name, digest in before.items() if name.startswith("ood.")}
+            changed = [name for name, value in self.fingerprints.items() if before.get(name, value) != value]
+            sets = changed_sets.since(changed_sets.recorded(self.folder, before), self.study.sets)
+            # another choice of foreign images is no change of a foreign set
+            changed = [name for name in changed if name not in foreign] + [key for key in sets if key != "data"]
             if changed:
-                what = self._changed_sets(state["fingerprints"])
+                what = changed_sets.in_words(sets)
                 raise DataError(
                     f"{path} was trained on other contents than are there now: {', '.join(changed)} changed"
                     f"{what and f' ({what})'}; bring those back, or train anew in another folder "
                     "(hydra.run.dir=FOLDER, for a sweep hydra.sweep.dir=FOLDER)"
                 )
+            self.fingerprints |= foreign  # as they were when the training began
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.scheduler.load_state_dict(state["scheduler"])
@@ -283,10 +289,6 @@ class Trainer:
         log.info("resumed from %s: epoch %d, step %d", path, self.epoch + 1, self.step)
         if self.ranks.is_first and self.history:
             self._write_tables()
-
-    def _changed_sets(self, digests: dict[str, str]) -> str:
-        """Say how the data sets have changed since the checkpoint with these fingerprints was written."""
-        return changed_sets.in_words(changed_sets.since(changed_sets.recorded(self.folder, digests), self.study.sets))
 
     def refuse_non_finite(self, number: int, items: Sequence[int], image_nlls: Tensor) -> None:
         """Raise a NonFiniteLoss that names the images. All ranks have seen the same sum, so all of them call this.

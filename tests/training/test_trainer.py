@@ -291,7 +291,7 @@ def test_features_of_other_data_are_not_gone_on_with(trainer_of):
     other.study.sets = sets | {"ood.synthetic_ood": dataclasses.replace(foreign, images=exchanged)}
     other.fingerprints |= digests_of(other.study.sets)
     what = r"ood.synthetic_ood: 1 of 6 images has other content \(0003.png\)"
-    with pytest.raises(DataError, match=rf": ood.synthetic_ood.images changed \({what}\); bring"):
+    with pytest.raises(DataError, match=rf": ood.synthetic_ood changed \({what}\); bring"):
         run(other)
 
 
