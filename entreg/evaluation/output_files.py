@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from entreg.evaluation import illustrations
+from entreg.evaluation import evidence_file, illustrations
 from entreg.evaluation.evaluator import Evaluator
 from entreg.io import arrays, files, sums
 from entreg.report import page, tables
@@ -24,6 +24,7 @@ def write(folder: RunFolder, results: Results, evaluator: Evaluator, start: dict
     files.write_csv(folder.arms, tables.arms(results))
     files.write_csv(folder.comparisons, tables.comparisons(results))
     arrays.write(folder.bias_maps, bias_maps)
+    arrays.write(folder.evidence, evidence_file.arrays_of(evaluator))
     judged = (run.folder for arm in evaluator.runs.arms for run in arm.trained_runs)
     folder.add_start(start | {"runs": {str(run): files.sha256(run.final) for run in judged}})
     writing.write(folder.results, results)

@@ -63,6 +63,7 @@ class RunFolder:
         self.arms = path / "arms.csv"
         self.comparisons = path / "comparisons.csv"
         self.bias_maps = path / "bias_maps.npz"
+        self.evidence = path / "evidence.npz"
         # written by a preview
         self.preview = path / "preview.html"
         # written by a prediction
@@ -112,7 +113,7 @@ class RunFolder:
     @property
     def judgement(self) -> tuple[Path, ...]:
         """The files of an evaluation whose sums stand beside them."""
-        tables = self.per_image, self.arms, self.comparisons, self.bias_maps
+        tables = self.per_image, self.arms, self.comparisons, self.bias_maps, self.evidence
         return self.config, self.typed, self.provenance, *tables, self.results, self.report
 
     def unfinished(self) -> list[Path]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.report import panels
 from entreg.runs.folder import RunFolder, State
 from entreg.tasks.evaluate import evaluate
+from tests.conftest import ROOT
 from tests.evaluation.photos import name_of, trained, words, write_sets
 
 
@@ -93,6 +97,15 @@ def test_everything_that_is_found_lies_in_a_folder_of_its_own(study, judged, cap
     (start,) = folder.starts()
     assert start["seeds"] == {"folds": 0} and start["fingerprints"].keys() >= {"data", "weights", "features"}
     assert folder.read_config()["task"]["name"] == "evaluate"
+    recompute = [sys.executable, str(ROOT / "docs/recompute.py"), str(folder)]
+    done = subprocess.run(recompute, capture_output=True, text=True)
+    kinds = ["IG", "NSS", "AUC", "entropies", "differences", "intervals"]
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == kinds and done.returncode == 0, done
+    code = (ROOT / "docs/recompute.py").read_text()
+    assert not re.findall(r"^(?:from|import) (?!csv|json|sys|itertools|pathlib|numpy)", code, re.MULTILINE)
+    text = folder.per_image.read_text().splitlines()
+    folder.per_image.write_text("\n".join([*text[:-1], text[-1].replace("0.", "1.", 1)]))
+    assert subprocess.run(recompute, capture_output=True).returncode == 1
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == str(folder) and any("paired by seed" in text for text in said)
 
