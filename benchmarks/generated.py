@@ -15,6 +15,7 @@ from PIL import Image
 
 from entreg.config import Backbone, Config, Data, Hardware
 from entreg.data.dataset import DataSet, Fixations, Stimulus
+from entreg.data.fingerprint import Fingerprint
 from entreg.data.geometry import Geometry, resize
 from entreg.data.images import read_rgb
 from entreg.distributed.precision import convolution_of, precision_of
@@ -113,6 +114,11 @@ class GeneratedStudy:
     def fingerprints(self) -> dict[str, str]:
         """The fingerprints of the data."""
         return {"data": "generated"}
+
+    @property
+    def sets(self) -> dict[str, Fingerprint]:
+        """The fingerprints of the data sets: there are no files."""
+        return {}
 
 
 def settings(loss: str = "nll", every: int = 10, epochs: int = 1) -> Config:

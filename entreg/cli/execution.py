@@ -181,9 +181,10 @@ def _sole_writer(folder: RunFolder, hydra_config: Any) -> Iterator[None]:
         ) from None
     with lease:
         folder.remove_temporary()
-        folder.write_typed(
-            list(hydra_config.overrides.task), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra_config}))
-        )
+        if not folder.is_trained:  # what a finished training was started with stays as it was
+            folder.write_typed(
+                list(hydra_config.overrides.task), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra_config}))
+            )
         folder.failure.unlink(missing_ok=True)
         yield
 

@@ -56,6 +56,13 @@ class Evaluation:
         at_least=0,
         at_most=MOST_SEED,
     )
+    accept: list[str] = setting(
+        [],
+        "what may have changed in the data since the training, such as [images]: the changed data are judged, nothing "
+        "counts as planned, and the page names what changed; without it such an evaluation is refused",
+        affects="evaluation",
+        one_of=("images", "fixations"),
+    )
     primary: Primary = group(Primary)
     ig_band_bits: list[float] | None = setting(
         None,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +13,6 @@ from PIL import Image
 from entreg.config import Data
 from entreg.data.dataset import DataSet, Fixations, inside
 from entreg.data.images import read_rgb
-from entreg.errors import DataError
 
 
 class Shape(Protocol):
@@ -198,16 +194,14 @@ class Resized:
 
 
 class Photos:
-    """Some images of a data set, from which a feature store is built."""
+    """Some images of a data set, from which a feature store is built. digests: the SHA-256 of their files."""
 
-    def __init__(self, resized: Resized, items: Sequence[int]) -> None:
+    def __init__(self, resized: Resized, items: Sequence[int], digests: Sequence[str]) -> None:
         self._resized, self._items = resized, items
         stimuli = [resized.dataset.stimuli[i] for i in items]
         self.names = [stimulus.name for stimulus in stimuli]
         self.sizes = [resized.sizes[i] for i in items]
-        with ThreadPoolExecutor() as pool:
-            hashes = pool.map(_sha256, (stimulus.path for stimulus in stimuli))
-            self.contents = [f"{digest} {resized.geometry}" for digest in hashes]
+        self.contents = [f"{digest} {resized.geometry}" for digest in digests]
 
     def read(self, i: int) -> np.ndarray:
         """Return image i: (H, W, 3) uint8."""
@@ -227,10 +221,3 @@ def resize(dataset: DataSet, geometry: Shape) -> Resized:
         on_image[rows] = inside(x[rows], y[rows], width, height)
     moved = Fixations(fixations.image, x, y, fixations.subject)
     return Resized(dataset, geometry, sizes, moved[on_image], int((~on_image).sum()))
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error

@@ -13,6 +13,7 @@ from entreg.evaluation.adaptation_data import FEWEST_IMAGES, AdaptationData
 from entreg.evaluation.arms import Arm
 from entreg.evaluation.domain import ENOUGH_FOR_A_KDE, ENOUGH_FOR_AN_INTERVAL, Domain
 from entreg.evaluation.evaluation_cache import EvaluationCache
+from entreg.evaluation.judged_sets import JudgedSets
 from entreg.evaluation.published_arm import descends, stimuli
 from entreg.evaluation.scores import Model
 from entreg.results.schema import FOREIGN, IN_DOMAIN, EvaluatedData, RowCounts
@@ -41,15 +42,18 @@ class EvaluatedRuns:
         except `in_domain` in a cross-validation, where each fold has its own.
     """
 
-    def __init__(self, arms: Sequence[Arm], cache: EvaluationCache, seed: int) -> None:
-        """Open the studies of all runs before any is evaluated. seed: that of the folds for adaptations.
+    def __init__(self, arms: Sequence[Arm], cache: EvaluationCache, seed: int, accept: Sequence[str] = ()) -> None:
+        """Open the studies of all runs before any is evaluated.
 
         Raises a UserError where the runs cannot be compared, or their data changed since the training.
+
+        seed: that of the folds for adaptations; accept: kinds of changes of data that are accepted
         """
         self.arms, self.cache, self._seed = arms, cache, seed
         self._runs = [run for arm in arms for run in arm.runs]
         self._first_of_fold = {run.config.data.fold: run for run in reversed(self._runs)}
-        self._studies = {run.folder: self._open(run) for run in self._runs}
+        self._studies = {run.folder: Study(run.config, cache) for run in self._runs}
+        self.history = JudgedSets([(run, self._studies[run.folder]) for run in self._runs], accept)
         self._refuse_other_images()
         self.seen = {name: self._seen(name) for name in _names(self._runs[0])}
         self.domains = {name: self.domain(self._runs[0], name) for name in _names(self._runs[0])}
@@ -121,21 +125,8 @@ class EvaluatedRuns:
             few_images=n_images < ENOUGH_FOR_AN_INTERVAL,
             few_kde_images=domain.kde_images < ENOUGH_FOR_A_KDE,
             rows=_rows(domain.subset.resized),
+            identity=self.history.identity("data" if name == IN_DOMAIN else name),
         )
-
-    def _open(self, run: FinishedRun) -> Study:
-        """Return the run's study. Raises a UserError where its data or weights are not those of the training."""
-        study = Study(run.config, self.cache)
-        if run.fixed is not None:
-            return study
-        trained_on = run.state["fingerprints"]
-        changed = [key for key in ("data", "weights") if study.fingerprints[key] != trained_on.get(key)]
-        if changed:
-            raise UserError(
-                f"{run.folder} was trained on other contents than are there now: {', '.join(changed)} changed; "
-                "give the folder of those that it was trained on (paths.data=PATH, paths.weights=PATH)"
-            )
-        return study
 
     def _refuse_other_images(self) -> None:
         """Raise a UserError unless all runs are evaluated on the same images."""

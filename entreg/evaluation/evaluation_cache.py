@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from entreg.config import Data, Prior
-from entreg.data.geometry import Photos
 from entreg.evaluation.adaptation_data import AdaptationData, adaptation_data_of
 from entreg.evaluation.domain import Domain
 from entreg.evaluation.leakage import ImageHashes, image_hashes, matches
 from entreg.evaluation.published_arm import is_mit1003
 from entreg.features.store import FeatureStore
 from entreg.features.store_builder import fingerprint, open_store
+from entreg.io import files
 from entreg.study.split import ImageSubset
 from entreg.study.study_cache import RecipeSettings, StudyCache, cached_stage
 
@@ -23,7 +23,7 @@ class EvaluationCache(StudyCache):
         self, settings: Data, which: str, recipe_settings: RecipeSettings, store: str
     ) -> tuple[FeatureStore, list[int]]:
         """Return the training's store where it exists; else build one of the evaluated images alone."""
-        photos = Photos(self.data(settings), self.items(settings))
+        photos = self.photos(settings, self.items(settings))
         if (Path(store) / "features" / fingerprint(photos, self.recipe(recipe_settings))).is_dir():
             return super().features_of(settings, which, recipe_settings, store)
         return self._evaluated_features(settings, which, recipe_settings, store), list(
@@ -35,9 +35,8 @@ class EvaluationCache(StudyCache):
         self, settings: Data, which: str, recipe_settings: RecipeSettings, store: str
     ) -> FeatureStore:
         subset = self.subset(settings, which)
-        return open_store(
-            Photos(subset.resized, subset.items), self.recipe(recipe_settings), Path(store) / "features", self.ranks
-        )
+        photos = self.photos(settings, subset.items)
+        return open_store(photos, self.recipe(recipe_settings), Path(store) / "features", self.ranks)
 
     @cached_stage
     def domain(self, settings: Data, which: str, prior: Prior, left_out: tuple[str, ...] = ()) -> Domain:
@@ -70,7 +69,7 @@ class EvaluationCache(StudyCache):
             return dict.fromkeys(names, "MIT1003's own")
         if not stimuli:
             return {}
-        numbers = matches(self._image_hashes(settings, which), image_hashes(stimuli))
+        numbers = matches(self._image_hashes(settings, which), image_hashes(stimuli, files.sha256_of_each(stimuli)))
         return {
             name: f"MIT1003's {stimuli[number].name}"
             for name, number in zip(names, numbers, strict=True)
@@ -86,4 +85,5 @@ class EvaluationCache(StudyCache):
 
     @cached_stage
     def _image_hashes(self, settings: Data, which: str) -> ImageHashes:
-        return image_hashes([stimulus.path for stimulus in self.subset(settings, which).stimuli])
+        stimuli = self.subset(settings, which).stimuli
+        return image_hashes([stimulus.path for stimulus in stimuli], self.digests(stimuli))

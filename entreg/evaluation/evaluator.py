@@ -85,11 +85,22 @@ class Evaluator:
                 "run": str(run.folder),
             }
             | row
+            | self._adapted_to(arm, domain, number, i)
             for arm in self.runs.arms
             for domain, scored in self.scored[arm.name].items()
-            for run, of_run in zip(arm.runs, scored, strict=True)
-            for row in of_run.rows
+            for number, (run, of_run) in enumerate(zip(arm.runs, scored, strict=True))
+            for i, row in enumerate(of_run.rows)
         ]
+
+    def _adapted_to(self, arm: Arm, domain: str, run: int, image: int) -> dict[str, float]:
+        """Return the IG (bit/fixation) of an image by what a run was adapted to; nothing where it was not adapted."""
+        adapted = self.adapted[arm.name].get(domain)
+        if adapted is None:
+            return {}
+        return {
+            f"ig_adapted_{'+'.join(subset) or 'none'}": float(values[image])
+            for subset, values in adapted[run].ig_bits.items()
+        }
 
     def _score(self, name: str) -> None:
         """Score all runs in a domain.

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from entreg.data import images as image_files
-from entreg.io import files
 
 # Of 256 bits. Copies that were saved or resized anew differ in at most 23 (160 photos of OSIE), photos of different
 # scenes in at least 46 (OSIE, scene50 and ETOCVD). Half of the cut-outs with 96 % of each side are found, and none of
@@ -36,13 +35,10 @@ class ImageHashes:
     thumbnails: np.ndarray
 
 
-def image_hashes(paths: Sequence[Path]) -> ImageHashes:
-    """Return the hashes of images on disk. Raises a DataError where one cannot be read."""
+def image_hashes(paths: Sequence[Path], digests: Sequence[str]) -> ImageHashes:
+    """Return the hashes of images on disk; digests: the SHA-256 of each. Raises a DataError where one is no image."""
     with ThreadPoolExecutor() as pool:
-        thumbnails = np.array(
-            list(pool.map(image_files.thumbnail, paths))
-        )  # first, since it says what is wrong with a file
-        return ImageHashes(list(pool.map(files.sha256, paths)), thumbnails)
+        return ImageHashes(list(digests), np.array(list(pool.map(image_files.thumbnail, paths))))
 
 
 def matches(images: ImageHashes, trained: ImageHashes) -> list[int | None]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from entreg.evaluation import illustrations
+from entreg.evaluation import evidence_file, illustrations
 from entreg.evaluation.evaluator import Evaluator
-from entreg.io import arrays, files
+from entreg.io import arrays, files, sums
 from entreg.report import page, tables
 from entreg.results import writing
 from entreg.results.schema import Results
@@ -14,16 +14,19 @@ from entreg.runs.folder import RunFolder
 
 
 def write(folder: RunFolder, results: Results, evaluator: Evaluator, start: dict[str, Any]) -> None:
-    """Write the tables, the bias maps, results.json and, last of all, the page.
+    """Write the tables, the bias maps, results.json, the page and, last of all, the sums of these files.
 
     start: the provenance of the results
     """
+    folder.sums.unlink(missing_ok=True)  # those of an earlier evaluation here
     per_image, bias_maps = evaluator.table(), illustrations.bias_maps(evaluator)
     files.write_csv(folder.per_image, per_image)
     files.write_csv(folder.arms, tables.arms(results))
     files.write_csv(folder.comparisons, tables.comparisons(results))
     arrays.write(folder.bias_maps, bias_maps)
-    folder.add_start(start)
+    arrays.write(folder.evidence, evidence_file.arrays_of(evaluator))
+    judged = (run.folder for arm in evaluator.runs.arms for run in arm.trained_runs)
+    folder.add_start(start | {"runs": {str(run): files.sha256(run.final) for run in judged}})
     writing.write(folder.results, results)
     content = page.Content(
         results,
@@ -36,3 +39,4 @@ def write(folder: RunFolder, results: Results, evaluator: Evaluator, start: dict
         start,
     )
     page.write(folder, content)
+    sums.write(folder.sums, sums.sums_of(folder.path, folder.judgement))

@@ -28,17 +28,21 @@ from entreg.units import Size
 Model = DeepGaze3 | Mixture
 Row = dict[str, Any]  # the scores of one image
 Rows = list[Row]
+KEPT_MAPS = 5  # of each domain: their numbers can be computed again from the saved maps
 
 
 @dataclass(frozen=True)
 class Scored:
     """The scores of one model on a domain.
 
-    rows: one for each image
+    rows: one for each image; at: for each image (n,) nats, float32, the log density at its fixations
+    maps: the log densities of some images by their numbers
     mean_density: by size (H, W), the mean density predicted for the images of that size, on the map's grid
     """
 
     rows: Rows
+    at: list[np.ndarray]
+    maps: dict[int, LogDensity]
     mean_density: dict[Size, LogDensity]
 
 
@@ -57,6 +61,9 @@ def score(
     after_image: called after each image
     """
     tables: list[Rows] = [[{}] * len(domain.subset) for _ in models]
+    at: list[list[np.ndarray]] = [[np.zeros(0)] * len(domain.subset) for _ in models]
+    kept = {*np.linspace(0, len(domain.subset) - 1, KEPT_MAPS).round().astype(int).tolist()}
+    maps: list[dict[int, LogDensity]] = [{} for _ in models]
     sums: list[dict[Size, LogDensity]] = [{} for _ in models]
     images = domain.own_center_biases(step) if step is not None else ((i, None) for i in range(len(domain.subset)))
     uniform = CenterBias("uniform", domain.prior, step or 1, None)
@@ -82,20 +89,23 @@ def score(
                 on_map: OnMap = on_map,
                 center_biases: list[Tensor] = center_biases,
                 others: dict[str, Tensor] = others,
-            ) -> tuple[LogDensity, Row]:
+            ) -> tuple[LogDensity, np.ndarray, Row]:
                 number, component_readouts = number_and_readouts
                 with torch.no_grad():
                     density, *rest = _densities(models[number][0], component_readouts, grid, center_biases)
-                return density, _row(ScoredImage(on_map, density, dict(zip(others, rest, strict=True))))
+                scored = ScoredImage(on_map, density, dict(zip(others, rest, strict=True)))
+                return density, scored.at.astype(np.float32), _row(scored)
 
             work = [*zip(numbers, model_readouts, strict=True)]
-            for number, (density, row) in zip(numbers, in_threads(score_one, work), strict=True):
-                tables[number][i] = row
+            for number, (density, at_fixations, row) in zip(numbers, in_threads(score_one, work), strict=True):
+                tables[number][i], at[number][i] = row, at_fixations
+                if i in kept:
+                    maps[number][i] = density
                 sums[number][truth.size] = _added(sums[number].get(truth.size), density)
         after_image()
     return [
-        Scored(rows, {size: _normalised(total) for size, total in by_size.items()})
-        for rows, by_size in zip(tables, sums, strict=True)
+        Scored(rows, of_model, of_images, {size: _normalised(total) for size, total in by_size.items()})
+        for rows, of_model, of_images, by_size in zip(tables, at, maps, sums, strict=True)
     ]
 
 

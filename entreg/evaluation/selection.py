@@ -53,6 +53,12 @@ def select_plan(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
     return plan
 
 
+def without_plan(plan: Plan, why: str) -> Plan:
+    """Return the plan of an evaluation in which all comparisons are exploratory, and log why."""
+    log.warning("all comparisons are exploratory: %s", why)
+    return dataclasses.replace(plan, arm=None, planned=[*plan.planned, *plan.added], added=[], why=plan.why or why)
+
+
 def refuse_unmeasured(plan: Plan, fixated: Mapping[str, int]) -> None:
     """Raise a UserError where the study was planned for shuffled AUC, and a set has no fixations on other images.
 

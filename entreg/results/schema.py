@@ -243,6 +243,21 @@ class RowCounts:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """What a data set is recognised by, and whether it is what the trainings recorded.
+
+    images, fixations: SHA-256, see `entreg/data/fingerprint.py`
+    changed: how the set has changed since the trainings, where that was accepted (`evaluation.accept`)
+    unrecorded: the runs that recorded no fingerprint of the set, so that a change could not be noticed
+    """
+
+    images: str
+    fixations: str
+    changed: list[str]
+    unrecorded: list[str]
+
+
+@dataclass(frozen=True)
 class EvaluatedData:
     """The images of a domain and the data behind their priors.
 
@@ -251,7 +266,8 @@ class EvaluatedData:
     geometry: a sentence's end on how a stored image is changed before a model sees it
     few_images: whether the images are too few for a reliable interval
     few_kde_images: whether the images are too few for a KDE prior like the literature's
-    rows: what became of the fixations that were read; None where an earlier version did not record it
+    rows: what became of the fixations that were read; identity: what the set is recognised by; both None where an
+        earlier version did not record it
     """
 
     name: str
@@ -265,6 +281,7 @@ class EvaluatedData:
     few_images: bool
     few_kde_images: bool
     rows: RowCounts | None = None
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class RunFolder:
         self.done = path / "done.txt"
         self.owner = path / "owner.json"
         self.plan = path / "plan.json"
+        self.fingerprints = path / "fingerprints.json"
         # written by a training
         self.metrics = path / "metrics.csv"
         self.steps = path / "steps.csv"
@@ -62,6 +63,7 @@ class RunFolder:
         self.arms = path / "arms.csv"
         self.comparisons = path / "comparisons.csv"
         self.bias_maps = path / "bias_maps.npz"
+        self.evidence = path / "evidence.npz"
         # written by a preview
         self.preview = path / "preview.html"
         # written by a prediction
@@ -97,6 +99,22 @@ class RunFolder:
     def pictures_of(self, image: str) -> tuple[Path, Path]:
         """Return the paths of the two pictures of that density: alone, and over the photo."""
         return self.path / f"pictures/{image}.density.png", self.path / f"pictures/{image}.over_photo.png"
+
+    @property
+    def sums(self) -> Path:
+        """The sums of the files of an evaluation or a prediction."""
+        return self.path / "SHA256SUMS"
+
+    @property
+    def sealed(self) -> tuple[Path, ...]:
+        """The files of a training whose sums its final checkpoint holds: they tell how it came about."""
+        return self.provenance, self.typed, self.plan, self.fingerprints, self.center_bias
+
+    @property
+    def judgement(self) -> tuple[Path, ...]:
+        """The files of an evaluation whose sums stand beside them."""
+        tables = self.per_image, self.arms, self.comparisons, self.bias_maps, self.evidence
+        return self.config, self.typed, self.provenance, *tables, self.results, self.report
 
     def unfinished(self) -> list[Path]:
         """Return the checkpoints from which the run can resume, the newest first."""
@@ -207,7 +225,7 @@ class RunFolder:
         """Every file that tasks write, and one of each kind where there are many."""
         fixed = [path for path in vars(self).values() if isinstance(path, Path) and path != self.path]
         many = self.numbered(1), self.log_density("a"), *self.pictures_of("a"), self.preview_picture("data", 0)
-        return [*fixed, self.board, *many]
+        return [*fixed, self.board, self.sums, *many]
 
     def write_config(self, config: Config) -> None:
         """Write the resolved config."""

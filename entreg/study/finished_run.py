@@ -25,6 +25,7 @@ from entreg.data.sources import settings_of
 from entreg.errors import DataError, SettingError, UserError, brief
 from entreg.features import backbone
 from entreg.io import files
+from entreg.io.sums import differing
 from entreg.losses import losses
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.mixture import Mixture
@@ -157,6 +158,7 @@ def finished(folder: RunFolder, cfg: DictConfig) -> FinishedRun:
     """
     state = _state_of(folder)
     _refuse_changed_config(folder, state)
+    _refuse_changed_files(folder, state)
     try:
         run = FinishedRun(folder, resolved(cfg), state)
         backbone.check(run.config.model.backbone)
@@ -218,6 +220,8 @@ def _state_of(folder: RunFolder) -> dict[str, Any]:
         wrong = "its history is missing or has other columns"
     elif not _is_plain(state.get("config")):
         wrong = "its config holds other things than settings"
+    elif not _are_sums(state.get("sums", {})):
+        wrong = "its sums of files are none"
     if wrong is not None:
         raise DataError(f"{folder.final}: is not the final checkpoint of a training: {wrong}; {files.WAY_OUT}")
     return state
@@ -250,6 +254,21 @@ def _refuse_changed_config(folder: RunFolder, state: dict[str, Any]) -> None:
         )
 
 
+def _refuse_changed_files(folder: RunFolder, state: dict[str, Any]) -> None:
+    """Raise a DataError where a file that tells how the run came about is not the one of which the checkpoint knows.
+
+    A run of an earlier version knows none. A plan may be removed, see `RunFolder.read_plan`.
+    """
+    changed = differing(folder.path, state.get("sums", {}))
+    if not folder.plan.is_file():
+        changed.pop(folder.plan.name, None)
+    for name, what in changed.items():
+        raise DataError(
+            f"{folder.path / name} {what} after the training: its SHA-256 in {folder.final.name} is another; restore "
+            "it from a copy, or leave the run out"
+        )
+
+
 def _leaves(tree: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(tree, dict):
         return {prefix: list(tree) if isinstance(tree, tuple) else tree}
@@ -263,6 +282,10 @@ def _is_plain(tree: Any) -> bool:
     if isinstance(tree, (list, tuple)):
         return all(_is_plain(value) for value in tree)
     return tree is None or isinstance(tree, (str, bool, int, float))
+
+
+def _are_sums(tree: Any) -> bool:
+    return isinstance(tree, dict) and all(isinstance(text, str) for pair in tree.items() for text in pair)
 
 
 def _is_row(row: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from entreg.config import Config, Data, Prior
+from entreg.data.fingerprint import Fingerprint, digests_of
 from entreg.data.geometry import Resized
 from entreg.features.recipe import Recipe
 from entreg.priors.center_bias import CenterBias
@@ -77,10 +78,20 @@ class Study:
         """The SHA-256 of the images that are trained and validated on, and of the fixations on them."""
         return self._cache.subset(self.config.data, "all").fingerprint()
 
+    @property
+    def settings(self) -> dict[str, Data]:
+        """The settings of each data set by its key: `data`, and `ood.NAME` for the foreign ones."""
+        return {"data": self.config.data} | {f"ood.{name}": ood for name, ood in self.config.ood.items()}
+
+    @cached_property
+    def sets(self) -> dict[str, Fingerprint]:
+        """The fingerprint of each data set by its key, see `settings`."""
+        return {key: self._cache.fingerprint(of_set) for key, of_set in self.settings.items()}
+
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """The SHA-256 of the data and weights that are read, by which others are recognised later."""
-        return {"data": self.data_fingerprint, "weights": self.recipe.weights_sha256}
+        """The digests of the data and weights that are read, by which others are recognised later."""
+        return {"data": self.data_fingerprint, "weights": self.recipe.weights_sha256} | digests_of(self.sets)
 
     def _split(self, settings: Data, which: str) -> Split:
         return self._cache.split(settings, which, self.config.data, *self._model_inputs)

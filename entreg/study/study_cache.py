@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -13,7 +13,8 @@ import torch
 
 from entreg.config import Backbone, Config, Data, Prior, Uniform
 from entreg.data import sources, splits
-from entreg.data.dataset import DataSet
+from entreg.data.dataset import DataSet, Stimulus
+from entreg.data.fingerprint import Fingerprint, fingerprint_of
 from entreg.data.geometry import Photos, Resized, resize, shape_of
 from entreg.data.uniform_images import UniformImages, levels
 from entreg.distributed.precision import convolution_of, precision_of
@@ -24,6 +25,7 @@ from entreg.features.backbone import build
 from entreg.features.recipe import Recipe
 from entreg.features.store import FeatureStore
 from entreg.features.store_builder import open_store
+from entreg.io import files
 from entreg.priors.center_bias import CenterBias, leave_one_out_maps
 from entreg.priors.kde import FixationKde, kde_of
 from entreg.study.split import ImageSubset, Split, UniformInputs
@@ -87,6 +89,7 @@ class StudyCache:
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
         self.made: dict[tuple[str, str], Any] = {}
+        self._digests: dict[Path, str] = {}
 
     @cached_stage
     def stored(self, settings: Data) -> DataSet:
@@ -132,6 +135,24 @@ class StudyCache:
         return ImageSubset(self.data(settings), [items[row] for row in self.rows(settings, which)])
 
     @cached_stage
+    def fingerprint(self, settings: Data) -> Fingerprint:
+        """Return the fingerprint of a data set: of the images that are used, and of all fixations."""
+        resized, items = self.data(settings), self.items(settings)
+        return fingerprint_of(resized, items, self.digests([resized.dataset.stimuli[i] for i in items]), settings)
+
+    def digests(self, stimuli: Sequence[Stimulus]) -> list[str]:
+        """Return the SHA-256 of the images' files, each of which is read once. Raises a DataError as files do."""
+        paths = [stimulus.path for stimulus in stimuli]
+        unknown = [path for path in dict.fromkeys(paths) if path not in self._digests]
+        self._digests |= zip(unknown, files.sha256_of_each(unknown), strict=True)
+        return [self._digests[path] for path in paths]
+
+    def photos(self, settings: Data, items: Sequence[int]) -> Photos:
+        """Return some images of a data set, from which features are computed."""
+        resized = self.data(settings)
+        return Photos(resized, items, self.digests([resized.dataset.stimuli[i] for i in items]))
+
+    @cached_stage
     def recipe(self, recipe_settings: RecipeSettings) -> Recipe:
         """Return the recipe by which features are computed from images."""
 
@@ -156,7 +177,7 @@ class StudyCache:
     @cached_stage
     def features(self, settings: Data, recipe_settings: RecipeSettings, store: str) -> FeatureStore:
         """Return the features of all images of a data set that are used."""
-        photos = Photos(self.data(settings), self.items(settings))
+        photos = self.photos(settings, self.items(settings))
         return open_store(photos, self.recipe(recipe_settings), Path(store) / "features", self.ranks)
 
     def features_of(

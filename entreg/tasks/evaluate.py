@@ -54,7 +54,9 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
     log.info("features: %s", features)
     arms = selection.with_published(arms, config)
 
-    evaluated = EvaluatedRuns(arms, EvaluationCache(ranks), config.evaluation.seed)
+    evaluated = EvaluatedRuns(arms, EvaluationCache(ranks), config.evaluation.seed, config.evaluation.accept)
+    if evaluated.history.changed:
+        plan = selection.without_plan(plan, evaluated.history.why)
     selection.refuse_unmeasured(plan, {name: domain.kde_images for name, domain in evaluated.domains.items()})
     evaluator = Evaluator(evaluated)
     evaluator.evaluate()

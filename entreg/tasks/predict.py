@@ -11,7 +11,7 @@ from entreg.distributed.hardware import compute_deterministically
 from entreg.distributed.launch import launch
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, SettingError
-from entreg.io import files
+from entreg.io import files, sums
 from entreg.prediction import map_files, prediction
 from entreg.prediction.trained_model import TrainedModel, finished_in
 from entreg.runs.folder import RunFolder
@@ -56,13 +56,15 @@ def predict_all(ranks: Ranks, config: Config, folder: RunFolder) -> int:
         fingerprints=trained.run.state["fingerprints"] | {"run": files.sha256(run.final)},
         features=trained.recipe.describe([]),
     )
-    folder.add_start(start)
+    folder.add_start(start | {"runs": {str(run): start["fingerprints"]["run"]}})
     rows = prediction.rows(ranks, config, folder, trained, paths, start["fingerprints"]["run"])
     files.write_csv(folder.predictions_table, rows)
     if config.prediction.hdf5:
         done = [row["image"] for row in rows if not row["failure"]]
         keys = map_files.shortest(list(paths))
         map_files.write_hdf5(folder.log_densities, {name: folder.log_density(name) for name in done}, keys)
+    written = folder.predictions_table, folder.log_densities, *map(folder.log_density, paths)
+    sums.write(folder.sums, sums.sums_of(folder.path, (folder.config, folder.typed, folder.provenance, *written)))
     prediction.refuse_failures(rows, folder.predictions_table)
     folder.finish()
     print(folder)

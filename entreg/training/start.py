@@ -14,6 +14,7 @@ from entreg.priors import center_bias_file
 from entreg.runs import checkpoint, migrations
 from entreg.runs.folder import RunFolder
 from entreg.runs.provenance import provenance
+from entreg.study import changed_sets
 from entreg.study.finished_run import typed_keys
 from entreg.study.look import is_first_look
 from entreg.study.study import Study
@@ -59,6 +60,8 @@ def record_start(trainer: Trainer, study: Study) -> None:
     config, folder = study.config, trainer.folder
     earlier_starts = folder.starts()
     folder.write_config(config)
+    if not (folder.unfinished() and folder.fingerprints.is_file()):  # what was trained on is what counts
+        changed_sets.record(folder, study.sets)
     if not earlier_starts:
         folder.write_plan(config)
     seeds = {

@@ -14,16 +14,19 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from entreg.config import Config
+from entreg.data.fingerprint import Fingerprint
 from entreg.distributed.precision import precision_of
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, NonFiniteLoss, UserError
 from entreg.io import files
+from entreg.io.sums import sums_of
 from entreg.model import published_weights, step_library
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.report.panels import Prediction
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder, plain
+from entreg.study import changed_sets
 from entreg.study.split import Split, UniformInputs
 from entreg.training import tensorboard_log, training_figures
 from entreg.training.schedule import adam
@@ -58,6 +61,10 @@ class TrainableStudy(Protocol):
     @property
     def fingerprints(self) -> dict[str, str]:
         """The fingerprints of what is read, by name."""
+
+    @property
+    def sets(self) -> dict[str, Fingerprint]:
+        """The fingerprint of each data set by its key."""
 
     def uniform(self, size: Size) -> UniformInputs:
         """Return the uniform images of this size."""
@@ -123,7 +130,7 @@ class Trainer:
             training_figures.predictions(self.folder.predictions, self._examples())
             if self.board is not None:
                 self.board.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
-            self.save(self.folder.final)
+            self.save(self.folder.final, sums=sums_of(self.folder.path, self.folder.sealed))
             self.folder.last.unlink(missing_ok=True)
         self.ranks.barrier()
 
@@ -215,8 +222,8 @@ class Trainer:
         if self.board is not None:
             self.board.tell(self.history, self.steps)
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, on the first rank alone."""
+    def save(self, path: Path, **more: Any) -> None:
+        """Write a checkpoint, on the first rank alone. more: what it holds beside the state of the training."""
         if self.ranks.is_first:
             checkpoint.write(
                 path,
@@ -233,6 +240,7 @@ class Trainer:
                     "config": plain(self.config),
                     "fingerprints": self.fingerprints,
                     "step_version": step_library.description(self.model.step),
+                    **more,
                 },
             )
 
@@ -260,15 +268,20 @@ class Trainer:
             return
         state = checkpoint.read(path)
         try:
-            changed = [
-                name for name, value in self.fingerprints.items() if state["fingerprints"].get(name, value) != value
-            ]
+            before = state["fingerprints"]
+            foreign = {name: digest for name, digest in before.items() if name.startswith("ood.")}
+            changed = [name for name, value in self.fingerprints.items() if before.get(name, value) != value]
+            sets = changed_sets.since(changed_sets.recorded(self.folder, before), self.study.sets)
+            # another choice of foreign images is no change of a foreign set
+            changed = [name for name in changed if name not in foreign] + [key for key in sets if key != "data"]
             if changed:
+                what = changed_sets.in_words(sets)
                 raise DataError(
-                    f"{path} was trained on other contents than are there now: {', '.join(changed)} changed; bring "
-                    "those back, or train anew in another folder (hydra.run.dir=FOLDER, for a sweep "
-                    "hydra.sweep.dir=FOLDER)"
+                    f"{path} was trained on other contents than are there now: {', '.join(changed)} changed"
+                    f"{what and f' ({what})'}; bring those back, or train anew in another folder "
+                    "(hydra.run.dir=FOLDER, for a sweep hydra.sweep.dir=FOLDER)"
                 )
+            self.fingerprints |= foreign  # as they were when the training began
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.scheduler.load_state_dict(state["scheduler"])

@@ -153,10 +153,10 @@ def test_photos_are_known_by_content_and_geometry(tmp_path, rng):
         Image.fromarray(np.full((60, 100, 3), rgb, np.uint8)).save(tmp_path / name)
     stimuli = tuple(Stimulus(name, tmp_path / name, 60, 100) for name in ("a.png", "b.png", "c.png"))
     nobody = Fixations(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-    photos = Photos(resize(DataSet("photos", stimuli, nobody, {}), STRETCH), [0, 1, 2])
+    photos = Photos(resize(DataSet("photos", stimuli, nobody, {}), STRETCH), [0, 1, 2], ["aa", "aa", "cc"])
     assert photos.names == ["a.png", "b.png", "c.png"] and photos.sizes == [(96, 128)] * 3
     assert photos.contents[0] == photos.contents[1] != photos.contents[2]
-    assert Photos(resize(DataSet("photos", stimuli, nobody, {}), CROP), [0]).contents[0] != photos.contents[0]
+    assert Photos(resize(DataSet("photos", stimuli, nobody, {}), CROP), [0], ["aa"]).contents[0] != photos.contents[0]
     assert photos.read(2).shape == (96, 128, 3) and np.all(photos.read(2) == 9)
 
 

@@ -15,6 +15,7 @@ from entreg.data.splits import split
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder
+from entreg.study import changed_sets
 from entreg.study.finished_run import FinishedRun
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
@@ -116,5 +117,6 @@ def trained(folder: Path, config: Config, cache: StudyCache, weights: int) -> Fi
     }
     place.write_config(config)
     place.write_plan(config)
+    changed_sets.record(place, study.sets)
     checkpoint.write(place.final, state)
     return FinishedRun(place, config, state)

@@ -81,16 +81,18 @@ def test_a_set_of_which_one_image_alone_has_fixations_is_evaluated_without_shuff
 def test_fingerprints_are_of_all_that_was_read(run_of, cache):
     runs = [run_of(1, "loss=nll"), run_of(2, "loss=nll_entropy")]
     prints = evaluated_runs(cache, *runs).fingerprints()
-    assert {key: prints[key] for key in ("data", "weights")} == runs[0].state["fingerprints"]
-    assert prints.keys() == {"data", "weights", "features"} and not any("," in value for value in prints.values())
+    assert {key: prints[key] for key in prints if key != "features"} == runs[0].state["fingerprints"]
+    parts = {f"{key}.{part}" for key in ("data", "ood.foreign") for part in ("images", "fixations", "geometry")}
+    assert prints.keys() == {"data", "weights", "features"} | parts
+    assert not any("," in prints[key] for key in prints if not key.endswith("geometry"))
 
 
 def test_runs_that_were_trained_on_other_contents_are_refused(run_of, cache):
     run = run_of(1, "loss=nll")
-    state = run.state | {"fingerprints": run.state["fingerprints"] | {"data": "0" * 64}}
+    state = run.state | {"fingerprints": run.state["fingerprints"] | {"weights": "0" * 64}}
     with pytest.raises(UserError) as caught:
         evaluated_runs(cache, dataclasses.replace(run, state=state))
-    said = f"{run.folder} was trained on other contents than are there now: data changed; give the folder"
+    said = f"{run.folder} was trained on other contents than are there now: weights changed; give the folder"
     assert str(caught.value).startswith(said)
 
 

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 
 from benchmarks.generated import picture
 from entreg.data.images import thumbnail
-from entreg.evaluation.leakage import NEAR_BITS, image_hashes, matches, near_matches
+from entreg.evaluation.leakage import NEAR_BITS, ImageHashes, image_hashes, matches, near_matches
+from entreg.io import files
 from tests.evaluation.photos import PORTRAIT, SIZE
 
 PHOTOS = 12
@@ -20,6 +21,10 @@ PHOTOS = 12
 def photos(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("photos")
     return [picture(folder / f"{i}.jpg", PORTRAIT if i % 4 == 3 else SIZE, i) for i in range(PHOTOS)]
+
+
+def hashes(paths: list[Path]) -> ImageHashes:
+    return image_hashes(paths, files.sha256_of_each(paths))
 
 
 def thumbnails(paths: list[Path]) -> np.ndarray:
@@ -53,9 +58,9 @@ def test_a_file_of_the_same_content_comes_before_one_that_only_looks_alike(photo
     with Image.open(photos[2]) as image:
         image.save(alike)
     copy.write_bytes(photos[2].read_bytes())
-    trained = image_hashes([photos[0], alike, photos[2]])
+    trained = hashes([photos[0], alike, photos[2]])
     assert near_matches(trained.thumbnails[2:], trained.thumbnails[:2]) == [1]
-    assert matches(image_hashes([copy, alike, photos[7]]), trained) == [2, 1, None]
+    assert matches(hashes([copy, alike, photos[7]]), trained) == [2, 1, None]
 
 
 def test_other_photos_and_mirrored_ones_are_not_near(photos, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from entreg.config import Evaluation
 from entreg.evaluation import output_files
 from entreg.evaluation.summary import summarise
+from entreg.io import files, sums
 from entreg.report import page, panels
 from entreg.results.schema import Plan
 from entreg.runs.folder import RunFolder
@@ -14,10 +15,11 @@ from entreg.runs.folder import RunFolder
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_the_page_is_written_after_all_else(evaluator, tmp_path, monkeypatch):
+def test_the_page_is_written_after_all_else_and_the_sums_of_all_after_it(evaluator, tmp_path, monkeypatch):
     monkeypatch.setattr(panels, "png", lambda figure: b"")
     folder = RunFolder(tmp_path)
-    others = (folder.per_image, folder.arms, folder.comparisons, folder.bias_maps, folder.results, folder.provenance)
+    tables = folder.per_image, folder.arms, folder.comparisons, folder.bias_maps, folder.evidence
+    others = (*tables, folder.results, folder.provenance)
     plan = Plan(None, "ood", "ig_bits_per_fixation", ["foreign"], [], "nothing was planned")
     data = evaluator.runs.data()
     results = summarise(evaluator.runs.arms, [], evaluator.evidence(), data, [], plan, Evaluation())
@@ -30,3 +32,8 @@ def test_the_page_is_written_after_all_else(evaluator, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "write", written)
     output_files.write(folder, results, evaluator, {"git_commit": None})
     assert folder.report.is_file()
+    known = sums.read(folder.sums)
+    assert {tmp_path / name for name in known} == {folder.report, *others} and not sums.differing(tmp_path, known)
+    (start,) = folder.starts()
+    runs = [run.folder for arm in evaluator.runs.arms for run in arm.runs]
+    assert start["runs"] == {str(run): files.sha256(run.final) for run in runs}

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from entreg.config import Primary
 from entreg.config.settings import resolved
 from entreg.errors import DataError, UserError
+from entreg.io.sums import sums_of
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import read, typed_keys
@@ -173,6 +174,7 @@ def test_a_typed_set_is_taken_away_and_settings_of_one_that_is_not_there_are_ref
         ({"history": [HISTORY[0] | {"lr": "1"}]}, "its"),
         ({"model": {}, "fingerprints": None}, "it has no fingerprints"),
         ({"fingerprints": {"data": 1}}, "it has no fing"),
+        ({"sums": {"plan.json": 1}}, "its sums of files are none"),
         ({"model": [1]}, "its parameters are missing"),
         ({"model": {"weight": torch.tensor([float("inf")])}}, "its parameters are missing or not finite"),
     ],
@@ -208,6 +210,25 @@ def test_a_saved_setting_that_cannot_be_is_named_with_its_file(saved, typed, key
     OmegaConf.update(tree, key, value)
     OmegaConf.save(tree, folder.config)
     with pytest.raises(DataError, match=rf"^{folder.config}: {said}.*; restore it, or leave"):
+        read(folder, *typed("task=evaluate"))
+
+
+def test_files_that_tell_how_a_run_came_about_are_held_against_the_checkpoint_s_sums(saved, typed):
+    folder = saved()
+    for path in folder.sealed:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("version: 0.3.0")
+    checkpoint.write(folder.final, STATE | {"sums": sums_of(folder.path, folder.sealed)})
+    for path in folder.sealed:
+        read(folder, *typed("task=evaluate"))
+        path.write_text("version: 0.3.1")  # a digit
+        with pytest.raises(DataError, match=rf"^{path} was changed after the training: its SHA-256 in final.pt is"):
+            read(folder, *typed("task=evaluate"))
+        path.write_text("version: 0.3.0")
+    folder.plan.unlink()  # then nothing counts as planned
+    read(folder, *typed("task=evaluate"))
+    folder.provenance.unlink()
+    with pytest.raises(DataError, match=rf"^{folder.provenance} is missing after the training"):
         read(folder, *typed("task=evaluate"))
 
 

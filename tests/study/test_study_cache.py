@@ -70,10 +70,10 @@ def test_caches_share_nothing(config_of):
     assert study.data is not other.data
 
 
-def test_a_foreign_set_is_not_loaded_for_a_training(config_of):
+def test_of_a_foreign_set_a_training_reads_what_it_is_recognised_by_and_makes_no_features(config_of):
     cache = StudyCache(Ranks())
     study = Study(config_of(), cache)
     assert study.training and study.validation and study.uniform(study.landscape) and study.fingerprints
-    assert made(cache)["data"] == 1
+    assert made(cache)["fingerprint"] == made(cache)["data"] == 2 and made(cache)["features"] == 1
     assert len(study.foreign("synthetic_ood")) == 6
-    assert made(cache)["data"] == 2
+    assert made(cache)["data"] == made(cache)["features"] == 2

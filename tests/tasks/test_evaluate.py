@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.report import panels
 from entreg.runs.folder import RunFolder, State
 from entreg.tasks.evaluate import evaluate
+from tests.conftest import ROOT
 from tests.evaluation.photos import name_of, trained, words, write_sets
 
 
@@ -55,9 +59,10 @@ def judged(composed, monkeypatch, tmp_path):
     """judged(sweep): what an evaluation of it returns, and its folder; figures are not painted, which takes seconds."""
     monkeypatch.setattr(panels, "png", lambda figure: b"")
 
-    def run(sweep: Path) -> tuple[float | None, RunFolder]:
+    def run(sweep: Path, *more: str) -> tuple[float | None, RunFolder]:
         folder = RunFolder(tmp_path / "evaluation")
-        config = resolved(composed("task=evaluate", f"runs={sweep}", "hardware=cpu", "hardware.threads=1", "study=e"))
+        words = "task=evaluate", f"runs={sweep}", "hardware=cpu", "hardware.threads=1", "study=e"
+        config = resolved(composed(*words, *more))
         return evaluate(config, folder), folder
 
     return run
@@ -90,8 +95,17 @@ def test_everything_that_is_found_lies_in_a_folder_of_its_own(study, judged, cap
         assert sorted(maps) == ["nll", "nll_entropy"] and np.exp(maps["nll"]).sum() == pytest.approx(1, abs=1e-4)
     assert "nll_entropy" in folder.report.read_text()
     (start,) = folder.starts()
-    assert start["seeds"] == {"folds": 0} and start["fingerprints"].keys() == {"data", "weights", "features"}
+    assert start["seeds"] == {"folds": 0} and start["fingerprints"].keys() >= {"data", "weights", "features"}
     assert folder.read_config()["task"]["name"] == "evaluate"
+    recompute = [sys.executable, str(ROOT / "docs/recompute.py"), str(folder)]
+    done = subprocess.run(recompute, capture_output=True, text=True)
+    kinds = ["IG", "NSS", "AUC", "entropies", "differences", "intervals"]
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == kinds and done.returncode == 0, done
+    code = (ROOT / "docs/recompute.py").read_text()
+    assert not re.findall(r"^(?:from|import) (?!csv|json|sys|itertools|pathlib|numpy)", code, re.MULTILINE)
+    text = folder.per_image.read_text().splitlines()
+    folder.per_image.write_text("\n".join([*text[:-1], text[-1].replace("0.", "1.", 1)]))
+    assert subprocess.run(recompute, capture_output=True).returncode == 1
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == str(folder) and any("paired by seed" in text for text in said)
 
@@ -120,6 +134,24 @@ def test_why_all_is_exploratory_is_said_at_once(study, judged, caplog):
     assert json.loads(folder.results.read_text())["primary"]["why"] == why
 
 
+def test_a_picture_that_changed_is_judged_where_that_is_accepted_and_then_nothing_counts_as_planned(
+    study, judged, place
+):
+    sweep = study("nll", "nll_entropy", seeds=(0,))
+    picture = place / "foreign/stimuli" / name_of(105)
+    before = picture.read_bytes()
+    try:
+        picture.write_bytes(before + b"\0")
+        _, folder = judged(sweep, "evaluation.accept=[images]")
+    finally:
+        picture.write_bytes(before)
+    results, what = json.loads(folder.results.read_text()), "1 of 22 images has other content (105.jpg)"
+    assert results["data"]["ood.foreign"]["identity"]["changed"] == [what]
+    assert results["primary"]["arm"] is None and what in results["primary"]["why"]
+    assert all(row["exploratory"] for row in results["comparison"]["ood"].values() if "exploratory" in (row or ()))
+    assert f"<code>evaluation.accept</code>): {what}." in folder.report.read_text()
+
+
 def test_one_arm_is_judged_and_compared_with_nothing(study, judged, caplog):
     returned, folder = judged(study("nll_entropy", seeds=(0,)))
     assert returned is None and json.loads(folder.results.read_text())["comparison"] == {}
@@ -131,6 +163,8 @@ def test_runs_whose_data_changed_are_refused_without_results(study, judged, plac
     tree = OmegaConf.load(RunFolder(sweep / "0").config)
     tree.data.limit = 11
     OmegaConf.save(tree, RunFolder(sweep / "0").config)
-    with pytest.raises(UserError, match="was trained on other contents than are there now: data changed"):
+    with pytest.raises(
+        UserError, match=r"has changed since the training: 1 of 12 images is missing \(011.jpg\); bring"
+    ):
         judged(sweep)
     assert not RunFolder(sweep.parent / "evaluation").results.exists()

@@ -59,6 +59,7 @@ def test_each_start_is_recorded_and_the_log_warns_of_other_code_and_another_vers
         record_start(trainer, study)
     assert not any("started" in message or "begun" in message for message in caplog.messages)
     assert folder.center_bias.is_file() and folder.read_plan() is not None
+    assert json.loads(folder.fingerprints.read_text()).keys() == {"data", "ood.synthetic_ood"}
     (start,) = folder.starts()
     assert start["version"] == VERSION and start["seeds"]["run"] == start["seeds"]["order"] == 4
     assert start["fingerprints"] == trainer.fingerprints

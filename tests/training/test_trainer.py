@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from entreg.config.settings import resolved
+from entreg.data.fingerprint import digests_of
 from entreg.distributed.ranks import Ranks, StopFlag, Stopped
 from entreg.errors import DataError, NonFiniteLoss
 from entreg.model import reference, step_library
@@ -21,6 +22,7 @@ from entreg.priors.gaussian import gaussian_log_prior
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder
 from entreg.study import bias_map as of_model
+from entreg.study import changed_sets
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
 from entreg.training import batches, training_figures
@@ -340,10 +342,20 @@ def test_a_training_of_an_earlier_version_goes_on_with_pytorch(trainer_of):
 
 def test_features_of_other_data_are_not_gone_on_with(trainer_of):
     trainer = trainer_of()
+    changed_sets.record(trainer.folder, trainer.study.sets)
     stop_in(trainer, 1)
     other = trainer_of()
     other.fingerprints |= {"data": "other", "features": "others"}
     with pytest.raises(DataError, match=rf"^{other.folder.last} was trained on other .*: data, features changed;"):
+        run(other)
+    other = trainer_of()
+    sets = other.study.sets
+    foreign = sets["ood.synthetic_ood"]
+    exchanged = foreign.images | {"0003.png": "0" * 64}
+    other.study.sets = sets | {"ood.synthetic_ood": dataclasses.replace(foreign, images=exchanged)}
+    other.fingerprints |= digests_of(other.study.sets)
+    what = r"ood.synthetic_ood: 1 of 6 images has other content \(0003.png\)"
+    with pytest.raises(DataError, match=rf": ood.synthetic_ood changed \({what}\); bring"):
         run(other)
 
 
