@@ -30,6 +30,7 @@ LAYERS = (
     ("features", "priors"),
     ("data",),
     ("runs",),
+    ("slurm",),
     ("distributed",),
     ("config",),
     ("io",),
