@@ -20,6 +20,7 @@ from entreg.cli.arguments import conf_folder
 from entreg.cli.composition import refuse
 from entreg.cli.execution import checked, refuse_start, without_hydra
 from entreg.cli.launchers import LOCAL, SLURM, TOGETHER
+from entreg.cli.submission import chunks, most_tasks, script
 from entreg.cli.sweep_table import Sweep, announce
 from entreg.command_line import command
 from entreg.errors import SettingError, UserError, brief
@@ -57,6 +58,12 @@ class Preflight(Callback):
             refuse(str(error))
         except Exception:
             refuse(traceback.format_exc())
+        for name in ("detach", "evaluate"):
+            if config.sweep[name] and (launcher not in SLURM or jobs is None):
+                refuse(f"sweep.{name}=true leaves jobs to SLURM: it needs hydra/launcher=submitit_slurm, and no Optuna")
+        if config.sweep.dry_run:
+            print(_dry_run(config, launcher, folder, jobs))
+            sys.exit(0)
         _refuse_unwritable(folder.path, "hydra.sweep.dir")
         folder.write_jobs(jobs)
         if launcher not in LOCAL:
@@ -146,6 +153,21 @@ def _refuse_shared(jobs: list[PlannedRun]) -> None:
                 f"hydra.sweep.subdir: the jobs {first[job.folder]} and {number} would share the folder {job.folder}; "
                 "let it contain every setting that differs, or ${hydra.job.num}"
             )
+
+
+def _dry_run(config: DictConfig, launcher: str, sweep: SweepFolder, jobs: list[PlannedRun] | None) -> str:
+    """Return what would be started: the jobs with the settings that differ, and the script of a SLURM job."""
+    if jobs is None:
+        return "a sweeper chooses the jobs one after the other; nothing was started"
+    shared = set(jobs[0].words).intersection(*(job.words for job in jobs))
+    lines = [f"{len(jobs)} jobs of {config.task.name} in {sweep.path}; nothing was started"]
+    lines += [f"  {job.folder}: {' '.join(word for word in job.words if word not in shared)}" for job in jobs]
+    if launcher in SLURM:
+        params = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+        assert isinstance(params, dict)
+        tasks = len(chunks(len(jobs), most_tasks())[0])
+        lines += ["", script({str(key): value for key, value in params.items()}, tasks)]
+    return "\n".join(lines)
 
 
 def _refuse_limits(asked: DictConfig) -> None:

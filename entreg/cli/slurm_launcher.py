@@ -14,14 +14,18 @@ from typing import Any, NamedTuple
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
+from omegaconf import OmegaConf
 from submitit import Job as SlurmTask
 from submitit import SlurmJob
 from submitit.core.utils import FailedJobError
 
 from entreg.cli import sweep_table
+from entreg.cli.arguments import quoted
 from entreg.cli.execution import JobFailed
 from entreg.cli.submission import chunks, most_tasks, submit
+from entreg.cli.sweep_table import relative
 from entreg.cli.waiting import wait
+from entreg.command_line import command
 from entreg.errors import UserError
 from entreg.runs.folder import State, SweepFolder
 from entreg.runs.records import reason
@@ -40,10 +44,11 @@ class Job(NamedTuple):
 
 
 class Submitted(NamedTuple):
-    """A job of SLURM and the jobs of the sweep that it runs."""
+    """A job of SLURM and the jobs of the sweep that it runs; the evaluation of a sweep is none of them."""
 
     slurm: SlurmTask[Any]
     jobs: list[Job]
+    is_evaluation: bool = False
 
 
 class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
@@ -72,18 +77,25 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
             submitted = self._in_the_queue(sweep, groups)
             known = [job for one in submitted for job in one.jobs]
             submitted += self._submitted(sweep, [group for group in groups if group[0] not in known])
+            evaluation = self._evaluation(sweep, submitted) if self.config.sweep.evaluate else None
         except UserError as error:
             print(error, file=sys.stderr, flush=True)
             sweep_table.withdraw()
             sys.exit(2)
+        if self.config.sweep.detach:
+            print(how_to_look(sweep), flush=True)
+            return [_detached(job) for group in groups for job in group]
         try:
-            ended = wait([one.slurm for one in submitted])
+            ended = wait([one.slurm for one in (*submitted, *([] if evaluation is None else [evaluation]))])
         except KeyboardInterrupt:
             sweep_table.withdraw()
             print(f"\nThe jobs go on. {how_to_look(sweep)}", file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
         by_number = {group[0].number: position for position, group in enumerate(groups)}
         submitted.sort(key=lambda one: by_number[one.jobs[0].number])
+        if evaluation is not None:
+            submitted.append(evaluation)
+            print(f"evaluation: {relative(sweep.evaluation.path)}", flush=True)
         return [job_return for one in submitted for job_return in _returns(sweep, one, ended.get(one.slurm.job_id))]
 
     def _in_the_queue(self, sweep: SweepFolder, groups: list[list[Job]]) -> list[Submitted]:
@@ -127,6 +139,32 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
             log.info("submitted %d jobs: %s", len(submitted), " ".join(dict.fromkeys(map(_array, submitted))))
         return submitted
 
+    def _evaluation(self, sweep: SweepFolder, runs: list[Submitted]) -> Submitted:
+        """Submit the evaluation of the runs, which starts when all their jobs have ended, and return its job.
+
+        One that an earlier command has submitted and that still waits or runs is left alone. It is submitted in the
+        same breath as the runs: SLURM forgets jobs, and what depends on a forgotten job starts at once.
+        """
+        assert self.config is not None and self.hydra_context is not None
+        job = Job(len(runs), evaluation_words([job.overrides for one in runs for job in one.jobs], sweep))
+        ids = sweep.evaluations()
+        jobs = queue() if ids else {}
+        active = [evaluation for evaluation in ids if evaluation in jobs and jobs[evaluation].is_active]
+        if active:
+            return Submitted(SlurmJob(self.params["submitit_folder"], active[-1]), [job], is_evaluation=True)
+        composed = self.hydra_context.config_loader.load_sweep_config(self.config, job.overrides)
+        params = OmegaConf.to_container(composed.hydra.launcher, resolve=True)
+        assert isinstance(params, dict)
+        # afterany: which runs have finished is read from their folders, and a page of some is better than none
+        params["dependency"] = ":".join(["afterany", *dict.fromkeys(_array(one) for one in runs)])
+        launcher = Slurm(**self.params)
+        launcher.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
+        arguments = (job.overrides, "hydra.sweep.dir", job.number, "", Singleton.get_state())
+        (submitted,) = submit(params, launcher, [arguments], f"entreg:{uuid.uuid4().hex}")
+        sweep.add_submission(Submission(submitted.job_id, [[]]))
+        log.info("submitted the evaluation, which waits for them: %s", submitted.job_id)
+        return Submitted(submitted, [job], is_evaluation=True)
+
     def _number_of(self, group: list[Job]) -> int:
         """Return the number by which the job of SLURM finds what it runs."""
         return group[0].number
@@ -135,6 +173,18 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
 def numbered(job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
     """Return the jobs with their numbers, which begin with `first`."""
     return [Job(first + i, list(overrides)) for i, overrides in enumerate(job_overrides)]
+
+
+def evaluation_words(jobs: Sequence[Sequence[str]], sweep: SweepFolder) -> list[str]:
+    """Return the words of the evaluation of a sweep: those that its jobs share, and what is evaluated."""
+    shared = [word for word in jobs[0] if all(word in words for words in jobs)]
+    kept = [word for word in shared if word.partition("=")[0].lstrip("+") not in ("task", "task.name")]
+    return [
+        *kept,
+        "task=evaluate",
+        f"runs={quoted(str(sweep.path))}",
+        f"hydra.sweep.subdir={sweep.evaluation.path.name}",
+    ]
 
 
 def ready_for_signals() -> None:
@@ -149,8 +199,13 @@ def ignore_schema_warning() -> None:
 
 def how_to_look(sweep: SweepFolder) -> str:
     """Say how to look at the jobs of a sweep, and how to cancel them."""
-    ids = " ".join(dict.fromkeys(submission.job for submission in sweep.submissions()))
-    return f"Look at them with `squeue --me`, cancel them with `scancel {ids}`; the same command goes on waiting."
+    look, end = (command([task, f"runs={relative(sweep.path)}"]) for task in ("status", "cancel"))
+    return f"Look at them with `{look}`, cancel them with `{end}`; the same command goes on waiting."
+
+
+def _detached(job: Job) -> JobReturn:
+    """Return what stands for the result of a job that nobody waits for."""
+    return JobReturn(job.overrides, None, None, str(Path.cwd()), None, JobStatus.COMPLETED, None)
 
 
 def _array(one: Submitted) -> str:
@@ -173,7 +228,7 @@ def _returns(sweep: SweepFolder, submitted: Submitted, ended: str | None) -> lis
     why = why or MEANING.get(str(ended), f"SLURM says {ended}")
     returns = []
     for one in submitted.jobs:
-        folder = sweep.run(one.number)
+        folder = sweep.evaluation if submitted.is_evaluation else sweep.run(one.number)
         if folder.state is not State.FINISHED:
             folder.write_ending(why, job)
         message = (

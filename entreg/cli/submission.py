@@ -25,6 +25,7 @@ BLOCKING = (
     "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]); "
     "signal.signal(signal.SIGUSR2, signal.SIG_DFL); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
+NOT_SBATCH = ("_target_", "submitit_folder", "max_num_timeout", "runs_per_job")  # settings of the launcher's own
 MOST_NAME = 64  # characters of a job's name
 
 
@@ -41,9 +42,9 @@ def python() -> str:
 def executor_of(params: Mapping[str, Any], mark: str | None = None) -> SlurmExecutor:
     """Return submitit's executor for the settings of a launcher.
 
-    params: `hydra.launcher` without its target; mark: the jobs' comment, unless one was typed
+    params: `hydra.launcher`; mark: the jobs' comment, unless one was typed
     """
-    given = {key: value for key, value in params.items() if key not in ("submitit_folder", "max_num_timeout")}
+    given = {key: value for key, value in params.items() if key not in NOT_SBATCH}
     given["job_name"] = given.pop("name")
     given["time"] = given.pop("timeout_min")
     given["ntasks_per_node"] = given.pop("tasks_per_node")

@@ -59,12 +59,12 @@ def table(sweep: Sweep) -> str:
     folders = [RunFolder(sweep.folder.path / job.folder) for job in jobs]
     for number, (job, folder) in enumerate(zip(jobs, folders, strict=True)):
         distinct = [word for word in job.words if not all(word in other.words for other in jobs)]
-        rows.append((str(number), " ".join(distinct), folder.state_in_words, _ig(folder), _relative(folder.path)))
+        rows.append((str(number), " ".join(distinct), folder.state_in_words, _ig(folder), relative(folder.path)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += [f"log of run {i}: {_relative(folder.log)}" for i, folder in enumerate(folders) if folder.why_failed()]
+    lines += [f"log of run {i}: {relative(folder.log)}" for i, folder in enumerate(folders) if folder.why_failed()]
     if any(folder.is_trained for folder in folders):
-        lines.append(f"evaluate with: {command(['task=evaluate'])} 'runs={_relative(sweep.folder.path)}'")
+        lines.append(f"evaluate with: {command(['task=evaluate'])} 'runs={relative(sweep.folder.path)}'")
     return "\n".join(["", *lines])
 
 
@@ -77,5 +77,6 @@ def _ig(folder: RunFolder) -> str:
     return "" if ig_bits is None else f"{ig_bits:.4f}"
 
 
-def _relative(folder: Path) -> str:
+def relative(folder: Path) -> str:
+    """Return a folder as somebody would type it here: below the current folder as a relative path."""
     return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)

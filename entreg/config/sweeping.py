@@ -15,3 +15,6 @@ class Sweeping:
     detach: bool = setting(
         False, "submit the jobs and end, instead of waiting for them; `task=status` shows them", affects="machine"
     )
+    evaluate: bool = setting(
+        False, "also submit the evaluation of the runs, which starts when all their jobs have ended", affects="machine"
+    )

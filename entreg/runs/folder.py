@@ -304,6 +304,7 @@ class SweepFolder:
         self.jobs = path / "jobs.json"
         self.submitted = path / "submitted.json"
         self.submitted_code = path / ".submitit/code_version.txt"
+        self.evaluation = RunFolder(path / "evaluation")
 
     def run(self, number: int) -> RunFolder:
         """Return the folder of one job, whatever its name. Raises a DataError where the record cannot be read."""
@@ -371,6 +372,10 @@ class SweepFolder:
             return []
         content = _tested(self.submitted, records.submissions, files.read_json(self.submitted))
         return [Submission(**one) for one in content]
+
+    def evaluations(self) -> list[str]:
+        """Return SLURM's ids of the evaluations that were submitted with the runs: their jobs have no run."""
+        return [job for submission in self.submissions() for job, runs in submission.tasks() if not runs]
 
     def job_ids(self) -> dict[int, str]:
         """Return SLURM's id of the last job of each run, by the run's number."""

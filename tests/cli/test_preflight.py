@@ -178,3 +178,20 @@ def test_the_folder_of_the_jobs_logs_is_made_and_written_to(refused, commands):
     commands.say("sbatch")
     message = refused(*SUBMIT, "hydra.launcher.submitit_folder=/dev/null/logs")
     assert message.startswith("/dev/null/logs: cannot be written: Not a directory. Choose another folder with hydra.la")
+
+
+def test_a_dry_run_shows_the_jobs_and_the_script_and_does_nothing(start, commands, capsys, tmp_path):
+    for name in ("sbatch", "srun", "scontrol"):
+        commands.say(name, "MaxArraySize = 2\n")
+    with pytest.raises(SystemExit) as caught:
+        start(*SUBMIT, "seed=0,1", "trainer.epochs=3", "sweep.dry_run=true", "study=arms")
+    assert caught.value.code == 0 and not sweep_table._started and list(tmp_path.iterdir()) == []
+    head, *jobs, script = capsys.readouterr().out.split("\n", 5)
+    assert head == f"4 jobs of train in {tmp_path}; nothing was started"
+    assert jobs[1] == "  1: loss=nll seed=1" and "epochs" not in jobs[1]
+    assert "#SBATCH --job-name=entreg-arms\n" in script and "#SBATCH --array=0-1%2\n" in script
+    assert "#SBATCH --requeue\n" in script and not commands.calls("sbatch")
+
+
+def test_only_slurm_can_be_left_alone_with_jobs(refused):
+    assert "needs hydra/launcher=submitit_slurm" in refused("seed=0,1", "sweep.detach=true")

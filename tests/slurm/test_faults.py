@@ -6,14 +6,17 @@ Minutes; pytest -m slurm. What is asked of the queue alone is asked of jobs that
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.slurm.cluster import wait_for
-from tests.slurm.conftest import QUEUED
+from tests.slurm.conftest import QUEUED, Sweep
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -30,6 +33,13 @@ def test_a_signal_in_a_jobs_first_seconds_waits_and_the_job_is_requeued(submit):
     assert code == 0, output
     assert int(sweep.ended(0)["Restarts"]) == 1 and sweep.shown(0)["JobState"] == "COMPLETED"
     assert (sweep.folder / "0/checkpoints/final.pt").is_file()
+
+
+def ended(sweep: Sweep, command: str) -> tuple[int, str]:
+    """Perform `status` or `cancel` on a sweep; the exit code and the last line."""
+    words = (sys.executable, "train.py", command, f"runs={sweep.folder}")
+    done = subprocess.run(words, cwd=ROOT, env=sweep.environment, capture_output=True, text=True, timeout=100)
+    return done.returncode, (done.stdout + done.stderr).splitlines()[-1]
 
 
 def command_lines() -> Iterator[list[str]]:
@@ -49,14 +59,17 @@ def test_a_client_that_is_ended_leaves_its_jobs_and_another_waits_for_them(submi
     sweep.client.send_signal(signal.SIGINT)
     code, output = sweep.finished()
     assert code == 130 and "Traceback" not in output
-    assert f"The jobs go on. Look at them with `squeue --me`, cancel them with `scancel {first} {second}`" in output
+    assert f"The jobs go on. Look at them with `python train.py status runs={sweep.folder}`" in output
 
     again = submit(*words, folder=sweep.folder)
     said = f"5 of 5 jobs are in the queue already and are not submitted again: {' '.join(jobs)}"
     lines = []
     wait_for(lambda: lines.append(again.client.stdout.readline()) or said in lines[-1], 120, "the jobs are named")
     assert again.slurm("squeue", "--me", "-h", "-r", "-n", "entreg-again", "-o", "%i").split() == jobs
-    again.slurm("scancel", first, second)
+    assert ended(again, "status") == (3, "5 runs: 5 queued")
+    code, said = ended(again, "cancel")
+    assert (code, said) == (0, "they are gone; the same command as before goes on with their runs")
+    assert ended(again, "status") == (1, "5 runs: 5 stopped")
     code, output = again.finished(60)  # nobody but squeue says that they have ended
     assert code == 1 and "Traceback" not in output
     assert f"job {jobs[0]}: it was cancelled" in output

@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from entreg.runs.folder import SweepFolder
+from tests.conftest import ROOT
 from tests.slurm.cluster import wait_for
 from tests.slurm.conftest import EPOCHS
 
@@ -29,7 +33,7 @@ def timed_out(submit, tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(timed_out, submit):
     """Both arms, four ranks each; GPUs are granted, and not needed."""
-    sweep = submit("loss=nll,nll_entropy", "hardware.gpus=2", "study=arms")
+    sweep = submit("loss=nll,nll_entropy", "hardware.gpus=2", "study=arms", "sweep.evaluate=true")
     return sweep, *sweep.finished()
 
 
@@ -52,7 +56,8 @@ def test_a_sweep_of_two_arms_on_four_ranks(undisturbed):
 
 def test_what_is_asked_of_sbatch(undisturbed):
     """What is null is not asked for; srun gets its CPUs, which it would not inherit."""
-    script = next((undisturbed[0].folder / ".submitit").glob("*_submission.sh")).read_text()
+    array = undisturbed[0].job(0).partition("_")[0]
+    script = (undisturbed[0].folder / f".submitit/{array}_submission.sh").read_text()
     asked = dict(re.findall(r"#SBATCH --([\w-]+)=(\S+)", script))
     assert asked["gpus-per-node"] == "2" and asked["cpus-per-task"] == "4" and asked["mem"] == "2GB"
     assert asked["signal"] == "USR2@120" and asked["ntasks-per-node"] == "1"
@@ -101,19 +106,36 @@ def test_interrupted_runs_end_as_undisturbed_ones(undisturbed, submit):
     assert_same_to_the_bit(preempted.folder / "0", expected / "1")
 
 
-def test_an_evaluation_is_submitted_like_a_training_and_asks_for_what_it_uses(undisturbed, submit):
-    """Where trainings have two GPUs and four CPUs each."""
-    job = submit("task=evaluate", f"runs={undisturbed[0].folder}", "hardware.gpus=2")
-    code, output = job.finished()
-    assert code == 0, output
-    assert job.ended(0)["JobState"] == "COMPLETED"
-    results = json.loads((job.folder / "0/results.json").read_text())
+def test_one_command_ends_in_a_page(undisturbed):
+    """The evaluation is a job that waits for all others. It asks for what it uses, half of a node of two GPUs here."""
+    sweep, code, output = undisturbed
+    assert code == 0 and f"evaluation: {sweep.folder}/evaluation" in output, output
+    results = json.loads((sweep.folder / "evaluation/results.json").read_text())
     assert list(results["arms"]) == ["nll", "nll_entropy"] and results["comparison"]["arm"] == "nll_entropy"
-    assert (job.folder / "0/report.html").is_file()
-    assert re.search(r"\n0 +finished +\S+/0\n", output), output
-    script = next((job.folder / ".submitit").glob("*_submission.sh")).read_text()
+    assert not results["left_out"] and (sweep.folder / "evaluation/report.html").is_file()
+    (job,) = SweepFolder(sweep.folder).evaluations()
+    script = (sweep.folder / f".submitit/{job}_submission.sh").read_text()
     asked = dict(re.findall(r"#SBATCH --([\w-]+)=(\S+)", script))
     assert (asked["gpus-per-node"], asked["cpus-per-task"]) == ("1", "2")
+    array = sweep.job(0).partition("_")[0]
+    assert asked["dependency"] == f"afterany:{array}"
+
+
+def test_the_status_of_a_sweep_that_has_finished(undisturbed):
+    sweep = undisturbed[0]
+    shown = subprocess.run(
+        (sys.executable, "train.py", "status", "--json", f"runs={sweep.folder}"),
+        cwd=ROOT,
+        env=sweep.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    runs = json.loads(shown.stdout)["runs"]
+    assert [(run["state"], run["job"]) for run in runs] == [("finished", sweep.job(0)), ("finished", sweep.job(1))]
+    for number, run in enumerate(runs):
+        last = float(history(sweep.folder / str(number))[-1]["validation_ig_bits_per_fixation"])
+        assert run["validation_ig_bits_per_fixation"] == last
 
 
 def test_a_failing_rank_fails_its_job_and_no_other(submit):
