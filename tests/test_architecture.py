@@ -30,6 +30,7 @@ LAYERS = (
     ("features", "priors"),
     ("data",),
     ("runs",),
+    ("slurm",),
     ("distributed",),
     ("config",),
     ("io",),
@@ -155,7 +156,12 @@ def test_every_module_has_a_test_file_of_its_name():
 def names_in_a_run_folder() -> set[str]:
     """The names of the files and folders that RunFolder and SweepFolder know; a folder's with its slash."""
     run, sweep = RunFolder(Path("run")), SweepFolder(Path("sweep"))
-    paths = [path for folder in (run, sweep) for path in vars(folder).values() if path != folder.path]
+    paths = [
+        path
+        for folder in (run, sweep)
+        for path in vars(folder).values()
+        if isinstance(path, Path) and path != folder.path
+    ]
     return {path.name for path in paths} | {f"{path.parent.name}/" for path in paths} - {"run/", "sweep/"} | {"epoch_"}
 
 

@@ -21,6 +21,8 @@ entreg trains a saliency model with and without a spatial bias of its own, and e
   {program} -m experiment=osie loss=nll,nll_entropy                 the study on a public data set
   {program} preview data=folder data.root=PATH                      what does this data set look like?
   {program} prepare data=mit1003 ood=[cat2000]                      data, weights, features: no network later
+  {program} status                                                  how far is the newest sweep? (--json)
+  {program} cancel multirun/NAME                                    end this sweep's jobs on the cluster
   {program} evaluate                                                what did the newest sweep show?
   {program} evaluate multirun/NAME                                  and what did this one?
   {program} predict RUN images=FOLDER                               where do people look in these photos?

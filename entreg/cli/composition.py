@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from entreg.cli import execution, launchers, outdated_words
 from entreg.cli.arguments import conf_folder
 from entreg.cli.execution import without_hydra
+from entreg.cli.slurm_launcher import ignore_schema_warning
+from entreg.cli.submission import job_name
 from entreg.cli.unsaid import DEFAULT_OOD, RESOLVER
 from entreg.config import Config, Data, Loss
 from entreg.config.settings import listed
@@ -31,7 +32,7 @@ def register() -> None:
 
     conf/data/ and conf/loss/ refer to the schemas of data sources and losses as `schema_NAME`. Every data set of
     conf/data/ becomes an option of `ood` as well, so that models can be evaluated on it without a further file. The
-    resolvers are `new_study`, `asked` (see `asked`), `unsaid` (see `unsaid.py`), and `settings`, which lists every
+    resolvers are `new_study`, `job_name`, `asked`, `unsaid` (see `unsaid.py`), and `settings`, which lists every
     setting for `--help=all`.
 
     Exits with 2 where a source or a loss cannot be imported.
@@ -58,14 +59,13 @@ def register() -> None:
     OmegaConf.register_new_resolver("new_study", new_study, use_cache=True, replace=True)
     OmegaConf.register_new_resolver(RESOLVER, lambda: None, replace=True)
     OmegaConf.register_new_resolver("asked", asked, replace=True)
+    OmegaConf.register_new_resolver("job_name", lambda *, _root_: job_name(_root_.study), replace=True)
     launchers.register()
 
 
 def run() -> None:
     """Let Hydra parse the command line, compose the config and run its job or its sweep."""
-    # Hydra warns that conf/hydra/launcher/submitit_slurm.yaml is merged over the plugin's schema of that name, which is
-    # what it is for
-    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/")
+    ignore_schema_warning()
     decorate = hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="config")
     decorate(execution.run_job)()
 

@@ -185,7 +185,8 @@ def _sole_writer(folder: RunFolder, hydra_config: Any) -> Iterator[None]:
             folder.write_typed(
                 list(hydra_config.overrides.task), OmegaConf.to_yaml(OmegaConf.create({"hydra": hydra_config}))
             )
-        folder.failure.unlink(missing_ok=True)
+        for earlier in (folder.failure, folder.ending):
+            earlier.unlink(missing_ok=True)
         yield
 
 

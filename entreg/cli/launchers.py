@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import submitit
 from hydra.core.config_store import ConfigStore
@@ -21,10 +22,10 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
-from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 from omegaconf import DictConfig, open_dict, read_write
 
 from entreg.cli.execution import run_jobs_together, without_hydra
+from entreg.cli.slurm_launcher import Job, Slurm, ignore_schema_warning, numbered, ready_for_signals
 from entreg.config.settings import resolved
 from entreg.training.grouping import groups
 from entreg.training.train_together import train_together
@@ -62,17 +63,12 @@ def register() -> None:
     for name, launcher, settings in (
         ("together", Together, TogetherConf),
         ("together_slurm", TogetherSlurm, TogetherSlurmConf),
+        ("submitit_slurm", Slurm, None),  # the plugin has registered its settings
     ):
         plugins.register(launcher)
-        plugins.class_name_to_class[settings._target_] = launcher
-        ConfigStore.instance().store(group="hydra/launcher", name=name, node=settings, provider="entreg")
-
-
-class Job(NamedTuple):
-    """A job of the sweep: its number and the words that were typed for it."""
-
-    number: int
-    overrides: list[str]
+        plugins.class_name_to_class[f"hydra_plugins.entreg.{name}"] = launcher
+        if settings is not None:
+            ConfigStore.instance().store(group="hydra/launcher", name=name, node=settings, provider="entreg")
 
 
 class Together(Launcher):
@@ -98,7 +94,7 @@ class Together(Launcher):
         return sorted(returns, key=lambda job_return: job_return.cfg.hydra.job.num if job_return.cfg else 0)
 
 
-class TogetherSlurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
+class TogetherSlurm(Slurm):
     """Submits a job of SLURM for each group of a sweep."""
 
     def __init__(self, runs_per_job: int | None, **params: Any) -> None:
@@ -110,18 +106,22 @@ class TogetherSlurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no
         """Submit all groups and wait for them; return the result of each job, group by group."""
         assert self.hydra_context is not None and self.config is not None
         self._groups = _grouped(self.hydra_context, self.config, job_overrides, initial_job_idx, self._most)
-        # the i-th job that SLURM gets is the i-th group, see __call__
-        returns = super().launch([group[0].overrides for group in self._groups], 0)
-        return [job_return for group in returns for job_return in group]
+        return self._launched(self._groups)
+
+    def _number_of(self, group: list[Job]) -> int:
+        return self._groups.index(group)
 
     def __call__(
         self, sweep_overrides: list[str], job_dir_key: str, job_num: int, job_id: str, singleton_state: dict[type, Any]
     ) -> Any:
         """Train the group of this number in SLURM's job; return the result of each of its jobs."""
+        ready_for_signals()
         assert self.hydra_context is not None and self.config is not None
         Singleton.set_state(singleton_state)
         setup_globals()
-        return _trained(self.hydra_context, self.config, self._groups[job_num], submitit.JobEnvironment().job_id)
+        with warnings.catch_warnings():
+            ignore_schema_warning()
+            return _trained(self.hydra_context, self.config, self._groups[job_num], submitit.JobEnvironment().job_id)
 
 
 def _composed(context: HydraContext, config: DictConfig, job: Job, job_id: str) -> DictConfig:
@@ -143,7 +143,7 @@ def _grouped(
 
     first: the number of the first job; most: the greatest number of jobs in a group
     """
-    jobs = [Job(first + i, list(overrides)) for i, overrides in enumerate(job_overrides)]
+    jobs = numbered(job_overrides, first)
     configs = [resolved(without_hydra(_composed(context, config, job, str(job.number)))) for job in jobs]
     grouped = [[jobs[i] for i in group] for group in groups(configs, most)]
     for number, group in enumerate(grouped):

@@ -6,11 +6,11 @@ import os
 import signal
 import sys
 
-from entreg.cli import arguments
+from entreg.cli import arguments, sweep_commands
 
 
 def main() -> None:
-    """Answer `--help` or `--version`, or let Hydra compose the config and run its jobs.
+    """Answer `--help` or `--version`, show or cancel a sweep, or let Hydra compose the config and run its jobs.
 
     Prints a sweep's table at its end, also where a job failed. Exits with 2 where the command line is refused, and with
     1 where a job failed.
@@ -28,6 +28,9 @@ def _answer_or_run(words: list[str]) -> None:
     if answer is not None:
         print(answer, flush=True)
         return
+    command = sweep_commands.asked_for(words)
+    if command is not None:
+        sys.exit(sweep_commands.run(command, words))
     sys.argv[1:] = arguments.expanded(words)
 
     # Hydra and everything that a job needs take seconds to import; --help and --version need not wait for them

@@ -13,7 +13,7 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from entreg.cli import outdated_words, wrong_words
@@ -21,13 +21,16 @@ from entreg.cli.arguments import conf_folder
 from entreg.cli.composition import refuse
 from entreg.cli.execution import checked, refuse_start, without_hydra
 from entreg.cli.launchers import LOCAL, SLURM, TOGETHER
+from entreg.cli.submission import chunks, most_tasks, script
 from entreg.cli.sweep_table import Sweep, announce
 from entreg.command_line import command
-from entreg.errors import SettingError, UserError
+from entreg.errors import SettingError, UserError, brief
 from entreg.io import files
 from entreg.runs import sweep_words
-from entreg.runs.folder import SweepFolder
+from entreg.runs.folder import RunFolder, SweepFolder
 from entreg.runs.provenance import code_version
+from entreg.runs.submission import PlannedRun
+from entreg.slurm import limits
 
 
 class Preflight(Callback):
@@ -56,9 +59,16 @@ class Preflight(Callback):
             refuse(str(error))
         except Exception:
             refuse(traceback.format_exc())
+        for name in ("detach", "evaluate"):
+            if config.sweep[name] and (launcher not in SLURM or jobs is None):
+                refuse(f"sweep.{name}=true leaves jobs to SLURM: it needs hydra/launcher=submitit_slurm, and no Optuna")
+        if config.sweep.dry_run:
+            print(_dry_run(config, launcher, folder, jobs))
+            sys.exit(0)
         _refuse_unwritable(folder.path, "hydra.sweep.dir")
         folder.write_jobs(jobs)
         if launcher not in LOCAL:
+            _refuse_unwritable(Path(config.hydra.launcher.submitit_folder), "hydra.launcher.submitit_folder")
             files.write_text(folder.submitted_code, code_version() + "\n")
         if launcher in SLURM:
             _prepare_environment(config.hydra.launcher.cpus_per_task)
@@ -70,18 +80,21 @@ class Preflight(Callback):
         announce(Sweep(folder, jobs))
 
 
-def _checked_jobs(config: DictConfig, launcher: str, folder: SweepFolder) -> list[list[str]] | None:
-    """Return the words of each job after checking them all; None where the sweeper chooses the jobs by itself."""
+def _checked_jobs(config: DictConfig, launcher: str, sweep: SweepFolder) -> list[PlannedRun] | None:
+    """Return each job after checking them all; None where the sweeper chooses the jobs by itself."""
     sweeper = config.hydra.sweeper
     params, typed = sweeper.get("params") or {}, list(config.hydra.overrides.task)
     # an experiment may contain a sweep, too
     answer = outdated_words.answer([f"{key}={value}" for key, value in params.items()], conf_folder())
     if answer is not None:
         raise SettingError(f"hydra.sweeper.params: {answer}")
-    jobs = sweep_words.jobs_of(params, typed) if sweep_words.is_basic(sweeper) else None
-    for number, words in enumerate(sweep_words.samples_of(params, typed) if jobs is None else jobs):
+    if launcher in SLURM:
+        _refuse_limits(config.hydra.launcher)
+    is_planned = sweep_words.is_basic(sweeper)
+    jobs = []
+    for number, words in enumerate((sweep_words.jobs_of if is_planned else sweep_words.samples_of)(params, typed)):
         try:
-            _check_job(config, launcher, words, None if jobs is None else folder, number)
+            jobs.append(PlannedRun(words, _checked_job(config, launcher, words, number, sweep if is_planned else None)))
         except SettingError as error:
             raise SettingError(f"job {number} ({' '.join(words)}): {error}") from None
     if launcher in SLURM and shutil.which("sbatch") is None:
@@ -89,20 +102,26 @@ def _checked_jobs(config: DictConfig, launcher: str, folder: SweepFolder) -> lis
             "there is no SLURM on this machine (no sbatch). hydra/launcher=submitit_local runs the sweep's jobs here, "
             "all at once; without hydra/launcher they run one after the other"
         )
+    if not is_planned:
+        return None
+    _refuse_shared(jobs)
     return jobs
 
 
-def _check_job(config: DictConfig, launcher: str, words: list[str], folder: SweepFolder | None, number: int) -> None:
-    """Check one job's config by itself and against the config in its folder.
+def _checked_job(config: DictConfig, launcher: str, words: list[str], number: int, sweep: SweepFolder | None) -> str:
+    """Check one job's config by itself and against the config in its folder; return the name of this folder.
 
-    folder: the sweep's; None where the jobs will get other numbers
+    sweep: None where the jobs will get other numbers
     """
     try:
         composed = GlobalHydra.instance().config_loader().load_sweep_config(config, words)
     except HydraException as error:
         raise SettingError(wrong_words.in_a_line(error, without_hydra(config))) from error
-    job_config = checked(without_hydra(composed))
-    refuse_start(job_config, composed, composed.hydra.runtime.choices, None if folder is None else folder.run(number))
+    with read_write(composed), open_dict(composed):
+        composed.hydra.job.num = number
+    job_config, name = checked(without_hydra(composed)), _subfolder(composed, number)
+    folder = None if sweep is None else RunFolder(sweep.path / name)
+    refuse_start(job_config, composed, composed.hydra.runtime.choices, folder)
     if launcher in TOGETHER and job_config.task.name != "train":
         raise SettingError(
             f"hydra/launcher={launcher} trains runs together, but task={job_config.task.name} trains nothing"
@@ -112,6 +131,59 @@ def _check_job(config: DictConfig, launcher: str, words: list[str], folder: Swee
             "`hardware` cannot be swept: all jobs of a SLURM sweep get the same resources. Submit one sweep for each "
             "hardware setting"
         )
+    return name
+
+
+def _subfolder(composed: DictConfig, number: int) -> str:
+    """Return the name of a job's folder in that of its sweep: its number, or what hydra.sweep.subdir makes of it."""
+    try:
+        name = str(composed.hydra.sweep.subdir)
+    except OmegaConfBaseException as error:
+        raise SettingError(
+            f"hydra.sweep.subdir: {brief(error)}; it may use what is known before the job starts, such as "
+            "${hydra.job.num} and settings"
+        ) from None
+    if name.startswith("/") or ".." in name.split("/"):
+        raise SettingError(f"hydra.sweep.subdir={name}: it must lie below the folder of the sweep")
+    return name
+
+
+def _refuse_shared(jobs: list[PlannedRun]) -> None:
+    """Raise a SettingError where two jobs would write into the same folder."""
+    first: dict[str, int] = {}
+    for number, job in enumerate(jobs):
+        if first.setdefault(job.folder, number) != number:
+            raise SettingError(
+                f"hydra.sweep.subdir: the jobs {first[job.folder]} and {number} would share the folder {job.folder}; "
+                "let it contain every setting that differs, or ${hydra.job.num}"
+            )
+
+
+def _dry_run(config: DictConfig, launcher: str, sweep: SweepFolder, jobs: list[PlannedRun] | None) -> str:
+    """Return what would be started: the jobs with the settings that differ, and the script of a SLURM job."""
+    if jobs is None:
+        return "a sweeper chooses the jobs one after the other; nothing was started"
+    shared = set(jobs[0].words).intersection(*(job.words for job in jobs))
+    lines = [f"{len(jobs)} jobs of {config.task.name} in {sweep.path}; nothing was started"]
+    lines += [f"  {job.folder}: {' '.join(word for word in job.words if word not in shared)}" for job in jobs]
+    if launcher in SLURM:
+        params = OmegaConf.to_container(config.hydra.launcher, resolve=True)
+        assert isinstance(params, dict)
+        tasks = len(chunks(len(jobs), most_tasks())[0])
+        lines += ["", script({str(key): value for key, value in params.items()}, tasks)]
+    return "\n".join(lines)
+
+
+def _refuse_limits(asked: DictConfig) -> None:
+    """Raise a SettingError where a job's time limit leaves it no time to work, or exceeds its partition's.
+
+    asked: the launcher's settings
+    """
+    why = limits.why_too_short(asked.timeout_min, asked.signal_delay_s) or limits.why_too_long(
+        asked.timeout_min, asked.partition
+    )
+    if why is not None:
+        raise SettingError(why)
 
 
 def _prepare_environment(cpus_per_task: int) -> None:

@@ -11,17 +11,18 @@ from pathlib import Path
 from entreg.command_line import command
 from entreg.errors import UserError
 from entreg.runs.folder import RunFolder, SweepFolder
+from entreg.runs.submission import PlannedRun
 
 
 @dataclass
 class Sweep:
-    """A sweep that this process started: its folder and the words of each job.
+    """A sweep that this process started: its folder and its jobs.
 
     jobs: None where a sweeper chooses the jobs one after the other
     """
 
     folder: SweepFolder
-    jobs: list[list[str]] | None
+    jobs: list[PlannedRun] | None
 
 
 _started: list[Sweep] = []
@@ -30,6 +31,11 @@ _started: list[Sweep] = []
 def announce(sweep: Sweep) -> None:
     """Record that this process starts the sweep, so that its table is printed at the end."""
     _started.append(sweep)
+
+
+def withdraw() -> None:
+    """Print no table, since nothing was started, or all goes on."""
+    _started.clear()
 
 
 @contextmanager
@@ -45,19 +51,20 @@ def printed_at_the_end() -> Iterator[None]:
 def table(sweep: Sweep) -> str:
     """Return a row for each run: its number, the words that tell it apart, its state, validation IG and folder.
 
-    Where a run has been trained, the last line is the command that evaluates the runs.
+    The log of each run that failed follows and, where a run has been trained, the command that evaluates the runs.
     """
     head = ("run", "overrides", "state", "validation IG (bit/fix)", "folder")
     rows = [head]
-    jobs = sweep.folder.begun() if sweep.jobs is None else dict(enumerate(sweep.jobs))
-    for number, words in jobs.items():
-        folder = sweep.folder.run(number)
-        distinct = [word for word in words if not all(word in job for job in jobs.values())]
-        rows.append((str(number), " ".join(distinct), folder.state_in_words, _ig(folder), _relative(folder.path)))
+    jobs = sweep.folder.begun() if sweep.jobs is None else sweep.jobs
+    folders = [RunFolder(sweep.folder.path / job.folder) for job in jobs]
+    for number, (job, folder) in enumerate(zip(jobs, folders, strict=True)):
+        distinct = [word for word in job.words if not all(word in other.words for other in jobs)]
+        rows.append((str(number), " ".join(distinct), folder.state_in_words, _ig(folder), relative(folder.path)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    if any(sweep.folder.run(number).is_trained for number in jobs):
-        lines.append(f"evaluate with: {command(['task=evaluate'])} 'runs={_relative(sweep.folder.path)}'")
+    lines += [f"log of run {i}: {relative(folder.log)}" for i, folder in enumerate(folders) if folder.why_failed()]
+    if any(folder.is_trained for folder in folders):
+        lines.append(f"evaluate with: {command(['task=evaluate'])} 'runs={relative(sweep.folder.path)}'")
     return "\n".join(["", *lines])
 
 
@@ -70,5 +77,6 @@ def _ig(folder: RunFolder) -> str:
     return "" if ig_bits is None else f"{ig_bits:.4f}"
 
 
-def _relative(folder: Path) -> str:
+def relative(folder: Path) -> str:
+    """Return a folder as somebody would type it here: below the current folder as a relative path."""
     return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)

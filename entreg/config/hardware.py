@@ -50,7 +50,9 @@ class Hardware:
     )
     gpus: int | None = setting(None, "GPUs to request from SLURM; null: none", affects="machine", at_least=1)
     cpus: int = setting(2, "CPUs to request from SLURM", affects="machine", at_least=1)
-    memory_gb: int = setting(16, "memory to request from SLURM", affects="machine", at_least=1)
+    memory_gb: int | None = setting(
+        16, "memory to request from SLURM; null: what the cluster gives", affects="machine", at_least=1
+    )
     timeout_min: int = setting(240, "wall time to request from SLURM", affects="machine", at_least=1)
     partition: str | None = setting(None, "SLURM partition", affects="machine")
     account: str | None = setting(None, "SLURM account", affects="machine")

@@ -19,6 +19,7 @@ from entreg.config.prediction import Predicting
 from entreg.config.prior import Prior
 from entreg.config.settings import MOST_SEED, Rule, group, groups, setting, settings_of
 from entreg.config.store import Stored
+from entreg.config.sweeping import Sweeping
 from entreg.config.task import Task
 from entreg.config.trainer import Training
 from entreg.config.uniform import Uniform
@@ -37,6 +38,7 @@ class Config:
     trainer: Training = group(Training)
     hardware: Hardware = group(Hardware)
     logger: Logger = group(Logger)
+    sweep: Sweeping = group(Sweeping)
     uniform: Uniform = group(Uniform)
     prior: Prior = group(Prior)
     store: Stored = group(Stored)

@@ -136,7 +136,9 @@ def _start_ranks(work: Work[Folder], config: Config, folder: Folder, kind: str, 
     # SLURM and Ctrl-C signal every process, and a rank that is still loading its libraries would die without a handler.
     # So these signals are blocked here, ranks inherit that, and each unblocks them when it has a handler. None is lost.
     blocked = {signal.SIGUSR2, signal.SIGINT}
-    resource_tracker.ensure_running()  # starting it later would unblock the signals
+    signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    # a process of Python's own that USR2 would kill as well; starting it unblocks Ctrl-C, so it comes first
+    resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     with tempfile.TemporaryDirectory(prefix="entreg-") as failures:
         try:

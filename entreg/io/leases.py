@@ -118,7 +118,7 @@ class Lease:
         A file that cannot be removed stays, and another process takes it over once this one has ended.
         """
         self._ended.set()
-        owner = _owner_at(self._path)
+        owner = owner_at(self._path)
         if owner is not None and owner.token == self._owner.token:
             try:
                 self._path.unlink(missing_ok=True)
@@ -126,7 +126,7 @@ class Lease:
                 log.warning("%s: cannot be removed: %s", self._path, error.strerror)
 
     def _take_over(self) -> None:
-        owner = _owner_at(self._path)
+        owner = owner_at(self._path)
         if owner is not None and owner.is_here:
             is_free = owner.has_ended
         else:
@@ -137,7 +137,7 @@ class Lease:
             log.info("%s: taking over from %s, which has ended", self._path.parent, owner)
         files.write_json(self._path, asdict(self._owner))
         time.sleep(SETTLE_S)
-        owner = _owner_at(self._path)
+        owner = owner_at(self._path)
         if owner is None or owner.token != self._owner.token:
             raise LeaseHeld(self._path, owner)
 
@@ -161,7 +161,7 @@ class Lease:
 
     def _renew(self) -> None:
         while not self._ended.wait(BEAT_S):
-            owner = _owner_at(self._path)
+            owner = owner_at(self._path)
             if owner is not None and owner.token != self._owner.token:
                 # this process was suspended for minutes; whatever it wrote now would mix with the other's output
                 log.error("%s was taken over by %s, so this process ends", self._path.parent, owner)
@@ -192,7 +192,7 @@ def make_once(made: Path, make: Callable[[], None], pause: Callable[[], None] = 
             pause()
 
 
-def _owner_at(path: Path) -> Owner | None:
+def owner_at(path: Path) -> Owner | None:
     """Return the owner that a lease file names, or None where there is no file or it cannot be read."""
     try:
         return Owner(**json.loads(path.read_text(encoding="utf-8")))

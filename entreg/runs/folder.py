@@ -20,7 +20,8 @@ from entreg.config import Config
 from entreg.config.settings import differing
 from entreg.errors import DataError, SettingError, brief
 from entreg.io import files
-from entreg.runs import checkpoint, migrations, records
+from entreg.runs import migrations, records
+from entreg.runs.submission import PlannedRun, Submission
 
 
 class State(Enum):
@@ -43,6 +44,7 @@ class RunFolder:
         self.log = path / "train.log"
         self.provenance = path / "provenance.json"
         self.failure = path / "failure.txt"
+        self.ending = path / "ending.json"
         self.done = path / "done.txt"
         self.owner = path / "owner.json"
         self.plan = path / "plan.json"
@@ -146,9 +148,26 @@ class RunFolder:
 
     @property
     def state_in_words(self) -> str:
-        """The state in words, with the last line of the message where the run has failed."""
-        *_, reason = self.why_failed().splitlines() or [""]
-        return self.state.value + (f": {brief(reason)[:80]}" if self.state is State.FAILED and reason else "")
+        """The state in words, with the reason in a line where the run has failed or its job was ended from outside."""
+        state = self.state
+        if state is State.FAILED:
+            reason = records.reason(self.why_failed())
+        else:
+            reason = "" if state is State.FINISHED else self.how_ended()
+        return state.value + (f": {brief(reason)[:80]}" if reason else "")
+
+    def how_ended(self) -> str:
+        """Return how the run's last job was ended from outside, in words; nothing where that is not known."""
+        if not self.ending.is_file():
+            return ""
+        return str(_tested(self.ending, records.ending, files.read_json(self.ending))["how"])
+
+    def write_ending(self, how: str, job: str) -> None:
+        """Record how the run's job ended, for a job that could not do so itself.
+
+        how: in words; job: SLURM's id
+        """
+        files.write_json(self.ending, {"how": how, "job": job})
 
     def why_failed(self) -> str:
         """Return the message of the failure, or nothing where there was none."""
@@ -161,6 +180,8 @@ class RunFolder:
         """
         if not self.is_trained:
             return None
+        from entreg.runs import checkpoint  # late, since it loads PyTorch, and a status must not wait for that
+
         history = checkpoint.read(self.final).get("history")
         row = _tested(self.final, records.row, history[-1] if isinstance(history, list) and history else None)
         return float(row["validation_ig_bits_per_fixation"])
@@ -299,17 +320,20 @@ class RunFolder:
 
 
 class SweepFolder:
-    """The folder of a sweep, which contains the numbered folders of its runs."""
+    """The folder of a sweep, which contains those of its runs: `0`, `1`, ..., or as hydra.sweep.subdir names them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.multirun = path / "multirun.yaml"
         self.jobs = path / "jobs.json"
+        self.submitted = path / "submitted.json"
         self.submitted_code = path / ".submitit/code_version.txt"
+        self.evaluation = RunFolder(path / "evaluation")
 
     def run(self, number: int) -> RunFolder:
-        """Return the folder of one job."""
-        return RunFolder(self.path / str(number))
+        """Return the folder of one job, whatever its name. Raises a DataError where the record cannot be read."""
+        planned = self.read_jobs() or []
+        return RunFolder(self.path / (planned[number].folder if number < len(planned) else str(number)))
 
     def read_typed(self) -> list[str] | None:
         """Return the words that the sweep was started with, or None where this is not a sweep.
@@ -325,37 +349,68 @@ class SweepFolder:
         words: list[str] = _tested(self.multirun, records.words, typed)
         return words
 
-    def begun(self) -> dict[int, list[str]]:
-        """Return the words of each job that has begun, by its number, as the job itself has recorded them."""
-        numbers = sorted(int(path.name) for path in self.path.glob("[0-9]*") if path.name.isdecimal())
-        typed = {number: self.run(number).read_typed() for number in numbers}
-        return {number: words for number, words in typed.items() if words is not None}
+    def begun(self) -> list[PlannedRun]:
+        """Return the jobs that have begun, with the words that each has recorded itself."""
+        folders = sorted(self.path.glob("*"), key=lambda path: (len(path.name), path.name))
+        typed = {path.name: RunFolder(path).read_typed() for path in folders}
+        return [PlannedRun(words, name) for name, words in typed.items() if words is not None]
 
     def trainings(self) -> list[RunFolder]:
         """Return the trainings of the sweep, including those that have not started.
 
         `path` may also be the folder of a single run.
         """
+        planned = self._planned()
         folders = [self.path, *sorted(self.path.glob("*"), key=lambda path: (len(path.name), path.name))]
-        begun = [folder for folder in map(RunFolder, folders) if folder.is_training]
+        known = dict.fromkeys([*map(RunFolder, folders), *planned])
+        begun = [folder for folder in known if folder.is_training]
         # a run writes its config once its data and features are ready; until then only the sweep knows it
-        return begun + [folder for folder in self._planned() if not folder.config.is_file()]
+        return begun + [folder for folder in planned if not folder.config.is_file()]
 
-    def write_jobs(self, jobs: Sequence[Sequence[str]] | None) -> None:
-        """Record the words of all jobs before the first one starts; None where a sweeper chooses them one by one."""
+    def write_jobs(self, jobs: Sequence[PlannedRun] | None) -> None:
+        """Record all jobs before the first one starts; None where a sweeper chooses them one by one."""
         if jobs is None:
             self.jobs.unlink(missing_ok=True)
         else:
-            files.write_json(self.jobs, [list(words) for words in jobs])
+            files.write_json(self.jobs, [{"words": list(words), "folder": folder} for words, folder in jobs])
+
+    def read_jobs(self) -> list[PlannedRun] | None:
+        """Return the jobs that the sweep was started for; None where none were recorded.
+
+        Raises a DataError where the record cannot be read.
+        """
+        if not self.jobs.is_file():
+            return None
+        return migrations.planned(_tested(self.jobs, records.jobs, files.read_json(self.jobs)))
+
+    def add_submission(self, submission: Submission) -> None:
+        """Record jobs that SLURM has accepted."""
+        files.write_json(self.submitted, [one._asdict() for one in (*self.submissions(), submission)])
+
+    def submissions(self) -> list[Submission]:
+        """Return what was submitted to SLURM, the first submission first.
+
+        Raises a DataError where the record cannot be read.
+        """
+        if not self.submitted.is_file():
+            return []
+        content = _tested(self.submitted, records.submissions, files.read_json(self.submitted))
+        return [Submission(**one) for one in content]
+
+    def evaluations(self) -> list[str]:
+        """Return SLURM's ids of the evaluations that were submitted with the runs: their jobs have no run."""
+        return [job for submission in self.submissions() for job, runs in submission.tasks() if not runs]
+
+    def job_ids(self) -> dict[int, str]:
+        """Return SLURM's id of the last job of each run, by the run's number."""
+        return {run: job for submission in self.submissions() for job, runs in submission.tasks() for run in runs}
 
     def _planned(self) -> list[RunFolder]:
         """Return the trainings that the sweep was started for; none where a sweeper chose the jobs one by one."""
-        if self.jobs.is_file():
-            jobs = _tested(self.jobs, records.jobs, files.read_json(self.jobs))
-        else:
-            jobs = migrations.jobs_of_sweep(self.multirun)
-        tasks = [[word for word in words if word.startswith("task=")] for words in jobs]
-        return [self.run(number) for number, task in enumerate(tasks) if task[-1:] in ([], ["task=train"])]
+        planned = self.read_jobs()
+        if planned is None:
+            planned = migrations.planned(migrations.jobs_of_sweep(self.multirun))
+        return [RunFolder(self.path / run.folder) for run in planned if run.is_training]
 
 
 def _tested(path: Path, test: records.Test, content: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from entreg.errors import DataError, brief
 from entreg.io import files
+from entreg.runs.submission import PlannedRun
 
 # version 0.2.0 named tasks and data sources by the functions that a config called, as Hydra's _target_
 TASKS = {
@@ -50,6 +51,14 @@ def source_of_loader(target: Any) -> str | None:
     """Return the name of the source that a loader of version 0.2.0 belonged to, or None where there is none."""
     loader = LOADER.fullmatch(target) if isinstance(target, str) else None
     return loader[1] if loader else None
+
+
+def planned(jobs: list[Any]) -> list[PlannedRun]:
+    """Return the recorded jobs of a sweep. Earlier versions recorded words alone, and numbered the folders."""
+    return [
+        PlannedRun(job["words"], job["folder"]) if isinstance(job, dict) else PlannedRun(job, str(number))
+        for number, job in enumerate(jobs)
+    ]
 
 
 def jobs_of_sweep(multirun: Path) -> list[list[str]]:

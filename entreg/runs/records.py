@@ -22,8 +22,45 @@ def words(content: Any) -> str | None:
 
 
 def jobs(content: Any) -> str | None:
-    """Test the words of each job of a sweep."""
-    return None if isinstance(content, list) and all(words(job) is None for job in content) else "it lists no jobs"
+    """Test the jobs of a sweep: the words and the folder of each or, as earlier versions wrote, its words alone."""
+    listed = isinstance(content, list) and all(
+        words(job) is None
+        or isinstance(job, dict)
+        and job.keys() == {"words", "folder"}
+        and words(job["words"]) is None
+        and _is_below(job["folder"])
+        for job in content
+    )
+    return None if listed else "it lists no jobs"
+
+
+def submissions(content: Any) -> str | None:
+    """Test what was submitted to SLURM: ids, and the numbers of the runs of each task."""
+    listed = isinstance(content, list) and all(
+        isinstance(one, dict)
+        and one.keys() == {"job", "runs"}
+        and isinstance(one["job"], str)
+        and one["job"].isdecimal()  # it becomes a word of a command
+        and isinstance(one["runs"], list)
+        and all(isinstance(task, list) and all(isinstance(run, int) for run in task) for task in one["runs"])
+        for one in content
+    )
+    return None if listed else "it lists no jobs of SLURM"
+
+
+def ending(content: Any) -> str | None:
+    """Test how a run's job was ended from outside."""
+    return None if isinstance(content, dict) and isinstance(content.get("how"), str) else "it says no way of ending"
+
+
+def reason(message: str) -> str:
+    """Return the line of a failure's message that says why: the first or, of a traceback, the last."""
+    lines = [line for line in message.splitlines() if line.strip()] or [""]
+    return lines[-1] if any(line.startswith("Traceback (") for line in lines) else lines[0]
+
+
+def _is_below(folder: Any) -> bool:
+    return isinstance(folder, str) and not folder.startswith("/") and ".." not in folder.split("/")
 
 
 def starts(content: Any) -> str | None:

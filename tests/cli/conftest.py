@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
+import cloudpickle
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, RunMode
+from submitit import SlurmJob
 
 from entreg import tasks
-from entreg.cli import composition, sweep_table
+from entreg.cli import composition, slurm_launcher, sweep_table
 from entreg.cli.preflight import Preflight
 from entreg.cli.sweep_table import Sweep
 from tests.conftest import ROOT, SMALL
 from tests.runs import broken
+from tests.slurm.commands import Commands
 
 WORDS = (*SMALL, "trainer.epochs=2", "hardware=cpu")
 TASKS = "task.name=fail_once,train"
@@ -48,6 +55,47 @@ def refused(start, capsys):
         return capsys.readouterr().err
 
     return message
+
+
+@pytest.fixture
+def launcher_of(start, tmp_path, monkeypatch):
+    """launcher_of(name, *words): the launcher of this name, as Hydra makes it for a sweep with these words."""
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
+
+    def build(name: str, *words: str) -> Launcher:
+        overrides = [f"hydra/launcher={name}", "hardware=cpu", "study=s", f"hydra.sweep.dir={tmp_path}", *words]
+        config = GlobalHydra.instance().hydra.compose_config("config", overrides, RunMode.MULTIRUN)
+        loader = GlobalHydra.instance().config_loader()
+        context = HydraContext(config_loader=loader, callbacks=None)
+        return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=None, config=config)
+
+    return build
+
+
+@pytest.fixture
+def sbatch(monkeypatch, tmp_path) -> list[tuple]:
+    """In place of SLURM each job is run here at once, in array 77, 78, ...; the arguments of each job, in order."""
+    submitted: list[tuple] = []
+    arrays = itertools.count(77)
+
+    def submit(params, function, arguments, mark):
+        jobs, array = [], next(arrays)
+        for number, words in enumerate(arguments):
+            job = SlurmJob(tmp_path / ".submitit", f"{array}_{number}" if len(arguments) > 1 else f"{array}")
+            job.paths.folder.mkdir(exist_ok=True)
+            submitted.append(words)
+            job.paths.result_pickle.write_bytes(cloudpickle.dumps(("success", function(*words))))
+            jobs.append(job)
+        return jobs
+
+    monkeypatch.setattr(slurm_launcher, "submit", submit)
+    return submitted
+
+
+@pytest.fixture
+def commands(tmp_path_factory, monkeypatch) -> Commands:
+    """Stand-ins for SLURM's commands."""
+    return Commands(tmp_path_factory.mktemp("slurm") / "bin", monkeypatch)
 
 
 @pytest.fixture(scope="session")

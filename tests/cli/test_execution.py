@@ -23,7 +23,8 @@ def test_a_failing_run_does_not_stop_the_others_and_the_exit_code_tells(failed_o
     table = rows(first.stdout)
     assert re.match(r"0 +task.name=fail_once +failed: ValueError: this rank broke +multirun/twice/0$", table[1])
     assert re.match(r"1 +task.name=train +finished +-?\d\.\d{4} +multirun/twice/1$", table[2])
-    assert table[3] == "evaluate with: python train.py task=evaluate 'runs=multirun/twice'"
+    assert table[3] == "log of run 0: multirun/twice/0/train.log"
+    assert table[4] == "evaluate with: python train.py task=evaluate 'runs=multirun/twice'"
     assert "rank 0 failed:\nTraceback" in first.stderr and f"(run {folder}/0, log {folder}/0/train.log)" in first.stderr
 
 

@@ -5,36 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, RunMode
-from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 
 from entreg.cli import launchers
 from entreg.cli.execution import JobFailed
 from entreg.cli.launchers import Together, TogetherSlurm
+from entreg.runs.folder import SweepFolder
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # see composition.run
 
 SWEEP = [[f"loss={loss}", f"trainer.batch_size={size}"] for loss in ("nll", "nll_entropy") for size in (6, 4)]
-
-
-@pytest.fixture
-def launcher_of(start, tmp_path, monkeypatch):
-    """launcher_of(name, *words): the launcher of this name, as Hydra makes it for a sweep with these words."""
-    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
-
-    def build(name: str, *words: str) -> Launcher:
-        overrides = [f"hydra/launcher={name}", "hardware=cpu", "study=s", f"hydra.sweep.dir={tmp_path}", *words]
-        config = GlobalHydra.instance().hydra.compose_config("config", overrides, RunMode.MULTIRUN)
-        loader = GlobalHydra.instance().config_loader()
-        context = HydraContext(config_loader=loader, callbacks=None)
-        return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=None, config=config)
-
-    return build
 
 
 @pytest.fixture
@@ -78,22 +58,16 @@ def test_a_run_that_failed_is_told_from_the_others(launcher_of, monkeypatch):
         _ = failed.return_value
 
 
-def test_on_slurm_a_job_is_submitted_for_each_group(launcher_of, trained, monkeypatch, tmp_path):
+def test_on_slurm_a_job_is_submitted_for_each_group(launcher_of, trained, monkeypatch, tmp_path, sbatch):
     """In place of SLURM each job is run here, as submitit calls it in the job."""
-    submitted = []
-
-    def launch(self, job_overrides, initial_job_idx):
-        submitted.extend(job_overrides)
-        monkeypatch.setattr(launchers.submitit, "JobEnvironment", lambda: type("Environment", (), {"job_id": "77"}))
-        return [self(list(words), "hydra.sweep.dir", number, "77", {}) for number, words in enumerate(job_overrides)]
-
-    monkeypatch.setattr(SlurmLauncher, "launch", launch)
+    monkeypatch.setattr(launchers.submitit, "JobEnvironment", lambda: type("Environment", (), {"job_id": "77"}))
     monkeypatch.setattr(launchers.Singleton, "set_state", lambda state: None)
     launcher = launcher_of("together_slurm", "hydra.launcher.runs_per_job=2")
     assert isinstance(launcher, TogetherSlurm)
     returns = launcher.launch(SWEEP, 0)
-    assert submitted == SWEEP[:2]  # the words of each group's first run
+    assert [words for words, *_ in sbatch] == SWEEP[:2]  # the words of each group's first run
     assert trained == [[f"{tmp_path}/{number}" for number in group] for group in ((0, 2), (1, 3))]
     assert all(isinstance(job_return, JobReturn) for job_return in returns)
     assert [job_return.return_value for job_return in returns] == ["0", "2", "1", "3"]
     assert {job_return.cfg.hydra.job.id for job_return in returns} == {"77"}
+    assert SweepFolder(tmp_path).job_ids() == {0: "77_0", 2: "77_0", 1: "77_1", 3: "77_1"}

@@ -130,3 +130,68 @@ def test_what_a_sweeper_chooses_by_itself_is_checked_at_the_ends_of_its_interval
     assert "optim.lr=-1.0 is out of range" in refused(OTHER, "optim.lr=0.1,-1.0")
     message = refused("loss=nll_entropy", "loss.lambda_entropy=interval(0.1,10)")
     assert message.startswith("loss.lambda_entropy=interval(0.1,10): only a sweeper that chooses")
+
+
+SUBMIT = ("loss=nll,nll_entropy", "hydra/launcher=submitit_slurm")
+
+
+def test_each_job_is_planned_with_the_folder_that_hydra_will_give_it(start, tmp_path):
+    (sweep,) = start("seed=5,6")
+    assert sweep.jobs == [(["seed=5"], "0"), (["seed=6"], "1")]
+    sweep_table._started.clear()
+    (sweep,) = start("seed=5,6", "hydra.sweep.subdir=s${seed}")
+    assert sweep.jobs == [(["seed=5"], "s5"), (["seed=6"], "s6")] and sweep.folder.read_jobs() == sweep.jobs
+    assert [folder.path.name for folder in sweep.folder.trainings()] == ["s5", "s6"]
+
+
+def test_two_jobs_never_share_a_folder(refused):
+    message = refused("seed=5,6", "loss=nll,nll_entropy", "hydra.sweep.subdir=s${seed}")
+    assert message.startswith("hydra.sweep.subdir: the jobs 0 and 1 would share the folder s5; ")
+
+
+@pytest.mark.parametrize(
+    "subdir, said", [("${hydra.job.id}", "known before the job starts"), ("../${seed}", "must lie below the folder")]
+)
+def test_a_folder_that_nobody_could_find_again_is_refused(refused, subdir, said):
+    assert said in refused("seed=5,6", f"hydra.sweep.subdir={subdir}")
+
+
+def test_limits_are_compared_before_anything_is_submitted(refused, commands, tmp_path):
+    commands.say("sbatch")
+    commands.say("scontrol", "PartitionName=short Default=YES MaxTime=01:00:00\n")
+    message = refused(*SUBMIT, "hardware.timeout_min=61")
+    assert message.startswith("hardware.timeout_min=61 is above the limit of the partition short, 60 minutes")
+    message = refused(*SUBMIT, "hardware.timeout_min=3")
+    assert message.startswith("hardware.timeout_min=3: a job of 180 s is asked to stop 120 to 150 s before its end")
+    assert not commands.calls("sbatch") and not (tmp_path / "jobs.json").exists()
+
+
+def test_memory_need_not_be_asked_for(start, commands, monkeypatch):
+    monkeypatch.setattr(preflight.os, "environ", dict(os.environ))
+    commands.say("sbatch")
+    (sweep,) = start(*SUBMIT, "hardware.memory_gb=null")
+    assert len(sweep.jobs) == 2
+
+
+def test_the_folder_of_the_jobs_logs_is_made_and_written_to(refused, commands):
+    """Where it is missing, SLURM fails a job without a word."""
+    commands.say("sbatch")
+    message = refused(*SUBMIT, "hydra.launcher.submitit_folder=/dev/null/logs")
+    assert message.startswith("/dev/null/logs: cannot be written: Not a directory. Choose another folder with hydra.la")
+
+
+def test_a_dry_run_shows_the_jobs_and_the_script_and_does_nothing(start, commands, capsys, tmp_path):
+    for name in ("sbatch", "srun", "scontrol"):
+        commands.say(name, "MaxArraySize = 2\n")
+    with pytest.raises(SystemExit) as caught:
+        start(*SUBMIT, "seed=0,1", "trainer.epochs=3", "sweep.dry_run=true", "study=arms")
+    assert caught.value.code == 0 and not sweep_table._started and list(tmp_path.iterdir()) == []
+    head, *jobs, script = capsys.readouterr().out.split("\n", 5)
+    assert head == f"4 jobs of train in {tmp_path}; nothing was started"
+    assert jobs[1] == "  1: loss=nll seed=1" and "epochs" not in jobs[1]
+    assert "#SBATCH --job-name=entreg-arms\n" in script and "#SBATCH --array=0-1%2\n" in script
+    assert "#SBATCH --requeue\n" in script and not commands.calls("sbatch")
+
+
+def test_only_slurm_can_be_left_alone_with_jobs(refused):
+    assert "needs hydra/launcher=submitit_slurm" in refused("seed=0,1", "sweep.detach=true")

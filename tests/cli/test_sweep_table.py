@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from entreg.cli import sweep_table
 from entreg.cli.sweep_table import Sweep, table
 from entreg.runs.folder import SweepFolder
+from entreg.runs.submission import PlannedRun
 
 
 @pytest.fixture
@@ -15,15 +17,13 @@ def sweep(tmp_path, monkeypatch):
     folder = SweepFolder(tmp_path / "multirun/study")
     folder.run(0).failure.parent.mkdir(parents=True)
     folder.run(0).failure.write_text("ValueError: this rank broke\n")
-    return Sweep(folder, [["loss=nll", "seed=0"], ["loss=nll_entropy", "seed=0"]])
+    return Sweep(folder, [PlannedRun(["loss=nll", "seed=0"], "0"), PlannedRun(["loss=nll_entropy", "seed=0"], "1")])
 
 
 def test_a_row_says_what_tells_a_run_from_the_others_and_how_far_it_has_come(sweep):
-    assert [line.split()[:2] for line in table(sweep).splitlines()[2:]] == [
-        ["0", "loss=nll"],
-        ["1", "loss=nll_entropy"],
-    ]
-    first, second = table(sweep).splitlines()[2:]
+    first, second, log = table(sweep).splitlines()[2:]
+    assert [line.split()[:2] for line in (first, second)] == [["0", "loss=nll"], ["1", "loss=nll_entropy"]]
+    assert log == "log of run 0: multirun/study/0/train.log"
     assert "failed: ValueError: this rank broke" in first and first.endswith("multirun/study/0")
     assert "not started" in second and second.endswith("multirun/study/1")
 
@@ -33,6 +33,22 @@ def test_the_command_that_evaluates_is_printed_where_something_was_trained(sweep
     final = sweep.folder.run(1).final
     final.parent.mkdir(parents=True)
     final.write_bytes(b"damaged")
-    *_, row, command = table(sweep).splitlines()
+    *_, row, _, command = table(sweep).splitlines()
     assert "cannot be read" in row
     assert command.startswith("evaluate with: ") and command.endswith(" task=evaluate 'runs=multirun/study'")
+
+
+def test_a_sweep_that_was_withdrawn_has_no_table(sweep, capsys):
+    with sweep_table.printed_at_the_end():
+        sweep_table.announce(sweep)
+        sweep_table.withdraw()
+    assert capsys.readouterr().out == ""
+
+
+def test_folders_have_the_names_that_hydra_gave_them(sweep):
+    """hydra.sweep.subdir=s${seed}."""
+    named = Sweep(sweep.folder, [PlannedRun(["seed=5"], "s5"), PlannedRun(["seed=6"], "s6")])
+    (sweep.folder.path / "s6").mkdir()
+    first, second = table(named).splitlines()[2:]
+    assert "not started" in first and first.endswith("multirun/study/s5")
+    assert "unfinished" in second and second.endswith("multirun/study/s6")

@@ -4,11 +4,13 @@ Those that are tasks stand in broken_tasks/: task.name=fail_on_last_rank where P
 """
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from entreg.features.recipe import Recipe
 from entreg.runs.folder import RunFolder
 from entreg.tasks import train as training
 from entreg.training.training_group import TrainingGroup
@@ -61,3 +63,31 @@ def break_once(trainer):
     if not mark.exists():
         mark.touch()
         raise ValueError("this rank broke")
+
+
+def wait_once(folder, ranks):
+    """The first time that this run comes here, wait until it is asked to stop."""
+    mark = folder.path / "waits"
+    if not mark.exists():
+        mark.touch()
+        while not ranks.is_asked_to_stop:
+            time.sleep(0.1)
+
+
+def wait_in_step(trainer):
+    """Wait, the first time, until this run is asked to stop."""
+    wait_once(trainer.folder, trainer.ranks)
+
+
+def with_a_wait_in_the_build(ranks, config, folder):
+    """A training whose first rank waits once, before its second image, while it builds the features."""
+    row, built = Recipe.row, []
+
+    def waiting(recipe, image, device):
+        if built and ranks.is_first:
+            wait_once(folder, ranks)
+        built.append(1)
+        return row(recipe, image, device)
+
+    Recipe.row = waiting
+    return training.run(ranks, config, folder)

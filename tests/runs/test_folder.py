@@ -12,6 +12,7 @@ from entreg.errors import DataError, SettingError
 from entreg.io import files
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder, State, SweepFolder, plain
+from entreg.runs.submission import PlannedRun, Submission
 from entreg.runs.sweep_words import jobs_of
 
 
@@ -125,10 +126,10 @@ def test_a_task_without_a_last_file_says_itself_that_it_is_finished(tmp_path):
     assert folder.state is State.FINISHED and folder.state_in_words == "finished" and not folder.is_trained
 
 
-def test_the_last_line_of_a_failure_is_said(tmp_path):
+def test_the_line_of_a_failure_that_says_why_is_said(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.why_failed() == ""
-    folder.failure.write_text(f"rank 0 failed:\nTraceback\nValueError: {'x' * 100}\n")
+    folder.failure.write_text(f"rank 0 failed:\nTraceback (most recent call last):\nValueError: {'x' * 100}\n")
     assert folder.state_in_words == f"failed: ValueError: {'x' * 68}"
     assert folder.why_failed().endswith("x" * 100)
 
@@ -350,3 +351,37 @@ def test_what_is_no_config_of_a_sweep_is_named(tmp_path, text):
     (tmp_path / "multirun.yaml").write_text(text)
     with pytest.raises(DataError, match="multirun.yaml: cannot be read as the config of a sweep: "):
         SweepFolder(tmp_path).trainings()
+
+
+def test_jobs_are_found_by_the_folders_that_they_were_given(tmp_path):
+    runs = SweepFolder(tmp_path)
+    assert runs.read_jobs() is None and runs.run(1) == RunFolder(tmp_path / "1")
+    planned = [PlannedRun(["seed=0"], "deep/s0"), PlannedRun(["seed=1"], "deep/s1"), PlannedRun(["task=evaluate"], "e")]
+    runs.write_jobs(planned)
+    saved(tmp_path / "deep/s1")
+    assert runs.read_jobs() == planned and runs.run(1) == RunFolder(tmp_path / "deep/s1")
+    assert [folder.path.name for folder in runs.trainings()] == ["s1", "s0"]
+
+
+def test_an_earlier_record_of_jobs_is_read(tmp_path):
+    (tmp_path / "jobs.json").write_text('[["seed=0"], ["seed=1"]]')
+    assert SweepFolder(tmp_path).read_jobs() == [PlannedRun(["seed=0"], "0"), PlannedRun(["seed=1"], "1")]
+
+
+def test_of_each_run_the_last_job_counts(tmp_path):
+    runs = SweepFolder(tmp_path)
+    assert runs.submissions() == [] and runs.job_ids() == {}
+    for submission in (Submission("7", [[0], [1]]), Submission("8", [[1]])):
+        runs.add_submission(submission)
+    assert runs.job_ids() == {0: "7_0", 1: "8"}
+
+
+def test_a_job_that_was_ended_from_outside_is_told_until_the_run_has_an_outcome(tmp_path):
+    folder = RunFolder(tmp_path / "0")
+    folder.write_ending("it was cancelled", "7_0")
+    assert folder.state is State.UNFINISHED and folder.state_in_words == "unfinished: it was cancelled"
+    touched(folder.path, "checkpoints/final.pt")
+    assert folder.state_in_words == "finished"
+    (folder.path / "ending.json").write_text("[]")
+    with pytest.raises(DataError, match="it says no way of ending"):
+        folder.how_ended()

@@ -16,6 +16,10 @@ PLAN = {"primary": dataclasses.asdict(Primary()), "ood": {"foreign": {"name": "f
     [
         (records.words, []),
         (records.words, ["loss=nll", "seed=1"]),
+        (records.jobs, [["loss=nll"], []]),
+        (records.jobs, [{"words": ["loss=nll"], "folder": "nll/s0"}]),
+        (records.submissions, [{"job": "7", "runs": [[0, 2], [1]]}]),
+        (records.ending, {"how": "it was cancelled", "job": "7"}),
         (records.starts, [{"git_commit": None, "features": None}]),
         (records.starts, [{"git_commit": "f7f6", "code": "x", "features": {"convolution": "direct", "taps": []}}]),
         (records.starts, [{"features": "float32 products, direct convolution"}]),
@@ -35,6 +39,13 @@ def test_what_runs_record_is_taken(test, content):
         (records.words, None, "no words"),
         (records.words, [1], "no words"),
         (records.words, "seed=1", "no words"),
+        (records.jobs, {}, "no jobs"),
+        (records.jobs, [{"words": [], "folder": "/etc"}], "no jobs"),
+        (records.jobs, [{"words": [], "folder": "a/../../b"}], "no jobs"),
+        (records.jobs, [{"words": []}], "no jobs"),
+        (records.submissions, [{"job": "--me", "runs": []}], "no jobs of SLURM"),
+        (records.submissions, [{"job": "7", "runs": [["0"]]}], "no jobs of SLURM"),
+        (records.ending, [], "no way of ending"),
         (records.starts, [], "no entry for each start"),
         (records.starts, [None], "no entry for each start"),
         (records.starts, [{"git_commit": 7}], "are no names"),
@@ -53,3 +64,12 @@ def test_what_runs_record_is_taken(test, content):
 )
 def test_of_anything_else_it_is_said_why(test, content, said):
     assert re.search(said, test(content))
+
+
+def test_the_reason_of_a_failure_is_its_first_line_or_the_last_of_a_traceback():
+    assert records.reason("MIT1003 is not at data: no folder.\n  have it elsewhere   data.root=PATH\n") == (
+        "MIT1003 is not at data: no folder."
+    )
+    traceback = 'rank 3 failed:\nTraceback (most recent call last):\n  File "x.py", line 1\nValueError: it broke\n'
+    assert records.reason(traceback) == "ValueError: it broke"
+    assert records.reason("\n") == ""

@@ -33,7 +33,7 @@ def cluster() -> Iterator[dict[str, str]]:
     """The environment variables with which this cluster is used; it is stopped at the end."""
     # not under pytest's folders: a socket's path must be short
     lab = Path(tempfile.mkdtemp(prefix="slurm-"))
-    environment = os.environ | {"SLURM_CONF": str(lab / "slurm.conf"), "PATH": f"{HERE / 'bin'}:{os.environ['PATH']}"}
+    environment = os.environ | {"SLURM_CONF": str(lab / "slurm.conf")}
     try:
         _configure(lab)
         munge = lab / "munge"

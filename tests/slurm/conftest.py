@@ -11,13 +11,23 @@ from pathlib import Path
 
 import pytest
 
+from entreg.runs.folder import SweepFolder
 from tests.conftest import ROOT, SMALL
 from tests.runs import broken
 from tests.slurm import cluster
+from tests.slurm.commands import Commands
 
-EPOCHS = 100
-# 4 ranks a run; enough epochs to meet a run in the middle
+EPOCHS = 5
+# 4 ranks a run; tests that meet a run in the middle let it wait there
 WORDS = (*SMALL, f"trainer.epochs={EPOCHS}", "loss.every=2", "hardware=cpu4", "hardware.memory_gb=2")
+# a job that waits in the queue for as long as the tests take: what is asked of the queue alone needs no job that runs
+QUEUED = ("+hydra.launcher.additional_parameters.begin=now+1hour", "hardware=cpu", "hardware.cpus=1")
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch) -> Commands:
+    """Stand-ins for SLURM's commands."""
+    return Commands(tmp_path / "bin", monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -38,22 +48,25 @@ class Sweep:
     folder: Path
     environment: dict[str, str]
 
-    def finished(self, timeout_s: float = 300) -> tuple[int, str]:
+    def finished(self, timeout_s: float = 600) -> tuple[int, str]:
         """Waits; exit code and output."""
         output, _ = self.client.communicate(timeout=timeout_s)
         return self.client.returncode, output
 
     def job(self, run: int) -> str:
         """SLURM's name of a run's job, as soon as it was submitted."""
-        folder = self.folder / ".submitit"
-        files = cluster.wait_for(lambda: list(folder.glob("*_submitted.pkl")), 60, "sbatch answers")
-        array = re.match(r"(\d+)", files[0].name)[1]
-        return f"{array}_{run}" if "_" in files[0].name.removesuffix("_submitted.pkl") else array
+        record = SweepFolder(self.folder)
+        cluster.wait_for(lambda: self.client.poll() is not None or run in record.job_ids(), 120, "sbatch answers")
+        return record.job_ids()[run]
 
     def shown(self, run: int) -> dict[str, str]:
         """What the controller knows of a run's job: JobState, Restarts, ExitCode, ..."""
         shown = self.slurm("scontrol", "--oneliner", "show", "job", self.job(run))
         return dict(re.findall(r"(\w+)=(\S*)", shown))
+
+    def reaches(self, run: int, state: str) -> None:
+        """Waits until a run's job is in this state."""
+        cluster.wait_for(lambda: self.shown(run)["JobState"] == state, 120, f"the job is {state}")
 
     def ended(self, run: int) -> dict[str, str]:
         """The same of a job whose result is there: it runs on for a moment."""
@@ -64,11 +77,9 @@ class Sweep:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True, timeout=30)
         return done.stdout
 
-    def in_the_middle(self, run: int) -> bool:
-        """Whether a run has trained some epochs; then it has more to train."""
-        table = self.folder / f"{run}/metrics.csv"
-        assert not (self.folder / f"{run}/checkpoints/final.pt").exists(), "too few epochs to meet it in the middle"
-        return table.is_file() and table.read_text().count("\n") > 3
+    def waits(self, run: int) -> bool:
+        """Whether a run of a waiting task has come to where it waits."""
+        return (self.folder / f"{run}/waits").exists()
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from entreg.runs.folder import SweepFolder
+from tests.conftest import ROOT
 from tests.slurm.cluster import wait_for
 from tests.slurm.conftest import EPOCHS
 
@@ -19,9 +23,17 @@ TIMING = ("images_per_s", "seconds")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(submit):
+def timed_out(submit, tmp_path_factory):
+    """A run that waits in the build of its features until its time limit, while the other tests go on."""
+    store = tmp_path_factory.mktemp("unbuilt")
+    words = ("task.name=wait_in_build", f"paths.store={store}", "hardware.timeout_min=4")
+    return submit(*words, "hydra.launcher.signal_delay_s=120", "hardware.partition=high")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(timed_out, submit):
     """Both arms, four ranks each; GPUs are granted, and not needed."""
-    sweep = submit("loss=nll,nll_entropy", "hardware.gpus=2")
+    sweep = submit("loss=nll,nll_entropy", "hardware.gpus=2", "study=arms", "sweep.evaluate=true")
     return sweep, *sweep.finished()
 
 
@@ -42,33 +54,27 @@ def test_a_sweep_of_two_arms_on_four_ranks(undisturbed):
     assert table[3] == f"evaluate with: python train.py task=evaluate 'runs={sweep.folder}'"
 
 
-def test_an_evaluation_is_submitted_like_a_training(undisturbed, submit):
-    job = submit("task=evaluate", f"runs={undisturbed[0].folder}")
-    code, output = job.finished()
-    assert code == 0, output
-    assert job.ended(0)["JobState"] == "COMPLETED"
-    results = json.loads((job.folder / "0/results.json").read_text())
-    assert list(results["arms"]) == ["nll", "nll_entropy"] and results["comparison"]["arm"] == "nll_entropy"
-    assert (job.folder / "0/report.html").is_file()
-    assert re.search(r"\n0 +finished +\S+/0\n", output), output
-
-
 def test_what_is_asked_of_sbatch(undisturbed):
     """What is null is not asked for; srun gets its CPUs, which it would not inherit."""
-    script = next((undisturbed[0].folder / ".submitit").glob("*_submission.sh")).read_text()
+    array = undisturbed[0].job(0).partition("_")[0]
+    script = (undisturbed[0].folder / f".submitit/{array}_submission.sh").read_text()
     asked = dict(re.findall(r"#SBATCH --([\w-]+)=(\S+)", script))
     assert asked["gpus-per-node"] == "2" and asked["cpus-per-task"] == "4" and asked["mem"] == "2GB"
     assert asked["signal"] == "USR2@120" and asked["ntasks-per-node"] == "1"
     assert not {"partition", "account", "constraint", "gres"} & set(asked)
-    assert "/.submitit/" in asked["output"]
+    assert "/.submitit/" in asked["output"] and asked["job-name"] == "entreg-arms"
+    assert "#SBATCH --requeue\n" in script and "wckey" not in asked
+    for err in (undisturbed[0].folder / ".submitit").glob("*.err"):
+        assert "Warning" not in err.read_text()
 
 
 def test_interrupted_runs_end_as_undisturbed_ones(undisturbed, submit):
-    """Two sweeps at once: runs warned by USR2, requeued, and preempted by another's job."""
+    """Two sweeps at once: runs warned by USR2, requeued, and preempted by another's job, each in its third epoch."""
     expected = undisturbed[0].folder
+    task = "task.name=wait_in_training"
     # the high partition is not preempted; the low one's run holds all GPUs, which another's job wants
-    both = submit("loss=nll,nll_entropy", "hardware.partition=high")
-    preempted = submit("loss=nll_entropy", "hardware.gpus=4")
+    both = submit(task, "loss=nll,nll_entropy", "hardware.partition=high")
+    preempted = submit(task, "loss=nll_entropy", "hardware.gpus=4")
     disturbances = {
         (both, 0): lambda: both.slurm("scancel", "--signal=USR2", both.job(0)),
         (both, 1): lambda: both.slurm("scontrol", "requeue", both.job(1)),
@@ -80,11 +86,11 @@ def test_interrupted_runs_end_as_undisturbed_ones(undisturbed, submit):
 
     def disturb() -> bool:
         for sweep, run in list(pending):
-            if sweep.in_the_middle(run):
+            if sweep.waits(run):
                 pending.pop((sweep, run))()
         return not pending
 
-    wait_for(disturb, 200, "all runs are in the middle")
+    wait_for(disturb, 400, "all runs are in the middle")
     for sweep in (both, preempted):
         code, output = sweep.finished()
         assert code == 0, output
@@ -100,48 +106,43 @@ def test_interrupted_runs_end_as_undisturbed_ones(undisturbed, submit):
     assert_same_to_the_bit(preempted.folder / "0", expected / "1")
 
 
-def test_a_time_out_in_the_middle_of_a_store_build_is_requeued_and_gone_on_with(submit, tmp_path):
-    """A real one, of one minute: the features alone take longer, so that no start of the job gets through."""
-    words = (
-        "data.images=128",
-        *(
-            f"{role}.{side}"
-            for role in ("data", "ood.synthetic_ood")
-            for side in ("long_side_px=512", "short_side_px=384")
-        ),
-        "model.downsample=1",
-        "model.readout_factor=8",
-        "trainer.epochs=2",
-        "trainer.batch_size=32",
-    )
-    sweep = submit(*words, f"paths.store={tmp_path}", "hardware.timeout_min=1", "hydra.launcher.signal_delay_s=12")
-    code, output = sweep.finished(timeout_s=900)
-    assert code == 0, output
-    log = (sweep.folder / "0/train.log").read_text()
-    restarts = int(sweep.shown(0)["Restarts"])
-    assert restarts >= 1 and log.count("features: asked to stop; the next run continues the build") >= 1
-    assert log.count("an interrupted build is continued") >= 1 and log.count("epoch 2/2:") == 1
-    assert len(json.loads((sweep.folder / "0/provenance.json").read_text())) >= 1
-    print(f"requeued {restarts} times after time-outs of a minute")
-
-
-def test_an_evaluation_asks_for_what_it_uses(undisturbed, submit):
-    """Where trainings have two GPUs and four CPUs each."""
-    place = undisturbed[0].folder
-    sweep = submit("task=evaluate", f"runs={place}", "hardware.gpus=2")
-    code, output = sweep.finished()
-    assert code == 0, output
-    script = next((sweep.folder / ".submitit").glob("*_submission.sh")).read_text()
+def test_one_command_ends_in_a_page(undisturbed):
+    """The evaluation is a job that waits for all others. It asks for what it uses, half of a node of two GPUs here."""
+    sweep, code, output = undisturbed
+    assert code == 0 and f"evaluation: {sweep.folder}/evaluation" in output, output
+    results = json.loads((sweep.folder / "evaluation/results.json").read_text())
+    assert list(results["arms"]) == ["nll", "nll_entropy"] and results["comparison"]["arm"] == "nll_entropy"
+    assert not results["left_out"] and (sweep.folder / "evaluation/report.html").is_file()
+    (job,) = SweepFolder(sweep.folder).evaluations()
+    script = (sweep.folder / f".submitit/{job}_submission.sh").read_text()
     asked = dict(re.findall(r"#SBATCH --([\w-]+)=(\S+)", script))
     assert (asked["gpus-per-node"], asked["cpus-per-task"]) == ("1", "2")
-    assert (sweep.folder / "0/results.json").is_file() and sweep.ended(0)["JobState"] == "COMPLETED"
+    array = sweep.job(0).partition("_")[0]
+    assert asked["dependency"] == f"afterany:{array}"
+
+
+def test_the_status_of_a_sweep_that_has_finished(undisturbed):
+    sweep = undisturbed[0]
+    shown = subprocess.run(
+        (sys.executable, "train.py", "status", "--json", f"runs={sweep.folder}"),
+        cwd=ROOT,
+        env=sweep.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    runs = json.loads(shown.stdout)["runs"]
+    assert [(run["state"], run["job"]) for run in runs] == [("finished", sweep.job(0)), ("finished", sweep.job(1))]
+    for number, run in enumerate(runs):
+        last = float(history(sweep.folder / str(number))[-1]["validation_ig_bits_per_fixation"])
+        assert run["validation_ig_bits_per_fixation"] == last
 
 
 def test_a_failing_rank_fails_its_job_and_no_other(submit):
-    sweep = submit("task.name=train,fail_on_last_rank", "trainer.epochs=1")
+    sweep = submit("task.name=train,fail_on_last_rank", "trainer.epochs=1", "hardware.devices=2")
     code, output = sweep.finished()
     assert code == 1
-    assert "rank 3 failed:\nTraceback" in output and "ValueError: this rank broke" in output
+    assert "rank 1 failed:\nTraceback" in output and "ValueError: this rank broke" in output
     assert f"(run {sweep.folder}/1, log {sweep.folder}/1/train.log)" in output
     assert "ValueError: this rank broke" in (sweep.folder / "1/train.log").read_text()
     failed = sweep.ended(1)
@@ -154,13 +155,13 @@ def test_a_failing_rank_fails_its_job_and_no_other(submit):
 
 def test_runs_that_are_trained_together_are_one_job(undisturbed, submit):
     """Four runs of two batch orders: two jobs, in each of which both arms take their steps side by side."""
-    sweep = submit("loss=nll,nll_entropy", "seed=0,1", launcher="together_slurm")
+    sweep = submit("loss=nll,nll_entropy", "seed=0,1", "hardware.devices=2", launcher="together_slurm")
     code, output = sweep.finished()
     assert code == 0, output
     assert len([*(sweep.folder / ".submitit").glob("*_0_result.pkl")]) == 2
     for run, arm in enumerate(("nll", "nll", "nll_entropy", "nll_entropy")):
         log = (sweep.folder / f"{run}/train.log").read_text()
-        assert f"{arm} on 4 cpu rank(s)" in log and log.count(f"epoch {EPOCHS}/{EPOCHS}:") == 1
+        assert f"{arm} on 2 cpu rank(s)" in log and log.count(f"epoch {EPOCHS}/{EPOCHS}:") == 1
         assert "2 runs are trained together" in log
     for run, expected in ((0, 0), (2, 1)):
         ours, theirs = (
@@ -169,6 +170,17 @@ def test_runs_that_are_trained_together_are_one_job(undisturbed, submit):
         )
         for name, value in theirs.items():
             torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-5)
+
+
+def test_a_time_out_in_the_middle_of_a_store_build_is_requeued_and_gone_on_with(timed_out):
+    """SLURM's own signal, two minutes before the limit; without it the run would wait until it is killed."""
+    code, output = timed_out.finished()
+    assert "resource_tracker" not in next((timed_out.folder / ".submitit").glob("*.err")).read_text()
+    assert code == 0, output
+    log = (timed_out.folder / "0/train.log").read_text()
+    assert int(timed_out.shown(0)["Restarts"]) >= 1
+    assert log.count("features: asked to stop; the next run continues the build") >= 1
+    assert log.count("an interrupted build is continued") >= 1 and log.count(f"epoch {EPOCHS}/{EPOCHS}:") == 1
 
 
 def history(run: Path) -> list[dict[str, str]]:

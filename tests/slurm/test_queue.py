@@ -1,0 +1,40 @@
+"""What one call of squeue tells of all jobs."""
+
+from __future__ import annotations
+
+import pytest
+
+from entreg.slurm.commands import NoAnswer
+from entreg.slurm.queue import marked, queue
+
+SAID = """\
+7_0|RUNNING|None|node1
+7_1|PENDING|BeginTime|
+8|COMPLETING|None|node2
+9|OUT_OF_MEMORY|OutOfMemory|node2
+10|HIBERNATING|None|
+what someone|else printed
+"""
+
+
+def test_each_job_is_known_by_the_id_of_its_task(commands):
+    commands.say("squeue", SAID)
+    jobs = queue()
+    assert list(jobs) == ["7_0", "7_1", "8", "9", "10"]
+    assert jobs["7_0"] == ("RUNNING", "None", "node1") and jobs["7_1"].reason == "BeginTime"
+    assert [job for job, about in jobs.items() if about.is_active] == ["7_0", "7_1", "8", "10"]
+    assert [job for job, about in jobs.items() if about.is_waiting] == ["7_1"]
+    assert len(commands.calls("squeue")) == 1
+
+
+def test_no_jobs_are_another_answer_than_none(commands):
+    commands.say("squeue", "")
+    assert queue() == {}
+    commands.say("squeue", "", 1, "Socket timed out")
+    with pytest.raises(NoAnswer):
+        queue()
+
+
+def test_jobs_are_found_by_a_mark_that_is_their_whole_comment(commands):
+    commands.say("squeue", "7 entreg:ab\n7 entreg:ab\n8 entreg:abc\n9 see entreg:ab\n10 (null)\n11 entreg:ab\n")
+    assert marked("entreg:ab") == ["7", "11"]
