@@ -130,7 +130,7 @@ class Trainer:
             training_figures.predictions(self.folder.predictions, self._examples())
             if self.board is not None:
                 self.board.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
-            self.save(self.folder.final, sums=sums_of(self.folder.path, self.folder.sealed))
+            self.save(self.folder.final, file_sums=sums_of(self.folder.path, self.folder.sealed))
             self.folder.last.unlink(missing_ok=True)
         self.ranks.barrier()
 

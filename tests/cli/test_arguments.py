@@ -20,6 +20,7 @@ def test_the_first_word_may_name_a_task_and_the_second_its_folder():
         "run='outputs/mine'",
         "images=photos",
     ]
+    assert arguments.expanded(["verify", "multirun/a"]) == ["task=verify", "runs='multirun/a'"]
     assert arguments.expanded(["train", "loss=nll"]) == ["task=train", "loss=nll"]
 
 
