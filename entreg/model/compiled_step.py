@@ -159,12 +159,13 @@ class _Batch(Structure):
     def set_grid(self, grid: Grid) -> None:
         """Describe the cells and the blurred map."""
         counts = (grid.rows.counts[:, None] * grid.columns.counts).flatten()
-        positions, *pixels = (
-            _filled_up(numbers.float()) for numbers in (counts, grid.rows.map_counts, grid.columns.map_counts)
-        )
+        pixels = [_filled_up(axis.map_counts.float()) for axis in (grid.rows, grid.columns)]
+        positions = _filled_up(counts.float())
+        if len(positions) // VECTOR % 2 == 0:  # rows of cells an odd number of cache lines apart, see networks.h
+            positions = F.pad(positions, (0, VECTOR))
         rows, columns = len(grid.rows.counts), len(grid.columns.counts)
         map_rows, map_columns = len(grid.rows.map_counts), len(grid.columns.map_counts)
-        self.cells = _Cells(len(counts), _whole(len(counts)), self._address("positions", positions), counts.sum())
+        self.cells = _Cells(len(counts), len(positions), self._address("positions", positions), counts.sum())
         self.map = _Map(
             *(rows, columns, _whole(rows), _whole(columns)),
             *(map_rows, map_columns, _whole(map_columns)),

@@ -10,7 +10,9 @@
 
 #include "products.h"
 
-enum { WIDE = 8, BLOCK = 128 }; /* outputs of the widest product; cells that are normalised at a time */
+/* outputs of the widest product; cells that are normalised at a time, and the length of their rows: an odd number of cache
+   lines, since rows that are a power of 2 apart fall into the same few places of the cache */
+enum { WIDE = 8, BLOCK = 128, BLOCK_ROW = BLOCK + 16 };
 
 /* The layers after the widest product: softplus(matrix normalised(x) + shift). */
 enum { LAYERS = 4, MOST = 128 };
@@ -58,12 +60,12 @@ INLINE Statistics statistics(const Cells *cells, int channels, const float *x)
     return (Statistics){middle, (float)(1 / sqrt(variance / (channels * cells->total) + 1e-12))};
 }
 
-/* Write the normalised numbers of `length` cells from `start` on to rows of BLOCK numbers. */
+/* Write the normalised numbers of `length` cells from `start` on to rows of BLOCK_ROW numbers. */
 INLINE void normalise(const Cells *cells, int channels, const float *x, Statistics of, int start, int length, float *to)
 {
     for (int k = 0; k < channels; k++)
         for (int i = 0; i < length; i += LANES)
-            store(to + k * BLOCK + i, (load(x + (size_t)k * cells->width + start + i) - of.mean) * of.scale);
+            store(to + k * BLOCK_ROW + i, (load(x + (size_t)k * cells->width + start + i) - of.mean) * of.scale);
 }
 
 INLINE int least(int a, int b) { return a < b ? a : b; }
@@ -75,7 +77,7 @@ INLINE void layer(const Cells *cells, int inputs, int outputs, const float *x, S
     for (int start = 0; start < cells->width; start += BLOCK) {
         int length = least(BLOCK, cells->width - start);
         normalise(cells, inputs, x, of, start, length, block);
-        product(outputs, length, inputs, matrix, inputs, 1, block, BLOCK, FLOAT32, y + start, cells->width, 0);
+        product(outputs, length, inputs, matrix, inputs, 1, block, BLOCK_ROW, FLOAT32, y + start, cells->width, 0);
     }
     for (int k = 0; k < outputs; k++)
         for (int i = 0; i < cells->width; i += LANES) {
@@ -134,7 +136,7 @@ INLINE void layer_backwards(const Cells *cells, int inputs, int outputs, const f
     for (int start = 0; start < cells->width; start += BLOCK) {
         int length = least(BLOCK, cells->width - start);
         normalise(cells, inputs, x, of, start, length, block);
-        dots(inputs, outputs, length, block, BLOCK, FLOAT32, by_y + start, cells->width, by_matrix, 1, inputs);
+        dots(inputs, outputs, length, block, BLOCK_ROW, FLOAT32, by_y + start, cells->width, by_matrix, 1, inputs);
         product(inputs, length, outputs, matrix, 1, inputs, by_y + start, cells->width, FLOAT32, by_x + start,
                 cells->width, 0);
     }
@@ -143,7 +145,8 @@ INLINE void layer_backwards(const Cells *cells, int inputs, int outputs, const f
 /* The readout from the widest product.
 
    wide: (WIDE, width) the products, float64; parameters: (PARAMETERS)
-   saved: SAVED_ROWS rows, of which the last is the readout, and SAVED_STATISTICS numbers; block: MOST * BLOCK numbers */
+   saved: SAVED_ROWS rows, of which the last is the readout, and SAVED_STATISTICS numbers
+   block: MOST * BLOCK_ROW numbers */
 static void networks(const Cells *cells, const double *wide, const float *parameters, float *saved, float *block)
 {
     Statistics *of = (Statistics *)(saved + (size_t)SAVED_ROWS * cells->width);
@@ -169,7 +172,7 @@ static void networks(const Cells *cells, const double *wide, const float *parame
 /* The gradients by the parameters and by the widest product, from those by the readout.
 
    saved: what `networks` wrote; by_readout: (width), 0 in the padding; to_parameters: (PARAMETERS)
-   by_wide: (WIDE, width); gradients: 2 * MOST rows; block: MOST * BLOCK numbers */
+   by_wide: (WIDE, width); gradients: 2 * MOST rows; block: MOST * BLOCK_ROW numbers */
 static void networks_backwards(const Cells *cells, const float *parameters, const float *saved, const float *by_readout,
                                float *to_parameters, float *by_wide, float *gradients, float *block)
 {

@@ -10,9 +10,9 @@ enum { FLOAT32, FLOAT16 }; /* types of a factor */
 
 /* sums of a tile, as many as stay in the registers: PRODUCT_ROWS * 2 and DOT_ROWS * 4 vectors */
 #if LANES == 16
-enum { PRODUCT_ROWS = 8, DOT_ROWS = 4 };
+enum { PRODUCT_ROWS = 8, DOT_ROWS = 6 };
 #else
-enum { PRODUCT_ROWS = 4, DOT_ROWS = 2 };
+enum { PRODUCT_ROWS = 4, DOT_ROWS = 3 };
 #endif
 
 INLINE Vector load_as(const void *from, size_t at, int type)
@@ -20,8 +20,9 @@ INLINE Vector load_as(const void *from, size_t at, int type)
     return type == FLOAT16 ? load_half((const uint16_t *)from + at) : load((const float *)from + at);
 }
 
+/* ahead: whether to ask the memory for the next k rows of b, which are features, once for all tiles that read them */
 INLINE void product_tile(int rows, int vectors, int k, const float *a, size_t a_row, size_t a_step, const void *b,
-                         size_t b_row, int type, float *c, size_t c_row, int add)
+                         size_t b_row, int type, float *c, size_t c_row, int add, int ahead)
 {
     Vector s[PRODUCT_ROWS][2];
     UNROLLED
@@ -34,6 +35,8 @@ INLINE void product_tile(int rows, int vectors, int k, const float *a, size_t a_
         UNROLLED
         for (int v = 0; v < vectors; v++)
             factors[v] = load_as(b, t * b_row + v * LANES, type);
+        if (ahead)
+            __builtin_prefetch((const uint16_t *)b + (t + k) * b_row);
         UNROLLED
         for (int i = 0; i < rows; i++) {
             Vector x = all(a[i * a_row + t * a_step]);
@@ -54,11 +57,16 @@ INLINE void product_tile(int rows, int vectors, int k, const float *a, size_t a_
 INLINE void product_columns(int vectors, int m, int k, const float *a, size_t a_row, size_t a_step, const void *b,
                             size_t b_row, int type, float *c, size_t c_row, int add)
 {
-    int i = 0;
-    for (; i + PRODUCT_ROWS <= m; i += PRODUCT_ROWS)
-        product_tile(PRODUCT_ROWS, vectors, k, a + i * a_row, a_row, a_step, b, b_row, type, c + i * c_row, c_row, add);
-    for (; i < m; i++)
-        product_tile(1, vectors, k, a + i * a_row, a_row, a_step, b, b_row, type, c + i * c_row, c_row, add);
+    for (int i = 0, rows; i < m; i += rows) {
+        const float *from = a + i * a_row;
+        rows = i + PRODUCT_ROWS <= m ? PRODUCT_ROWS : 1;
+        if (type == FLOAT16 && i == 0 && rows > 1)
+            product_tile(PRODUCT_ROWS, vectors, k, from, a_row, a_step, b, b_row, type, c, c_row, add, 1);
+        else if (rows > 1)
+            product_tile(PRODUCT_ROWS, vectors, k, from, a_row, a_step, b, b_row, type, c + i * c_row, c_row, add, 0);
+        else
+            product_tile(1, vectors, k, from, a_row, a_step, b, b_row, type, c + i * c_row, c_row, add, 0);
+    }
 }
 
 /* c[i, j] = sum over t of a[i, t] b[t, j], added to c where `add`: (m, n), n a multiple of 16.
@@ -76,8 +84,9 @@ INLINE void product(int m, int n, int k, const float *a, size_t a_row, size_t a_
         product_columns(1, m, k, a, a_row, a_step, (const char *)b + j * bytes, b_row, type, c + j, c_row, add);
 }
 
+/* ahead: whether to ask the memory for the rows of a behind the next tile's */
 INLINE void dots_tile(int rows, int columns, int k, const void *a, size_t a_row, int type, const float *b, size_t b_row,
-                      double *c, size_t c_row, size_t c_column)
+                      double *c, size_t c_row, size_t c_column, int ahead)
 {
     Vector s[DOT_ROWS][4];
     UNROLLED
@@ -93,6 +102,8 @@ INLINE void dots_tile(int rows, int columns, int k, const void *a, size_t a_row,
         UNROLLED
         for (int i = 0; i < rows; i++) {
             Vector x = load_as(a, i * a_row + t, type);
+            if (ahead)
+                __builtin_prefetch((const uint16_t *)a + (i + 2 * rows) * a_row + t);
             UNROLLED
             for (int j = 0; j < columns; j++)
                 s[i][j] += x * factors[j];
@@ -112,21 +123,23 @@ INLINE void dots(int m, int n, int k, const void *a, size_t a_row, int type, con
                  size_t c_row, size_t c_column)
 {
     size_t bytes = type == FLOAT16 ? sizeof(uint16_t) : sizeof(float);
-    for (int i = 0; i < m;) {
-        int rows = i + DOT_ROWS <= m ? DOT_ROWS : 1, j = 0;
+    for (int i = 0, rows; i < m; i += rows) {
         const void *from = (const char *)a + i * a_row * bytes;
+        rows = i + DOT_ROWS <= m ? DOT_ROWS : 1;
+        int j = 0;
         for (; j + 4 <= n; j += 4) {
             double *to = c + i * c_row + j * c_column;
-            if (rows == DOT_ROWS)
-                dots_tile(DOT_ROWS, 4, k, from, a_row, type, b + j * b_row, b_row, to, c_row, c_column);
+            if (type == FLOAT16 && j == 0 && rows > 1)
+                dots_tile(DOT_ROWS, 4, k, from, a_row, type, b, b_row, to, c_row, c_column, 1);
+            else if (rows > 1)
+                dots_tile(DOT_ROWS, 4, k, from, a_row, type, b + j * b_row, b_row, to, c_row, c_column, 0);
             else
-                dots_tile(1, 4, k, from, a_row, type, b + j * b_row, b_row, to, c_row, c_column);
+                dots_tile(1, 4, k, from, a_row, type, b + j * b_row, b_row, to, c_row, c_column, 0);
         }
         for (; j < n; j++)
             for (int r = 0; r < rows; r++)
                 dots_tile(1, 1, k, (const char *)from + r * a_row * bytes, a_row, type, b + j * b_row, b_row,
-                          c + (i + r) * c_row + j * c_column, c_row, c_column);
-        i += rows;
+                          c + (i + r) * c_row + j * c_column, c_row, c_column, 0);
     }
 }
 

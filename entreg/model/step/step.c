@@ -111,7 +111,7 @@ static void widest_product_backwards(const Batch *batch, int image, const float 
 static double *memory_for(const Batch *batch)
 {
     size_t width = batch->cells.width, products = sizeof(double) * batch->models * WIDE * width;
-    size_t others = 2 * MOST * width + MOST * BLOCK + width + saved_numbers(batch) + density_memory(&batch->map);
+    size_t others = 2 * MOST * width + MOST * BLOCK_ROW + width + saved_numbers(batch) + density_memory(&batch->map);
     return aligned_alloc(64, (products + sizeof(float) * others + 63) / 64 * 64);
 }
 
@@ -122,7 +122,7 @@ int entreg_forward(const Batch *batch, int first, int end)
     if (products == NULL)
         return 1;
     int width = batch->cells.width;
-    float *block = (float *)(products + (size_t)batch->models * WIDE * width), *own = block + MOST * BLOCK;
+    float *block = (float *)(products + (size_t)batch->models * WIDE * width), *own = block + MOST * BLOCK_ROW;
     float *memory = own + saved_numbers(batch);
     for (int image = first; image < end; image++) {
         widest_product(batch, image, products);
@@ -149,7 +149,7 @@ int entreg_backward(const Batch *batch, int first, int end)
     const Map *map = &batch->map;
     int width = batch->cells.width;
     float *by_products = (float *)start, *gradients = (float *)(start + (size_t)batch->models * WIDE * width);
-    float *block = gradients + (size_t)2 * MOST * width, *by_readout = block + MOST * BLOCK, *memory = by_readout + width;
+    float *block = gradients + (size_t)2 * MOST * width, *by_readout = block + MOST * BLOCK_ROW, *memory = by_readout + width;
     memset(by_readout, 0, sizeof(float) * width);
     for (int image = first; image < end; image++) {
         for (int model = 0; model < batch->models; model++) {
