@@ -132,6 +132,12 @@ class RunFolder:
         return self.final.is_file()
 
     @property
+    def owes_pictures(self) -> bool:
+        """Whether the training has finished without its pictures and kept the checkpoint to draw them from."""
+        pictures = self.loss_curves, self.bias_map, self.predictions
+        return self.is_trained and self.last.is_file() and not all(path.is_file() for path in pictures)
+
+    @property
     def state(self) -> State:
         """How far the run has come.
 
@@ -147,6 +153,8 @@ class RunFolder:
     @property
     def state_in_words(self) -> str:
         """The state in words, with the last line of the message where the run has failed."""
+        if self.owes_pictures:
+            return "trained, pictures owed"
         *_, reason = self.why_failed().splitlines() or [""]
         return self.state.value + (f": {brief(reason)[:80]}" if self.state is State.FAILED and reason else "")
 
