@@ -10,7 +10,6 @@ import numpy as np
 
 folder, table, worst = Path(sys.argv[1]), {}, {}
 results, saved = json.loads((folder / "results.json").read_text()), dict(np.load(folder / "evidence.npz"))
-runs = saved["runs"].tolist()
 for row in csv.DictReader((folder / "per_image.csv").open(newline="")):
     table.setdefault((row["run"], row["domain"]), []).append(row)
 
@@ -35,8 +34,9 @@ def half_interval(sets):
     a, b, c = (sum(part for part, _ in terms) for terms in (images, seeds, rest))
     variance, terms = max((a + b - c, images + seeds + rest), (a, images), (b, seeds), key=lambda pair: pair[0])
     df = max(variance**2 / sum(part**2 / df for part, df in terms), 1)
-    share = np.cumsum(np.cos(angle := np.linspace(0, np.pi / 2, 2_000_001)) ** (df - 1))  # of t = sqrt(df) tan(angle)
-    return np.sqrt(df * variance) * np.tan(np.interp(0.95, (share - share[0] / 2) / share[-1], angle))
+    angle = np.arange(1, 1_000_001) * np.pi / 2e6  # of Student's t, which is sqrt(df) tan(angle)
+    share = np.cumsum(np.cos(angle - np.pi / 4e6) ** (df - 1))
+    return np.sqrt(df * variance) * np.tan(np.interp(0.95, share / share[-1], angle))
 
 
 def values(rows, what):
@@ -50,7 +50,7 @@ def values(rows, what):
 
 
 for (run, domain), rows in table.items():
-    number = runs.index(run)
+    number = list(saved["runs"]).index(run)
     gains = saved[f"at/{domain}/{number}"] - saved[f"gaussian/{domain}/{saved[f'priors/{domain}'][number]}"]
     gains = np.split(gains / np.log(2), np.cumsum([int(row["fixations"]) for row in rows])[:-1])
     agree("IG", [gain.mean() for gain in gains], values(rows, "ig_bits_per_fixation"))
@@ -60,7 +60,7 @@ for (run, domain), rows in table.items():
             agree("NSS", ((at - p.mean()) / p.std()).mean(), float(row["nss"]))
             agree("AUC", np.mean([(p < one).mean() + (p <= one).mean() for one in at]) / 2, float(row["auc"]))
 for arm in results["arms"].values():
-    maps = [full(f"bias/{runs.index(run)}/with") for run in arm["runs"]]
+    maps = [full(f"bias/{list(saved['runs']).index(run)}/with") for run in arm["runs"]]
     agree("entropies", np.mean([-(np.exp(one) * one).sum() for one in maps]), arm["bias_entropy_nats"])
 for name, comparison in [(key, of) for key, of in results["comparisons"].items() if results["arms"][key]["folds"] == 1]:
     arms = [results["arms"][one] for one in (name, comparison["baseline"])]
@@ -75,4 +75,4 @@ for name, comparison in [(key, of) for key, of in results["comparisons"].items()
             if same and (ends := cell["ci95"] or cell["ci95_over_images"]):
                 agree("intervals", half_interval(sets), (ends[1] - ends[0]) / 2)
 print(*(f"{what}: agree within {deviation:.1e}" for what, deviation in worst.items()), sep="\n")
-sys.exit(max(worst.values()) > 1e-6)
+sys.exit(max(worst.values()) > 1e-5)  # entropies were summed in float32

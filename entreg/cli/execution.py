@@ -23,13 +23,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from entreg import tasks
-from entreg.cli import unsaid
+from entreg.cli import sweep_table, unsaid
 from entreg.config import Config
 from entreg.config.settings import resolved
 from entreg.data import sources
 from entreg.errors import DataError, RankFailed, SettingError, UserError, brief
 from entreg.io import files
 from entreg.io.leases import Lease, LeaseHeld
+from entreg.runs import sweep_words
 from entreg.runs.folder import RunFolder, SweepFolder
 from entreg.runs.provenance import code_version
 
@@ -40,6 +41,10 @@ TrainTogether = Callable[[list[tuple[Config, RunFolder]], list[bool]], list[Any]
 
 # errors of system calls that a person can mend; they do not mean that the code is wrong
 SYSTEM_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
+
+
+class WorkedOn(SettingError):
+    """Another process is working on the run, so that this one changes nothing there."""
 
 
 class JobFailed(CompactHydraException):
@@ -65,6 +70,8 @@ def run_job(cfg: DictConfig) -> Any:
         print(f"\ninterrupted: {_how_to_resume(folder, hydra_config.mode)}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
+        if _is_left_to_another(error, folder, hydra_config):
+            return None
         if submitted:
             # Hydra hands the exception to the waiting client, and SLURM would report COMPLETED
             atexit.register(os._exit, 1)
@@ -99,10 +106,8 @@ def run_jobs_together(cfgs: Sequence[DictConfig], train: TrainTogether) -> list[
         results = _train_together(runs, refusals, train)
     if submitted and any(isinstance(result, Exception) for result in results):
         atexit.register(os._exit, 1)
-    return [
-        _job_failed(result, folder) if isinstance(result, Exception) else result
-        for result, (_, folder) in zip(results, runs, strict=True)
-    ]
+    ended = zip(results, runs, cfgs, strict=True)
+    return [_ended(result, folder, cfg.hydra) for result, (_, folder), cfg in ended]
 
 
 def is_submitted() -> bool:
@@ -176,7 +181,7 @@ def _sole_writer(folder: RunFolder, hydra_config: Any) -> Iterator[None]:
     try:
         lease = Lease(folder.owner)
     except LeaseHeld as lease_error:
-        raise SettingError(
+        raise WorkedOn(
             f"{lease_error}; this process changes nothing there. For a new run type another study=NAME"
         ) from None
     with lease:
@@ -203,6 +208,26 @@ def _failure_recorded(folder: RunFolder) -> Iterator[None]:
             except DataError as write_error:  # a full disk may be the reason of the failure
                 log.error("%s", write_error)
         raise
+
+
+def _ended(result: Any, folder: RunFolder, hydra_config: Any) -> Any:
+    """Return a job's result, or the JobFailed with which it ended."""
+    if not isinstance(result, Exception):
+        return result
+    return None if _is_left_to_another(result, folder, hydra_config) else _job_failed(result, folder)
+
+
+def _is_left_to_another(error: Exception, folder: RunFolder, hydra_config: Any) -> bool:
+    """Return whether another process works on this job of a sweep, as one does to which the same sweep was given.
+
+    Whether the job has failed shows at the end of the sweep, see `sweep_table.printed_at_the_end`.
+    """
+    is_in_sweep = hydra_config.mode is RunMode.MULTIRUN and sweep_words.is_basic(hydra_config.sweeper)
+    if not isinstance(error, WorkedOn) or not is_in_sweep or is_submitted():
+        return False
+    log.warning("%s", error)
+    sweep_table.leave_to_another(folder)
+    return True
 
 
 def _job_failed(error: Exception, folder: RunFolder) -> JobFailed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from entreg.command_line import command
 from entreg.errors import UserError
-from entreg.runs.folder import RunFolder, SweepFolder
+from entreg.runs.folder import RunFolder, State, SweepFolder
 from entreg.runs.submission import PlannedRun
 
 
@@ -26,6 +27,7 @@ class Sweep:
 
 
 _started: list[Sweep] = []
+_left: list[RunFolder] = []
 
 
 def announce(sweep: Sweep) -> None:
@@ -38,14 +40,28 @@ def withdraw() -> None:
     _started.clear()
 
 
+def leave_to_another(folder: RunFolder) -> None:
+    """Record that another process works on a run of the sweep, so that it is asked for at the end."""
+    _left.append(folder)
+
+
 @contextmanager
 def printed_at_the_end() -> Iterator[None]:
-    """Print the table of each sweep that was started in the `with` block at its end, also where a job failed."""
+    """Print the table of each sweep that was started in the `with` block at its end, also where a job failed.
+
+    Exits with 1 where a run that was left to another process has not finished by then.
+    """
     try:
         yield
     finally:
         for sweep in _started if os.environ.get("RANK", "0") == "0" else []:
             print(table(sweep), flush=True)
+    unfinished = [relative(folder.path) for folder in _left if folder.state is not State.FINISHED]
+    if unfinished:
+        print(
+            f"another process works on {', '.join(unfinished)}; the same command tells what came of it", file=sys.stderr
+        )
+        sys.exit(1)
 
 
 def table(sweep: Sweep) -> str:

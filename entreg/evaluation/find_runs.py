@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import logging
+import time
+from datetime import datetime
 from pathlib import Path
 
 from entreg.errors import DataError, UserError
@@ -31,7 +33,7 @@ def find(pattern: str | None) -> tuple[list[RunFolder], list[RunFolder]]:
     else:
         sweeps = [_trainings(path) for path in Path("multirun").glob("*")]
         sweeps = [sweep for sweep in sweeps if any(folder.is_trained for folder in sweep)]
-        folders = max(sweeps, key=_finished_at) if sweeps else SweepFolder(Path("outputs")).trainings()
+        folders = max(sweeps, key=_begun_at) if sweeps else SweepFolder(Path("outputs")).trainings()
         finished = [folder for folder in folders if folder.is_trained]
         if not finished:
             raise UserError(
@@ -50,6 +52,22 @@ def _trainings(path: Path) -> list[RunFolder]:
         return []
 
 
-def _finished_at(folders: list[RunFolder]) -> float:
-    """Return when the last training of a sweep finished, in seconds since the epoch."""
-    return max(folder.final.stat().st_mtime for folder in folders if folder.is_trained)
+def _begun_at(folders: list[RunFolder]) -> float:
+    """Return when the last of a sweep's finished trainings was last started, in seconds since the epoch.
+
+    The run's own record counts. Of one that version 0.2.0 started there is only the time of a file, which copying
+    changes; a time that is yet to come counts as none.
+    """
+    return max(_recorded(folder) or _of_file(folder.final) for folder in folders if folder.is_trained)
+
+
+def _recorded(folder: RunFolder) -> float | None:
+    try:
+        return datetime.fromisoformat(folder.starts()[-1]["started"]).timestamp()
+    except (DataError, LookupError, TypeError, ValueError):
+        return None
+
+
+def _of_file(path: Path) -> float:
+    changed = path.stat().st_mtime
+    return changed if changed <= time.time() else 0.0

@@ -56,11 +56,7 @@ def open_store(images: Images, recipe: Recipe, folder: Path, ranks: Ranks) -> Fe
             except (FileNotFoundError, DataError) as error:
                 # another builder, which this run could not see, may have completed the store in the meantime
                 if ranks.world_size > 1 or not final.is_dir():
-                    raise (
-                        error
-                        if isinstance(error, DataError)
-                        else DataError(f"{final}: disappeared while it was built: {error}")
-                    ) from error
+                    raise (error if isinstance(error, DataError) else DataError(_removed(final))) from error
     finally:
         if lease is not None:
             lease.release()
@@ -138,6 +134,8 @@ def _build(images: Images, recipe: Recipe, final: Path, ranks: Ranks) -> None:
 def _complete(partial: Path, final: Path, description: dict[str, object]) -> None:
     """Rename the finished store, unless another process has built the same one meanwhile."""
     try:
+        if not (partial / CHECKSUMS).is_file() and not final.is_dir():
+            raise FileNotFoundError(partial)
         try:
             files.write_json(partial / "recipe.json", description)
         except DataError:
@@ -145,11 +143,21 @@ def _complete(partial: Path, final: Path, description: dict[str, object]) -> Non
             files.write_json(partial / "recipe.json", description)
         partial.replace(final)
         log.info("features: %s complete", final)
+    except FileNotFoundError as error:
+        if not final.is_dir():
+            raise DataError(_removed(final)) from error
     except (OSError, DataError) as error:
         if not final.is_dir():
             raise DataError(f"{final}: cannot be written: {error}; paths.store=FOLDER") from error
         log.info("features: %s was completed by another process", final)
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _removed(final: Path) -> str:
+    return (
+        f"{final}: was removed while it was built (by make clean-store?); the same command builds it again, and "
+        "nothing else is missing"
+    )
 
 
 def _allocate(partial: Path, counts: dict[tuple[int, int], int], images: int, recipe: Recipe) -> None:

@@ -134,6 +134,12 @@ class RunFolder:
         return self.final.is_file()
 
     @property
+    def owes_pictures(self) -> bool:
+        """Whether the training has finished without its pictures and kept the checkpoint to draw them from."""
+        pictures = self.loss_curves, self.bias_map, self.predictions
+        return self.is_trained and self.last.is_file() and not all(path.is_file() for path in pictures)
+
+    @property
     def state(self) -> State:
         """How far the run has come.
 
@@ -149,6 +155,8 @@ class RunFolder:
     @property
     def state_in_words(self) -> str:
         """The state in words, with the reason in a line where the run has failed or its job was ended from outside."""
+        if self.owes_pictures:
+            return "trained, pictures owed"
         state = self.state
         if state is State.FAILED:
             reason = records.reason(self.why_failed())

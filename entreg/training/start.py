@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ SHOWN = ("data", "ood", "experiment", "paths")  # groups of settings that task=p
 
 
 def finished_before(folder: RunFolder) -> bool:
-    """Return whether the run has finished. A final checkpoint that is damaged is set aside."""
-    if not (folder.is_trained and checkpoint.newest([folder.final])):
+    """Return whether the run has finished and owes nothing. A final checkpoint that is damaged is set aside."""
+    if not (folder.is_trained and checkpoint.newest([folder.final])) or folder.owes_pictures:
         return False
     log.info("finished before: %s", folder.final)
     folder.last.unlink(missing_ok=True)  # the run may have been killed between its last two steps
@@ -88,5 +89,5 @@ def record_start(trainer: Trainer, study: Study) -> None:
                 version,
                 VERSION,
             )
-    folder.add_start(start)
+    folder.add_start(start | {"started": datetime.now(timezone.utc).isoformat(timespec="seconds")})
     center_bias_file.write(folder.center_bias, study.center_bias)

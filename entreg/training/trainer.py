@@ -120,19 +120,31 @@ class Trainer:
             )
 
     def finish(self, bias_map: LogDensity) -> None:
-        """Draw the figures, then write final.pt: where it exists, the run is complete.
+        """Draw the figures, then write final.pt: where it exists, the run is trained.
+
+        A figure that cannot be written, on a disk that is full, does not undo a training: it is owed.
 
         bias_map: see `bias_map.bias_map`, at the study's landscape size
         """
         if self.ranks.is_first:
-            training_figures.loss_curves(self.folder.loss_curves, {self.config.loss.name: self.history})
-            training_figures.bias_map(self.folder.bias_map, bias_map.full()[0].cpu().numpy())
-            training_figures.predictions(self.folder.predictions, self._examples())
-            if self.board is not None:
-                self.board.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
+            try:
+                self._draw(bias_map)
+            except DataError as error:
+                log.warning(
+                    "%s; %s is trained, and its pictures are owed: the same command draws them", error, self.folder
+                )
             self.save(self.folder.final, file_sums=sums_of(self.folder.path, self.folder.sealed))
-            self.folder.last.unlink(missing_ok=True)
+            if not self.folder.owes_pictures:  # they are drawn from there
+                self.folder.last.unlink(missing_ok=True)
         self.ranks.barrier()
+
+    def _draw(self, bias_map: LogDensity) -> None:
+        """Draw the figures. Raises a DataError where one cannot be written."""
+        training_figures.loss_curves(self.folder.loss_curves, {self.config.loss.name: self.history})
+        training_figures.bias_map(self.folder.bias_map, bias_map.full()[0].cpu().numpy())
+        training_figures.predictions(self.folder.predictions, self._examples())
+        if self.board is not None:
+            self.board.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
 
     @torch.no_grad()
     def _examples(self) -> list[Prediction]:
@@ -271,7 +283,8 @@ class Trainer:
             before = state["fingerprints"]
             foreign = {name: digest for name, digest in before.items() if name.startswith("ood.")}
             changed = [name for name, value in self.fingerprints.items() if before.get(name, value) != value]
-            sets = changed_sets.since(changed_sets.recorded(self.folder, before), self.study.sets)
+            recorded = changed_sets.recorded(self.folder, before) if changed else {}
+            sets = changed_sets.since(recorded, self.study.sets)
             # another choice of foreign images is no change of a foreign set
             changed = [name for name in changed if name not in foreign] + [key for key in sets if key != "data"]
             if changed:

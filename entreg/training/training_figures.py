@@ -40,6 +40,5 @@ def predictions(path: Path, examples: Sequence[Prediction]) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG file and make its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the figure as a PNG file, and make its folder."""
     files.write(path, lambda file: figure.savefig(file, format="png", dpi=110))

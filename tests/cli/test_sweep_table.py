@@ -28,6 +28,20 @@ def test_a_row_says_what_tells_a_run_from_the_others_and_how_far_it_has_come(swe
     assert "not started" in second and second.endswith("multirun/study/1")
 
 
+def test_a_run_that_another_process_works_on_is_asked_for_at_the_end(sweep, monkeypatch, capsys):
+    monkeypatch.setattr(sweep_table, "_left", [])
+    left = sweep.folder.run(1)
+    sweep_table.leave_to_another(left)
+    with pytest.raises(SystemExit) as caught, sweep_table.printed_at_the_end():
+        pass
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.startswith("another process works on multirun/study/1; the same command")
+    with sweep_table.printed_at_the_end():  # by the end of this one the other has finished
+        left.final.parent.mkdir(parents=True)
+        left.final.touch()
+    assert capsys.readouterr().err == ""
+
+
 def test_the_command_that_evaluates_is_printed_where_something_was_trained(sweep):
     assert "evaluate with" not in table(sweep)
     final = sweep.folder.run(1).final

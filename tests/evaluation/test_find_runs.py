@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import pytest
 from omegaconf import OmegaConf
 
 from entreg.errors import DataError, UserError
 from entreg.evaluation.find_runs import find
+from entreg.runs.folder import SweepFolder
 
 
 def test_runs_that_are_not_even_started_are_known_from_their_sweep(tmp_path):
@@ -43,6 +45,22 @@ def test_a_typed_task_is_a_training_where_it_says_so(tmp_path):
         find(str(tmp_path / "a"))
     with pytest.raises(UserError, match="there is no finished training .0 unfinished."):
         find(str(tmp_path / "b"))
+
+
+def test_the_newest_sweep_is_so_by_what_its_runs_recorded_whatever_the_dates_of_its_files(tmp_path, monkeypatch):
+    """`unrecorded` is as version 0.2.0 left it, with a file from the future."""
+    monkeypatch.chdir(tmp_path)
+    for name, started, dated in (("old", 1, 4_000_000_000), ("new", 2, 1), ("unrecorded", None, 4_000_000_000)):
+        run = SweepFolder(tmp_path / "multirun" / name).run(0)
+        run.config.parent.mkdir(parents=True)
+        run.final.parent.mkdir()
+        run.config.write_text("task: {name: train}")
+        run.final.touch()
+        os.utime(run.final, (dated, dated))
+        if started is not None:
+            run.add_start({"started": f"2026-01-01T00:00:0{started}+00:00"})
+    (newest,), _ = find(None)
+    assert newest.path.parent.name == "new"
 
 
 def test_a_sweep_that_cannot_be_read_is_named_and_keeps_nobody_from_the_others(tmp_path, monkeypatch, caplog):

@@ -31,6 +31,9 @@ def test_a_training_that_was_killed_at_its_very_end_is_finished(tmp_path):
     folder, row = RunFolder(tmp_path / "run"), {"validation_ig_bits_per_fixation": 0.25}
     for path in (folder.final, folder.last):
         checkpoint.write(path, {"history": [row]})
+    folder.loss_curves.parent.mkdir()
+    for path in (folder.loss_curves, folder.bias_map, folder.predictions):
+        path.touch()
     assert finished_before(folder)
     assert folder.final.is_file() and not folder.last.exists()
 

@@ -20,12 +20,13 @@ from entreg.model.log_density import LogDensity
 from entreg.model.step_library import available
 from entreg.priors.gaussian import gaussian_log_prior
 from entreg.runs import checkpoint
-from entreg.runs.folder import RunFolder
+from entreg.runs.folder import RunFolder, State
 from entreg.study import bias_map as of_model
 from entreg.study import changed_sets
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
 from entreg.training import batches, training_figures
+from entreg.training.start import finished_before
 from entreg.training.trainer import Trainer
 from entreg.training.training_group import TrainingGroup
 from tests.conftest import SMALL
@@ -357,6 +358,31 @@ def test_features_of_other_data_are_not_gone_on_with(trainer_of):
     what = r"ood.synthetic_ood: 1 of 6 images has other content \(0003.png\)"
     with pytest.raises(DataError, match=rf": ood.synthetic_ood changed \({what}\); bring"):
         run(other)
+
+
+def test_a_disk_that_is_full_at_the_last_picture_undoes_no_training_and_the_picture_is_owed(
+    trainer_of, monkeypatch, caplog
+):
+    trainer = trainer_of("trainer.epochs=1")
+    run(trainer)
+    assert not trainer.folder.owes_pictures
+
+    def full(path: Path, examples) -> None:
+        raise DataError(f"{path}: cannot be written: No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(training_figures, "predictions", full)
+        trainer.finish(bias_map(trainer))
+    folder = trainer.folder
+    assert folder.state is State.FINISHED and folder.state_in_words == "trained, pictures owed"
+    assert "No space left on device; " in caplog.text and "its pictures are owed" in caplog.text
+    assert not finished_before(folder)
+    again = trainer_of("trainer.epochs=1")
+    for member, of_member in TrainingGroup([again]).run():
+        member.finish(of_member)
+    assert folder.predictions.is_file() and finished_before(folder) and folder.state_in_words == "finished"
+    ours, theirs = parameters(again), parameters(trainer)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_the_final_checkpoint_comes_after_all_else(trainer_of, monkeypatch):
