@@ -14,13 +14,12 @@ from typing import Any
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
-from omegaconf import OmegaConf
 from submitit import SlurmJob
 
 from entreg.cli import sweep_table
 from entreg.cli.arguments import quoted
 from entreg.cli.slurm_jobs import Job, Submitted, finished_before, numbered, results_of, returned
-from entreg.cli.submission import chunks, most_tasks, submit
+from entreg.cli.submission import chunks, most_tasks, plain_params, submit
 from entreg.cli.sweep_table import relative
 from entreg.cli.waiting import wait
 from entreg.command_line import command
@@ -136,8 +135,7 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
         if active:
             return [Submitted(SlurmJob(self.params["submitit_folder"], active[-1]), [job], is_evaluation=True)]
         composed = self.hydra_context.config_loader.load_sweep_config(self.config, job.overrides)
-        params = OmegaConf.to_container(composed.hydra.launcher, resolve=True)
-        assert isinstance(params, dict)
+        params = plain_params(composed.hydra.launcher)
         # afterany: which runs have finished is read from their folders, and a page of some is better than none
         params["dependency"] = ":".join(["afterany", *dict.fromkeys(_array(one) for one in runs)]) if runs else None
         launcher = Slurm(**self.params)
