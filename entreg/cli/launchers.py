@@ -25,7 +25,8 @@ from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from omegaconf import DictConfig, open_dict, read_write
 
 from entreg.cli.execution import run_jobs_together, without_hydra
-from entreg.cli.slurm_launcher import Job, Slurm, ignore_schema_warning, numbered, ready_for_signals
+from entreg.cli.slurm_jobs import Job, numbered
+from entreg.cli.slurm_launcher import Slurm, ignore_schema_warning, ready_for_signals
 from entreg.config.settings import resolved
 from entreg.training.grouping import groups
 from entreg.training.train_together import train_together

@@ -21,7 +21,7 @@ from entreg.cli.arguments import conf_folder
 from entreg.cli.composition import refuse
 from entreg.cli.execution import checked, refuse_start, without_hydra
 from entreg.cli.launchers import LOCAL, SLURM, TOGETHER
-from entreg.cli.submission import chunks, most_tasks, script
+from entreg.cli.submission import chunks, most_tasks, plain_params, script
 from entreg.cli.sweep_table import Sweep, announce
 from entreg.command_line import command
 from entreg.errors import SettingError, UserError, brief
@@ -71,7 +71,7 @@ class Preflight(Callback):
             _refuse_unwritable(Path(config.hydra.launcher.submitit_folder), "hydra.launcher.submitit_folder")
             files.write_text(folder.submitted_code, code_version() + "\n")
         if launcher in SLURM:
-            _prepare_environment(config.hydra.launcher.cpus_per_task)
+            _leave_allocation()
         if launcher == "basic" and jobs is not None and len(jobs) > 1 and config.task.name == "train":
             print(
                 "The runs are trained one after the other. hydra/launcher=together trains those that read the same "
@@ -167,10 +167,8 @@ def _dry_run(config: DictConfig, launcher: str, sweep: SweepFolder, jobs: list[P
     lines = [f"{len(jobs)} jobs of {config.task.name} in {sweep.path}; nothing was started"]
     lines += [f"  {job.folder}: {' '.join(word for word in job.words if word not in shared)}" for job in jobs]
     if launcher in SLURM:
-        params = OmegaConf.to_container(config.hydra.launcher, resolve=True)
-        assert isinstance(params, dict)
         tasks = len(chunks(len(jobs), most_tasks())[0])
-        lines += ["", script({str(key): value for key, value in params.items()}, tasks)]
+        lines += ["", script(plain_params(config.hydra.launcher), tasks)]
     return "\n".join(lines)
 
 
@@ -186,13 +184,10 @@ def _refuse_limits(asked: DictConfig) -> None:
         raise SettingError(why)
 
 
-def _prepare_environment(cpus_per_task: int) -> None:
-    """Set the environment variables that a job of SLURM must inherit, and remove those that it must not."""
-    # a job submitted from inside an allocation must not inherit that allocation's variables
+def _leave_allocation() -> None:
+    """Remove the variables of the allocation that this process may run in, since the jobs would inherit them."""
     for name in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]:
         del os.environ[name]
-    # since SLURM 22.05 srun does not inherit sbatch's --cpus-per-task
-    os.environ["SRUN_CPUS_PER_TASK"] = str(cpus_per_task)
 
 
 def _refuse_unwritable(folder: Path, key: str) -> None:

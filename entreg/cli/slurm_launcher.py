@@ -9,46 +9,26 @@ import uuid
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
-from omegaconf import OmegaConf
-from submitit import Job as SlurmTask
 from submitit import SlurmJob
-from submitit.core.utils import FailedJobError
 
 from entreg.cli import sweep_table
 from entreg.cli.arguments import quoted
-from entreg.cli.execution import JobFailed
-from entreg.cli.submission import chunks, most_tasks, submit
+from entreg.cli.slurm_jobs import Job, Submitted, finished_before, numbered, results_of, returned
+from entreg.cli.submission import chunks, most_tasks, plain_params, submit
 from entreg.cli.sweep_table import relative
 from entreg.cli.waiting import wait
 from entreg.command_line import command
 from entreg.errors import UserError
-from entreg.runs.folder import State, SweepFolder
-from entreg.runs.records import reason
+from entreg.runs.folder import SweepFolder
 from entreg.runs.submission import Submission
-from entreg.slurm.endings import MEANING
 from entreg.slurm.queue import queue
 
 log = logging.getLogger(__name__)
-
-
-class Job(NamedTuple):
-    """A job of the sweep: its number and the words that were typed for it."""
-
-    number: int
-    overrides: list[str]
-
-
-class Submitted(NamedTuple):
-    """A job of SLURM and the jobs of the sweep that it runs; the evaluation of a sweep is none of them."""
-
-    slurm: SlurmTask[Any]
-    jobs: list[Job]
-    is_evaluation: bool = False
 
 
 class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
@@ -73,30 +53,31 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         sweep = SweepFolder(Path(str(self.config.hydra.sweep.dir)).absolute())
+        returns = {group[0].number: finished_before(sweep, group) for group in groups}
+        finished = [group for group in groups if returns[group[0].number] is not None]
         try:
-            submitted = self._in_the_queue(sweep, groups)
-            known = [job for one in submitted for job in one.jobs]
-            submitted += self._submitted(sweep, [group for group in groups if group[0] not in known])
-            evaluation = self._evaluation(sweep, submitted) if self.config.sweep.evaluate else None
+            submitted = self._in_the_queue(sweep, [group for group in groups if group not in finished])
+            known = [*finished, *(one.jobs for one in submitted)]
+            submitted += self._submitted(sweep, [group for group in groups if group not in known])
+            evaluation = self._evaluation(sweep, groups, submitted) if self.config.sweep.evaluate else []
         except UserError as error:
             print(error, file=sys.stderr, flush=True)
             sweep_table.withdraw()
             sys.exit(2)
         if self.config.sweep.detach:
             print(how_to_look(sweep), flush=True)
-            return [_detached(job) for group in groups for job in group]
+            return [returned(job, None) for group in groups for job in group]
         try:
-            ended = wait([one.slurm for one in (*submitted, *([] if evaluation is None else [evaluation]))])
+            ended = wait([one.slurm for one in (*submitted, *evaluation)])
         except KeyboardInterrupt:
             sweep_table.withdraw()
             print(f"\nThe jobs go on. {how_to_look(sweep)}", file=sys.stderr)
             sys.exit(128 + signal.SIGINT)
-        by_number = {group[0].number: position for position, group in enumerate(groups)}
-        submitted.sort(key=lambda one: by_number[one.jobs[0].number])
-        if evaluation is not None:
-            submitted.append(evaluation)
+        for one in (*submitted, *evaluation):
+            returns[one.jobs[0].number] = results_of(sweep, one, ended.get(one.slurm.job_id))
+        if evaluation:
             print(f"evaluation: {relative(sweep.evaluation.path)}", flush=True)
-        return [job_return for one in submitted for job_return in _returns(sweep, one, ended.get(one.slurm.job_id))]
+        return [job_return for number in sorted(returns) for job_return in returns[number] or []]
 
     def _in_the_queue(self, sweep: SweepFolder, groups: list[list[Job]]) -> list[Submitted]:
         """Return the jobs that an earlier command has submitted and that still wait or run, and log their ids.
@@ -139,39 +120,35 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
             log.info("submitted %d jobs: %s", len(submitted), " ".join(dict.fromkeys(map(_array, submitted))))
         return submitted
 
-    def _evaluation(self, sweep: SweepFolder, runs: list[Submitted]) -> Submitted:
-        """Submit the evaluation of the runs, which starts when all their jobs have ended, and return its job.
+    def _evaluation(self, sweep: SweepFolder, groups: list[list[Job]], runs: list[Submitted]) -> list[Submitted]:
+        """Submit the evaluation of the groups' runs, which starts when all their jobs have ended, and return its job.
 
         One that an earlier command has submitted and that still waits or runs is left alone. It is submitted in the
         same breath as the runs: SLURM forgets jobs, and what depends on a forgotten job starts at once.
         """
         assert self.config is not None and self.hydra_context is not None
-        job = Job(len(runs), evaluation_words([job.overrides for one in runs for job in one.jobs], sweep))
+        jobs_of_runs = [job for group in groups for job in group]
+        job = Job(len(jobs_of_runs), evaluation_words([one.overrides for one in jobs_of_runs], sweep))
         ids = sweep.evaluations()
         jobs = queue() if ids else {}
         active = [evaluation for evaluation in ids if evaluation in jobs and jobs[evaluation].is_active]
         if active:
-            return Submitted(SlurmJob(self.params["submitit_folder"], active[-1]), [job], is_evaluation=True)
+            return [Submitted(SlurmJob(self.params["submitit_folder"], active[-1]), [job], is_evaluation=True)]
         composed = self.hydra_context.config_loader.load_sweep_config(self.config, job.overrides)
-        params: Any = OmegaConf.to_container(composed.hydra.launcher, resolve=True)
+        params = plain_params(composed.hydra.launcher)
         # afterany: which runs have finished is read from their folders, and a page of some is better than none
-        params["dependency"] = ":".join(["afterany", *dict.fromkeys(_array(one) for one in runs)])
+        params["dependency"] = ":".join(["afterany", *dict.fromkeys(_array(one) for one in runs)]) if runs else None
         launcher = Slurm(**self.params)
         launcher.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
         arguments = (job.overrides, "hydra.sweep.dir", job.number, "", Singleton.get_state())
         (submitted,) = submit(params, launcher, [arguments], f"entreg:{uuid.uuid4().hex}")
         sweep.add_submission(Submission(submitted.job_id, [[]]))
         log.info("submitted the evaluation, which waits for them: %s", submitted.job_id)
-        return Submitted(submitted, [job], is_evaluation=True)
+        return [Submitted(submitted, [job], is_evaluation=True)]
 
     def _number_of(self, group: list[Job]) -> int:
         """Return the number by which the job of SLURM finds what it runs."""
         return group[0].number
-
-
-def numbered(job_overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
-    """Return the jobs with their numbers, which begin with `first`."""
-    return [Job(first + i, list(overrides)) for i, overrides in enumerate(job_overrides)]
 
 
 def evaluation_words(jobs: Sequence[Sequence[str]], sweep: SweepFolder) -> list[str]:
@@ -202,38 +179,5 @@ def how_to_look(sweep: SweepFolder) -> str:
     return f"Look at them with `{look}`, cancel them with `{end}`; the same command goes on waiting."
 
 
-def _detached(job: Job) -> JobReturn:
-    """Return what stands for the result of a job that nobody waits for."""
-    return JobReturn(job.overrides, None, None, str(Path.cwd()), None, JobStatus.COMPLETED, None)
-
-
 def _array(one: Submitted) -> str:
     return str(one.slurm.job_id).partition("_")[0]
-
-
-def _returns(sweep: SweepFolder, submitted: Submitted, ended: str | None) -> list[JobReturn]:
-    """Return the results of a job of SLURM.
-
-    ended: the state in which it ended without a result, None where it left one
-    """
-    why = None
-    if ended is None:
-        try:
-            result = submitted.slurm.results()[0]
-            return result if isinstance(result, list) else [result]
-        except FailedJobError as error:
-            why = reason(str(error).partition("\n---")[2].rpartition("\n---")[0]).strip() or str(error)
-    job = submitted.slurm.job_id
-    why = why or MEANING.get(str(ended), f"SLURM says {ended}")
-    returns = []
-    for one in submitted.jobs:
-        folder = sweep.evaluation if submitted.is_evaluation else sweep.run(one.number)
-        if folder.state is not State.FINISHED:
-            folder.write_ending(why, job)
-        message = (
-            f"job {job}: {why}\n(run {folder}, log {submitted.slurm.paths.stderr}; the same command goes on with it)"
-        )
-        returns.append(
-            JobReturn(one.overrides, None, None, str(Path.cwd()), None, JobStatus.FAILED, JobFailed(message))
-        )
-    return returns

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from entreg.cli.arguments import quoted
+from entreg.command_line import command
 from entreg.errors import UserError, brief
 from entreg.runs.epochs import epochs_of, worker_of
 from entreg.runs.folder import RunFolder, State, SweepFolder
@@ -14,7 +16,7 @@ from entreg.runs.records import reason
 from entreg.runs.submission import PlannedRun
 from entreg.slurm.commands import NoAnswer
 from entreg.slurm.endings import LOST, MEANING
-from entreg.slurm.queue import QueuedJob, queue
+from entreg.slurm.queue import QueuedJob, found, queue
 
 GOES_ON = ("queued", "running")  # states of runs that need nobody
 UNKNOWN = "unknown"
@@ -86,6 +88,15 @@ def planned_of(sweep: SweepFolder) -> Sequence[PlannedRun]:
     return sweep.begun() if words is None else [PlannedRun(words, ".")]
 
 
+def how_to_go_on(sweep: SweepFolder) -> str | None:
+    """Return the command that starts again what has not finished, or None where it is not known."""
+    task, hydra = sweep.read_typed(), sweep.read_typed_for_hydra()
+    if task is None or hydra is None:
+        return None
+    kept = [word for word in hydra if not word.startswith("hydra.sweep.dir=")]
+    return command(["-m", *task, *kept, f"hydra.sweep.dir={quoted(str(sweep.path.absolute()))}"])
+
+
 def exit_code(runs: Sequence[RunStatus], silence: str | None) -> int:
     """Return 0 where all runs have finished, 1 where one needs somebody, 3 where all others go on, 4 on silence."""
     states = {run.state for run in runs}
@@ -109,7 +120,7 @@ def _status(
     job: SLURM's id of its last job; jobs: those that SLURM knows, None where it was not asked or did not answer
     """
     epochs, worker = epochs_of(folder), worker_of(folder, now)
-    queued = jobs.get(job) if jobs is not None and job is not None else None
+    queued = found(jobs, job) if jobs is not None and job is not None else None
     state, about = _state(folder, job, queued, jobs is None, worker is not None)
     if state == "running" and epochs.done:
         about = f"epoch {epochs.done} of {epochs.planned or '?'}"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
 from submitit import Job, SlurmExecutor
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
@@ -39,6 +40,13 @@ def python() -> str:
     return shlex.join(["sh", "-c", IGNORING, "sh", sys.executable, "-ISc", BLOCKING])
 
 
+def plain_params(launcher: DictConfig) -> dict[str, Any]:
+    """Return the settings of a launcher, `hydra.launcher`, as plain values without interpolations."""
+    container = OmegaConf.to_container(launcher, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
 def executor_of(params: Mapping[str, Any], mark: str | None = None) -> SlurmExecutor:
     """Return submitit's executor for the settings of a launcher.
 
@@ -52,6 +60,8 @@ def executor_of(params: Mapping[str, Any], mark: str | None = None) -> SlurmExec
     given["mem"] = None if memory_gb is None else f"{memory_gb}GB"
     given["comment"] = given.get("comment") or mark
     given["wckey"] = None  # submitit's own would be refused where wckeys are checked
+    # since SLURM 22.05 srun does not inherit sbatch's --cpus-per-task
+    given["srun_args"] = [f"--cpus-per-task={params['cpus_per_task']}"] if params.get("cpus_per_task") else None
     executor = SlurmExecutor(params["submitit_folder"], params["max_num_timeout"], python=python())
     executor.update_parameters(**given)
     return executor

@@ -52,7 +52,11 @@ def _status(folder: str | None, is_json: bool) -> int:
     if not runs:
         raise UserError(f"{sweep.path} holds no runs")
     print(status_table.as_json(runs, silence) if is_json else status_table.as_text(runs, silence))
-    return status.exit_code(runs, silence)
+    code = status.exit_code(runs, silence)
+    again = status.how_to_go_on(sweep) if code == 1 and not is_json else None
+    if again is not None:
+        print(f"what has not finished, perhaps with hardware.memory_gb=GB hardware.timeout_min=MINUTES:\n  {again}")
+    return code
 
 
 def _cancel(folder: str | None, _: bool) -> int:

@@ -348,11 +348,18 @@ class SweepFolder:
 
         Raises a DataError where they cannot be read.
         """
+        return self._overrides("task")
+
+    def read_typed_for_hydra(self) -> list[str] | None:
+        """Return the words of that command that are for Hydra itself, such as hydra/launcher=NAME; else as above."""
+        words = self._overrides("hydra")
+        return words and [word for word in words if not word.startswith("hydra.mode=")]
+
+    def _overrides(self, kind: str) -> list[str] | None:
         if not self.multirun.is_file():
             return None
-        saved = files.read_yaml(self.multirun)
-        typed = saved
-        for key in ("hydra", "overrides", "task"):
+        typed = files.read_yaml(self.multirun)
+        for key in ("hydra", "overrides", kind):
             typed = typed.get(key) if isinstance(typed, dict) else None
         words: list[str] = _tested(self.multirun, records.words, typed)
         return words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from entreg.slurm.queue import QueuedJob
+from entreg.slurm.queue import QueuedJob, found
 
 ENDED_AFTER_S = 15.0  # a network file system may show a result so much later than SLURM shows the end
 LOST_AFTER_S = 60.0
@@ -41,12 +41,13 @@ class Endings:
         """
         ended = {}
         for job in jobs:
-            if job in queue and queue[job].is_active:
+            known = found(queue, job)
+            if known is not None and known.is_active:
                 self._since.pop(job, None)
                 continue
             state, since_s = self._since.get(job, (LOST, now_s))
-            if job in queue:  # SLURM forgets a job soon after its end: its last state stays known here
-                state = queue[job].state
+            if known is not None:  # SLURM forgets a job soon after its end: its last state stays known here
+                state = known.state
             self._since[job] = state, since_s
             if now_s - since_s >= (LOST_AFTER_S if state == LOST else ENDED_AFTER_S):
                 ended[job] = state

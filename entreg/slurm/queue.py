@@ -7,6 +7,7 @@ never there: only what a run left in its folder tells which.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from entreg.slurm.commands import answer_of
@@ -62,8 +63,15 @@ def queue() -> dict[str, QueuedJob]:
     return jobs
 
 
+def found(jobs: Mapping[str, QueuedJob], job: str) -> QueuedJob | None:
+    """Return what SLURM knows of a job, or None where it does not know it.
+
+    Of an array whose waiting tasks were all cancelled one by one SLURM keeps a single record without their numbers.
+    """
+    return jobs.get(job) or jobs.get(job.partition("_")[0])
+
+
 def marked(mark: str) -> list[str]:
     """Return the ids of the jobs whose comment is `mark`, arrays by their own id. Raises NoAnswer."""
     said = answer_of("squeue", "--me", "-h", "-t", "all", "-o", "%F %k")
-    found = re.findall(rf"^(\d+) {re.escape(mark)}$", said, re.MULTILINE)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(re.findall(rf"^(\d+) {re.escape(mark)}$", said, re.MULTILINE)))

@@ -68,8 +68,8 @@ def test_hardware_cannot_be_swept_on_slurm(refused, start):
 def test_jobs_do_not_inherit_the_allocation_they_are_submitted_from(start, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(preflight.os, "environ", {"SLURM_JOB_ID": "1", "SLURM_CONF": "conf", "HOME": "home"})
-    start("loss=nll,nll_entropy", "hydra/launcher=submitit_slurm", "hardware.cpus=7")
-    assert preflight.os.environ == {"SLURM_CONF": "conf", "HOME": "home", "SRUN_CPUS_PER_TASK": "7"}
+    start("loss=nll,nll_entropy", "hydra/launcher=submitit_slurm")
+    assert preflight.os.environ == {"SLURM_CONF": "conf", "HOME": "home"}
 
 
 def test_wrong_settings_are_refused_before_the_first_job(refused):

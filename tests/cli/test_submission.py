@@ -44,6 +44,7 @@ def test_what_is_null_is_not_asked_for(params):
     assert words["array"] == "0-2%3" and words["mem"] == "2GB" and words["time"] == "240"
     assert words["job-name"] == "entreg-s" and words["open-mode"] == "append" and "requeue" in words
     assert not {"partition", "gpus-per-node", "wckey", "comment", "account"} & words.keys()
+    assert re.search(r"^srun .* --cpus-per-task=4 ", script(params, 1), re.MULTILINE)  # which it would not inherit
     words = asked(script(params | {"mem_gb": None}, 1))
     assert not {"mem", "array"} & words.keys()
 

@@ -36,10 +36,10 @@ def test_a_signal_in_a_jobs_first_seconds_waits_and_the_job_is_requeued(submit):
 
 
 def ended(sweep: Sweep, command: str) -> tuple[int, str]:
-    """Perform `status` or `cancel` on a sweep; the exit code and the last line."""
+    """Perform `status` or `cancel` on a sweep; the exit code and the output."""
     words = (sys.executable, "train.py", command, f"runs={sweep.folder}")
     done = subprocess.run(words, cwd=ROOT, env=sweep.environment, capture_output=True, text=True, timeout=100)
-    return done.returncode, (done.stdout + done.stderr).splitlines()[-1]
+    return done.returncode, done.stdout + done.stderr
 
 
 def command_lines() -> Iterator[list[str]]:
@@ -66,10 +66,12 @@ def test_a_client_that_is_ended_leaves_its_jobs_and_another_waits_for_them(submi
     lines = []
     wait_for(lambda: lines.append(again.client.stdout.readline()) or said in lines[-1], 120, "the jobs are named")
     assert again.slurm("squeue", "--me", "-h", "-r", "-n", "entreg-again", "-o", "%i").split() == jobs
-    assert ended(again, "status") == (3, "5 runs: 5 queued")
-    code, said = ended(again, "cancel")
-    assert (code, said) == (0, "they are gone; the same command as before goes on with their runs")
-    assert ended(again, "status") == (1, "5 runs: 5 stopped")
+    code, shown = ended(again, "status")
+    assert code == 3 and "5 runs: 5 queued" in shown
+    code, shown = ended(again, "cancel")
+    assert code == 0 and f"cancelling 5 jobs of {sweep.folder}: {' '.join(jobs)}\nthey are gone" in shown
+    code, shown = ended(again, "status")
+    assert code == 1 and "5 runs: 5 stopped" in shown and f"hydra.sweep.dir='{sweep.folder}'" in shown
     code, output = again.finished(60)  # nobody but squeue says that they have ended
     assert code == 1 and "Traceback" not in output
     assert f"job {jobs[0]}: it was cancelled" in output

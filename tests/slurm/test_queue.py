@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from entreg.slurm.commands import NoAnswer
-from entreg.slurm.queue import marked, queue
+from entreg.slurm.queue import QueuedJob, found, marked, queue
 
 SAID = """\
 7_0|RUNNING|None|node1
@@ -38,3 +38,10 @@ def test_no_jobs_are_another_answer_than_none(commands):
 def test_jobs_are_found_by_a_mark_that_is_their_whole_comment(commands):
     commands.say("squeue", "7 entreg:ab\n7 entreg:ab\n8 entreg:abc\n9 see entreg:ab\n10 (null)\n11 entreg:ab\n")
     assert marked("entreg:ab") == ["7", "11"]
+
+
+def test_of_an_array_that_was_cancelled_one_by_one_a_single_record_is_left():
+    """As SLURM 22.05.8 keeps it after `scancel 3_0 3_1`, where both waited."""
+    jobs = {"3": QueuedJob("CANCELLED", "BeginTime", ""), "4_0": QueuedJob("RUNNING", "None", "node1")}
+    assert found(jobs, "3_0").state == found(jobs, "3_1").state == "CANCELLED"
+    assert found(jobs, "4_0").state == "RUNNING" and found(jobs, "4_1") is None and found(jobs, "5") is None
