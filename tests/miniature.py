@@ -133,8 +133,8 @@ def _meaning(path: Path) -> Any:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             assert archive.testzip() is None
         state = torch.load(io.BytesIO(data), weights_only=True)
-        known = {name: digest for name, digest in state.pop("sums", {}).items() if name not in OF_THIS_START}
-        return _plain(state | {"history": [_timeless(row) for row in state["history"]], "sums": known})
+        known = {name: digest for name, digest in state.pop("files", {}).items() if name not in OF_THIS_START}
+        return _plain(state | {"history": [_timeless(row) for row in state["history"]], "files": known})
     if path.name == "metrics.csv":
         return [_timeless(row) for row in csv.DictReader(io.StringIO(data.decode()))]
     if path.name == "SHA256SUMS":

@@ -220,7 +220,7 @@ def _state_of(folder: RunFolder) -> dict[str, Any]:
         wrong = "its history is missing or has other columns"
     elif not _is_plain(state.get("config")):
         wrong = "its config holds other things than settings"
-    elif not _are_sums(state.get("sums", {})):
+    elif not _are_sums(state.get("files", {})):
         wrong = "its sums of files are none"
     if wrong is not None:
         raise DataError(f"{folder.final}: is not the final checkpoint of a training: {wrong}; {files.WAY_OUT}")
@@ -259,7 +259,7 @@ def _refuse_changed_files(folder: RunFolder, state: dict[str, Any]) -> None:
 
     A run of an earlier version knows none. A plan may be removed, see `RunFolder.read_plan`.
     """
-    changed = differing(folder.path, state.get("sums", {}))
+    changed = differing(folder.path, state.get("files", {}))
     if not folder.plan.is_file():
         changed.pop(folder.plan.name, None)
     for name, what in changed.items():

@@ -130,7 +130,7 @@ class Trainer:
                 log.warning(
                     "%s; %s is trained, and its pictures are owed: the same command draws them", error, self.folder
                 )
-            self.save(self.folder.final, sums=sums_of(self.folder.path, self.folder.sealed))
+            self.save(self.folder.final, files=sums_of(self.folder.path, self.folder.sealed))
             if not self.folder.owes_pictures:  # they are drawn from there
                 self.folder.last.unlink(missing_ok=True)
         self.ranks.barrier()

@@ -174,7 +174,7 @@ def test_a_typed_set_is_taken_away_and_settings_of_one_that_is_not_there_are_ref
         ({"history": [HISTORY[0] | {"lr": "1"}]}, "its"),
         ({"model": {}, "fingerprints": None}, "it has no fingerprints"),
         ({"fingerprints": {"data": 1}}, "it has no fing"),
-        ({"sums": {"plan.json": 1}}, "its sums of files are none"),
+        ({"files": {"plan.json": 1}}, "its sums of files are none"),
         ({"model": [1]}, "its parameters are missing"),
         ({"model": {"weight": torch.tensor([float("inf")])}}, "its parameters are missing or not finite"),
     ],
@@ -218,7 +218,7 @@ def test_files_that_tell_how_a_run_came_about_are_held_against_the_checkpoint_s_
     for path in folder.sealed:
         path.parent.mkdir(exist_ok=True)
         path.write_text("version: 0.3.0")
-    checkpoint.write(folder.final, STATE | {"sums": sums_of(folder.path, folder.sealed)})
+    checkpoint.write(folder.final, STATE | {"files": sums_of(folder.path, folder.sealed)})
     for path in folder.sealed:
         read(folder, *typed("task=evaluate"))
         path.write_text("version: 0.3.1")  # a digit
