@@ -92,6 +92,7 @@ def densities(
             heads = [_head(model, center_bias, grid) for model, center_bias in zip(chosen, biases, strict=True)]
             grids = readouts(chosen, features, grid, precision, heads)
         else:
+            assert precision == torch.float32, "the compiled step computes in float32"
             grids = log_densities(version, [_tensors(model, grid) for model in chosen], features, biases, grid)
         found |= zip(numbers, grids, strict=True)
     return [LogDensity(found[number], rows, columns) for number in range(len(models))]
