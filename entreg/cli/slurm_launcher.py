@@ -43,9 +43,8 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
     ) -> Any:
         """Run the job of this number in SLURM's job."""
         ready_for_signals()
-        print(
-            f"run {job_num}: {' '.join(filter_overrides(sweep_overrides))}", flush=True
-        )  # SLURM's log is named by ids
+        # SLURM names the log by ids alone
+        print(f"run {job_num}: {' '.join(filter_overrides(sweep_overrides))}", flush=True)
         with warnings.catch_warnings():
             ignore_schema_warning()
             return super().__call__(sweep_overrides, job_dir_key, job_num, job_id, singleton_state)
