@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, configure_log, setup_globals
+from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 from submitit import SlurmJob
 
@@ -43,6 +43,8 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
     ) -> Any:
         """Run the job of this number in SLURM's job."""
         ready_for_signals()
+        # SLURM names the log by ids alone
+        print(f"run {job_num}: {' '.join(filter_overrides(sweep_overrides))}", flush=True)
         with warnings.catch_warnings():
             ignore_schema_warning()
             return super().__call__(sweep_overrides, job_dir_key, job_num, job_id, singleton_state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,7 +95,9 @@ def how_to_go_on(sweep: SweepFolder) -> str | None:
     if task is None or hydra is None:
         return None
     kept = [word for word in hydra if not word.startswith("hydra.sweep.dir=")]
-    return command(["-m", *task, *kept, f"hydra.sweep.dir={quoted(str(sweep.path.absolute()))}"])
+    place = str(sweep.path.absolute())
+    plain = re.fullmatch(r"[\w./-]+", place, re.ASCII) is not None  # others would be read as Hydra's grammar
+    return command(["-m", *task, *kept, f"hydra.sweep.dir={place if plain else quoted(place)}"])
 
 
 def exit_code(runs: Sequence[RunStatus], silence: str | None) -> int:

@@ -32,7 +32,7 @@ def test_what_sbatch_is_asked_can_be_typed(start):
     assert (launcher.partition, launcher.account, launcher.constraint) == ("gpu", "lab", "a100")
     assert (launcher.gpus_per_node, launcher.gres, launcher.qos) == (None, "gpu:a100:4", "high")
     assert list(launcher.setup) == ["module load cuda", "source venv/bin/activate"]
-    assert launcher.additional_parameters == {"reservation": "course"}
+    assert launcher.additional_parameters == {"requeue": True, "reservation": "course"}
     assert launcher.max_num_timeout > 0 and launcher.signal_delay_s >= 60
 
 

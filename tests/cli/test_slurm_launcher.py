@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
 from submitit import SlurmJob
 
 from entreg.cli import slurm_launcher, sweep_table
@@ -138,3 +139,9 @@ def test_the_evaluation_waits_for_all_jobs_and_is_submitted_once(
     commands.say("squeue", "".join(f"{job}|PENDING|None|\n" for job in ("77_0", "77_1", "77_2", "78_0", "78_1", "79")))
     detached.launch([[*words, "hardware=gpu4", "task=train"] for words in SWEEP], 0)
     assert len(asked) == 3
+
+
+def test_slurms_log_says_which_run_it_is_of(launcher_of, monkeypatch, capsys):
+    monkeypatch.setattr(SlurmLauncher, "__call__", lambda self, *_: "done")
+    assert launcher_of("submitit_slurm")(["seed=3", "hydra.sweep.subdir=x"], "hydra.sweep.dir", 7, "", {}) == "done"
+    assert capsys.readouterr().out == "run 7: seed=3\n"

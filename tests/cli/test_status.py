@@ -122,5 +122,7 @@ def test_the_command_that_goes_on_is_the_one_that_was_typed_in_the_same_place(sw
     assert how_to_go_on(sweep) is None
     typed = {"task": ["loss=nll,nll_entropy"], "hydra": ["hydra.mode=MULTIRUN", "hydra/launcher=submitit_slurm"]}
     sweep.multirun.write_text(json.dumps({"hydra": {"overrides": typed}}))
-    place = shlex.quote(f"hydra.sweep.dir='{sweep.path}'")
-    assert how_to_go_on(sweep) == f"python train.py -m loss=nll,nll_entropy hydra/launcher=submitit_slurm {place}"
+    expected = "python train.py -m loss=nll,nll_entropy hydra/launcher=submitit_slurm "
+    assert how_to_go_on(sweep) == f"{expected}hydra.sweep.dir={sweep.path}"
+    moved = SweepFolder(sweep.path.rename(sweep.path.with_name("a,b")))
+    assert how_to_go_on(moved) == expected + shlex.quote(f"hydra.sweep.dir='{moved.path}'")

@@ -71,7 +71,7 @@ def test_a_client_that_is_ended_leaves_its_jobs_and_another_waits_for_them(submi
     code, shown = ended(again, "cancel")
     assert code == 0 and f"cancelling 5 jobs of {sweep.folder}: {' '.join(jobs)}\nthey are gone" in shown
     code, shown = ended(again, "status")
-    assert code == 1 and "5 runs: 5 stopped" in shown and f"hydra.sweep.dir='{sweep.folder}'" in shown
+    assert code == 1 and "5 runs: 5 stopped" in shown and f"hydra.sweep.dir={sweep.folder}" in shown
     code, output = again.finished(60)  # nobody but squeue says that they have ended
     assert code == 1 and "Traceback" not in output
     assert f"job {jobs[0]}: it was cancelled" in output
