@@ -163,7 +163,6 @@ def test_ranks_agree_to_stop_on_a_loss_that_is_not_finite(runs, config_for, tmp_
 
 
 def test_a_failing_rank_ends_the_run_with_its_number_and_traceback(command, tmp_path):
-    started = time.monotonic()
     done = command(
         *WORDS,
         "hardware.devices=2",
@@ -183,7 +182,6 @@ def test_a_failing_rank_ends_the_run_with_its_number_and_traceback(command, tmp_
     assert typed[:-1] == [*WORDS, "hardware.devices=2", "task.name=fail_on_last_rank"]
     hydra = yaml.safe_load((tmp_path / "run/.hydra/hydra.yaml").read_text())["hydra"]
     assert hydra["overrides"]["task"] == typed and hydra["runtime"]["output_dir"] == str(tmp_path / "run")
-    assert time.monotonic() - started < 60
 
 
 @pytest.mark.slow
