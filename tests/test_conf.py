@@ -10,6 +10,7 @@ import hydra
 import pytest
 from hydra.errors import HydraException
 
+from entreg.cli import composition
 from entreg.cli.execution import checked
 from entreg.config.settings import check, resolved, settings_of
 from entreg.data import sources
@@ -138,12 +139,14 @@ def test_a_study_composes_with_a_lambda_sweep(composed):
 
 
 @pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # each is merged over its schema of that name, as meant
-def test_both_launchers_of_slurm_ask_for_the_same(composed):
+def test_both_launchers_of_slurm_ask_for_the_same():
     """What they are and how many runs a job has aside."""
+    composition.register()
 
     def asked_by(launcher: str) -> dict[str, Any]:
         words = [f"hydra/launcher={launcher}", "hardware=gpu4", "hardware.partition=p", "study=x"]
-        cfg = hydra.compose("config", words, return_hydra_config=True)
+        with hydra.initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            cfg = hydra.compose("config", words, return_hydra_config=True)
         return {key: cfg.hydra.launcher[key] for key in cfg.hydra.launcher if key not in ("_target_", "runs_per_job")}
 
     asked = asked_by("submitit_slurm")

@@ -92,6 +92,7 @@ def test_a_data_set_to_learn_from_or_to_judge_on_is_one_yaml(project, run):
     assert "toy: 8 images, 40 fixations" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_backbone_is_one_yaml(project, run):
     copy, carry_out = project
     carry_out("A backbone")

@@ -168,6 +168,7 @@ def test_a_store_build_is_left_at_once_and_gone_on_with(start, tmp_path, number,
     assert "an interrupted build is continued" in again.output and "epoch 1/1" in again.output
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_interrupted_too(start, undisturbed, tmp_path):
     run = start("task=evaluate", f"runs={undisturbed}", "study=judged", "hardware=cpu", "ood=[]")
     run.wait_for("1 runs, grouped by")

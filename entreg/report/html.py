@@ -18,14 +18,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 def render(template: str, context: Mapping[str, Any]) -> str:
     """Return a page. template: the name of a file in templates/; context: its variables, beside `css`, the styles."""
     css = (TEMPLATES / "page.css").read_text(encoding="utf-8")
-    return _environment().get_template(template).render({**context, "css": css})
+    return _environment(TEMPLATES).get_template(template).render({**context, "css": css})
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
-    """Return the environment, which compiles each template once."""
+def _environment(templates: Path) -> jinja2.Environment:
+    """Return the environment of a folder of templates, which compiles each of them once."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -60,6 +60,7 @@ def test_cores_are_shared_between_the_ranks(monkeypatch):
     assert threads_of(Hardware(threads=5), 4) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library than glibc")
 def test_memory_that_was_freed_is_there_when_it_is_asked_for_again():
     """Twenty blocks of 8 MB, freed and asked for again five times: 2,000 pages each, that are cleared or are not.

@@ -152,6 +152,7 @@ def test_a_killed_and_a_warned_run_end_as_if_nothing_had_happened(runs, config_f
     assert_same_to_the_bit(warned, runs(2) / "entropy_of_mean")
 
 
+@pytest.mark.slow
 def test_ranks_agree_to_stop_on_a_loss_that_is_not_finite(runs, config_for, tmp_path):
     with pytest.raises(NonFiniteLoss) as caught:
         launch(functools.partial(broken.at_step, 4, 1, broken.spoil_parameters), config_for(2), RunFolder(tmp_path))

@@ -80,7 +80,7 @@ def test_a_rank_that_was_told_to_end_and_waits_for_others_ends_after_a_grace():
         assert process.wait(20) == 128 + signal.SIGTERM
 
 
-@pytest.mark.parametrize("is_done, code", [(True, 0), (False, -signal.SIGUSR2)])
+@pytest.mark.parametrize("is_done, code", [(True, 0), pytest.param(False, -signal.SIGUSR2, marks=pytest.mark.slow)])
 def test_a_signal_that_comes_while_python_ends_does_not_kill_a_rank_that_is_done(is_done, code):
     """As at a job's time limit, here again and again until the process has gone; without it the process is killed."""
     with started(

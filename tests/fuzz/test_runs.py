@@ -90,7 +90,7 @@ def judge(composed: Any) -> Callable[[Path], Any]:
     return run
 
 
-@tried(20, 1000)
+@tried(8, 1000)
 def test_a_damaged_folder_is_read_or_refused(
     tmp_path: Path, drive: Drive, composed: Any, judge: Any, count: int
 ) -> None:
