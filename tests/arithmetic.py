@@ -23,6 +23,8 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from entreg.distributed.hardware import cpu_flags
+
 ROOT = Path(__file__).parents[1]
 TESTS = (
     "tests/model",
@@ -125,13 +127,6 @@ def run(variant: Variant, tests: Sequence[str]) -> tuple[str, str, float]:
     if done.returncode != 0:
         return "failed", done.stdout, seconds
     return "passed", done.stdout.strip().splitlines()[-1], seconds
-
-
-def cpu_flags() -> set[str]:
-    """What the processor can do, in Linux' words; none where there is no /proc/cpuinfo."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return {flag for line in lines if line.startswith("flags") for flag in line.split(":", 1)[1].split()}
 
 
 def main() -> int:

@@ -119,6 +119,7 @@ def test_a_format_of_tables_is_one_yaml(project, run):
     )
 
 
+@pytest.mark.slow
 def test_a_source_is_a_module_and_a_yaml(project, run):
     copy, carry_out = project
     carry_out("A source of data sets")
@@ -141,6 +142,7 @@ def test_a_source_is_a_module_and_a_yaml(project, run):
     assert "data.suffix = .png: end of the photos' names" in run(copy, "--help=all").stdout
 
 
+@pytest.mark.slow
 def test_a_metric_is_an_entry_of_a_list(project, run):
     copy, carry_out = project
     ((_, entry),) = carry_out("A metric").items()

@@ -13,7 +13,7 @@ import yaml
 from entreg.cli import execution
 from entreg.runs.folder import SweepFolder
 from entreg.runs.provenance import code_version
-from tests.cli.conftest import WORDS, rows
+from tests.cli.conftest import TASKS, WORDS, rows
 from tests.environments import python_with
 
 
@@ -37,6 +37,22 @@ def test_the_same_command_resumes_what_is_unfinished_and_repeats_nothing(failed_
     assert [line.split()[0] for line in rows(second.stdout)[1:3] if " finished " in line] == ["0", "1"]
     weights = [torch.load(folder / f"{run}/checkpoints/final.pt", weights_only=True)["model"] for run in (0, 1)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # see composition.run
+def test_a_folder_with_another_config_is_refused_and_the_keys_are_listed(failed_once, refused, store):
+    folder = failed_once[0]
+    same = (*WORDS, TASKS, f"hydra.sweep.dir={folder}")
+    message = refused(*same, "optim.lr=0.1", "seed=3", "hardware.partition=gpu")
+    assert f"{folder}/0 holds a run of another config; these settings differ: optim.lr, seed.\n" in message
+    assert message.startswith("job 0 (")
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # see composition.run
+def test_what_is_free_to_change_is_not_refused(failed_once, start):
+    folder = failed_once[0]
+    (started,) = start(*WORDS, TASKS, f"hydra.sweep.dir={folder}", "hardware.partition=gpu", "paths.store=elsewhere")
+    assert started.folder.path == folder and len(started.jobs) == 2
 
 
 def test_going_on_with_other_code_is_said_and_both_starts_are_kept(failed_once):

@@ -12,29 +12,15 @@ from hydra.types import RunMode
 
 from entreg.cli import preflight, sweep_table
 from entreg.cli.preflight import Preflight
-from tests.cli.conftest import TASKS, WORDS
+from tests.cli.conftest import WORDS
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # see composition.run
-
-
-def test_a_folder_with_another_config_is_refused_and_the_keys_are_listed(failed_once, refused, store):
-    folder = failed_once[0]
-    same = (*WORDS, TASKS, f"hydra.sweep.dir={folder}")
-    message = refused(*same, "optim.lr=0.1", "seed=3", "hardware.partition=gpu")
-    assert f"{folder}/0 holds a run of another config; these settings differ: optim.lr, seed.\n" in message
-    assert message.startswith("job 0 (")
 
 
 @pytest.mark.parametrize("sweep", ["'[a],[b]'", "'a,b'"])
 def test_an_experiments_own_sweep_over_the_foreign_sets_is_refused(refused, sweep):
     message = refused(*WORDS, "experiment=lambda_sweep", f"+hydra.sweeper.params.ood={sweep}")
     assert message.startswith("hydra.sweeper.params: ood=") and "type ood=[a,b]: all foreign sets of one" in message
-
-
-def test_what_is_free_to_change_is_not_refused(failed_once, start):
-    folder = failed_once[0]
-    (started,) = start(*WORDS, TASKS, f"hydra.sweep.dir={folder}", "hardware.partition=gpu", "paths.store=elsewhere")
-    assert started.folder.path == folder and len(started.jobs) == 2
 
 
 def test_every_job_is_checked_before_the_first_is_started(refused):
