@@ -78,6 +78,16 @@ class Steps:
         self.number += 1
 
 
+def repeated(step: Steps, times: int) -> Callable[[], None]:
+    """Return what does so many steps."""
+
+    def work() -> None:
+        for _ in range(times):
+            step()
+
+    return work
+
+
 def steps(study: GeneratedStudy, inputs: Inputs, folder: Path) -> dict[str, float]:
     """Return the times per image of the training step from the store and of the plain one, and their ratios."""
     parameters = dict(DeepGaze3(2560, 8.0, 0).named_parameters())
@@ -116,14 +126,7 @@ def entropy(study: GeneratedStudy, folder: Path) -> dict[str, float]:
         "every1": Steps(study, folder, "nll_entropy", 1),
     }
 
-    def ten(step: Steps) -> Callable[[], None]:
-        def work() -> None:
-            for _ in range(10):
-                step()
-
-        return work
-
-    seconds = by_turns(5, **{name: ten(step) for name, step in arms.items()})
+    seconds = by_turns(5, **{name: repeated(step, 10) for name, step in arms.items()})
     return {
         f"entropy_overhead_{name}_percent": 100 * (seconds[name] / seconds["without"] - 1)
         for name in ("every10", "every1")
@@ -147,14 +150,7 @@ def compiled(study: GeneratedStudy, folder: Path) -> dict[str, float]:
         for step in ("plain", "compiled")
     }
 
-    def four(step: Steps) -> Callable[[], None]:
-        def work() -> None:
-            for _ in range(4):
-                step()
-
-        return work
-
-    seconds = by_turns(7, **{name: four(step) for name, step in steps.items()})
+    seconds = by_turns(7, **{name: repeated(step, 4) for name, step in steps.items()})
     added = {step: seconds[f"{step}_entropy"] - seconds[f"{step}_one"] for step in ("plain", "compiled")}
     return {
         "compiled_step_ratio": seconds["compiled_one"] / seconds["plain_one"],

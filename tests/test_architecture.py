@@ -34,7 +34,7 @@ LAYERS = (
     ("distributed",),
     ("config",),
     ("io",),
-    ("progress", "command_line", "units", "version", "errors"),
+    ("progress", "columns", "command_line", "units", "version", "errors"),
 )
 ORDER = [name for layer in LAYERS for name in layer]
 

@@ -21,7 +21,7 @@ from entreg.cli.arguments import conf_folder
 from entreg.cli.composition import refuse
 from entreg.cli.execution import checked, refuse_start, without_hydra
 from entreg.cli.launchers import LOCAL, SLURM, TOGETHER
-from entreg.cli.submission import chunks, most_tasks, plain_params, script
+from entreg.cli.submission import chunks, plain_params, script
 from entreg.cli.sweep_table import Sweep, announce
 from entreg.command_line import command
 from entreg.errors import SettingError, UserError, brief
@@ -29,7 +29,7 @@ from entreg.io import files
 from entreg.runs import sweep_words
 from entreg.runs.folder import RunFolder, SweepFolder
 from entreg.runs.provenance import code_version
-from entreg.runs.submission import PlannedRun
+from entreg.runs.submission import PlannedRun, telling_apart
 from entreg.slurm import limits
 
 
@@ -163,11 +163,10 @@ def _dry_run(config: DictConfig, launcher: str, sweep: SweepFolder, jobs: list[P
     """Return what would be started: the jobs with the settings that differ, and the script of a SLURM job."""
     if jobs is None:
         return "a sweeper chooses the jobs one after the other; nothing was started"
-    shared = set(jobs[0].words).intersection(*(job.words for job in jobs))
     lines = [f"{len(jobs)} jobs of {config.task.name} in {sweep.path}; nothing was started"]
-    lines += [f"  {job.folder}: {' '.join(word for word in job.words if word not in shared)}" for job in jobs]
+    lines += [f"  {job.folder}: {words}" for job, words in zip(jobs, telling_apart(jobs), strict=True)]
     if launcher in SLURM:
-        tasks = len(chunks(len(jobs), most_tasks())[0])
+        tasks = len(chunks(len(jobs), limits.most_tasks())[0])
         lines += ["", script(plain_params(config.hydra.launcher), tasks)]
     return "\n".join(lines)
 

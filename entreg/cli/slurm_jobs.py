@@ -42,12 +42,13 @@ def finished_before(sweep: SweepFolder, jobs: list[Job]) -> list[JobReturn] | No
 
     None, too, where a sweeper chooses the jobs one after the other, since its numbers may mean other words today.
     """
-    if sweep.read_jobs() is None:
+    if not sweep.jobs.is_file():
         return None
     returns = []
     for job in jobs:
+        folder = sweep.run(job.number)
         try:
-            ig_bits = sweep.run(job.number).last_ig_bits()
+            ig_bits = folder.last_ig_bits()
         except UserError:  # the checkpoint is damaged: the job sets it aside and trains again
             return None
         if ig_bits is None:

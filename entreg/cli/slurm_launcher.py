@@ -19,13 +19,14 @@ from submitit import SlurmJob
 from entreg.cli import sweep_table
 from entreg.cli.arguments import quoted
 from entreg.cli.slurm_jobs import Job, Submitted, finished_before, numbered, results_of, returned
-from entreg.cli.submission import chunks, most_tasks, plain_params, submit
+from entreg.cli.submission import chunks, plain_params, submit
 from entreg.cli.sweep_table import relative
 from entreg.cli.waiting import wait
 from entreg.command_line import command
 from entreg.errors import UserError
 from entreg.runs.folder import SweepFolder
 from entreg.runs.submission import Submission
+from entreg.slurm.limits import most_tasks
 from entreg.slurm.queue import queue
 
 log = logging.getLogger(__name__)

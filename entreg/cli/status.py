@@ -14,7 +14,7 @@ from entreg.errors import UserError, brief
 from entreg.runs.epochs import epochs_of, worker_of
 from entreg.runs.folder import RunFolder, State, SweepFolder
 from entreg.runs.records import reason
-from entreg.runs.submission import PlannedRun
+from entreg.runs.submission import PlannedRun, telling_apart
 from entreg.slurm.commands import NoAnswer
 from entreg.slurm.endings import LOST, MEANING
 from entreg.slurm.queue import QueuedJob, found, queue
@@ -69,11 +69,11 @@ def status_of(sweep: SweepFolder, now: datetime) -> tuple[list[RunStatus], str |
         except NoAnswer as error:
             silence = str(error)
     planned = planned_of(sweep)
-    shared = set(planned[0].words).intersection(*(run.words for run in planned)) if len(planned) > 1 else set()
-    runs = []
-    for number, run in enumerate(planned):
-        words = " ".join(word for word in run.words if word not in shared)
-        runs.append(_status(number, words, RunFolder(sweep.path / run.folder), ids.get(number), jobs, now))
+    words = telling_apart(planned) if len(planned) > 1 else [" ".join(run.words) for run in planned]
+    runs = [
+        _status(number, words[number], RunFolder(sweep.path / run.folder), ids.get(number), jobs, now)
+        for number, run in enumerate(planned)
+    ]
     return runs, silence
 
 

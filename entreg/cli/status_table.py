@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from entreg.cli.status import RunStatus
+from entreg.columns import aligned
 
 MOST_LINES = 40  # more runs than that are summed up by arm
 HEAD = ("run", "overrides", "state", "job", "node", "elapsed", "validation IG (bit/fix)")
@@ -21,7 +22,7 @@ def as_json(runs: Sequence[RunStatus], silence: str | None) -> str:
 
 def as_text(runs: Sequence[RunStatus], silence: str | None) -> str:
     """Return a table of the runs, the logs of those that failed, and the counts of each state."""
-    lines = _columns([HEAD, *map(_row, runs)]) if len(runs) <= MOST_LINES else _columns(_by_arm(runs))
+    lines = aligned([HEAD, *map(_row, runs)] if len(runs) <= MOST_LINES else _by_arm(runs))
     counted = ", ".join(f"{count} {state}" for state, count in Counter(run.state for run in runs).most_common())
     failed = [run for run in runs if run.state == "failed"]
     lines += [f"log of run {run.run}: {run.log}" for run in failed[:5]]
@@ -61,8 +62,3 @@ def _by_arm(runs: Sequence[RunStatus]) -> list[tuple[str, ...]]:
         arms.setdefault(arm, Counter())[run.state] += 1
     states = list(dict.fromkeys(run.state for run in runs))
     return [("arm", *states), *((arm, *(str(count[state] or "") for state in states)) for arm, count in arms.items())]
-
-
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

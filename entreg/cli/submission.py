@@ -14,7 +14,7 @@ from submitit import Job, SlurmExecutor
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from entreg.errors import UserError, brief
-from entreg.slurm import limits, queue, refusals
+from entreg.slurm import queue, refusals
 from entreg.slurm.commands import NoAnswer, answer_of
 
 # SLURM signals a job as soon as its limit is near, and Python dies of USR2 until submitit has imported everything and
@@ -102,11 +102,6 @@ def chunks(count: int, most: int | None) -> list[range]:
     """Return the numbers of `count` jobs in chunks that are each one array of at most `most` tasks."""
     size = most or max(count, 1)
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def most_tasks() -> int | None:
-    """Return the greatest number of tasks in an array of this cluster, or None where SLURM does not say."""
-    return limits.most_tasks()
 
 
 def _taken_back(mark: str) -> str:

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from entreg.columns import aligned
 from entreg.command_line import command
 from entreg.errors import UserError
 from entreg.runs.folder import RunFolder, State, SweepFolder
-from entreg.runs.submission import PlannedRun
+from entreg.runs.submission import PlannedRun, telling_apart
 
 
 @dataclass
@@ -73,11 +74,9 @@ def table(sweep: Sweep) -> str:
     rows = [head]
     jobs = sweep.folder.begun() if sweep.jobs is None else sweep.jobs
     folders = [RunFolder(sweep.folder.path / job.folder) for job in jobs]
-    for number, (job, folder) in enumerate(zip(jobs, folders, strict=True)):
-        distinct = [word for word in job.words if not all(word in other.words for other in jobs)]
-        rows.append((str(number), " ".join(distinct), folder.state_in_words, _ig(folder), relative(folder.path)))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    for number, (words, folder) in enumerate(zip(telling_apart(jobs), folders, strict=True)):
+        rows.append((str(number), words, folder.state_in_words, _ig(folder), relative(folder.path)))
+    lines = aligned(rows)
     lines += [f"log of run {i}: {relative(folder.log)}" for i, folder in enumerate(folders) if folder.why_failed()]
     if any(folder.is_trained for folder in folders):
         lines.append(f"evaluate with: {command(['task=evaluate'])} 'runs={relative(sweep.folder.path)}'")

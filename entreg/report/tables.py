@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from entreg.columns import aligned
 from entreg.results.schema import (
     FOREIGN,
     IN_DOMAIN,
@@ -259,8 +260,7 @@ def _arms(results: Results) -> list[str]:
                     f"{arm.center_bias_weight:.3f}",
                 ]
             )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned(rows)
 
 
 def _mean(cell: Estimate) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -340,8 +341,13 @@ class SweepFolder:
 
     def run(self, number: int) -> RunFolder:
         """Return the folder of one job, whatever its name. Raises a DataError where the record cannot be read."""
-        planned = self.read_jobs() or []
-        return RunFolder(self.path / (planned[number].folder if number < len(planned) else str(number)))
+        names = self._names
+        return RunFolder(self.path / (names[number] if number < len(names) else str(number)))
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """The names of the planned runs' folders, read once: a sweep of thousands asks for each of them."""
+        return [run.folder for run in self.read_jobs() or []]
 
     def read_typed(self) -> list[str] | None:
         """Return the words that the sweep was started with, or None where this is not a sweep.
@@ -384,6 +390,7 @@ class SweepFolder:
 
     def write_jobs(self, jobs: Sequence[PlannedRun] | None) -> None:
         """Record all jobs before the first one starts; None where a sweeper chooses them one by one."""
+        self.__dict__.pop("_names", None)
         if jobs is None:
             self.jobs.unlink(missing_ok=True)
         else:

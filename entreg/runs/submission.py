@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -15,6 +16,12 @@ class PlannedRun(NamedTuple):
     def is_training(self) -> bool:
         """Whether the run is a training, which every task is that is not named."""
         return [word for word in self.words if word.startswith("task=")][-1:] in ([], ["task=train"])
+
+
+def telling_apart(runs: Sequence[PlannedRun]) -> list[str]:
+    """Return the words of each run that not all runs share; none of a single run."""
+    shared = set(runs[0].words).intersection(*(run.words for run in runs)) if runs else set[str]()
+    return [" ".join(word for word in run.words if word not in shared) for run in runs]
 
 
 class Submission(NamedTuple):

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from entreg.cli import submission
 from entreg.cli.submission import chunks, job_name, python, script, submit
 from entreg.errors import UserError
+from entreg.slurm import limits
 
 PARAMS = {
     "name": "entreg-s",
@@ -122,4 +122,4 @@ def test_arrays_are_cut_at_the_greatest_size():
 
 def test_the_greatest_size_is_slurms(commands):
     commands.say("scontrol", "MaxArraySize            = 4\n")
-    assert submission.most_tasks() == 4
+    assert limits.most_tasks() == 4

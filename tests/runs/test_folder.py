@@ -363,6 +363,14 @@ def test_jobs_are_found_by_the_folders_that_they_were_given(tmp_path):
     assert [folder.path.name for folder in runs.trainings()] == ["s1", "s0"]
 
 
+def test_the_record_of_jobs_is_read_once_however_many_runs_are_asked_for(tmp_path, monkeypatch):
+    SweepFolder(tmp_path).write_jobs([PlannedRun([f"seed={seed}"], f"s{seed}") for seed in range(5)])
+    sweep, read, asked = SweepFolder(tmp_path), files.read_json, []
+    monkeypatch.setattr(files, "read_json", lambda path: asked.append(path) or read(path))
+    assert [sweep.run(number).path.name for number in range(5)] == ["s0", "s1", "s2", "s3", "s4"]
+    assert asked == [sweep.jobs]
+
+
 def test_an_earlier_record_of_jobs_is_read(tmp_path):
     (tmp_path / "jobs.json").write_text('[["seed=0"], ["seed=1"]]')
     assert SweepFolder(tmp_path).read_jobs() == [PlannedRun(["seed=0"], "0"), PlannedRun(["seed=1"], "1")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entreg.runs.submission import PlannedRun, Submission
+from entreg.runs.submission import PlannedRun, Submission, telling_apart
 
 
 def test_slurm_numbers_the_tasks_of_an_array_alone():
@@ -18,3 +18,9 @@ def test_slurm_numbers_the_tasks_of_an_array_alone():
 )
 def test_a_job_without_a_task_is_a_training(words, expected):
     assert PlannedRun(words, "0").is_training is expected
+
+
+def test_words_that_not_all_runs_share_tell_them_apart():
+    runs = [PlannedRun(["loss=nll", "seed=0", "study=x"], "0"), PlannedRun(["loss=nll", "seed=1", "study=x"], "1")]
+    assert telling_apart(runs) == ["seed=0", "seed=1"]
+    assert telling_apart(runs[:1]) == [""] and telling_apart([]) == []

@@ -10,7 +10,7 @@ place in the scene camera's picture.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,15 @@ def open_table(path: Path, settings: TableData, form: Form) -> tuple[MemoryTable
         source = readers.open_file(path, settings, [(name,) for name in form.columns["start"]])
     except DataError:
         return None
-    snapshots = [found[1] for name in source.names if (found := SNAPSHOT.fullmatch(name))]
-    if not snapshots:
+    names = [found[1] for name in source.names if (found := SNAPSHOT.fullmatch(name))]
+    if not names:
         return None
+    snapshots = {name: _columns(source, name) for name in names}
     beside = [i for role in ("start", "duration", "subject", "trial") for i in _first(source, form.columns[role])]
-    texts = [i for i in beside if source.names[i] in (*form.columns["subject"], *form.columns["trial"])]
-    rows = [row for name in snapshots for row in _samples(source, name, beside, texts)]
+    texts = {i for i in beside if source.names[i] in (*form.columns["subject"], *form.columns["trial"])}
+    texts |= {i for _, _, *told in snapshots.values() for i in told}
+    values = source.read(sorted({*beside, *(i for at in snapshots.values() for i in at)} - texts), sorted(texts))
+    rows = [row for name, at in snapshots.items() for row in _samples(values, name, at, beside)]
     first = source.line_of(0) if rows else 1
     names = [*NAMES, *(source.names[i] for i in beside)]
     return MemoryTable(path, names, [row for _, row in rows], [first + i for i, _ in rows], settings.text), form
@@ -52,10 +55,8 @@ def _first(source: readers.Source, names: tuple[str, ...]) -> list[int]:
     return [i for name in names if (i := source.column(name)) is not None][:1]
 
 
-def _samples(
-    source: readers.Source, snapshot: str, beside: list[int], texts: list[int]
-) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Yield the samples on a snapshot: the number of the row, and its values."""
+def _columns(source: readers.Source, snapshot: str) -> list[int]:
+    """Return the indices of a snapshot's x and y, and of the type and index that say which samples make a fixation."""
     places = [i for side in "XY" for i in _first(source, (f"Mapped fixation {side} [{snapshot}]",))]
     told = [i for name in (TYPE, INDEX) for i in _first(source, (f"Mapped {name.lower()} [{snapshot}]", name))]
     if len(places) < 2 or len(told) < 2:
@@ -63,8 +64,13 @@ def _samples(
             f"{source.path}: the snapshot {snapshot} lacks one of the columns Mapped fixation X and Y, Mapped eye "
             "movement type and Mapped eye movement type index; export them"
         )
-    columns = source.read(sorted({*places, *beside} - {*texts}), sorted({*told, *texts}))
-    x, y = (columns[i] for i in places)
+    return [*places, *told]
+
+
+def _samples(
+    values: Mapping[int, Any], snapshot: str, columns: Sequence[int], beside: Sequence[int]
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Yield the samples on a snapshot: the number of the row, and its values."""
+    x, y = (values[i] for i in columns[:2])
     for row in np.flatnonzero(~(np.isnan(x) | np.isnan(y))):
-        others = (columns[i][row] for i in (*told, *beside))
-        yield int(row), (snapshot, x[row], y[row], *others)
+        yield int(row), (snapshot, *(values[i][row] for i in (*columns, *beside)))

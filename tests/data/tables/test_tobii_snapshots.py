@@ -1,5 +1,6 @@
 import pytest
 
+from entreg.data.tables.text import TextTable
 from entreg.errors import DataError
 from tests.data.tables.conftest import tabs
 
@@ -15,6 +16,14 @@ def glasses(*rows, names=("a", "b")):
     ):
         head += [f"{part} [{name}]" for name in names]
     return tabs((*head, "Eye movement type", "Eye movement type index", "Fixation point X", "Fixation point Y"), *rows)
+
+
+def test_a_table_is_read_once_however_many_snapshots_it_has(read, monkeypatch):
+    asked, original = [], TextTable.read
+    monkeypatch.setattr(TextTable, "read", lambda self, *columns: asked.append(columns) or original(self, *columns))
+    row = (1000, "p1", "r1", 200, *["Fixation"] * 3, 1, 7, 2, *[10] * 3, *[15] * 3, "Fixation", 1, 9, 9)
+    found, _ = read("tobii", {"export.tsv": glasses(row, names=("b", "a", "c"))})
+    assert found == [("p1", 0, 10, 15, 1, 200)] and len(asked) == 1
 
 
 def test_tobii_glasses_on_snapshots(read):
