@@ -275,9 +275,9 @@ def draw_density(
 
 
 def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG on white."""
+    """Return the figure as a PNG, by default on white."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150, facecolor="white")
+    figure.savefig(file, format="png", dpi=150)
     return file.getvalue()
 
 

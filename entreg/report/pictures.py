@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from entreg.report import panels
+from entreg.report.dark import darken, has_words
 from entreg.report.panels import Mean, Prediction, Range
 from entreg.report.tables import LADDER_WORDS
 from entreg.results.answer import main_domain, main_metric
@@ -22,18 +23,28 @@ SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG in the page. alt: what it shows, in words; width: pixels on the screen; caption: how to read it."""
+    """A PNG in the page.
+
+    alt: what it shows, in words; width: pixels on the screen; caption: how to read it
+    dark: the PNG for a dark page; None where it is the same
+    """
 
     png: bytes
     alt: str
     width: int
     title: str = ""
     caption: str = ""
+    dark: bytes | None = None
 
     @property
     def source(self) -> str:
         """Its data URL."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+        return _url(self.png)
+
+    @property
+    def dark_source(self) -> str | None:
+        """The data URL of its dark version, where there is one."""
+        return None if self.dark is None else _url(self.dark)
 
     def save(self, file: BinaryIO) -> None:
         """Write the PNG."""
@@ -41,8 +52,16 @@ class Picture:
 
 
 def picture_of(figure: Any, alt: str, title: str = "") -> Picture:
-    """Return the figure as a picture."""
-    return Picture(panels.png(figure), alt, round(figure.get_figwidth() * 96), title)
+    """Return the figure as a picture, for a light page and for a dark one."""
+    light, dark = panels.png(figure), None
+    if has_words(figure):
+        darken(figure)
+        dark = panels.png(figure)
+    return Picture(light, alt, round(figure.get_figwidth() * 96), title, dark=dark)
+
+
+def _url(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Picture]:
@@ -78,7 +97,7 @@ def mean_densities(maps: Mapping[str, np.ndarray], leading: str | None) -> list[
     """Draw the mean densities of a foreign set: where people looked, then what the shown arms predict."""
     arms = shown_arms([name for name in maps if name != "fixations"], leading)
     shown = {"fixations": maps["fixations"]} | {arm: maps[arm] for arm in arms}
-    return ratio_maps(shown, "Mean density of {} over the photos")
+    return ratio_maps(shown, "Mean density of {} over the images")
 
 
 def answer(results: Results) -> Picture | None:
