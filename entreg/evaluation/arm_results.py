@@ -25,7 +25,7 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
     planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in evidence.rows]
     if planned:
         means = {
-            metric.key: differences.estimate(evidence.values(planned, metric.key), arm.is_fixed)
+            metric.key: differences.estimate(evidence.values(planned, metric.key), arm.is_fixed, metric.bounds)
             for metric in metrics_in([evidence.rows[name] for name in planned])
         }
         domains[FOREIGN] = ArmInDomain(means, {}, {}, None, None, None)
@@ -76,7 +76,8 @@ def by_category(rows_by_seed: Sequence[Rows]) -> dict[str, Category]:
 def _in_domain(name: str, evidence: Evidence, fixed: bool) -> ArmInDomain:
     tables = evidence.rows[name]
     metrics = {
-        metric.key: differences.estimate(evidence.values([name], metric.key), fixed) for metric in metrics_in([tables])
+        metric.key: differences.estimate(evidence.values([name], metric.key), fixed, metric.bounds)
+        for metric in metrics_in([tables])
     }
     own_center_bias = metrics.get("ig_own_center_bias_bits_per_fixation")
     by_center_bias = (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from entreg.config import Data
 from entreg.data.geometry import Resized
+from entreg.data.splits import chosen
 from entreg.errors import UserError
 from entreg.evaluation.adaptation_data import FEWEST_IMAGES, AdaptationData
 from entreg.evaluation.arms import Arm
@@ -16,7 +17,7 @@ from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.judged_sets import JudgedSets
 from entreg.evaluation.published_arm import descends, stimuli
 from entreg.evaluation.scores import Model
-from entreg.results.schema import FOREIGN, IN_DOMAIN, EvaluatedData, RowCounts
+from entreg.results.schema import FOREIGN, IN_DOMAIN, EvaluatedData, ImageCounts, RowCounts
 from entreg.study.finished_run import FinishedRun, final_model
 from entreg.study.split import Split
 from entreg.study.study import Study
@@ -127,7 +128,14 @@ class EvaluatedRuns:
             rows=_rows(domain.subset.resized),
             identity=self.history.identity("data" if name == IN_DOMAIN else name),
             synthetic=domain.settings.embedded,
+            images=self._image_counts(name),
         )
+
+    def _image_counts(self, name: str) -> ImageCounts:
+        settings, which = _images_of(self._runs[0], name)
+        stored, used = len(self.cache.data(settings)), len(self.cache.items(settings))
+        trained_on = len(self.cache.rows(settings, "training")) if which == "validation" else 0
+        return ImageCounts(stored, len(chosen(stored, settings)) - used, used, trained_on)
 
     def _refuse_other_images(self) -> None:
         """Raise a UserError unless all runs are evaluated on the same images."""
