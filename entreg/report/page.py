@@ -73,6 +73,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
         "settings": settings(results),
+        "others_in": lambda key: [name for name, other in (results.others or {}).items() if key in other.domains],
         "in_words": _in_words,
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
         "data_pictures": {key: data_pictures.overview(look) for key, look in content.looks.items()},
