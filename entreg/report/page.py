@@ -84,10 +84,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "waterfalls": {key: pictures.waterfalls(results, key) for key in foreign},
         "differences": pictures.differences(results),
         "scatter": pictures.scatter(results, content.per_image),
-        "examples": {
-            key: [pictures.example(label, predicted, leading) for label, predicted in rows]
-            for key, rows in content.examples.items()
-        },
+        "examples": {key: pictures.examples(rows, leading) for key, rows in content.examples.items()},
         "shown": pictures.shown_arms(list(arms), leading),
         "lambdas": pictures.lambdas(results),
         "published": literature.PUBLISHED,

@@ -28,12 +28,12 @@ def bias_map(path: Path, log_density: np.ndarray) -> None:
 
 
 def predictions(path: Path, examples: Sequence[Prediction]) -> None:
-    """Draw each image with its fixations beside the predicted density with the same fixations."""
-    figure = Figure(figsize=(9, 3.4 * len(examples)), layout="constrained")
+    """Draw each image with its fixations beside its predicted density, all of them on one colour scale."""
+    figure, scale = Figure(figsize=(9, 3.4 * len(examples)), layout="constrained"), panels.scale_of(examples)
     for row, example in zip(figure.subplots(len(examples), 2, squeeze=False), examples, strict=True):
         panels.draw_image(row[0], example)
         # panchor: a portrait stays in the middle of its column, as its image does
-        figure.colorbar(panels.draw_density(row[1], example), ax=row[1], label="bit over uniform", panchor=False)
+        figure.colorbar(panels.draw_density(row[1], example, scale), ax=row[1], label="bit over uniform", panchor=False)
         # a file name is no formula
         row[0].set_title(f"{example.name}: {example.title}", fontsize="medium", parse_math=False)
     _save(figure, path)
