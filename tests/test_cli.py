@@ -118,7 +118,7 @@ def test_the_page_and_the_tables_hold_the_results(sweep, tmp_path):
     path = sweep / "eval/report.html"
     shown = Page(path.read_text())
     assert_numbers_are_the_results(shown, results)
-    assert "The images are synthetic" in shown.text and "A single training of each arm cannot show" in shown.text
+    assert "All images are synthetic" in shown.text and "A single training of each arm cannot show" in shown.text
     table = {(r["arm"], r["domain"], r["metric"]): float(r["mean"]) for r in rows(sweep / "eval/arms.csv")}
     assert table["nll", "ood", "nss"] == results["arms"]["nll"]["ood"]["nss"]["mean"]
     assert table["nll", "", "sigma_px"] == results["arms"]["nll"]["sigma_px"]

@@ -125,16 +125,23 @@ def _rests_on(results: Results) -> list[str]:
         lines.append(", ".join(f"{count} of {name}" for name, count in trainings.items()) + " as trainings")
     for what, words in (("backbone", backbone_in_words), ("loss", loss_in_words)):
         by_words: dict[str, list[str]] = {}
-        for name, arm in results.arms.items():
-            if said := words(arm):
+        for name in _answered(results):
+            if said := words(results.arms[name]):
                 by_words.setdefault(said, []).append(name)
         if len(by_words) == 1 and what == "backbone":
             lines.append(f"backbone: {next(iter(by_words))}")
-        elif len(by_words) <= 4:
+        else:
             lines += [f"{what} of {', '.join(names)}: {said}" for said, names in by_words.items()]
-        elif by_words:
-            lines.append(f"{len(by_words)} kinds of {what}, see the arms")
-    return lines
+    others = len(results.arms) - len(_answered(results))
+    return (
+        [*lines, f"{others} other arm{'s' if others > 1 else ''}, which the page compares below"] if others else lines
+    )
+
+
+def _answered(results: Results) -> list[str]:
+    """Return the arms that the answer is about: all of them where nothing is compared."""
+    arm = results.main_arm
+    return [*results.arms] if arm is None else [results.comparisons[arm].baseline, arm]
 
 
 def _sets_main_first(results: Results) -> list[str]:
@@ -189,9 +196,10 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
         yield "What makes it better may be flatter predictions or another centre bias alone."
     if results.primary.arm is None:
         yield f"It was not planned: every comparison is exploratory ({results.primary.why})."
-    for key in _judged_in(results, domain):
-        if results.data[key].few_images:
-            yield f"{results.data[key].n_images} images of {results.data[key].name} are few: the interval is uncertain."
+    few = [results.data[key] for key in _judged_in(results, domain) if results.data[key].few_images]
+    if few:
+        counts = " and ".join(f"{data.n_images} images of {data.name}" for data in few)
+        yield f"The interval is uncertain, since {counts} are few."
     changed = [data.name for data in results.data.values() if data.identity and data.identity.changed]
     if changed:
         yield f"The data of {', '.join(changed)} have changed since the training."

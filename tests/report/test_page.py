@@ -23,7 +23,11 @@ from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results,
 from tests.report.findings import TOO_LATE, findings
 from tests.report.test_data_pictures import looked
 
-PAINTING = ["two arms", pytest.param("lambda sweep", marks=pytest.mark.slow)]  # figures take seconds
+PAINTING = [
+    "two arms",
+    "one training each",
+    pytest.param("lambda sweep", marks=pytest.mark.slow),
+]  # figures take seconds
 STUDIES = {
     "two arms": {"parts": {"scale": 0.03}},
     "lambda sweep": {

@@ -137,7 +137,7 @@ def test_what_a_comparison_does_not_say_is_said(answer):
     assert said.limits == [
         f"No clear difference is not equality: anything from {low} to {high} fits the data.",
         f"It was not planned: every comparison is exploratory ({TOO_LATE}).",
-        "15 images of elsewhere are few: the interval is uncertain.",
+        "The interval is uncertain, since 15 images of elsewhere are few.",
         "What holds on elsewhere may not hold on other foreign sets.",
     ]
 
@@ -160,3 +160,12 @@ def test_any_loss_has_words(tmp_path):
     assert (
         loss_in_words(dataclasses.replace(arm, configured=other)) == "the loss nll_peak with lambda 0.5 on every step"
     )
+
+
+def test_of_many_arms_the_two_that_are_compared_are_described(answer):
+    said = answer(lambdas=(0.0, 0.1, 1.0, 10.0)).rests_on
+    assert said[-3:] == [
+        "loss of nll: the negative log likelihood (NLL) of fixations",
+        "loss of nll_entropy_lambda1: the NLL less 1 times the entropy of the bias map on every 10th step",
+        "2 other arms, which the page compares below",
+    ]
