@@ -16,7 +16,7 @@ from entreg.report import commands, data_pictures, html, literature, pictures
 from entreg.report.numbers import MISSING, Numbers
 from entreg.report.panels import Prediction
 from entreg.report.tables import IG, domains, main_first, overview
-from entreg.results.schema import IN_DOMAIN, Results
+from entreg.results.schema import Results, is_foreign
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from entreg.study.look import Look
@@ -54,7 +54,7 @@ def write(folder: RunFolder, content: Content) -> None:
         name: [(run, commands.command_of(run), commands.commit_of(run)) for run in arm_folders]
         for name, arm_folders in folders.items()
     }
-    foreign = [key for key in results.data if key != IN_DOMAIN]
+    foreign = [key for key in results.data if is_foreign(key)]
     primary = results.primary
     is_primary = leading is not None and primary.arm == leading
     context = {
@@ -71,7 +71,9 @@ def write(folder: RunFolder, content: Content) -> None:
         # the metric of the primary outcome, which has a sentence of its own where it is not IG
         "other_metric": results.metrics[primary.metric] if is_primary and primary.metric != IG else None,
         "measured": {metric for arm in arms.values() for key in results.data for metric in arm.domains[key].metrics},
-        "short": {key: data.name for key, data in results.data.items()}
+        "short": {
+            key: data.name if is_foreign(key) else f"in domain ({data.name})" for key, data in results.data.items()
+        }
         | {"in_domain": "in domain", "ood": "foreign mean"},
         "foreign": foreign,
         "many": len(results.comparisons) > 1,
@@ -95,7 +97,9 @@ def write(folder: RunFolder, content: Content) -> None:
         "shown": pictures.shown_arms(list(arms), leading),
         "lambdas": pictures.lambdas(results),
         "published": literature.PUBLISHED,
-        "comparable": literature.comparable(results.data[IN_DOMAIN].name),
+        "comparable": literature.comparable(
+            ", ".join(data.name for key, data in results.data.items() if not is_foreign(key))
+        ),
         "runs": runs,
         "runs_known": any(command for rows in runs.values() for _, command, _ in rows),
         "repeat": "\n".join(commands.repeat([run for arm_folders in folders.values() for run in arm_folders], folder)),
