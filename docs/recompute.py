@@ -68,7 +68,7 @@ for name, comparison in [(key, of) for key, of in results["comparisons"].items()
     for domain, stated in [(key, of) for key, of in comparison.items() if key.startswith(("in_domain", "ood"))]:
         cells = {key: stated.get(of["difference_key"]) for key, of in results["metrics"].items()}
         means = {"ood": [f"ood.{one}" for one in results["primary"]["planned"]]}
-        means["in_domain"] = [key for key in results["data"] if key.startswith("in_domain")]
+        means |= {of: [key for key in results["data"] if key.startswith(of)] for of in ("in_domain", "left_out")}
         domains = means.get(domain, [domain])
         for what, cell in [pair for pair in (cells | (stated["ladder"] or {})).items() if pair[1]]:
             sets = [[[values(table[run, one], what) for run in arm["runs"]] for arm in arms] for one in domains]

@@ -74,11 +74,12 @@ def write(folder: RunFolder, content: Content) -> None:
         "short": {
             key: data.name if is_foreign(key) else f"in domain ({data.name})" for key, data in results.data.items()
         }
-        | {"in_domain": "in domain", "ood": "foreign mean"},
+        | {"in_domain": "in domain", "left_out": "left-out mean", "ood": "foreign mean"},
         "foreign": foreign,
         "many": len(results.comparisons) > 1,
         "most_trainings": max(len(arm.seeds) for arm in arms.values()),
-        "most_folds": max(arm.folds for arm in arms.values()),
+        "most_folds": max(1 if arm.left_out else arm.folds for arm in arms.values()),
+        "left_out": sorted({name for arm in arms.values() for name in arm.left_out}),
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),

@@ -2,16 +2,17 @@
 
 Where `spread` names a mapping, its keys stand beside the other keys: `arms.NAME.in_domain.nss.mean` is the mean NSS of
 an arm in domain. The domains are `in_domain`, `ood.SET` for each foreign set, and `ood`, the mean over the foreign sets
-that were planned, see `Plan`. Where a model learns from several sets, `in_domain` is the mean over `in_domain.SET`.
+that were planned, see `Plan`. Where a model learns from several sets, `in_domain` is the mean over `in_domain.SET`, and
+`left_out` that over `left_out.SET`, the sets that were left out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 FORMAT = 2  # the format of results.json: to be raised when an earlier version would read it wrongly
-IN_DOMAIN, FOREIGN = "in_domain", "ood"
+IN_DOMAIN, LEFT_OUT, FOREIGN = "in_domain", "left_out", "ood"
 BETTER, WORSE, UNDECIDED, NO_VERDICT = "better", "worse", "no clear difference", "no verdict"
 PAIRED, UNPAIRED, ONE_TRAINING = "paired by seed", "unpaired seeds", "one training"
 FIXED = "a fixed model against seeds"
@@ -22,8 +23,8 @@ NOT_SHOWN = "better as trained, not shown to know more about images"
 
 
 def is_foreign(domain: str) -> bool:
-    """Return whether a domain is of foreign sets."""
-    return domain.partition(".")[0] == FOREIGN
+    """Return whether a domain is of foreign sets, which sets that were left out are as well."""
+    return domain.partition(".")[0] in (FOREIGN, LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,8 @@ class ArmInDomain:
 class ArmResults:
     """An arm: its settings, its metrics in each domain, its bias maps, and how its trainings went.
 
-    folds: the number of models of one training: the folds of a cross-validation, else 1
+    folds: the number of models of one training: the folds of a cross-validation, or the sets that were left out, else 1
+    left_out: the sets that were left out, each by one model of a training
     entropies: those of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
     published: the description of the published file that it is, or that its trainings started from, see
         `published_arm.described`
@@ -189,6 +191,7 @@ class ArmResults:
     sigma_px: float
     stability: list[dict[str, Any]]
     published: dict[str, Any] | None
+    left_out: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
