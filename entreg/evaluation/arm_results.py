@@ -50,7 +50,7 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
         sigma_px=float(np.mean([row["sigma_px"] for row in learned])),
         stability=stability,
         published=arm.published,
-        left_out=arm.left_out,
+        sets_left_out=arm.left_out or None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from entreg.io import files
 from entreg.report import commands, data_pictures, html, literature, pictures
 from entreg.report.numbers import MISSING, Numbers
 from entreg.report.panels import Prediction
-from entreg.report.tables import IG, domains, main_first, overview
+from entreg.report.tables import IG, domains, main_first, on_a_new_set, overview
 from entreg.results.schema import Results, is_foreign
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
@@ -78,10 +79,13 @@ def write(folder: RunFolder, content: Content) -> None:
         "foreign": foreign,
         "many": len(results.comparisons) > 1,
         "most_trainings": max(len(arm.seeds) for arm in arms.values()),
-        "most_folds": max(1 if arm.left_out else arm.folds for arm in arms.values()),
-        "left_out": sorted({name for arm in arms.values() for name in arm.left_out}),
+        "most_folds": max(1 if arm.sets_left_out else arm.folds for arm in arms.values()),
+        "left_out": sorted({name for arm in arms.values() for name in arm.sets_left_out or []}),
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
+        "new_set": ""
+        if compared is None
+        else " ".join(map(_sentence, on_a_new_set(compared.domains[main_first(results)[0]]))),
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
         "synthetic": any(f"oracle_{IG}" in arm.domains[key].metrics for arm in arms.values() for key in results.data),
         "data_pictures": {key: data_pictures.overview(look) for key, look in content.looks.items()},
@@ -108,6 +112,11 @@ def write(folder: RunFolder, content: Content) -> None:
     }
     context["contents"] = _contents(context)
     files.write_text(folder.report, html.render("page.html.j2", context))
+
+
+def _sentence(line: str) -> str:
+    """Return a line as a sentence of the page, with minus signs."""
+    return line[0].upper() + re.sub(r"(?<=[ (])-(?=\d)", "−", line[1:])
 
 
 def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ that were planned, see `Plan`. Where a model learns from several sets, `in_domai
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 FORMAT = 2  # the format of results.json: to be raised when an earlier version would read it wrongly
@@ -167,7 +167,7 @@ class ArmResults:
     """An arm: its settings, its metrics in each domain, its bias maps, and how its trainings went.
 
     folds: the number of models of one training: the folds of a cross-validation, or the sets that were left out, else 1
-    left_out: the sets that were left out, each by one model of a training
+    sets_left_out: the sets that were left out, each by one model of a training; None where none was
     entropies: those of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
     published: the description of the published file that it is, or that its trainings started from, see
         `published_arm.described`
@@ -191,7 +191,7 @@ class ArmResults:
     sigma_px: float
     stability: list[dict[str, Any]]
     published: dict[str, Any] | None
-    left_out: list[str] = field(default_factory=list)
+    sets_left_out: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,8 @@ class Compared:
         there is no ladder
     lower_while_ig_higher: metrics as trained whose mean is lower although the mean IG is higher
     reading: a sentence on what the difference shows, where it shows less than it seems to
+    new_set, rest_on_a_new_set: the IG difference, and what is left of it, on a set not yet seen: sets are random, and
+        `n_images` is their number; only for the mean over several sets that were left out
     """
 
     spread: ClassVar = ("differences",)
@@ -214,6 +216,8 @@ class Compared:
     sharpness: str | None
     lower_while_ig_higher: list[str]
     reading: str | None
+    new_set: Difference | None = None
+    rest_on_a_new_set: Difference | None = None
 
 
 @dataclass(frozen=True)

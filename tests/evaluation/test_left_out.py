@@ -14,8 +14,11 @@ from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.evaluator import Evaluator
 from entreg.evaluation.illustrations import examples
 from entreg.evaluation.plan import plan_of
+from entreg.evaluation.statistics import crossed
 from entreg.evaluation.summary import summarise
 from entreg.report import tables
+from entreg.results.reading import typed
+from entreg.results.writing import plain
 from tests import several_sets
 from tests.evaluation.photos import trained
 
@@ -90,7 +93,7 @@ def test_the_mean_over_sets_that_were_left_out_weighs_them_equally_and_is_tested
         np.mean([of_run(evaluator, runs["nll", seed, name], f"left_out.{name}") for seed in (0, 1)]) for name in NAMES
     ]
     assert arm.domains["left_out"].metrics[IG].mean == pytest.approx(np.mean(means))
-    assert arm.left_out == sorted(NAMES) and arm.seeds == [0, 1] and len(arm.bias_entropy_nats_by_seed) == 2
+    assert arm.sets_left_out == sorted(NAMES) and arm.seeds == [0, 1] and len(arm.bias_entropy_nats_by_seed) == 2
     assert [row["left_out"] for row in arm.stability] == sorted(NAMES) * 2
     assert results.primary.tested == {"left_out"} and tables.main_first(results)[0] == "left_out"
     compared = results.comparisons["nll_entropy"].domains
@@ -112,3 +115,29 @@ def test_what_is_shown_and_saved_is_of_the_runs_that_are_judged(evaluator, runs)
     values = [of_run(evaluator, runs["nll", seed, SECOND], f"left_out.{SECOND}") for seed in (0, 1)]
     names = evaluator.runs.domains[f"left_out.{SECOND}"].subset.names
     assert best.name == names[int(np.argmax(np.mean(values, 0)))]
+
+
+def test_what_holds_on_a_new_set_is_said_with_how_wide_it_is_and_why(evaluator, results, runs):
+    """The means of three sets for each of two seeds, two-way."""
+    compared = results.comparisons["nll_entropy"].domains["left_out"]
+    means = {
+        loss: [
+            [np.mean(of_run(evaluator, runs[loss, seed, name], f"left_out.{name}")) for name in NAMES]
+            for seed in (0, 1)
+        ]
+        for loss in ("nll", "nll_entropy")
+    }
+    expected = crossed([np.subtract(means["nll_entropy"], means["nll"])])
+    cell = compared.new_set
+    assert cell is not None and cell.n_images == 3 and cell.exploratory
+    assert cell.mean == pytest.approx(compared.differences["ig_difference_bits"].mean)
+    assert cell.ci95 == pytest.approx([float(end) for end in expected.ci95])
+    assert compared.rest_on_a_new_set is None  # as ten images have no ladder
+    said = tables.on_a_new_set(compared)
+    assert said[0].startswith(f"on a set not yet seen: IG {cell.mean:+.4f} (95 % interval ") and "3 sets): " in said[0]
+    assert "Student's factor for it is 4.3 instead of 2.0" in said[1]
+    assert results.comparisons["nll_entropy"].domains["in_domain"].new_set is None
+
+
+def test_results_are_read_as_they_were_written(results):
+    assert plain(typed(plain(results))) == plain(results)
