@@ -65,11 +65,9 @@ for arm in results["arms"].values():
 for name, comparison in [(key, of) for key, of in results["comparisons"].items() if results["arms"][key]["folds"] == 1]:
     arms = [results["arms"][one] for one in (name, comparison["baseline"])]
     same = arms[0]["seeds"] == arms[1]["seeds"]  # else differences are compared, and intervals are not
-    for domain, stated in [(key, of) for key, of in comparison.items() if key.startswith(("in_domain", "ood"))]:
+    for domain, stated in [(key, of) for key, of in comparison.items() if key == "ood" or key in results["data"]]:
         cells = {key: stated.get(of["difference_key"]) for key, of in results["metrics"].items()}
-        means = {"ood": [f"ood.{one}" for one in results["primary"]["planned"]]}
-        means |= {of: [key for key in results["data"] if key.startswith(of)] for of in ("in_domain", "left_out")}
-        domains = means.get(domain, [domain])
+        domains = [f"ood.{one}" for one in results["primary"]["planned"]] if domain == "ood" else [domain]
         for what, cell in [pair for pair in (cells | (stated["ladder"] or {})).items() if pair[1]]:
             sets = [[[values(table[run, one], what) for run in arm["runs"]] for arm in arms] for one in domains]
             sets = [np.subtract(*of_arms if same else ([np.mean(arm, 0)] for arm in of_arms)) for of_arms in sets]

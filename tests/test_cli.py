@@ -170,9 +170,10 @@ def test_a_loaded_run_predicts_what_training_measured(sweep, store):
     run = RunFolder(sweep / "multirun/arms/1")
     study = Study(finished(run, saved(run)).config, StudyCache(Ranks()))
     trained = entreg.load(run.path, device="cpu")
+    (part,) = study.validation.parts.values()
     nll_nats = [
         -trained.log_density(stimulus.path)[y, x].mean()
-        for stimulus, (y, x) in zip(study.validation.stimuli, study.validation.fixations, strict=True)
+        for stimulus, (y, x) in zip(part.stimuli, part.fixations, strict=True)
     ]
     last = rows(run.metrics)[-1]
     assert np.mean(nll_nats) == pytest.approx(float(last["validation_nll_nats"]), abs=1e-5)

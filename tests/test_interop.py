@@ -89,7 +89,7 @@ def test_pysaliency_computes_our_information_gain(composed, finished, tmp_path):
     """At equal geometry, over the Gaussian prior, image by image: to 1e-6 bit. Its environment takes a minute."""
     folder = finished("data.fold=2")
     study = Study(finished_run(folder, saved(folder)).config, EvaluationCache(Ranks()))
-    config, part = study.config, study.validation
+    config, (part,) = study.config, study.validation.parts.values()
     run = finished_run(folder, saved(folder))
     domain = study._cache.domain(config.data, "validation", config.prior)
     ours = [row["ig_bits_per_fixation"] for row in score([(load_model(run, study), part)], domain)[0].rows]

@@ -59,9 +59,10 @@ class Preflight(Callback):
             refuse(str(error))
         except Exception:
             refuse(traceback.format_exc())
-        for name in ("detach", "evaluate"):
-            if config.sweep[name] and (launcher not in SLURM or jobs is None):
-                refuse(f"sweep.{name}=true leaves jobs to SLURM: it needs hydra/launcher=submitit_slurm, and no Optuna")
+        if config.sweep.detach and (launcher not in SLURM or jobs is None):
+            refuse("sweep.detach=true leaves jobs to SLURM: it needs hydra/launcher=submitit_slurm, and no Optuna")
+        if config.sweep.evaluate and jobs is None:
+            refuse("sweep.evaluate=true evaluates all jobs of a sweep: it needs jobs that are planned, and no Optuna")
         if config.sweep.dry_run:
             print(_dry_run(config, launcher, folder, jobs))
             sys.exit(0)
@@ -77,7 +78,7 @@ class Preflight(Callback):
                 "The runs are trained one after the other. hydra/launcher=together trains those that read the same "
                 "batches at the same time."
             )
-        announce(Sweep(folder, jobs))
+        announce(Sweep(folder, jobs, evaluates=config.sweep.evaluate and launcher not in SLURM))
 
 
 def _checked_jobs(config: DictConfig, launcher: str, sweep: SweepFolder) -> list[PlannedRun] | None:

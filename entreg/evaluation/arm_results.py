@@ -51,6 +51,7 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
         stability=stability,
         published=arm.published,
         sets_left_out=arm.left_out or None,
+        ig_bits_by_set_left_out=dict(evidence.by_set_left_out) or None,
     )
 
 

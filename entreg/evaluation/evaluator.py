@@ -16,6 +16,7 @@ from entreg.evaluation.bias_map import BiasMaps, bias_maps_of
 from entreg.evaluation.domain import Domain
 from entreg.evaluation.evaluated_runs import EvaluatedRuns, LoadedRun
 from entreg.evaluation.evidence import Evidence
+from entreg.evaluation.metrics import PRIMARY
 from entreg.evaluation.scores import Rows, Scored
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.progress import Progress
@@ -72,6 +73,7 @@ class Evaluator:
                     for name, scored in self.scored[arm.name].items()
                     if is_foreign(name)
                 },
+                {of_set: self._by_set_left_out(arm, of_set) for of_set in arm.left_out},
             )
             for arm in self.runs.arms
         }
@@ -164,6 +166,15 @@ class Evaluator:
 
     def _all_loaded(self, name: str) -> list[LoadedRun]:
         return [loaded for arm in self.runs.arms for loaded in self.loaded_in(arm, name)]
+
+    def _by_set_left_out(self, arm: Arm, of_set: str) -> dict[str, float]:
+        """Return by domain the mean IG (bit/fixation) of the runs that left a set out."""
+        values: dict[str, list[float]] = {}
+        for name, scored in self.scored[arm.name].items():
+            for run, of_run in zip(self.runs.judging(arm.runs, name), scored, strict=True):
+                if run.config.leave_out == of_set:
+                    values.setdefault(name, []).extend(float(row[PRIMARY]) for row in of_run.rows)
+        return {name: float(np.mean(of_domain)) for name, of_domain in values.items()}
 
     def _tables(self, arm: Arm, name: str) -> list[Rows]:
         """Return a table for each training.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Evidence:
         judged there: on a set that was left out that is one
     fold_images: how many images of the in-domain tables belong to each fold
     maps: for each run, by seed and then by fold, the bias maps by (H, W), the landscape size first
+    by_set_left_out: by the set that was left out, then by domain, the mean IG (bit/fixation) of the runs without it
     adapted, kl_bits: by domain, for each run that is judged there; see `ArmInDomain`
     """
 
@@ -33,6 +34,7 @@ class Evidence:
     maps: Sequence[Mapping[Size, BiasMaps]]
     adapted: Mapping[str, Sequence[Adapted]]
     kl_bits: Mapping[str, Sequence[float]]
+    by_set_left_out: Mapping[str, dict[str, float]] = field(default_factory=dict)
 
     def values(self, domains: Sequence[str], key: str) -> Values:
         """Return a metric in a domain, or in the several domains of which the mean is taken."""

@@ -80,6 +80,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "many": len(results.comparisons) > 1,
         "most_trainings": max(len(arm.seeds) for arm in arms.values()),
         "most_folds": max(1 if arm.sets_left_out else arm.folds for arm in arms.values()),
+        "judged_by": [key for key in results.data if not key.startswith("left_out.")],
         "left_out": sorted({name for arm in arms.values() for name in arm.sets_left_out or []}),
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),

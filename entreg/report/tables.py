@@ -179,15 +179,15 @@ def on_a_new_set(compared: Compared) -> list[str]:
 
 
 def width_on_a_new_set(compared: Compared) -> str:
-    """Return how much wider the interval for a set not yet seen is, and why; nothing with five sets or more."""
+    """Return how wide the interval for a set not yet seen is, and why; nothing with five sets or more."""
     cell, fixed = compared.new_set, compared.differences[IG_DIFFERENCE]
     if cell is None or cell.ci95 is None or fixed.ci95 is None or cell.n_images not in STUDENT:
         return ""
     ratio = (cell.ci95[1] - cell.ci95[0]) / (fixed.ci95[1] - fixed.ci95[0])
+    wider = f", and the interval is {ratio:.1f} times as wide as that for these sets" if ratio > 1 else ""
     return (
-        f"The interval for a set not yet seen is {ratio:.1f} times as wide as that for these sets. It also holds how "
-        f"much sets differ, and {cell.n_images} sets tell that so poorly that Student's factor for it is "
-        f"{STUDENT[cell.n_images]} instead of 2.0: five sets or more narrow it."
+        f"How much sets differ is known from {cell.n_images} sets alone, so that Student's factor for it is "
+        f"{STUDENT[cell.n_images]} instead of 2.0{wider}; five sets or more narrow it."
     )
 
 

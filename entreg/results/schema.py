@@ -168,6 +168,8 @@ class ArmResults:
 
     folds: the number of models of one training: the folds of a cross-validation, or the sets that were left out, else 1
     sets_left_out: the sets that were left out, each by one model of a training; None where none was
+    ig_bits_by_set_left_out: by the set that was left out, then by the domain, the mean IG (bit/fixation) of the models
+        that left it out
     entropies: those of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
     published: the description of the published file that it is, or that its trainings started from, see
         `published_arm.described`
@@ -192,6 +194,7 @@ class ArmResults:
     stability: list[dict[str, Any]]
     published: dict[str, Any] | None
     sets_left_out: list[str] | None = None
+    ig_bits_by_set_left_out: dict[str, dict[str, float]] | None = None
 
 
 @dataclass(frozen=True)

@@ -139,5 +139,14 @@ def test_what_holds_on_a_new_set_is_said_with_how_wide_it_is_and_why(evaluator, 
     assert results.comparisons["nll_entropy"].domains["in_domain"].new_set is None
 
 
+def test_what_the_models_that_left_a_set_out_reach_stands_by_that_set(evaluator, results, runs):
+    found = results.arms["nll"].ig_bits_by_set_left_out
+    assert found is not None and [*found] == sorted(NAMES)
+    for domain in (f"left_out.{SECOND}", f"in_domain.{FIRST}"):
+        each = [of_run(evaluator, runs["nll", seed, SECOND], domain) for seed in (0, 1)]
+        assert found[SECOND][domain] == pytest.approx(np.mean(each))
+    assert found[SECOND].keys() == {f"left_out.{SECOND}", f"in_domain.{FIRST}", f"in_domain.{THIRD}"}
+
+
 def test_results_are_read_as_they_were_written(results):
     assert plain(typed(plain(results))) == plain(results)
