@@ -8,7 +8,7 @@ import numpy as np
 
 from entreg.evaluation import differences
 from entreg.evaluation.adaptation import ADAPTED, SUBSETS, Adapted
-from entreg.evaluation.arms import Arm
+from entreg.evaluation.arms import Arm, result_settings
 from entreg.evaluation.bias_map import entropies
 from entreg.evaluation.differences import metrics_in, values_of
 from entreg.evaluation.evidence import Evidence
@@ -49,6 +49,7 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
         sigma_px=float(np.mean([row["sigma_px"] for row in learned])),
         stability=stability,
         published=arm.published,
+        configured=result_settings(arm.runs[0].config),
     )
 
 

@@ -126,6 +126,7 @@ class EvaluatedRuns:
             few_kde_images=domain.kde_images < ENOUGH_FOR_A_KDE,
             rows=_rows(domain.subset.resized),
             identity=self.history.identity("data" if name == IN_DOMAIN else name),
+            synthetic=domain.settings.embedded,
         )
 
     def _refuse_other_images(self) -> None:

@@ -15,8 +15,10 @@ from entreg.io import files
 from entreg.report import commands, data_pictures, html, literature, pictures
 from entreg.report.numbers import MISSING, Numbers
 from entreg.report.panels import Prediction
-from entreg.report.tables import IG, domains, main_first, overview
-from entreg.results.schema import IN_DOMAIN, Results
+from entreg.report.tables import overview
+from entreg.results.answer import main_metric
+from entreg.results.domains import domains, main_first
+from entreg.results.schema import IG, IN_DOMAIN, Results
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from entreg.study.look import Look
@@ -55,8 +57,7 @@ def write(folder: RunFolder, content: Content) -> None:
         for name, arm_folders in folders.items()
     }
     foreign = [key for key in results.data if key != IN_DOMAIN]
-    primary = results.primary
-    is_primary = leading is not None and primary.arm == leading
+    metric = main_metric(results)
     context = {
         "r": results,
         "arms": arms,
@@ -69,7 +70,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "main_first": main_first(results),
         "domains": domains(results),
         # the metric of the primary outcome, which has a sentence of its own where it is not IG
-        "other_metric": results.metrics[primary.metric] if is_primary and primary.metric != IG else None,
+        "other_metric": results.metrics[metric] if metric != IG else None,
         "measured": {metric for arm in arms.values() for key in results.data for metric in arm.domains[key].metrics},
         "short": {key: data.name for key, data in results.data.items()}
         | {"in_domain": "in domain", "ood": "foreign mean"},
@@ -80,11 +81,11 @@ def write(folder: RunFolder, content: Content) -> None:
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
-        "synthetic": any(f"oracle_{IG}" in arm.domains[key].metrics for arm in arms.values() for key in results.data),
         "data_pictures": {key: data_pictures.overview(look) for key, look in content.looks.items()},
         "losses": pictures.losses(content.histories),
         "bias_maps": pictures.ratio_maps(content.bias_maps, "Bias map of {}"),
         "mean_densities": {key: pictures.mean_densities(maps, leading) for key, maps in content.mean_densities.items()},
+        "answer_picture": pictures.answer(results),
         "waterfalls": {key: pictures.waterfalls(results, key) for key in foreign},
         "differences": pictures.differences(results),
         "scatter": pictures.scatter(results, content.per_image),

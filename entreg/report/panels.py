@@ -133,10 +133,12 @@ def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str
     return figure
 
 
-def difference_panel(differences: Mapping[str, Mapping[str, Mean]]) -> Figure:
-    """Draw mean IG differences to the baseline with their intervals.
+def difference_panel(
+    differences: Mapping[str, Mapping[str, Mean]], label: str = "IG difference to the baseline (bit/fixation)"
+) -> Figure:
+    """Draw mean differences to the baseline with their intervals.
 
-    differences: by domain (in words), then by arm
+    differences: by domain (in words), then by arm; label: what they are differences of
     """
     arms = list(dict.fromkeys(arm for cells in differences.values() for arm in cells))
     figure, axes = blank_panel(height=1.3 + 0.45 * len(arms))
@@ -148,7 +150,7 @@ def difference_panel(differences: Mapping[str, Mapping[str, Mean]]) -> Figure:
         yticks=range(len(arms)),
         yticklabels=[_wrapped(arm) for arm in arms],
         ylim=(len(arms) - 0.4, -0.6),
-        xlabel="IG difference to the baseline (bit/fixation)",
+        xlabel=label,
     )
     axes.grid(alpha=0.3, axis="x")
     figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="outside upper right", ncols=2)
@@ -276,9 +278,9 @@ def draw_density(
 
 
 def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG on white."""
+    """Return the figure as a PNG, by default on white."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150, facecolor="white")
+    figure.savefig(file, format="png", dpi=150)
     return file.getvalue()
 
 

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from entreg.columns import aligned
+from entreg.results.domains import domains, main_first
 from entreg.results.schema import (
     FOREIGN,
+    IG,
+    IG_DIFFERENCE,
     IN_DOMAIN,
     ONE_TRAINING,
     Compared,
@@ -18,8 +21,7 @@ from entreg.results.schema import (
     Results,
 )
 
-IG, IG_WORDS = "ig_bits_per_fixation", "IG"
-IG_DIFFERENCE = "ig_difference_bits"
+IG_WORDS = "IG"
 LADDER_WORDS = {
     "scale": "scale of the predictions",
     "spread": "spread of the predictions",
@@ -28,30 +30,10 @@ LADDER_WORDS = {
 }
 
 
-def domains(results: Results) -> dict[str, str]:
-    """Return the domains that are shown, in words: in domain, the mean over several foreign sets, each foreign set."""
-    sets, planned = [key for key in results.data if key != IN_DOMAIN], results.primary.planned
-    words = {IN_DOMAIN: "in domain"}
-    if len(planned) > 1:  # the mean over a single set is that set
-        words[FOREIGN] = f"out of domain, mean of {len(planned)} sets"
-    return words | {key: f"out of domain ({results.data[key].name})" for key in sets}
-
-
-def main_first(results: Results) -> list[str]:
-    """Return the domains that are shown, that of the primary outcome (or else out of domain) first."""
-    primary = results.primary
-    wanted = primary.domain if primary.arm else FOREIGN
-    in_domain, *foreign = domains(results)
-    order = [*foreign, in_domain]
-    if wanted == FOREIGN and wanted not in order and primary.planned:
-        wanted = f"{FOREIGN}.{primary.planned[0]}"
-    main = wanted if wanted in order else order[0]
-    return [main, *(key for key in order if key != main)]
-
-
 def terminal(results: Results) -> str:
-    """Return a row for each arm and domain, followed by the answer in a few sentences."""
-    return "\n".join(["", *_arms(results), "", *answer(results)])
+    """Return a row for each arm and domain, followed by the answer in one sentence, then in a few more."""
+    short = [] if results.answer is None else [results.answer.sentence, *results.answer.limits, ""]
+    return "\n".join(["", *_arms(results), "", *short, *answer(results)])
 
 
 def answer(results: Results) -> list[str]:

@@ -19,6 +19,7 @@ FIXED = "a fixed model against seeds"
 ONE_ORDER = ", one batch order"
 FLATTER, SHARPER = "flatter", "sharper"
 NOT_SHOWN = "better as trained, not shown to know more about images"
+IG, IG_DIFFERENCE = "ig_bits_per_fixation", "ig_difference_bits"  # the metric of most sentences, and its difference key
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,8 @@ class ArmResults:
     entropies: those of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
     published: the description of the published file that it is, or that its trainings started from, see
         `published_arm.described`
+    configured: every setting that affects its results, by full key, with those that are equal in all arms; None where
+        an earlier version did not record them
     """
 
     spread: ClassVar = (
@@ -184,6 +187,7 @@ class ArmResults:
     sigma_px: float
     stability: list[dict[str, Any]]
     published: dict[str, Any] | None
+    configured: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -268,6 +272,8 @@ class EvaluatedData:
     few_kde_images: whether the images are too few for a KDE prior like the literature's
     rows: what became of the fixations that were read; identity: what the set is recognised by; both None where an
         earlier version did not record it
+    synthetic: whether the images were drawn for the embedded study, so that nobody saw them; None where an earlier
+        version did not record it
     """
 
     name: str
@@ -282,6 +288,7 @@ class EvaluatedData:
     few_kde_images: bool
     rows: RowCounts | None = None
     identity: Identity | None = None
+    synthetic: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -294,11 +301,38 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What an evaluation found, for a reader who has ten seconds; see `entreg/results/answer.py`.
+
+    verdict: one of the constants above; sentence: the verdict in words
+    arm, baseline, domain, metric: what is compared, by which key; None where nothing is compared
+    what: what the number is, in words; difference, interval: the number and its 95 % interval
+    interval_over: what else could have been drawn, that the interval covers
+    rests_on: how many images and trainings, which backbone, losses and data sets; limits: what the answer does not say,
+        the most important first
+    """
+
+    verdict: str
+    sentence: str
+    arm: str | None
+    baseline: str | None
+    domain: str | None
+    metric: str | None
+    what: str | None
+    difference: float | None
+    interval: tuple[float, float] | None
+    interval_over: str | None
+    rests_on: list[str]
+    limits: list[str]
+
+
+@dataclass(frozen=True)
 class Results:
     """The whole file.
 
     comparison: that of the primary outcome's arm, else that of the first regularised arm
     metrics: by key, the meaning of every metric
+    answer: all of it in short; None where an earlier version wrote none
     """
 
     format: int
@@ -315,6 +349,7 @@ class Results:
     left_out: list[LeftOut]
     lambda_chosen_on_validation: bool
     evaluation: dict[str, Any]
+    answer: Answer | None = None
 
     @property
     def main_arm(self) -> str | None:
