@@ -92,7 +92,8 @@ def bias_panel(log_density: np.ndarray, greatest: float | None) -> Figure:
     figure = Figure(figsize=(4.8, 3.4))
     rows, columns = log_density.shape
     height = min(0.76, 0.68 * 4.8 / 3.4 * rows / columns)  # as a share of the figure, as all places here
-    axes, bar = (figure.add_axes((left, 0.52 - height / 2, width, height)) for left, width in ((0.12, 0.68), (0.82, 0.03)))
+    places = ((0.12, 0.68), (0.82, 0.03))  # left edge and width, of the map and of its colour bar
+    axes, bar = (figure.add_axes((left, 0.52 - height / 2, width, height)) for left, width in places)
     ratio = np.exp(log_density) * log_density.size
     entropy = -(np.exp(log_density) * log_density).sum()
     shown = axes.imshow(ratio, cmap=MAP_COLOURS, vmin=0, vmax=greatest)
