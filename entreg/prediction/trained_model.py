@@ -98,7 +98,23 @@ def load(
     device: str | torch.device | None = None,
     weights: str | Path | None = None,
 ) -> TrainedModel:
-    """Return the finished training in the folder `run`. See `entreg.load`."""
+    """Return the finished training in the folder `run`, ready to predict where people look in any image.
+
+        import entreg
+        import matplotlib.pyplot as plt
+
+        model = entreg.load("outputs/mine")
+        plt.imshow(model.log_density("photo.jpg"))
+        plt.savefig("density.png")
+
+    `model.log_density(image)` is (H, W) in nats at the image's own size; see `TrainedModel`.
+
+    Raises a UserError where there is no finished training, where it was trained on crops, or where files that it needs
+    are missing or were replaced.
+
+    device: such as `cpu`, `cuda` or `cuda:1`; None: a GPU where PyTorch sees one
+    weights: the file of the backbone's weights, or its folder, where the file has been moved since the training
+    """
     folder, chosen = finished_in(Path(run).expanduser()), _device(device)
     cfg = saved(folder, loads_data=False)
     cfg.hardware.kind, cfg.hardware.devices = chosen.type, 1

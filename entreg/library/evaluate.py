@@ -1,0 +1,49 @@
+"""Evaluate finished runs from a script or a notebook."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from entreg.cli import in_process
+from entreg.cli.arguments import quoted
+from entreg.errors import UserError
+from entreg.library.compose import words_of
+from entreg.library.read_results import EvaluatedFolder, read_results
+from entreg.library.train import TrainedRun
+
+
+def evaluate(
+    runs: str | Path | TrainedRun | Sequence[str | Path | TrainedRun] | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    folder: str | Path | None = None,
+) -> EvaluatedFolder:
+    """Evaluate finished runs against each other, as `python train.py evaluate RUNS` does, and return what it showed.
+
+        shown = entreg.evaluate([baseline, regularised])
+        shown.results.comparisons
+
+    runs: a run that was trained, the folder of a run or a sweep, a glob as text, or a list of these; None: the newest
+        sweep under multirun/, as on the command line
+    overrides: such as `evaluation.seed=1`
+    folder: that of the evaluation; None: outputs/STUDY
+
+    Raises the errors of `entreg.train`.
+    """
+    words = words_of(overrides, folder)
+    if runs is not None:
+        several = [runs] if isinstance(runs, (str, Path, TrainedRun)) else runs
+        words.append(f"runs=[{','.join(quoted(_pattern(one)) for one in several)}]")
+    done, _ = in_process.perform([*words, "task=evaluate"])
+    if not done.results.is_file():
+        raise UserError(f"{done}: the evaluation was stopped on request; the same call goes on")
+    return read_results(done.path)
+
+
+def _pattern(run: str | Path | TrainedRun) -> str:
+    """Return what finds the run: a glob as it is, a folder whatever characters its name has."""
+    if isinstance(run, str):
+        return run
+    return glob.escape(str(run.folder if isinstance(run, TrainedRun) else run))
