@@ -94,6 +94,40 @@ def test_without_out_of_domain(composed):
     assert resolved(composed("ood=[]")).ood == {}
 
 
+def test_several_sets_stand_in_for_data_and_choose_no_foreign_ones(composed):
+    c = resolved(composed("sets=[scene50,cat2000]"))
+    assert ([*c.sets], c.ood) == (["cat2000", "scene50"], {})
+    assert c.data is c.sets["cat2000"]
+    assert [*c.data_sets] == ["sets.cat2000", "sets.scene50"]
+    c = resolved(composed("sets=[scene50,cat2000]", "data=scene50", "sets.scene50.limit=7", "ood=[osie]"))
+    assert c.data is c.sets["scene50"] and c.data.limit == 7 and [*c.ood] == ["osie"]
+    assert [*resolved(composed("experiment=osie", "sets=[scene50,osie]")).ood] == ["scene50"]
+
+
+def test_sets_that_scale_by_degrees_scale_to_what_data_scales_to(composed):
+    c = resolved(composed("sets=[mit1003,osie]", "sets.osie.geometry=degrees", "sets.mit1003.geometry=degrees"))
+    assert [c.sets[name].model_px_per_degree for name in ("mit1003", "osie")] == [35, 35]
+    c = resolved(composed("sets=[mit1003,osie]", "sets.osie.geometry=degrees"))
+    assert (c.sets["osie"].model_px_per_degree, c.sets["mit1003"].geometry) == (24, "stretch")
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (
+            ("sets=[scene50,cat2000]", "data=osie"),
+            "data.name=osie is out of range: the model learns from sets=[cat2000,",
+        ),
+        (("sets_images=9",), "sets_images=9 is out of range: it needs several sets to learn from"),
+        (("sets=[synthetic]", "sets_weight=fixations"), "sets_weight=fixations is out of range"),
+    ],
+)
+def test_what_contradicts_several_sets_is_refused(composed, words, said):
+    with pytest.raises(SettingError) as error:
+        resolved(composed(*words))
+    assert str(error.value).startswith(said)
+
+
 @pytest.mark.parametrize(
     "key",
     [

@@ -19,7 +19,7 @@ from entreg.cli.execution import without_hydra
 from entreg.cli.slurm_launcher import ignore_schema_warning
 from entreg.cli.submission import job_name
 from entreg.cli.unsaid import DEFAULT_OOD, RESOLVER
-from entreg.config import Config, Data, Loss
+from entreg.config import FIRST_OF_SETS, Config, Data, Loss
 from entreg.config.settings import listed
 from entreg.data.sources import sources
 from entreg.distributed.launch import new_study
@@ -30,7 +30,8 @@ def register(folders: Sequence[Path] = ()) -> None:
     """Register the schemas, the resolvers that conf/ uses, and the launchers with Hydra.
 
     conf/data/ and conf/loss/ refer to the schemas of data sources and losses as `schema_NAME`. Every data set of
-    conf/data/ becomes an option of `ood` as well, so that models can be evaluated on it without a further file. The
+    conf/data/ becomes an option of `ood` as well, so that models can be evaluated on it without a further file, and of
+    `sets`, which it lets the model learn from instead of `data`, with no foreign sets but those that are chosen. The
     resolvers are `new_study`, `job_name`, `asked`, `unsaid` (see `unsaid.py`), and `settings`, which lists every
     setting for `--help=all`.
 
@@ -47,7 +48,10 @@ def register(folders: Sequence[Path] = ()) -> None:
         store.store(group="loss", name=f"schema_{name}", node=loss)
     for path in (path for folder in (conf_folder(), *folders) for path in folder.glob("data/*.yaml")):
         store.store(group="ood", name=path.stem, node={"defaults": [f"/data/{path.stem}@{path.stem}"]})
+        of_sets = [f"/data/{path.stem}@sets.{path.stem}", {"override /data": FIRST_OF_SETS.name}, {"override /ood": []}]
+        store.store(group="sets", name=path.stem, node={"defaults": of_sets}, package="_global_")
 
+    store.store(group="data", name=FIRST_OF_SETS.name, node=FIRST_OF_SETS)
     store.store(group="ood", name=DEFAULT_OOD, node={"defaults": ["/data/synthetic_ood@synthetic_ood"]})
 
     def settings(*, _root_: DictConfig) -> str:

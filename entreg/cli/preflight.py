@@ -121,7 +121,7 @@ def _checked_job(config: DictConfig, launcher: str, words: list[str], number: in
         composed.hydra.job.num = number
     job_config, name = checked(without_hydra(composed)), _subfolder(composed, number)
     folder = None if sweep is None else RunFolder(sweep.path / name)
-    refuse_start(job_config, composed, composed.hydra.runtime.choices, folder)
+    refuse_start(job_config, composed, composed.hydra, folder)
     if launcher in TOGETHER and job_config.task.name != "train":
         raise SettingError(
             f"hydra/launcher={launcher} trains runs together, but task={job_config.task.name} trains nothing"

@@ -14,7 +14,7 @@ from entreg.evaluation.differences import metrics_in, values_of
 from entreg.evaluation.evidence import Evidence
 from entreg.evaluation.metrics import PRIMARY
 from entreg.evaluation.scores import Rows
-from entreg.results.schema import FOREIGN, ArmInDomain, ArmLadder, ArmResults, Category, Estimate, Plan
+from entreg.results.schema import ArmInDomain, ArmLadder, ArmResults, Category, Estimate, Plan
 
 
 def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
@@ -22,13 +22,12 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
     run_entropies = evidence.entropies()
     learned = [run.learned() for run in arm.runs]
     domains = {name: _in_domain(name, evidence, arm.is_fixed) for name in evidence.rows}
-    planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in evidence.rows]
-    if planned:
-        means = {
-            metric.key: differences.estimate(evidence.values(planned, metric.key), arm.is_fixed)
-            for metric in metrics_in([evidence.rows[name] for name in planned])
+    for mean, names in evidence.means(plan).items():
+        metrics = {
+            metric.key: differences.estimate(evidence.values(names, metric.key), arm.is_fixed)
+            for metric in metrics_in([evidence.rows[name] for name in names])
         }
-        domains[FOREIGN] = ArmInDomain(means, {}, {}, None, None, None)
+        domains[mean] = ArmInDomain(metrics, {}, {}, None, None, None)
     stability = [{"seed": run.config.seed, "fold": run.config.data.fold} | run.stability() for run in arm.trained_runs]
     return ArmResults(
         settings=arm.settings,

@@ -140,12 +140,16 @@ def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
 
 def result_settings(config: Config) -> dict[str, Any]:
     """Return the settings that change results, by full key, without those that this run does not use."""
-    unused = {f"loss.{key}" for key in config.loss.unused} | {f"data.{key}" for key in config.data.unused}
+    unused = {f"loss.{key}" for key in config.loss.unused}
+    unused |= {f"{key}.{name}" for key, of_set in config.data_sets.items() for name in of_set.unused}
     settings = {
         setting.key: setting.value
         for setting in settings_of(config)
         if setting.affects == "result" and setting.key not in unused
     }
+    if config.sets:  # `data` is one of them
+        settings = {key: value for key, value in settings.items() if not key.startswith("data.") or key == "data.name"}
+        settings["sets"] = [*config.sets]
     if not config.loss.regularises:
         settings["loss.name"] = "nll"
     return settings

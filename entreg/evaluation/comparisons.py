@@ -13,7 +13,7 @@ from entreg.evaluation.differences import Pairing, Values, metrics_in, pairing_o
 from entreg.evaluation.evidence import Evidence
 from entreg.evaluation.ladder import PARTS, REST, parts
 from entreg.evaluation.metrics import METRICS, Metric
-from entreg.results.schema import BETTER, FLATTER, FOREIGN, NOT_SHOWN, SHARPER, Compared, Comparison, Difference, Plan
+from entreg.results.schema import BETTER, FLATTER, NOT_SHOWN, SHARPER, Compared, Comparison, Difference, Plan
 
 AS_TRAINED = ("auc", "sauc", "nss")  # metrics that sharpness alone hardly changes
 
@@ -63,9 +63,8 @@ def sharpness(ladder: Mapping[str, Difference] | None) -> str | None:
 
 def _domains_of(evidence: Mapping[str, Evidence], plan: Plan) -> dict[str, list[str]]:
     """Return each domain with the names of the tables of which it is the mean."""
-    tables = list(next(iter(evidence.values())).rows)
-    planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in tables]
-    return {name: [name] for name in tables} | ({FOREIGN: planned} if planned else {})
+    first = next(iter(evidence.values()))
+    return {name: [name] for name in first.rows} | first.means(plan)
 
 
 def _differences(

@@ -16,10 +16,11 @@ from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.judged_sets import JudgedSets
 from entreg.evaluation.published_arm import descends, stimuli
 from entreg.evaluation.scores import Model
-from entreg.results.schema import FOREIGN, IN_DOMAIN, EvaluatedData, RowCounts
+from entreg.results.schema import FOREIGN, IN_DOMAIN, EvaluatedData, RowCounts, is_foreign
 from entreg.study.finished_run import FinishedRun, final_model
 from entreg.study.split import Split
 from entreg.study.study import Study
+from entreg.study.training_sets import training_sets_of
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,9 @@ class EvaluatedRuns:
 
     seen: by domain, the images that any of the runs was trained on, or nearly, with the training image; these are left
         out for all arms alike
-    domains: by `in_domain` or `ood.NAME`, the domain of the first run. Those of every other run hold the same images,
-        except `in_domain` in a cross-validation, where each fold has its own.
+    in_domain: the names of the domains of the sets that were trained on
+    domains: by `in_domain` (of several sets `in_domain.NAME`) or `ood.NAME`, the domain of the first run. Those of
+        every other run hold the same images, except `in_domain` in a cross-validation, where each fold has its own.
     """
 
     def __init__(self, arms: Sequence[Arm], cache: EvaluationCache, seed: int, accept: Sequence[str] = ()) -> None:
@@ -57,6 +59,7 @@ class EvaluatedRuns:
         self._refuse_other_images()
         self.seen = {name: self._seen(name) for name in _names(self._runs[0])}
         self.domains = {name: self.domain(self._runs[0], name) for name in _names(self._runs[0])}
+        self.in_domain = [name for name in self.domains if not is_foreign(name)]
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -90,14 +93,15 @@ class EvaluatedRuns:
     def split(self, loaded: LoadedRun, name: str) -> Split:
         """Return the images of a domain as the run's model reads them."""
         study = loaded.study
-        split = study.validation if name == IN_DOMAIN else study.foreign(name.removeprefix(f"{FOREIGN}."))
+        if is_foreign(name):
+            split = study.foreign(name.removeprefix(f"{FOREIGN}."))
+        else:
+            split = study.validation.parts[_images_of(loaded.run, name)[0].name]
         return split.without(self.seen[name]) if self.seen[name] else split
 
     def fingerprints(self) -> dict[str, str]:
         """Return the fingerprints of everything that was read; several, separated by commas, where runs differ."""
-        each = [
-            study.fingerprints | {"features": study.validation.store.folder.name} for study in self._studies.values()
-        ]
+        each = [study.fingerprints | {"features": study.validation.stores} for study in self._studies.values()]
         return {key: ", ".join(dict.fromkeys(of_run[key] for of_run in each)) for key in each[0]}
 
     def data(self) -> dict[str, EvaluatedData]:
@@ -109,7 +113,7 @@ class EvaluatedRuns:
         counts = [of_fold.subset.counts for of_fold in self.domains_of_folds(name)]
         n_images = sum(map(len, counts))
         why_no_ladder = None
-        if name != IN_DOMAIN and self.adaptation_data(self._runs[0], name) is None:
+        if is_foreign(name) and self.adaptation_data(self._runs[0], name) is None:
             why_no_ladder = (
                 f"{len(domain.subset)} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
             )
@@ -125,9 +129,16 @@ class EvaluatedRuns:
             few_images=n_images < ENOUGH_FOR_AN_INTERVAL,
             few_kde_images=domain.kde_images < ENOUGH_FOR_A_KDE,
             rows=_rows(domain.subset.resized),
-            identity=self.history.identity("data" if name == IN_DOMAIN else name),
+            identity=self.history.identity(self._key(name)),
             synthetic=domain.settings.embedded,
         )
+
+    def _key(self, name: str) -> str:
+        """Return the key of a domain's data set, see `Config.data_sets`."""
+        if is_foreign(name):
+            return name
+        sets = self._runs[0].config.sets
+        return f"sets.{self.domains[name].settings.name}" if sets else "data"
 
     def _refuse_other_images(self) -> None:
         """Raise a UserError unless all runs are evaluated on the same images."""
@@ -150,7 +161,7 @@ class EvaluatedRuns:
         seen: dict[str, str] = {}
         for run in self._runs:
             settings, which = _images_of(run, name)
-            seen |= self.cache.seen(settings, which, run.config.data)
+            seen |= self.cache.seen(settings, which, training_sets_of(run.config))
             if descends(run):
                 seen |= self.cache.seen_elsewhere(settings, which, tuple(stimuli(run.config)))
         if len(seen) == len({image for run in self._first_of_fold.values() for image in self._images(run)[name][1]}):
@@ -180,13 +191,17 @@ def load_model(run: FinishedRun, study: Study) -> Model:
 
 def _names(run: FinishedRun) -> list[str]:
     """Return the names of the domains that the run is evaluated on."""
-    return [IN_DOMAIN, *(f"{FOREIGN}.{name}" for name in run.config.ood)]
+    sets = training_sets_of(run.config).sets
+    in_domain = [IN_DOMAIN] if len(sets) == 1 else [f"{IN_DOMAIN}.{settings.name}" for settings in sets]
+    return [*in_domain, *(f"{FOREIGN}.{name}" for name in run.config.ood)]
 
 
 def _images_of(run: FinishedRun, name: str) -> tuple[Data, str]:
     """Return the settings of a domain's data set and which of its images are evaluated, see `StudyCache.rows`."""
     if name == IN_DOMAIN:
-        return run.config.data, "validation"
+        return training_sets_of(run.config).sets[0], "validation"
+    if not is_foreign(name):
+        return run.config.sets[name.removeprefix(f"{IN_DOMAIN}.")], "validation"
     return run.config.ood[name.removeprefix(f"{FOREIGN}.")], "all"
 
 

@@ -19,7 +19,7 @@ from entreg.evaluation.evidence import Evidence
 from entreg.evaluation.scores import Rows, Scored
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.progress import Progress
-from entreg.results.schema import IN_DOMAIN
+from entreg.results.schema import is_foreign
 from entreg.study.split import Split
 from entreg.units import BITS_PER_NAT, Size
 
@@ -55,7 +55,7 @@ class Evaluator:
             ]
         for name in self.runs.domains:
             self._score(name)
-            if name != IN_DOMAIN:
+            if is_foreign(name):
                 self._adapt(name)
 
     def evidence(self) -> dict[str, Evidence]:
@@ -63,13 +63,13 @@ class Evaluator:
         return {
             arm.name: Evidence(
                 {name: self._tables(arm, name) for name in self.runs.domains},
-                [len(scored.rows) for scored in self.scored[arm.name][IN_DOMAIN][: arm.folds]],
+                [len(scored.rows) for scored in self.scored[arm.name][self.runs.in_domain[0]][: arm.folds]],
                 self.bias_maps[arm.name],
                 self.adapted[arm.name],
                 {
                     name: [_kl_bits(self.runs.domains[name], of_run) for of_run in scored]
                     for name, scored in self.scored[arm.name].items()
-                    if name != IN_DOMAIN
+                    if is_foreign(name)
                 },
             )
             for arm in self.runs.arms
@@ -115,7 +115,7 @@ class Evaluator:
         by_folder: dict[str, Scored] = {}
         for group in groups.values():
             domain = self.runs.domain(group[0].run, name)
-            step = group[0].run.config.model.saliency_map_factor if name != IN_DOMAIN else None
+            step = group[0].run.config.model.saliency_map_factor if is_foreign(name) else None
             models = [(loaded.model, self.runs.split(loaded, name)) for loaded in group]
             with Progress(f"scoring on {domain.settings.name}", len(domain.subset), "image") as progress:
 
@@ -167,7 +167,7 @@ class Evaluator:
         """
         tables = [scored.rows for scored in self.scored[arm.name][name]]
         trainings = [tables[i : i + arm.folds] for i in range(0, len(tables), arm.folds)]
-        if name == IN_DOMAIN:
+        if not is_foreign(name):
             return [[row for table in folds for row in table] for folds in trainings]
         return [scores.averaged(folds) for folds in trainings]
 

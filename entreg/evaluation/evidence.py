@@ -12,7 +12,7 @@ from entreg.evaluation.adaptation import SUBSETS, Adapted, Quantities
 from entreg.evaluation.bias_map import BiasMaps, entropies
 from entreg.evaluation.differences import Values, values_of
 from entreg.evaluation.scores import Rows
-from entreg.results.schema import IN_DOMAIN
+from entreg.results.schema import FOREIGN, IN_DOMAIN, Plan
 from entreg.units import Size
 
 
@@ -45,6 +45,12 @@ class Evidence:
         array = np.asarray(values, dtype=np.float64)
         means: np.ndarray = array.reshape(-1, len(self.fold_images), *array.shape[1:]).mean(1)
         return means
+
+    def means(self, plan: Plan) -> dict[str, list[str]]:
+        """Return the domains that are means over the sets of several tables, with the names of these."""
+        in_domain = [name for name in self.rows if name.startswith(f"{IN_DOMAIN}.")]
+        planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in self.rows]
+        return {name: tables for name, tables in ((IN_DOMAIN, in_domain), (FOREIGN, planned)) if tables}
 
     def entropies(self) -> list[dict[str, float]]:
         """Return the entropies of each run's bias maps at the landscape size, see `bias_map.entropies`."""

@@ -10,7 +10,7 @@ from entreg.evaluation.evaluator import Evaluator, most_frequent_size
 from entreg.evaluation.metrics import PRIMARY
 from entreg.model.log_density import LogDensity
 from entreg.report.panels import Prediction
-from entreg.results.schema import IN_DOMAIN
+from entreg.results.schema import is_foreign
 from entreg.study.look import Look, look_at
 
 
@@ -27,7 +27,7 @@ def mean_densities(evaluator: Evaluator) -> dict[str, dict[str, np.ndarray]]:
     """
     densities: dict[str, dict[str, np.ndarray]] = {}
     for name, domain in evaluator.runs.domains.items():
-        if name == IN_DOMAIN:
+        if not is_foreign(name):
             continue
         size = most_frequent_size(domain)
         densities[name] = {"fixations": domain.kde.log_density(*size)}
@@ -47,7 +47,7 @@ def examples(evaluator: Evaluator) -> dict[str, list[tuple[str, dict[str, Predic
     by_domain: dict[str, list[tuple[str, dict[str, Prediction]]]] = {}
     first, *_ = evaluator.runs.arms
     for name in evaluator.runs.domains:
-        scored = evaluator.scored[first.name][name][:: first.folds if name == IN_DOMAIN else 1]
+        scored = evaluator.scored[first.name][name][:: 1 if is_foreign(name) else first.folds]
         ig = differences.values_of([of_run.rows for of_run in scored], PRIMARY).mean(0)
         order = np.argsort(-ig, kind="stable")
         for label, i in (("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])):

@@ -54,15 +54,15 @@ def of_run(folder: RunFolder, composed: Config, typed: Sequence[str], cache: Stu
     if not recorded:
         lines.append(f"{folder}: it recorded no fingerprints of its data, so that these cannot be verified")
     for key, then in recorded.items():
-        if key not in study.settings:  # it was left out by what was typed
+        if key not in study.config.data_sets:  # it was left out by what was typed
             continue
         try:
-            now = cache.fingerprint(study.settings[key])
+            now = cache.fingerprint(study.config.data_sets[key])
         except UserError as error:
             lines.append(f"{folder}: {key}: {error}")
         else:
-            changes = then.changes(now, trained_on=key == "data")
-            lines += [f"{folder}: {key} ({study.settings[key].root}): {change.words}" for change in changes]
+            changes = then.changes(now, trained_on=changed_sets.is_trained_on(key))
+            lines += [f"{folder}: {key} ({study.config.data_sets[key].root}): {change.words}" for change in changes]
     return lines
 
 

@@ -18,7 +18,7 @@ from entreg.report.panels import Prediction
 from entreg.report.tables import overview
 from entreg.results.answer import main_metric
 from entreg.results.domains import domains, main_first
-from entreg.results.schema import IG, IN_DOMAIN, Results
+from entreg.results.schema import IG, Results, is_foreign
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from entreg.study.look import Look
@@ -56,7 +56,7 @@ def write(folder: RunFolder, content: Content) -> None:
         name: [(run, commands.command_of(run), commands.commit_of(run)) for run in arm_folders]
         for name, arm_folders in folders.items()
     }
-    foreign = [key for key in results.data if key != IN_DOMAIN]
+    foreign = [key for key in results.data if is_foreign(key)]
     metric = main_metric(results)
     context = {
         "r": results,
@@ -72,7 +72,9 @@ def write(folder: RunFolder, content: Content) -> None:
         # the metric of the primary outcome, which has a sentence of its own where it is not IG
         "other_metric": results.metrics[metric] if metric != IG else None,
         "measured": {metric for arm in arms.values() for key in results.data for metric in arm.domains[key].metrics},
-        "short": {key: data.name for key, data in results.data.items()}
+        "short": {
+            key: data.name if is_foreign(key) else f"in domain ({data.name})" for key, data in results.data.items()
+        }
         | {"in_domain": "in domain", "ood": "foreign mean"},
         "foreign": foreign,
         "many": len(results.comparisons) > 1,
@@ -96,7 +98,9 @@ def write(folder: RunFolder, content: Content) -> None:
         "shown": pictures.shown_arms(list(arms), leading),
         "lambdas": pictures.lambdas(results),
         "published": literature.PUBLISHED,
-        "comparable": literature.comparable(results.data[IN_DOMAIN].name),
+        "comparable": literature.comparable(
+            ", ".join(data.name for key, data in results.data.items() if not is_foreign(key))
+        ),
         "runs": runs,
         "runs_known": any(command for rows in runs.values() for _, command, _ in rows),
         "repeat": "\n".join(commands.repeat([run for arm_folders in folders.values() for run in arm_folders], folder)),

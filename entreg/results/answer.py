@@ -13,7 +13,6 @@ from entreg.results.schema import (
     BETTER,
     FOREIGN,
     IG,
-    IN_DOMAIN,
     NO_VERDICT,
     ONE_ORDER,
     ONE_TRAINING,
@@ -24,6 +23,7 @@ from entreg.results.schema import (
     Difference,
     EvaluatedData,
     Results,
+    is_foreign,
 )
 
 
@@ -140,13 +140,13 @@ def _rests_on(results: Results) -> list[str]:
 def _sets_main_first(results: Results) -> list[str]:
     """Return the data sets, those of the main domain first."""
     main = main_domain(results)
-    return sorted(results.data, key=lambda key: (key != main, (key == IN_DOMAIN) == (main != IN_DOMAIN)))
+    return sorted(results.data, key=lambda key: (key != main, is_foreign(key) != is_foreign(main)))
 
 
 def _judged(key: str, data: EvaluatedData) -> str:
     """Return how much was judged of a data set, and whether people saw it."""
     kind = {True: "synthetic, seen by nobody", False: "recorded from people", None: ""}[data.synthetic]
-    place = "in domain: held out" if key == IN_DOMAIN else "out of domain"
+    place = "in domain: held out" if not is_foreign(key) else "out of domain"
     return (
         f"{data.n_images} image{'s' if data.n_images > 1 else ''} of {data.name} with {data.n_fixations} fixations "
         f"({place}{'; ' if kind else ''}{kind})"

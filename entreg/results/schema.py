@@ -2,7 +2,7 @@
 
 Where `spread` names a mapping, its keys stand beside the other keys: `arms.NAME.in_domain.nss.mean` is the mean NSS of
 an arm in domain. The domains are `in_domain`, `ood.SET` for each foreign set, and `ood`, the mean over the foreign sets
-that were planned, see `Plan`.
+that were planned, see `Plan`. Where a model learns from several sets, `in_domain` is the mean over `in_domain.SET`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ ONE_ORDER = ", one batch order"
 FLATTER, SHARPER = "flatter", "sharper"
 NOT_SHOWN = "better as trained, not shown to know more about images"
 IG, IG_DIFFERENCE = "ig_bits_per_fixation", "ig_difference_bits"  # the metric of most sentences, and its difference key
+
+
+def is_foreign(domain: str) -> bool:
+    """Return whether a domain is of foreign sets."""
+    return domain.partition(".")[0] == FOREIGN
 
 
 @dataclass(frozen=True)
