@@ -41,7 +41,7 @@ def config_of(words: Sequence[str]) -> Config:
     """
     with _composed(words) as cfg:
         config = checked(without_hydra(cfg))
-        refuse_start(config, without_hydra(cfg), cfg.hydra.runtime.choices, RunFolder(Path(cfg.hydra.run.dir)))
+        refuse_start(config, without_hydra(cfg), cfg.hydra, RunFolder(Path(cfg.hydra.run.dir)))
         return config
 
 

@@ -24,7 +24,7 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
     domains = {name: _in_domain(name, evidence, arm.is_fixed) for name in evidence.rows}
     for mean, names in evidence.means(plan).items():
         metrics = {
-            metric.key: differences.estimate(evidence.values(names, metric.key), arm.is_fixed)
+            metric.key: differences.estimate(evidence.values(names, metric.key), arm.is_fixed, metric.bounds)
             for metric in metrics_in([evidence.rows[name] for name in names])
         }
         domains[mean] = ArmInDomain(metrics, {}, {}, None, None, None)
@@ -75,7 +75,8 @@ def by_category(rows_by_seed: Sequence[Rows]) -> dict[str, Category]:
 def _in_domain(name: str, evidence: Evidence, fixed: bool) -> ArmInDomain:
     tables = evidence.rows[name]
     metrics = {
-        metric.key: differences.estimate(evidence.values([name], metric.key), fixed) for metric in metrics_in([tables])
+        metric.key: differences.estimate(evidence.values([name], metric.key), fixed, metric.bounds)
+        for metric in metrics_in([tables])
     }
     own_center_bias = metrics.get("ig_own_center_bias_bits_per_fixation")
     by_center_bias = (

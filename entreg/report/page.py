@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from entreg.io import files
 from entreg.report import commands, data_pictures, html, literature, pictures
+from entreg.report.illustrations import Illustrations
 from entreg.report.numbers import MISSING, Numbers
-from entreg.report.panels import Prediction
-from entreg.report.tables import overview
+from entreg.report.tables import overview, settings
 from entreg.results.answer import main_metric
 from entreg.results.domains import domains, main_first
 from entreg.results.schema import IG, Results, is_foreign
@@ -25,23 +24,16 @@ from entreg.study.look import Look
 
 
 @dataclass(frozen=True)
-class Content:
+class Content(Illustrations):
     """What a page shows.
 
     results: those of the evaluation; per_image: the rows of per_image.csv
-    histories: by arm, for each training the rows of metrics.csv; bias_maps: by arm, (H, W) nats
-    mean_densities: by foreign domain, (H, W) nats of `fixations` and of each arm
-    examples: by domain, pairs of a label (best, median or worst) and the predictions by arm
     looks: by domain, what its data set looks like
     provenance: that of the evaluation; the commands and commits of the runs are read from their folders
     """
 
     results: Results
     per_image: Sequence[Mapping[str, Any]]
-    histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
-    bias_maps: Mapping[str, np.ndarray]
-    mean_densities: Mapping[str, Mapping[str, np.ndarray]]
-    examples: Mapping[str, Sequence[tuple[str, Mapping[str, Prediction]]]]
     looks: Mapping[str, Look]
     provenance: Mapping[str, Any]
 
@@ -82,6 +74,8 @@ def write(folder: RunFolder, content: Content) -> None:
         "most_folds": max(arm.folds for arm in arms.values()),
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
+        "settings": settings(results),
+        "in_words": _in_words,
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
         "data_pictures": {key: data_pictures.overview(look) for key, look in content.looks.items()},
         "losses": pictures.losses(content.histories),
@@ -124,10 +118,20 @@ def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("comparisons", "Comparisons", context["r"].comparisons),
         ("literature", "Literature", True),
         ("limits", "Limits", True),
+        ("settings", "Settings", context["settings"]),
         ("repeat", "Repeat it", True),
         ("units", "Units", True),
     ]
     return [(id_, title) for id_, title, is_there in sections if is_there]
+
+
+def _in_words(value: Any) -> str:
+    """Return the value of a setting as it is typed on the command line."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_in_words, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_in_words(one)}" for key, one in value.items()) + "}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -81,7 +81,7 @@ def ratio_maps(maps: Mapping[str, np.ndarray], what: str) -> list[Picture]:
 
     what: the words that introduce each picture, with {} for its name
     """
-    greatest = max(float(np.exp(log_density).max()) * log_density.size for log_density in maps.values())
+    greatest = panels.greatest_ratio(maps.values())
     return [
         picture_of(
             panels.bias_panel(log_density, greatest),

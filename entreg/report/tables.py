@@ -22,6 +22,7 @@ from entreg.results.schema import (
 )
 
 IG_WORDS = "IG"
+BACKBONE = "model.backbone.name", "model.backbone.weights"
 LADDER_WORDS = {
     "scale": "scale of the predictions",
     "spread": "spread of the predictions",
@@ -157,14 +158,30 @@ def made_of(compared: Compared, metrics: Mapping[str, MetricDescription]) -> lis
 
 
 def arms(results: Results) -> list[dict[str, Any]]:
-    """Return the rows of arms.csv: one for each metric of an arm in a domain, and for each number without a domain."""
+    """Return the rows of arms.csv: one for each metric of an arm in a domain, and for each number without a domain.
+
+    Each begins with the arm and with its settings, by full key: those by which the arms differ, and the backbone's.
+    """
     rows = []
+    keys = [*dict.fromkeys((*results.grouped_by, *BACKBONE))]
     for name, arm in results.arms.items():
+        configured = arm.settings | (arm.configured or {})
+        head = {"arm": name} | {key: configured.get(key) for key in keys}
         for domain, in_domain in arm.domains.items():
-            rows += _rows(in_domain.metrics, arm=name, domain=domain)
+            rows += _rows(in_domain.metrics, **head, domain=domain)
         numbers = arm.entropies | {"center_bias_weight": arm.center_bias_weight, "sigma_px": arm.sigma_px}
-        rows += [{"arm": name, "domain": None, "metric": key, "mean": value} for key, value in numbers.items()]
+        rows += [head | {"domain": None, "metric": key, "mean": value} for key, value in numbers.items()]
     return rows
+
+
+def settings(results: Results) -> dict[str, dict[str, Any]]:
+    """Return the settings that affect results, those first by which arms differ: by full key, then by arm.
+
+    An arm has no value of a setting that it does not use.
+    """
+    arms = {name: arm.configured for name, arm in results.arms.items() if arm.configured is not None}
+    keys = dict.fromkeys((*results.grouped_by, *(key for configured in arms.values() for key in configured)))
+    return {key: {name: configured[key] for name, configured in arms.items() if key in configured} for key in keys}
 
 
 def comparisons(results: Results) -> list[dict[str, Any]]:
@@ -189,7 +206,7 @@ def _part(cell: Estimate) -> str:
     return f"{cell.mean:+.4f}" + ("" if ends is None else f" ({ends[0]:+.4f} to {ends[1]:+.4f})")
 
 
-def _rows(cells: Mapping[str, Estimate], **head: str) -> list[dict[str, Any]]:
+def _rows(cells: Mapping[str, Estimate], **head: Any) -> list[dict[str, Any]]:
     """Return a row for each estimate, which begins with the columns of `head`."""
     rows = []
     for metric, cell in cells.items():

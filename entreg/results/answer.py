@@ -169,7 +169,7 @@ def _limits_of_models(results: Results) -> Iterator[str]:
     if random:
         whose = "" if len(random) == len(results.arms) else f" of {', '.join(random)}"
         yield f"The backbone{whose} has random weights: it knows nothing about photos, and this is a demonstration."
-    if len(results.data) == 1:
+    if not any(map(is_foreign, results.data)):
         yield "No foreign set was judged, so this says nothing about generalisation."
 
 
@@ -195,11 +195,13 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
     changed = [data.name for data in results.data.values() if data.identity and data.identity.changed]
     if changed:
         yield f"The data of {', '.join(changed)} have changed since the training."
-    if domain.startswith(FOREIGN):
+    if is_foreign(domain):
         names = [results.data[key].name for key in _judged_in(results, domain)]
         yield f"What holds on {' and '.join(names)} may not hold on other foreign sets."
 
 
 def _judged_in(results: Results, domain: str) -> list[str]:
-    """Return the keys of the data sets that a domain is made of."""
-    return [f"{FOREIGN}.{name}" for name in results.primary.planned] if domain == FOREIGN else [domain]
+    """Return the keys of the data sets that a domain is made of, which may be a mean over several."""
+    if domain == FOREIGN:
+        return [f"{FOREIGN}.{name}" for name in results.primary.planned]
+    return [domain] if domain in results.data else [key for key in results.data if not is_foreign(key)]

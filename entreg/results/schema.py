@@ -252,6 +252,20 @@ class RowCounts:
 
 
 @dataclass(frozen=True)
+class ImageCounts:
+    """What became of the images that a data set holds.
+
+    stored: all of them; without_fixations: those that the settings choose and that nobody fixated
+    used: the others that the settings choose; trained_on: those of them that a model learned from
+    """
+
+    stored: int
+    without_fixations: int
+    used: int
+    trained_on: int
+
+
+@dataclass(frozen=True)
 class Identity:
     """What a data set is recognised by, and whether it is what the trainings recorded.
 
@@ -277,6 +291,7 @@ class EvaluatedData:
     few_kde_images: whether the images are too few for a KDE prior like the literature's
     rows: what became of the fixations that were read; identity: what the set is recognised by; both None where an
         earlier version did not record it
+    images: what became of its images; None where an earlier version did not record it
     synthetic: whether the images were drawn for the embedded study, so that nobody saw them; None where an earlier
         version did not record it
     """
@@ -294,6 +309,7 @@ class EvaluatedData:
     rows: RowCounts | None = None
     identity: Identity | None = None
     synthetic: bool | None = None
+    images: ImageCounts | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from entreg.losses import nll_entropy
 from entreg.model.log_density import LogDensity
 from entreg.report.page import Content
 from entreg.report.panels import Prediction
-from entreg.results.schema import EvaluatedData, LeftOut, Plan, RowCounts
+from entreg.results.schema import EvaluatedData, ImageCounts, LeftOut, Plan, RowCounts
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import FinishedRun
 
@@ -131,6 +131,7 @@ def findings(
                 2100 * n, 1800 * n, {"first of a trial": 290 * n, "outside the image": 10 * n}, list(accepted)
             ),
             synthetic=names[domain] in synthetic,
+            images=ImageCounts(10 * n + 2, 2, 10 * n, 9 * n if domain == "in_domain" else 0),
         )
         for domain, n in domains.items()
     }

@@ -538,3 +538,13 @@ def test_browser_that_is_dark_shows_dark_pictures(written, tmp_path):
     path = written("two arms", painted=True)[0]
     light, dark = (laid_out(path, 1400, tmp_path, dark=dark)["corner"] for dark in (False, True))
     assert min(light[:3]) == 255 and max(dark[:3]) < 64
+
+
+def test_the_settings_and_the_counts_of_images_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    content = findings(tmp_path / "sweep", labels=("worst",), lambdas=(0.0, 0.1, 1.0), synthetic=("elsewhere",))
+    said = words(section_of(content, tmp_path, "settings"))
+    assert "model.backbone.weightsIMAGENET1K_V1" in said  # once for all arms
+    assert "loss.lambda_entropy–0.11.0" in said  # each its own, and none for the baseline
+    repeat = words(section(RunFolder(tmp_path).report, "repeat"))
+    assert "made_up2422240216024yes" in repeat and "elsewhere27222700027no, synthetic" in repeat

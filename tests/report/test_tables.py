@@ -275,3 +275,21 @@ def test_every_row_of_a_table_has_the_same_columns(told):
     row = next(row for row in tables.comparisons(typed(results)) if row["metric"] == "ig_difference_bits")
     low, high = results["comparison"][row["domain"]]["ig_difference_bits"]["ci95_over_images"]
     assert (row["ci95_low"], row["ci95_over_images_low"], row["ci95_over_images_high"]) == (None, low, high)
+
+
+def test_rows_of_arms_say_their_settings(told):
+    _, results = told(lambdas=(0.0, 0.1, 1.0), weights=None)
+    rows = {row["arm"]: row for row in tables.arms(typed(results))}
+    lambdas = {name: row["loss.lambda_entropy"] for name, row in rows.items()}
+    assert lambdas == {"nll": None, "nll_entropy_lambda0.1": 0.1, "nll_entropy_lambda1": 1.0}
+    backbones = {(row["model.backbone.name"], row["model.backbone.weights"]) for row in rows.values()}
+    assert backbones == {("vgg19", None)}
+
+
+def test_settings_by_which_arms_differ_come_first(told):
+    settings = tables.settings(typed(told(lambdas=(0.0, 0.1, 1.0))[1]))
+    assert list(settings)[:2] == ["loss.lambda_entropy", "loss.name"]
+    assert settings["loss.lambda_entropy"] == {"nll_entropy_lambda0.1": 0.1, "nll_entropy_lambda1": 1.0}
+    assert settings["model.backbone.name"] == dict.fromkeys(
+        ("nll", "nll_entropy_lambda0.1", "nll_entropy_lambda1"), "vgg19"
+    )
