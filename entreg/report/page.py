@@ -75,6 +75,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
         "settings": settings(results),
+        "others_in": lambda key: [name for name, other in (results.others or {}).items() if key in other.domains],
         "in_words": _in_words,
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
         "data_pictures": {key: data_pictures.overview(look) for key, look in content.looks.items()},
@@ -85,10 +86,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "waterfalls": {key: pictures.waterfalls(results, key) for key in foreign},
         "differences": pictures.differences(results),
         "scatter": pictures.scatter(results, content.per_image),
-        "examples": {
-            key: [pictures.example(label, predicted, leading) for label, predicted in rows]
-            for key, rows in content.examples.items()
-        },
+        "examples": {key: pictures.examples(rows, leading) for key, rows in content.examples.items()},
         "shown": pictures.shown_arms(list(arms), leading),
         "lambdas": pictures.lambdas(results),
         "published": literature.PUBLISHED,

@@ -282,16 +282,15 @@ def draw_image(axes: Any, example: Prediction, dot_points: float = 6) -> None:
 def draw_density(
     axes: Any,
     example: Prediction,
-    scale: tuple[float, float] | None = None,
+    scale: tuple[float, float],
     alpha: float | None = None,
     dot_points: float = 6,
 ) -> Any:
     """Draw the predicted density, bit over uniform, with the fixations; return what a colour bar needs.
 
-    alpha: the opacity of the colours; dot_points: the area of a dot, square points
+    scale: the ends of the colours, see `scale_of`; alpha: their opacity; dot_points: the area of a dot, square points
     """
-    low, high = scale or scale_of([example])
-    shown = axes.imshow(example.bits_over_uniform, cmap=MAP_COLOURS, vmin=low, vmax=high, alpha=alpha)
+    shown = axes.imshow(example.bits_over_uniform, cmap=MAP_COLOURS, vmin=scale[0], vmax=scale[1], alpha=alpha)
     _draw_fixations(axes, example, dot_points)
     return shown
 

@@ -184,7 +184,7 @@ def _bias_maps(shown: Illustrations, arms: Sequence[str]) -> PaperFigure:
             axes.label_outer()
         for axes in list(grid.flat)[len(arms) :]:
             axes.set_axis_off()
-        figure.colorbar(drawn, ax=grid, label=RATIO, shrink=0.7)
+        figure.colorbar(drawn, ax=grid, label=RATIO, shrink=0.7, panchor=False)
         return figure
 
     numbers = [
@@ -217,7 +217,7 @@ def _predictions(
                     axes.imshow(first.image)
                 drawn = panels.draw_density(axes, predictions[arm], scale, alpha, dot)
                 axes.set_title(arm, fontsize="small", parse_math=False)
-        figure.colorbar(drawn, ax=grid, label="bit over uniform", shrink=0.6)
+        figure.colorbar(drawn, ax=grid, label="bit over uniform", shrink=0.6, panchor=False)
         return figure
 
     numbers = [

@@ -201,12 +201,22 @@ def shown_arms(arms: list[str], leading: str | None) -> list[str]:
     return [arms[0], arms[1], middle or arms[len(arms) // 2], arms[-1]]
 
 
-def example(label: str, predicted: Mapping[str, Prediction], leading: str | None) -> dict[str, Any]:
-    """Draw an image and what the shown arms predict for it. label: such as `best`; predicted: by arm."""
-    shown = {arm: predicted[arm] for arm in shown_arms(list(predicted), leading)}
+def examples(rows: Sequence[tuple[str, Mapping[str, Prediction]]], leading: str | None) -> list[dict[str, Any]]:
+    """Draw images of a domain and what the shown arms predict for them, on one colour scale.
+
+    rows: pairs of a label, such as `best`, and the predictions by arm
+    """
+    shown = [
+        (label, {arm: predicted[arm] for arm in shown_arms(list(predicted), leading)}) for label, predicted in rows
+    ]
+    scale = panels.scale_of([prediction for _, predicted in shown for prediction in predicted.values()])
+    return [_example(label, predicted, scale) for label, predicted in shown]
+
+
+def _example(label: str, shown: Mapping[str, Prediction], scale: tuple[float, float]) -> dict[str, Any]:
+    """Draw an image and what the arms predict for it."""
     first = next(iter(shown.values()))
     name = first.name
-    scale = panels.scale_of(list(shown.values()))
     alt = f"The {label} image, {name}, with {len(first.x)} fixations."
     pictures = [picture_of(panels.image_panel(first), alt, name)]
     for arm, prediction in shown.items():

@@ -322,6 +322,19 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class OtherModel:
+    """The maps of another model (`evaluation.others`), judged on the images of the arms; never in a verdict.
+
+    file: the file or folder that holds them; kinds: what they are, see `entreg/evaluation/other_maps.py`
+    domains: by domain and metric, with an interval over images; a domain without any map has no key
+    """
+
+    file: str
+    kinds: list[str]
+    domains: dict[str, dict[str, Estimate]]
+
+
+@dataclass(frozen=True)
 class Answer:
     """What an evaluation found, for a reader who has ten seconds; see `entreg/results/answer.py`.
 
@@ -354,6 +367,7 @@ class Results:
     comparison: that of the primary outcome's arm, else that of the first regularised arm
     metrics: by key, the meaning of every metric
     answer: all of it in short; None where an earlier version wrote none
+    others: other models' maps by name; None where there are none
     """
 
     format: int
@@ -371,6 +385,7 @@ class Results:
     lambda_chosen_on_validation: bool
     evaluation: dict[str, Any]
     answer: Answer | None = None
+    others: dict[str, OtherModel] | None = None
 
     @property
     def main_arm(self) -> str | None:

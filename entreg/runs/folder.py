@@ -67,6 +67,7 @@ class RunFolder:
         self.comparisons = path / "comparisons.csv"
         self.bias_maps = path / "bias_maps.npz"
         self.evidence = path / "evidence.npz"
+        self.others = path / "others.csv"
         self.illustrations = path / "illustrations.npz"
         # written for a paper
         self.arms_table = path / "figures/arms.tex"
@@ -128,7 +129,7 @@ class RunFolder:
     def judgement(self) -> tuple[Path, ...]:
         """The files of an evaluation whose sums stand beside them."""
         tables = self.per_image, self.arms, self.comparisons, self.bias_maps, self.evidence, self.illustrations
-        return self.config, self.typed, self.provenance, *tables, self.results, self.report
+        return self.config, self.typed, self.provenance, *tables, self.others, self.results, self.report
 
     def unfinished(self) -> list[Path]:
         """Return the checkpoints from which the run can resume, the newest first."""

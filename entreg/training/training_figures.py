@@ -32,8 +32,8 @@ def bias_map(path: Path, log_density: np.ndarray) -> None:
 
 
 def predictions(path: Path, examples: Sequence[Prediction]) -> None:
-    """Draw each image with its fixations beside the predicted density with the same fixations."""
-    figure = Figure(figsize=(9, 3.4 * len(examples)))
+    """Draw each image with its fixations beside its predicted density, all of them on one colour scale."""
+    figure, scale = Figure(figsize=(9, 3.4 * len(examples))), panels.scale_of(examples)
     for number, example in enumerate(examples):
         bottom, height = 1 - (number + 0.96) / len(examples), 0.86 / len(examples)
         image = figure.add_axes((0.01, bottom, 0.44, height))
@@ -41,7 +41,7 @@ def predictions(path: Path, examples: Sequence[Prediction]) -> None:
         # a file name is no formula
         image.set_title(f"{example.name}: {example.title}", fontsize="medium", parse_math=False)
         density, bar = (figure.add_axes((left, bottom, width, height)) for left, width in ((0.46, 0.44), (0.91, 0.015)))
-        figure.colorbar(panels.draw_density(density, example), cax=bar, label="bit over uniform")
+        figure.colorbar(panels.draw_density(density, example, scale), cax=bar, label="bit over uniform")
     _save(figure, path)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from entreg.report import page, panels
 from entreg.report.data_pictures import overview
 from entreg.results.reading import typed
-from entreg.results.schema import NOT_SHOWN
+from entreg.results.schema import NOT_SHOWN, OtherModel
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console, laid_out
@@ -548,3 +548,17 @@ def test_the_settings_and_the_counts_of_images_are_told(tmp_path, monkeypatch):
     assert "loss.lambda_entropy–0.11.0" in said  # each its own, and none for the baseline
     repeat = words(section(RunFolder(tmp_path).report, "repeat"))
     assert "made_up2422240216024yes" in repeat and "elsewhere27222700027no, synthetic" in repeat
+
+
+def test_other_models_stand_beside_the_arms_and_in_no_verdict(tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    content = findings(tmp_path / "sweep", labels=("worst",))
+    metrics = content.results.arms["nll"].domains["ood.elsewhere"].metrics
+    other = OtherModel("maps.hdf5", ["saliency map"], {"ood.elsewhere": {"nss": metrics["nss"]}})
+    content = dataclasses.replace(content, results=dataclasses.replace(content.results, others={"sam": other}))
+    shown = section_of(content, tmp_path, "arms")
+    assert ("others.sam.domains.ood.elsewhere.nss.mean", metrics["nss"].mean) in shown.numbers
+    assert words(shown).count("sam (other)") == 1 and "sam is another model" in words(shown)
+    assert "sam" not in words(section(RunFolder(tmp_path).report, "answer"))
+    assert_numbers_are_the_results(Page(RunFolder(tmp_path).report.read_text()), plain(content.results))
+    assert typed(json.loads(json.dumps(plain(content.results)))).others == {"sam": other}
