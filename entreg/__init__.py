@@ -41,6 +41,7 @@ if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
     os.environ["GOMP_SPINCOUNT"] = "20000"
 
 if typing.TYPE_CHECKING:
+    from entreg.data.memory_data import MemoryData
     from entreg.library.compose import Composed, compose
     from entreg.library.evaluate import evaluate
     from entreg.library.predict import Predictions, predict
@@ -52,6 +53,7 @@ __all__ = [
     "Composed",
     "Epoch",
     "EvaluatedFolder",
+    "MemoryData",
     "Predictions",
     "TrainedModel",
     "TrainedRun",
@@ -68,6 +70,7 @@ _MODULES = {
     "Composed": "library.compose",
     "Epoch": "library.train",
     "EvaluatedFolder": "library.read_results",
+    "MemoryData": "data.memory_data",
     "Predictions": "library.predict",
     "TrainedModel": "prediction.trained_model",
     "TrainedRun": "library.train",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entreg.cli import in_process
 from entreg.config import Config
+from entreg.data.memory_data import MemoryData
 from entreg.errors import UserError
 from entreg.library.compose import Composed, words_of
+from entreg.library.given_data import words_for
 from entreg.prediction import trained_model
 from entreg.prediction.trained_model import TrainedModel
 from entreg.study.finished_run import finished, saved
@@ -54,7 +56,13 @@ class TrainedRun:
         return trained_model.load(self.folder, **where)
 
 
-def train(job: Composed | Sequence[str] = (), *, folder: str | Path | None = None) -> TrainedRun:
+def train(
+    job: Composed | Sequence[str] = (),
+    *,
+    folder: str | Path | None = None,
+    data: MemoryData | None = None,
+    foreign: Mapping[str, MemoryData] | None = None,
+) -> TrainedRun:
     """Train one model, as `python train.py OVERRIDES` does, and return the finished run.
 
         run = entreg.train(["loss=nll_entropy", "trainer.epochs=5"], folder="runs/regularised")
@@ -65,11 +73,14 @@ def train(job: Composed | Sequence[str] = (), *, folder: str | Path | None = Non
 
     job: overrides, or what `entreg.compose` made of them
     folder: that of the run; None: outputs/STUDY, as on the command line
+    data: a data set in memory, in place of `data=NAME`
+    foreign: foreign sets in memory by their names, beside those of `ood=[...]`
 
     Raises a SettingError that names what is wrong before anything starts, and the UserError with which a training
     fails; the folder keeps it as failure.txt. Raises KeyboardInterrupt after Ctrl-C, when all is saved.
     """
-    run, _ = in_process.perform([*words_of(job, folder), "task=train"])
+    words = words_of(job, folder)
+    run, _ = in_process.perform([*words, *words_for(words, data, foreign), "task=train"])
     if not run.is_trained:
         raise UserError(f"{run}: the training was stopped on request and has saved; the same call goes on")
     done = finished(run, saved(run, loads_data=False))
