@@ -28,6 +28,8 @@ from entreg.config.uniform import Uniform
 # what `data` is where `sets` were chosen without it: the first of these in alphabetical order
 FIRST_OF_SETS = Data(source="first_of_sets", name="first_of_sets")
 
+NEED_SETS = ("sets_images", "leave_out")  # settings that mean something beside `sets` alone
+
 
 @dataclass
 class Config:
@@ -51,6 +53,12 @@ class Config:
         "what the mean NLL of several `sets` is over; images: each image counts the same; sets: each set does",
         affects="result",
         one_of=("images", "sets"),
+    )
+    leave_out: str | None = setting(
+        None,
+        "one of `sets` that the model does not learn from and is judged on as a foreign set; a sweep over all sets "
+        "leaves each of them out once",
+        affects="replicate",
     )
     ood: dict[str, Data] = groups(affects="evaluation")
     loss: Loss = group(Loss)
@@ -144,8 +152,12 @@ class Config:
     def _broken_rules_of_sets(self) -> Iterator[Rule]:
         """Yield what is wrong with `data` beside several sets, and with settings that have no use without them."""
         if not self.sets:
-            for name in ("sets_images",):
+            for name in NEED_SETS:
                 if getattr(self, name) is not None:
                     yield name, "it needs several sets to learn from (sets=[NAME,...])"
         elif self.data.name not in self.sets:
             yield "data.name", f"the model learns from sets=[{','.join(self.sets)}], of which `data` is one"
+        elif self.leave_out is not None and self.leave_out not in self.sets:
+            yield "leave_out", f"one of sets=[{','.join(self.sets)}]"
+        elif self.leave_out is not None and len(self.sets) == 1:
+            yield "leave_out", "no other set is left to learn from; choose more (sets=[NAME,...])"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from entreg.evaluation.evidence import Evidence
 from entreg.evaluation.metrics import PRIMARY
 from entreg.evaluation.scores import Rows
 from entreg.results.schema import ArmInDomain, ArmLadder, ArmResults, Category, Estimate, Plan
+from entreg.study.finished_run import FinishedRun
 
 
 def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
@@ -28,7 +30,7 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
             for metric in metrics_in([evidence.rows[name] for name in names])
         }
         domains[mean] = ArmInDomain(metrics, {}, {}, None, None, None)
-    stability = [{"seed": run.config.seed, "fold": run.config.data.fold} | run.stability() for run in arm.trained_runs]
+    stability = [_place(run) | run.stability() for run in arm.trained_runs]
     return ArmResults(
         settings=arm.settings,
         seeds=arm.seeds,
@@ -49,6 +51,7 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
         stability=stability,
         published=arm.published,
         configured=result_settings(arm.runs[0].config),
+        sets_left_out=arm.left_out or None,
     )
 
 
@@ -70,6 +73,14 @@ def by_category(rows_by_seed: Sequence[Rows]) -> dict[str, Category]:
         name: Category(float(values[[category == name for category in categories]].mean()), categories.count(name))
         for name in sorted({category for category in categories if category is not None})
     }
+
+
+def _place(run: FinishedRun) -> dict[str, Any]:
+    """Return which run of its arm it is."""
+    config = run.config
+    return {"seed": config.seed, "fold": config.data.fold} | (
+        {"left_out": config.leave_out} if config.leave_out else {}
+    )
 
 
 def _in_domain(name: str, evidence: Evidence, fixed: bool) -> ArmInDomain:

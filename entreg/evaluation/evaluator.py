@@ -30,7 +30,8 @@ class Evaluator:
     """Everything that is computed from the models of some runs.
 
     loaded, bias_maps: by arm, for each run
-    scored, adapted: by arm, then by domain, for each run; an arm or domain that cannot be adapted has no key
+    scored, adapted: by arm, then by domain, for each run that is judged there, see `EvaluatedRuns.judging`; an arm or
+        domain that cannot be adapted has no key
     """
 
     def __init__(self, runs: EvaluatedRuns) -> None:
@@ -88,7 +89,7 @@ class Evaluator:
             | self._adapted_to(arm, domain, number, i)
             for arm in self.runs.arms
             for domain, scored in self.scored[arm.name].items()
-            for number, (run, of_run) in enumerate(zip(arm.runs, scored, strict=True))
+            for number, (run, of_run) in enumerate(zip(self.runs.judging(arm.runs, domain), scored, strict=True))
             for i, row in enumerate(of_run.rows)
         ]
 
@@ -109,7 +110,7 @@ class Evaluator:
         another size need other centre biases.
         """
         groups: dict[tuple[int, int], list[LoadedRun]] = {}
-        for loaded in self._all_loaded():
+        for loaded in self._all_loaded(name):
             key = id(self.runs.domain(loaded.run, name)), loaded.run.config.model.saliency_map_factor
             groups.setdefault(key, []).append(loaded)
         by_folder: dict[str, Scored] = {}
@@ -126,15 +127,15 @@ class Evaluator:
                 scored = scores.score(models, domain, step=step, after_image=after_image)
             by_folder |= {str(loaded.run.folder): of_run for loaded, of_run in zip(group, scored, strict=True)}
         for arm in self.runs.arms:
-            self.scored[arm.name][name] = [by_folder[str(run.folder)] for run in arm.runs]
+            self.scored[arm.name][name] = [by_folder[str(run.folder)] for run in self.runs.judging(arm.runs, name)]
         images = sum(len(domain.subset) for domain in self.runs.domains_of_folds(name))
-        log.info("scored %d runs on %d images of %s", len(self.runs), images, self.runs.domains[name].settings.name)
+        log.info("scored %d runs on %d images of %s", len(by_folder), images, self.runs.domains[name].settings.name)
 
     def _adapt(self, name: str) -> None:
         """Adapt all models to a foreign domain, except mixtures, which do not have three numbers to adapt."""
         work = [
             (loaded.model, self.runs.split(loaded, name), data)
-            for loaded in self._all_loaded()
+            for loaded in self._all_loaded(name)
             if isinstance(loaded.model, DeepGaze3) and (data := self.runs.adaptation_data(loaded.run, name)) is not None
         ]
         if not work:
@@ -153,21 +154,27 @@ class Evaluator:
         remaining = iter(results)
         for arm in self.runs.arms:
             if all(isinstance(loaded.model, DeepGaze3) for loaded in self.loaded[arm.name]):
-                self.adapted[arm.name][name] = [next(remaining) for _ in arm.runs]
+                self.adapted[arm.name][name] = [next(remaining) for _ in self.runs.judging(arm.runs, name)]
         log.info("adapted %d runs to %s", len(work), data_name)
 
-    def _all_loaded(self) -> list[LoadedRun]:
-        return [loaded for arm in self.runs.arms for loaded in self.loaded[arm.name]]
+    def loaded_in(self, arm: Arm, name: str) -> list[LoadedRun]:
+        """Return those of an arm's runs that are judged in a domain."""
+        judging = {run.folder for run in self.runs.judging(arm.runs, name)}
+        return [loaded for loaded in self.loaded[arm.name] if loaded.run.folder in judging]
+
+    def _all_loaded(self, name: str) -> list[LoadedRun]:
+        return [loaded for arm in self.runs.arms for loaded in self.loaded_in(arm, name)]
 
     def _tables(self, arm: Arm, name: str) -> list[Rows]:
         """Return a table for each training.
 
         For a cross-validation it holds the held-out images of all folds in domain, and the mean over folds on a foreign
-        set.
+        set. Where sets were left out, it holds the mean over the runs that are judged.
         """
         tables = [scored.rows for scored in self.scored[arm.name][name]]
-        trainings = [tables[i : i + arm.folds] for i in range(0, len(tables), arm.folds)]
-        if not is_foreign(name):
+        runs = len(tables) // max(len(arm.replicates), 1)
+        trainings = [tables[i : i + runs] for i in range(0, len(tables), runs)]
+        if not is_foreign(name) and not arm.left_out:
             return [[row for table in folds for row in table] for folds in trainings]
         return [scores.averaged(folds) for folds in trainings]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from entreg.io import files
 from entreg.report import commands, data_pictures, html, literature, pictures
 from entreg.report.illustrations import Illustrations
 from entreg.report.numbers import MISSING, Numbers
-from entreg.report.tables import overview, settings
+from entreg.report.tables import on_a_new_set, overview, settings
 from entreg.results.answer import main_metric
 from entreg.results.domains import domains, main_first
 from entreg.results.schema import IG, Results, is_foreign
@@ -67,16 +68,20 @@ def write(folder: RunFolder, content: Content) -> None:
         "short": {
             key: data.name if is_foreign(key) else f"in domain ({data.name})" for key, data in results.data.items()
         }
-        | {"in_domain": "in domain", "ood": "foreign mean"},
+        | {"in_domain": "in domain", "left_out": "left-out mean", "ood": "foreign mean"},
         "foreign": foreign,
         "many": len(results.comparisons) > 1,
         "most_trainings": max(len(arm.seeds) for arm in arms.values()),
-        "most_folds": max(arm.folds for arm in arms.values()),
+        "most_folds": max(1 if arm.sets_left_out else arm.folds for arm in arms.values()),
+        "left_out": sorted({name for arm in arms.values() for name in arm.sets_left_out or []}),
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
         "settings": settings(results),
         "others_in": lambda key: [name for name, other in (results.others or {}).items() if key in other.domains],
         "in_words": _in_words,
+        "new_set": ""
+        if compared is None
+        else " ".join(map(_sentence, on_a_new_set(compared.domains[main_first(results)[0]]))),
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
         "data_pictures": {key: data_pictures.overview(look) for key, look in content.looks.items()},
         "losses": pictures.losses(content.histories),
@@ -100,6 +105,11 @@ def write(folder: RunFolder, content: Content) -> None:
     }
     context["contents"] = _contents(context)
     files.write_text(folder.report, html.render("page.html.j2", context))
+
+
+def _sentence(line: str) -> str:
+    """Return a line as a sentence of the page, with minus signs."""
+    return line[0].upper() + re.sub(r"(?<=[ (])-(?=\d)", "−", line[1:])
 
 
 def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from entreg.results.schema import (
     BETTER,
     FOREIGN,
     IG,
+    LEFT_OUT,
     NO_VERDICT,
     ONE_ORDER,
     ONE_TRAINING,
@@ -146,7 +147,8 @@ def _sets_main_first(results: Results) -> list[str]:
 def _judged(key: str, data: EvaluatedData) -> str:
     """Return how much was judged of a data set, and whether people saw it."""
     kind = {True: "synthetic, seen by nobody", False: "recorded from people", None: ""}[data.synthetic]
-    place = "in domain: held out" if not is_foreign(key) else "out of domain"
+    left_out = "left out of the training" if key.startswith(f"{LEFT_OUT}.") else "out of domain"
+    place = left_out if is_foreign(key) else "in domain: held out"
     return (
         f"{data.n_images} image{'s' if data.n_images > 1 else ''} of {data.name} with {data.n_fixations} fixations "
         f"({place}{'; ' if kind else ''}{kind})"
@@ -204,4 +206,4 @@ def _judged_in(results: Results, domain: str) -> list[str]:
     """Return the keys of the data sets that a domain is made of, which may be a mean over several."""
     if domain == FOREIGN:
         return [f"{FOREIGN}.{name}" for name in results.primary.planned]
-    return [domain] if domain in results.data else [key for key in results.data if not is_foreign(key)]
+    return [domain] if domain in results.data else [key for key in results.data if key.startswith(f"{domain}.")]

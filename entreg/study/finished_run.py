@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from entreg.config import Config, Data, Loss
+from entreg.config import NEED_SETS, Config, Data, Loss
 from entreg.config.settings import resolved
 from entreg.config.settings import settings_of as all_settings
 from entreg.data.sources import settings_of
@@ -47,7 +47,6 @@ HISTORY = (
 )
 # groups and settings for what a task does with finished runs, as opposed to how they were trained
 OF_TASKS = ("task", "runs", "run", "images", "prediction", "published", "published_component", "study", "experiment")
-OF_SETS = ("sets_images",)  # settings that several sets must be there for
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def saved(folder: RunFolder, replaced: Mapping[str, Any] | None = None, *, loads
             tree[group] = tree[group] if loads_data else {}
             schemas[group] = {name: _schema(folder, group, settings) for name, settings in tree[group].items()}
         if not loads_data:
-            tree |= dict.fromkeys(OF_SETS)
+            tree |= dict.fromkeys(NEED_SETS)
         merged = OmegaConf.merge(OmegaConf.structured(Config(**schemas, **replaced)), tree)
     except UserError:
         raise

@@ -84,6 +84,11 @@ class Study:
         """Return the images of a foreign set."""
         return self._split(self.config.ood[name], "all")
 
+    def left_out(self) -> Split:
+        """Return the images of the set that was left out."""
+        assert self.trained_on.left_out is not None
+        return self._split(self.trained_on.left_out, "all")
+
     def uniform(self, size: Size) -> UniformInputs:
         """Return the uniform images of `size` (H, W)."""
         return self._cache.uniform(self.config.uniform, size, self.trained_on, *self._model_inputs)

@@ -16,11 +16,13 @@ class TrainingSets:
     """The data sets that a model learns from, in the order of their names.
 
     images: the number of training images of all sets together, in equal shares that `seed` draws; None: all of them
+    left_out: a set that the model is judged on and must know nothing of
     """
 
     sets: tuple[Data, ...]
     images: int | None = None
     seed: int = 0
+    left_out: Data | None = None
 
     def shares(self) -> list[int | None]:
         """Return the number of training images of each set; the first ones get what equal shares leave over."""
@@ -30,18 +32,21 @@ class TrainingSets:
         return [share + (number < more) for number in range(len(self.sets))]
 
     def judged_beside(self, settings: Data) -> list[tuple[Data, str]]:
-        """Return the images that are judged beside a set: the other sets' validation images.
+        """Return the images that are judged beside a set: the other sets' validation images, and the set left out.
 
         For each set there are its settings and the name of its part, see `StudyCache.rows`.
         """
-        return [(other, "validation") for other in self.sets if other is not settings]
+        left_out = [] if self.left_out is None else [(self.left_out, "all")]
+        return [(other, "validation") for other in self.sets if other is not settings] + left_out
 
 
 def training_sets_of(config: Config) -> TrainingSets:
     """Return the sets that a run learns from: several, or `data` alone."""
     if not config.sets:
         return TrainingSets((config.data,))
-    return TrainingSets(tuple(config.sets.values()), config.sets_images, config.sets_images_seed)
+    sets = tuple(settings for name, settings in config.sets.items() if name != config.leave_out)
+    left_out = None if config.leave_out is None else config.sets[config.leave_out]
+    return TrainingSets(sets, config.sets_images, config.sets_images_seed, left_out)
 
 
 def weights(images: Mapping[str, int], of_each: str) -> dict[str, float]:

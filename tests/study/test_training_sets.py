@@ -6,6 +6,7 @@ import logging
 import shutil
 
 import pytest
+import torch
 
 from entreg.config import Data
 from entreg.config.settings import resolved
@@ -60,7 +61,10 @@ def study_of(composed, store, tmp_path):
         roots = [f"sets.{name}.root={tmp_path / name}" for name in ("first", "second")]
         sizes = [f"sets.{name}.{word}" for name in ("first", "second") for word in each]
         names = "+data@sets.first=folder", "+data@sets.second=folder", "ood=[]", "data=first_of_sets"
-        return Study(resolved(composed(*names, *sizes, *roots, f"paths.store={store}", *words)), StudyCache(Ranks()))
+        taps = "model.backbone.taps=[conv1_2,relu2_2]"
+        return Study(
+            resolved(composed(taps, *names, *sizes, *roots, f"paths.store={store}", *words)), StudyCache(Ranks())
+        )
 
     return build
 
@@ -101,3 +105,21 @@ def test_one_set_under_two_names_keeps_its_split(study_of, tmp_path):
     for part in (study.training, study.validation):
         assert part.parts["first"].names == part.parts["second"].names
     assert len(study.training) == 12 and len(study.validation) == 4
+
+
+def test_of_a_set_that_is_left_out_nothing_is_learned_and_its_twins_leave(study_of, tmp_path):
+    """An image of `second`, whatever its part there, is saved anew from one that `first` trains on."""
+    write_set(tmp_path / "first", range(8))
+    write_set(tmp_path / "second", range(20, 28))
+    left = study_of().training.parts["first"].names[2]
+    shutil.rmtree(tmp_path / "second")
+    write_set(tmp_path / "second", range(20, 28), {21: tmp_path / "first/stimuli" / left})
+    study = study_of("leave_out=second")
+    assert [*study.training.parts] == [*study.validation.parts] == ["first"]
+    assert left not in study.training.names and len(study.training) == 5
+    assert study.images_by_set()["first"]["twins"] == {left: f"second/{name_of(21)}"}
+    judged = study.left_out()
+    assert len(judged) == 8 and [*study.sets] == ["sets.first", "sets.second"]
+    # the model knows where people look from `first` alone
+    assert len(study.center_bias.kde.fixations[0]) == study.training.counts.sum()
+    assert torch.equal(judged.center_biases[0], study.center_bias.map(judged.sizes[0]))
