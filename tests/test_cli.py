@@ -118,7 +118,7 @@ def test_the_page_and_the_tables_hold_the_results(sweep, tmp_path):
     path = sweep / "eval/report.html"
     shown = Page(path.read_text())
     assert_numbers_are_the_results(shown, results)
-    assert "The images are synthetic" in shown.text and "A single training of each arm cannot show" in shown.text
+    assert "All images are synthetic" in shown.text and "A single training of each arm cannot show" in shown.text
     table = {(r["arm"], r["domain"], r["metric"]): float(r["mean"]) for r in rows(sweep / "eval/arms.csv")}
     assert table["nll", "ood", "nss"] == results["arms"]["nll"]["ood"]["nss"]["mean"]
     assert table["nll", "", "sigma_px"] == results["arms"]["nll"]["sigma_px"]
@@ -169,11 +169,11 @@ def test_a_loaded_run_predicts_what_training_measured(sweep, store):
     """Its mean NLL at the fixations on the validation images, which have the size that it was trained at."""
     run = RunFolder(sweep / "multirun/arms/1")
     study = Study(finished(run, saved(run)).config, StudyCache(Ranks()))
+    (validation,) = study.validation.parts.values()
     trained = entreg.load(run.path, device="cpu")
-    (part,) = study.validation.parts.values()
     nll_nats = [
         -trained.log_density(stimulus.path)[y, x].mean()
-        for stimulus, (y, x) in zip(part.stimuli, part.fixations, strict=True)
+        for stimulus, (y, x) in zip(validation.stimuli, validation.fixations, strict=True)
     ]
     last = rows(run.metrics)[-1]
     assert np.mean(nll_nats) == pytest.approx(float(last["validation_nll_nats"]), abs=1e-5)

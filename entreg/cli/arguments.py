@@ -10,7 +10,7 @@ from pathlib import Path
 from entreg.command_line import program
 
 # by task, the setting that names the folder it works on: `entreg evaluate FOLDER` means `task=evaluate runs=FOLDER`
-FOLDER_SETTING = {"evaluate": "runs", "predict": "run", "verify": "runs"}
+FOLDER_SETTING = {"evaluate": "runs", "predict": "run", "verify": "runs", "figures": "runs"}
 
 HELP = """\
 entreg trains a saliency model with and without a spatial bias of its own, and evaluates which generalises better.
@@ -25,6 +25,7 @@ entreg trains a saliency model with and without a spatial bias of its own, and e
   {program} cancel multirun/NAME                                    end this sweep's jobs on the cluster
   {program} evaluate                                                what did the newest sweep show?
   {program} evaluate multirun/NAME                                  and what did this one?
+  {program} figures EVALUATION                                       as PDF, SVG and PNG with their numbers, for a paper
   {program} verify multirun/NAME                                    are data, runs and results still what they were?
   {program} predict RUN images=FOLDER                               where do people look in these photos?
 

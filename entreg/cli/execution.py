@@ -60,12 +60,9 @@ def run_job(cfg: DictConfig) -> Any:
     folder = RunFolder(Path(hydra_config.runtime.output_dir))
     submitted = is_submitted()
     try:
-        config = checked(cfg)
-        refuse_start(config, cfg, hydra_config, folder)
         if submitted:
             _warn_of_other_code(SweepFolder(Path(hydra_config.sweep.dir)))
-        with _sole_writer(folder, hydra_config), _failure_recorded(folder):
-            return tasks.perform(config, folder)
+        return performed(cfg, hydra_config, folder)
     except KeyboardInterrupt:
         print(f"\ninterrupted: {_how_to_resume(folder, hydra_config.mode)}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
@@ -76,6 +73,17 @@ def run_job(cfg: DictConfig) -> Any:
             # Hydra hands the exception to the waiting client, and SLURM would report COMPLETED
             atexit.register(os._exit, 1)
         raise _job_failed(error, folder) from None
+
+
+def performed(cfg: DictConfig, hydra_config: Any, folder: RunFolder) -> Any:
+    """Check a job's config, run its task in its folder, and return what the task returns. A failure is recorded there.
+
+    hydra_config: Hydra's own part of the config, which `cfg` lacks
+    """
+    config = checked(cfg)
+    refuse_start(config, cfg, hydra_config, folder)
+    with _sole_writer(folder, hydra_config), _failure_recorded(folder):
+        return tasks.perform(config, folder)
 
 
 def run_jobs_together(cfgs: Sequence[DictConfig], train: TrainTogether) -> list[Any]:

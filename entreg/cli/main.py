@@ -7,6 +7,7 @@ import signal
 import sys
 
 from entreg.cli import arguments, sweep_commands
+from entreg.errors import SettingError
 
 
 def main() -> None:
@@ -36,7 +37,10 @@ def _answer_or_run(words: list[str]) -> None:
     # Hydra and everything that a job needs take seconds to import; --help and --version need not wait for them
     from entreg.cli import composition, sweep_evaluation, sweep_table
 
-    composition.register()
+    try:
+        composition.register(composition.typed_folders())
+    except SettingError as error:
+        composition.refuse(str(error))
     composition.refuse_outdated_words(sys.argv[1:])
     with sweep_table.printed_at_the_end():
         composition.run()

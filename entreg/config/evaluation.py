@@ -66,6 +66,13 @@ class Evaluation:
         affects="evaluation",
         one_of=("images", "fixations"),
     )
+    others: dict[str, Any] = setting(
+        {},
+        "maps of other models that are judged on the same images, never in the verdict: by name, an HDF5 file "
+        "(pysaliency's HDF5Model), or a folder of npy or npz files or pictures named like the images; where sets share "
+        "names of images, one for each set: +evaluation.others.NAME.SET=PATH",
+        affects="evaluation",
+    )
     primary: Primary = group(Primary)
     ig_band_bits: list[float] | None = setting(
         None,

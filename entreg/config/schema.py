@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -79,8 +80,8 @@ class Config:
         at_most=MOST_SEED,
     )
     study: str = setting(MISSING, "name that the runs of a sweep share; the same name resumes it", affects="location")
-    runs: str | None = setting(
-        None, "runs to evaluate: a folder or a glob; null: the newest sweep", affects="evaluation"
+    runs: Any = setting(
+        None, "runs to evaluate: a folder, a glob, or a list of them; null: the newest sweep", affects="evaluation"
     )
     run: str | None = setting(None, "folder of the finished run that predicts", affects="result", path=True)
     images: str | None = setting(None, "folder of the images to predict for", affects="result", path=True)
@@ -108,6 +109,10 @@ class Config:
             yield "evaluation.primary.arm", f"{', '.join(unknown)}: not a setting that affects results"
         if self.published is not None and self.task.name != "evaluate":
             yield "published", "it needs task=evaluate; model.init_from lets a training start from a file"
+        if not all(
+            isinstance(place, str) for place in (self.runs if isinstance(self.runs, list) else [self.runs or ""])
+        ):
+            yield "runs", "a folder, a glob, or a list of them"
         name = primary.domain.removeprefix("ood.")
         if primary.domain.startswith("ood.") and name not in self.ood:
             yield "evaluation.primary.domain", f"{name} is not a foreign set of this study (ood=[{','.join(self.ood)}])"

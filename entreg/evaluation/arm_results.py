@@ -9,7 +9,7 @@ import numpy as np
 
 from entreg.evaluation import differences
 from entreg.evaluation.adaptation import ADAPTED, SUBSETS, Adapted
-from entreg.evaluation.arms import Arm
+from entreg.evaluation.arms import Arm, result_settings
 from entreg.evaluation.bias_map import entropies
 from entreg.evaluation.differences import metrics_in, values_of
 from entreg.evaluation.evidence import Evidence
@@ -26,7 +26,7 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
     domains = {name: _in_domain(name, evidence, arm.is_fixed) for name in evidence.rows}
     for mean, names in evidence.means(plan).items():
         metrics = {
-            metric.key: differences.estimate(evidence.values(names, metric.key), arm.is_fixed)
+            metric.key: differences.estimate(evidence.values(names, metric.key), arm.is_fixed, metric.bounds)
             for metric in metrics_in([evidence.rows[name] for name in names])
         }
         domains[mean] = ArmInDomain(metrics, {}, {}, None, None, None)
@@ -50,6 +50,7 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
         sigma_px=float(np.mean([row["sigma_px"] for row in learned])),
         stability=stability,
         published=arm.published,
+        configured=result_settings(arm.runs[0].config),
         sets_left_out=arm.left_out or None,
         ig_bits_by_set_left_out=dict(evidence.by_set_left_out) or None,
     )
@@ -86,7 +87,8 @@ def _place(run: FinishedRun) -> dict[str, Any]:
 def _in_domain(name: str, evidence: Evidence, fixed: bool) -> ArmInDomain:
     tables = evidence.rows[name]
     metrics = {
-        metric.key: differences.estimate(evidence.values([name], metric.key), fixed) for metric in metrics_in([tables])
+        metric.key: differences.estimate(evidence.values([name], metric.key), fixed, metric.bounds)
+        for metric in metrics_in([tables])
     }
     own_center_bias = metrics.get("ig_own_center_bias_bits_per_fixation")
     by_center_bias = (

@@ -146,15 +146,16 @@ def metrics_in(tables: Sequence[Sequence[Rows]]) -> list[Metric]:
     return [metric for metric in METRICS if all(metric.key in rows[0][0] for rows in tables)]
 
 
-def estimate(values: Values, fixed: bool = False) -> Estimate:
+def estimate(values: Values, fixed: bool = False, bounds: tuple[float, float] | None = None) -> Estimate:
     """Return the estimate of an arm's mean.
 
     fixed: whether the arm is a published model, which is not drawn from trainings, so that only images are random
+    bounds: between which the metric lies, if it has any; its interval lies there, too
     """
     seeds = len(values.sets[0])
     if seeds == 1 and not fixed or not values.has_scatter:
-        return _without_interval(values, seeds)
-    return _estimate(values.uncertainty(), values, seeds)
+        return _without_interval(values, seeds, bounds)
+    return _estimate(values.uncertainty(), values, seeds, bounds)
 
 
 def difference(ours: Values, base: Values, pairing: Pairing, better: str | None) -> Difference:
@@ -199,7 +200,7 @@ def entropy_increase(ours: np.ndarray, base: np.ndarray, pairing: Pairing) -> En
     nats = float(a.mean() - b.mean())
     interval = None
     if pairing.kind != ONE_TRAINING:
-        interval = _ends(over_seeds(a, b, paired=pairing.kind.startswith(PAIRED)).ci95)
+        interval = _ends(over_seeds(a, b, paired=pairing.kind.startswith(PAIRED)))
     return Entropy(nats, nats / float(b.mean()) * 100, interval)
 
 
@@ -238,17 +239,19 @@ def corrected(cells: Mapping[str, Difference], metric: Metric, primary: str | No
     }
 
 
-def _without_interval(values: Values, seeds: int) -> Estimate:
+def _without_interval(values: Values, seeds: int, bounds: tuple[float, float] | None = None) -> Estimate:
     """Return an estimate without an interval over seeds, since there is a single training, or a single image."""
-    interval = _ends(values.averaged().uncertainty().ci95) if values.has_scatter else None
+    interval = _ends(values.averaged().uncertainty(), bounds) if values.has_scatter else None
     return Estimate(values.mean, values.std, None, None, None, None, None, values.images, seeds, interval)
 
 
-def _estimate(uncertainty: Uncertainty, values: Values, seeds: int) -> Estimate:
+def _estimate(
+    uncertainty: Uncertainty, values: Values, seeds: int, bounds: tuple[float, float] | None = None
+) -> Estimate:
     return Estimate(
         float(uncertainty.mean),
         values.std,
-        _ends(uncertainty.ci95),
+        _ends(uncertainty, bounds),
         float(uncertainty.p),
         float(uncertainty.df),
         float(uncertainty.images_variance) ** 0.5,
@@ -259,5 +262,7 @@ def _estimate(uncertainty: Uncertainty, values: Values, seeds: int) -> Estimate:
     )
 
 
-def _ends(interval: tuple[np.ndarray, np.ndarray]) -> tuple[float, float]:
-    return float(interval[0]), float(interval[1])
+def _ends(uncertainty: Uncertainty, bounds: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Return the ends of the 95 % interval, which lie within the bounds of what is bounded."""
+    low, high = uncertainty.ci95 if bounds is None else uncertainty.ci95_within(*bounds)
+    return float(low), float(high)

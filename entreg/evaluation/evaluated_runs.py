@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from entreg.config import Data
 from entreg.data.geometry import Resized
+from entreg.data.splits import chosen
 from entreg.errors import UserError
 from entreg.evaluation.adaptation_data import FEWEST_IMAGES, AdaptationData
 from entreg.evaluation.arms import Arm
@@ -16,7 +17,15 @@ from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.judged_sets import JudgedSets
 from entreg.evaluation.published_arm import descends, stimuli
 from entreg.evaluation.scores import Model
-from entreg.results.schema import FOREIGN, IN_DOMAIN, LEFT_OUT, EvaluatedData, RowCounts, is_foreign
+from entreg.results.schema import (
+    FOREIGN,
+    IN_DOMAIN,
+    LEFT_OUT,
+    EvaluatedData,
+    ImageCounts,
+    RowCounts,
+    is_foreign,
+)
 from entreg.study.finished_run import FinishedRun, final_model
 from entreg.study.split import Split
 from entreg.study.study import Study
@@ -138,6 +147,8 @@ class EvaluatedRuns:
             few_kde_images=domain.kde_images < ENOUGH_FOR_A_KDE,
             rows=_rows(domain.subset.resized),
             identity=self.history.identity(self._key(name)),
+            synthetic=domain.settings.embedded,
+            images=self._image_counts(name),
         )
 
     def _key(self, name: str) -> str:
@@ -146,6 +157,14 @@ class EvaluatedRuns:
             return name
         sets = self._runs[0].config.sets
         return f"sets.{self.domains[name].settings.name}" if sets else "data"
+
+    def _image_counts(self, name: str) -> ImageCounts:
+        """Return what became of the images of a domain's data set."""
+        run = self.judging(self._runs, name)[0]
+        settings, _ = _images_of(run, name)
+        stored, used = len(self.cache.data(settings)), len(self.cache.items(settings))
+        trained_on = self.cache.training_rows(training_sets_of(run.config)) if not is_foreign(name) else {}
+        return ImageCounts(stored, len(chosen(stored, settings)) - used, used, len(trained_on.get(settings.name, ())))
 
     def _refuse_other_images(self) -> None:
         """Raise a UserError unless all runs are evaluated on the same images."""

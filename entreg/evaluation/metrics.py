@@ -111,6 +111,7 @@ class Metric:
     name: what `evaluation.primary.metric` calls it, by default its key; prior: the prior that it is measured over,
         where `evaluation.primary.prior` chooses between two metrics of the same name
     everywhere: whether every domain has it, so that a study can be planned for it
+    bounds: between which its values lie; None where a value, or its distance to the others, is not bounded
     """
 
     key: str
@@ -123,6 +124,7 @@ class Metric:
     name: str = ""
     prior: str | None = None
     everywhere: bool = True
+    bounds: tuple[float, float] | None = None
 
     @property
     def difference_key(self) -> str:
@@ -189,6 +191,7 @@ METRICS = (
         True,
         "The chance that a fixated pixel has a higher value than another pixel of the image; 0.5 is chance.",
         lambda image: image.ranked.auc(image.at, image.pixels).mean(),
+        bounds=(0.0, 1.0),
     ),
     Metric(
         SHUFFLED,
@@ -199,6 +202,7 @@ METRICS = (
         "The chance that a fixated pixel has a higher value than a pixel fixated in another image; 0.5 is chance. "
         "There is none where one image alone has fixations.",
         lambda image: image.ranked.auc(image.at, image.nonfixations).mean() if image.nonfixations.any() else None,
+        bounds=(0.0, 1.0),
     ),
     Metric(
         "cc",
@@ -208,6 +212,7 @@ METRICS = (
         True,
         "Correlation with the blurred fixation density.",
         lambda image: Centred(image.full).cc(image.blurred),
+        bounds=(-1.0, 1.0),
     ),
     Metric(
         "sim",
@@ -217,6 +222,7 @@ METRICS = (
         True,
         "Overlap with the blurred fixation density.",
         lambda image: sim(image.full, image.truth.blurred),
+        bounds=(0.0, 1.0),
     ),
     Metric(
         "kl_bits",

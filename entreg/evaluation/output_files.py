@@ -8,13 +8,14 @@ from entreg.evaluation import evidence_file, illustrations
 from entreg.evaluation.evaluator import Evaluator
 from entreg.io import arrays, files, sums
 from entreg.report import page, tables
+from entreg.report.illustrations import write as write_illustrations
 from entreg.results import writing
 from entreg.results.schema import Results
 from entreg.runs.folder import RunFolder
 
 
 def write(folder: RunFolder, results: Results, evaluator: Evaluator, start: dict[str, Any]) -> None:
-    """Write the tables, the bias maps, results.json, the page and, last of all, the sums of these files.
+    """Write the tables, the maps, results.json, what figures are drawn of, the page and, last, the sums of these files.
 
     start: the provenance of the results
     """
@@ -29,14 +30,15 @@ def write(folder: RunFolder, results: Results, evaluator: Evaluator, start: dict
     folder.add_start(start | {"runs": {str(run): files.sha256(run.final) for run in judged}})
     writing.write(folder.results, results)
     content = page.Content(
-        results,
-        per_image,
         {arm.name: [run.history for run in arm.runs] for arm in evaluator.runs.arms if not arm.is_fixed},
         bias_maps,
         illustrations.mean_densities(evaluator),
         illustrations.examples(evaluator),
+        results,
+        per_image,
         illustrations.looks(evaluator),
         start,
     )
+    write_illustrations(folder.illustrations, content)
     page.write(folder, content)
     sums.write(folder.sums, sums.sums_of(folder.path, folder.judgement))

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from entreg.evaluation.domain import Truth
-from entreg.features.grid import Grid
 from entreg.model.log_density import LogDensity, cell_of_pixel
 
 
@@ -51,11 +50,12 @@ class OnMap:
     For its fields see `ScoredImage`.
     """
 
-    def __init__(self, truth: Truth, grid: Grid) -> None:
+    def __init__(self, truth: Truth, row_pixels: torch.Tensor, column_pixels: torch.Tensor) -> None:
+        """Take the number of pixel rows and columns that each cell of the map covers: (h,) and (w,)."""
         self.truth = truth
-        self.sides = [axis.map_counts.numpy() for axis in (grid.rows, grid.columns)]
+        self.sides = [row_pixels.numpy(), column_pixels.numpy()]
         self.pixels = self.sides[0][:, None] * self.sides[1]
-        rows, columns = (cell_of_pixel(axis.map_counts).numpy() for axis in (grid.rows, grid.columns))
+        rows, columns = (cell_of_pixel(counts).numpy() for counts in (row_pixels, column_pixels))
         cells = rows[truth.other_y] * self.pixels.shape[1] + columns[truth.other_x]
         self.nonfixations = np.bincount(cells, minlength=self.pixels.size).reshape(self.pixels.shape)
         self.blurred = Centred(truth.blurred)

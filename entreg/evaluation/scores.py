@@ -80,7 +80,7 @@ def score(
             with torch.no_grad():
                 computed = iter(readouts(list(chain(*components)), batch.features, batch.grid, split.precision))
                 model_readouts = [[next(computed) for _ in of_model] for of_model in components]
-            on_map = OnMap(truth, batch.grid)
+            on_map = OnMap(truth, batch.grid.rows.map_counts, batch.grid.columns.map_counts)
             center_biases = [batch.center_bias[0], *others.values()]
 
             def score_one(

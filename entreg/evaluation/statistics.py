@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.special
 import scipy.stats
 
 LEVEL = 0.05
@@ -54,6 +55,19 @@ class Uncertainty:
     def ci95(self) -> tuple[np.ndarray, np.ndarray]:
         """The ends of the 95 % interval."""
         return self.mean - self.half_width, self.mean + self.half_width
+
+    def ci95_within(self, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ends of the 95 % interval of a mean that lies between two bounds: they do so as well.
+
+        It is the interval of the logit of the mean's place between them, by the delta method; between -1 and 1 that is
+        twice Fisher's (1915) z. A mean at a bound has no width, since all values lie there then.
+        """
+        place = (self.mean - low) / (high - low)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reach = self.half_width / (high - low) / (place * (1 - place))
+            ends = (low + (high - low) * scipy.special.expit(scipy.special.logit(place) + s * reach) for s in (-1, 1))
+            first, last = (np.where((place > 0) & (place < 1), end, self.mean) for end in ends)
+        return first, last
 
     @property
     def p(self) -> np.ndarray:

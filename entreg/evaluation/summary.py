@@ -12,6 +12,7 @@ from entreg.evaluation.arms import LAMBDA, Arm
 from entreg.evaluation.comparisons import compare
 from entreg.evaluation.evidence import Evidence
 from entreg.evaluation.metrics import METRICS, primary_metric
+from entreg.results.answer import answer_of
 from entreg.results.schema import FORMAT, IN_DOMAIN, Estimate, EvaluatedData, LeftOut, Plan, Results
 from entreg.results.writing import plain
 
@@ -34,7 +35,7 @@ def summarise(
     regularised = [arm for arm in arms if not arm.is_baseline and not arm.is_fixed]
     baseline = next((arm for arm in arms if arm.is_baseline), None)
     main_arm = plan.arm or next((arm.name for arm in regularised if arm.name in comparisons), None)
-    return Results(
+    results = Results(
         format=FORMAT,
         study=arms[0].runs[0].config.study,
         grouped_by=list(keys),
@@ -51,6 +52,7 @@ def summarise(
         lambda_chosen_on_validation=len({arm.settings.get(LAMBDA) for arm in regularised}) > 1,
         evaluation=dataclasses.asdict(settings),
     )
+    return dataclasses.replace(results, answer=answer_of(results))
 
 
 def band(arm: Arm, metrics: Mapping[str, Estimate]) -> dict[str, Any]:

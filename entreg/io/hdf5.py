@@ -57,6 +57,13 @@ class Reader:
         """Return the names of everything in the file or group."""
         return sorted(map(str, self._group))
 
+    def data_sets(self) -> list[str]:
+        """Return the keys of all data sets in the file and its groups; links to other places are not followed."""
+        keys: list[str] = []
+        with self._named("its contents"):
+            self._group.visititems(lambda key, item: keys.append(str(key)) if isinstance(item, h5py.Dataset) else None)
+        return sorted(keys)
+
     def shape(self, key: str) -> tuple[int, ...]:
         """Return the shape of a data set, read only from its header."""
         return tuple(self._data(key).shape or ())

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from entreg.data.images import read_small_rgb
 from entreg.errors import DataError
-from entreg.report.panels import COLOURS, MAP_COLOURS, blank_panel
+from entreg.report.panels import COLOURS, MAP_COLOURS, RATIO, blank_panel
 from entreg.report.pictures import Picture, picture_of
 from entreg.study.look import Look
 
@@ -139,7 +139,7 @@ def _center_bias_panel(log_density: np.ndarray) -> Figure:
     aspect = log_density.shape[0] / log_density.shape[1]
     shown = axes.imshow(ratio, cmap=MAP_COLOURS, vmin=0, extent=(0, 1, 1, 0), aspect=aspect)
     axes.set(xlabel="x (share of the width)", ylabel="y (share of the height)")
-    figure.colorbar(shown, ax=axes, label="density / uniform density", fraction=0.04)
+    figure.colorbar(shown, ax=axes, label=RATIO, fraction=0.04)
     return figure
 
 

@@ -9,38 +9,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
 
 from entreg.io import files
 from entreg.report import commands, data_pictures, html, literature, pictures
+from entreg.report.illustrations import Illustrations
 from entreg.report.numbers import MISSING, Numbers
-from entreg.report.panels import Prediction
-from entreg.report.tables import IG, domains, main_first, on_a_new_set, overview
-from entreg.results.schema import Results, is_foreign
+from entreg.report.tables import on_a_new_set, overview, settings
+from entreg.results.answer import main_metric
+from entreg.results.domains import domains, main_first
+from entreg.results.schema import IG, Results, is_foreign
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from entreg.study.look import Look
 
 
 @dataclass(frozen=True)
-class Content:
+class Content(Illustrations):
     """What a page shows.
 
     results: those of the evaluation; per_image: the rows of per_image.csv
-    histories: by arm, for each training the rows of metrics.csv; bias_maps: by arm, (H, W) nats
-    mean_densities: by foreign domain, (H, W) nats of `fixations` and of each arm
-    examples: by domain, pairs of a label (best, median or worst) and the predictions by arm
     looks: by domain, what its data set looks like
     provenance: that of the evaluation; the commands and commits of the runs are read from their folders
     """
 
     results: Results
     per_image: Sequence[Mapping[str, Any]]
-    histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
-    bias_maps: Mapping[str, np.ndarray]
-    mean_densities: Mapping[str, Mapping[str, np.ndarray]]
-    examples: Mapping[str, Sequence[tuple[str, Mapping[str, Prediction]]]]
     looks: Mapping[str, Look]
     provenance: Mapping[str, Any]
 
@@ -56,8 +50,7 @@ def write(folder: RunFolder, content: Content) -> None:
         for name, arm_folders in folders.items()
     }
     foreign = [key for key in results.data if is_foreign(key)]
-    primary = results.primary
-    is_primary = leading is not None and primary.arm == leading
+    metric = main_metric(results)
     context = {
         "r": results,
         "arms": arms,
@@ -70,7 +63,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "main_first": main_first(results),
         "domains": domains(results),
         # the metric of the primary outcome, which has a sentence of its own where it is not IG
-        "other_metric": results.metrics[primary.metric] if is_primary and primary.metric != IG else None,
+        "other_metric": results.metrics[metric] if metric != IG else None,
         "measured": {metric for arm in arms.values() for key in results.data for metric in arm.domains[key].metrics},
         "short": {
             key: data.name if is_foreign(key) else f"in domain ({data.name})" for key, data in results.data.items()
@@ -84,22 +77,22 @@ def write(folder: RunFolder, content: Content) -> None:
         "left_out": sorted({name for arm in arms.values() for name in arm.sets_left_out or []}),
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
+        "settings": settings(results),
+        "others_in": lambda key: [name for name, other in (results.others or {}).items() if key in other.domains],
+        "in_words": _in_words,
         "new_set": ""
         if compared is None
         else " ".join(map(_sentence, on_a_new_set(compared.domains[main_first(results)[0]]))),
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
-        "synthetic": any(f"oracle_{IG}" in arm.domains[key].metrics for arm in arms.values() for key in results.data),
         "data_pictures": {key: data_pictures.overview(look) for key, look in content.looks.items()},
         "losses": pictures.losses(content.histories),
         "bias_maps": pictures.ratio_maps(content.bias_maps, "Bias map of {}"),
         "mean_densities": {key: pictures.mean_densities(maps, leading) for key, maps in content.mean_densities.items()},
+        "answer_picture": pictures.answer(results),
         "waterfalls": {key: pictures.waterfalls(results, key) for key in foreign},
         "differences": pictures.differences(results),
         "scatter": pictures.scatter(results, content.per_image),
-        "examples": {
-            key: [pictures.example(label, predicted, leading) for label, predicted in rows]
-            for key, rows in content.examples.items()
-        },
+        "examples": {key: pictures.examples(rows, leading) for key, rows in content.examples.items()},
         "shown": pictures.shown_arms(list(arms), leading),
         "lambdas": pictures.lambdas(results),
         "published": literature.PUBLISHED,
@@ -134,10 +127,20 @@ def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("comparisons", "Comparisons", context["r"].comparisons),
         ("literature", "Literature", True),
         ("limits", "Limits", True),
+        ("settings", "Settings", context["settings"]),
         ("repeat", "Repeat it", True),
         ("units", "Units", True),
     ]
     return [(id_, title) for id_, title, is_there in sections if is_there]
+
+
+def _in_words(value: Any) -> str:
+    """Return the value of a setting as it is typed on the command line."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_in_words, value)) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_in_words(one)}" for key, one in value.items()) + "}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ The colours are viridis and those of Okabe and Ito.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ from entreg.units import BITS_PER_NAT, uniform_log_density_nats
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 MAP_COLOURS = "viridis"
+RATIO = "density / uniform density"
 MOST_ASPECT = 5.0  # of the longer side of a picture to its shorter one
 LOSS_PANELS = (
     (("train_nll_nats", "validation_nll_nats"), "NLL (nats/fixation)"),
@@ -89,17 +90,29 @@ def bias_panel(log_density: np.ndarray, greatest: float | None) -> Figure:
 
     greatest: the end of the colour scale; None: the map's greatest ratio
     """
-    figure, axes = blank_panel()
-    ratio = np.exp(log_density) * log_density.size
+    figure = Figure(figsize=(4.8, 3.4))
+    rows, columns = log_density.shape
+    height = min(0.76, 0.68 * 4.8 / 3.4 * rows / columns)  # as a share of the figure, as all places here
+    places = ((0.12, 0.68), (0.82, 0.03))  # left edge and width, of the map and of its colour bar
+    axes, bar = (figure.add_axes((left, 0.52 - height / 2, width, height)) for left, width in places)
     entropy = -(np.exp(log_density) * log_density).sum()
-    shown = axes.imshow(ratio, cmap=MAP_COLOURS, vmin=0, vmax=greatest)
-    axes.set_xlabel("x (px)")
-    axes.set_ylabel("y (px)")
+    shown = draw_ratio(axes, log_density, greatest)
     axes.set_title(
         f"entropy {entropy:.3f} of at most {-uniform_log_density_nats(log_density.shape):.3f} nats", fontsize="medium"
     )
-    figure.colorbar(shown, ax=axes, label="density / uniform density", fraction=0.04)
+    figure.colorbar(shown, cax=bar, label=RATIO)
     return figure
+
+
+def draw_ratio(axes: Any, log_density: np.ndarray, greatest: float | None) -> Any:
+    """Draw a density (H, W; nats) as a ratio to the uniform density; return what a colour bar needs."""
+    axes.set(xlabel="x (px)", ylabel="y (px)")
+    return axes.imshow(np.exp(log_density) * log_density.size, cmap=MAP_COLOURS, vmin=0, vmax=greatest)
+
+
+def greatest_ratio(maps: Iterable[np.ndarray]) -> float:
+    """Return the greatest ratio to the uniform density of several densities: the end of their common colour scale."""
+    return max(float(np.exp(log_density).max()) * log_density.size for log_density in maps)
 
 
 def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> Figure:
@@ -130,10 +143,12 @@ def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str
     return figure
 
 
-def difference_panel(differences: Mapping[str, Mapping[str, Mean]]) -> Figure:
-    """Draw mean IG differences to the baseline with their intervals.
+def difference_panel(
+    differences: Mapping[str, Mapping[str, Mean]], label: str = "IG difference to the baseline (bit/fixation)"
+) -> Figure:
+    """Draw mean differences to the baseline with their intervals.
 
-    differences: by domain (in words), then by arm
+    differences: by domain (in words), then by arm; label: what they are differences of
     """
     arms = list(dict.fromkeys(arm for cells in differences.values() for arm in cells))
     figure, axes = blank_panel(height=1.3 + 0.45 * len(arms))
@@ -145,7 +160,7 @@ def difference_panel(differences: Mapping[str, Mapping[str, Mean]]) -> Figure:
         yticks=range(len(arms)),
         yticklabels=[_wrapped(arm) for arm in arms],
         ylim=(len(arms) - 0.4, -0.6),
-        xlabel="IG difference to the baseline (bit/fixation)",
+        xlabel=label,
     )
     axes.grid(alpha=0.3, axis="x")
     figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="outside upper right", ncols=2)
@@ -153,8 +168,14 @@ def difference_panel(differences: Mapping[str, Mapping[str, Mean]]) -> Figure:
 
 
 def waterfall_panel(parts: Mapping[str, Mean], total: Mean) -> Figure:
-    """Draw the parts of an IG difference, each bar beginning where the one before ends, then the difference itself."""
+    """Draw the parts of an IG difference, see `draw_waterfall`."""
     figure, axes = blank_panel(height=1.2 + 0.5 * (len(parts) + 1))
+    draw_waterfall(axes, parts, total)
+    return figure
+
+
+def draw_waterfall(axes: Any, parts: Mapping[str, Mean], total: Mean) -> None:
+    """Draw the parts of an IG difference, each bar beginning where the one before ends, then the difference itself."""
     axes.axvline(0, color="grey", linewidth=1)
     start = 0.0
     for y, (name, cell) in enumerate([*parts.items(), ("difference", total)]):
@@ -175,7 +196,6 @@ def waterfall_panel(parts: Mapping[str, Mean], total: Mean) -> Figure:
         xlabel="IG difference to the baseline (bit/fixation)",
     )
     axes.grid(alpha=0.3, axis="x")
-    return figure
 
 
 def lambda_panel(curves: Mapping[str, Mapping[float, Mean]], label: str) -> Figure:
@@ -253,35 +273,39 @@ def draw_history(axes: Any, histories: Histories, keys: Sequence[str], label: st
         axes.set_yscale("log")
 
 
-def draw_image(axes: Any, example: Prediction) -> None:
-    """Draw the image with its fixations."""
+def draw_image(axes: Any, example: Prediction, dot_points: float = 6) -> None:
+    """Draw the image with its fixations; dot_points: the area of a dot, square points."""
     axes.imshow(example.image)
-    _draw_fixations(axes, example)
+    _draw_fixations(axes, example, dot_points)
 
 
 def draw_density(
-    axes: Any, example: Prediction, scale: tuple[float, float] | None = None, alpha: float | None = None
+    axes: Any,
+    example: Prediction,
+    scale: tuple[float, float],
+    alpha: float | None = None,
+    dot_points: float = 6,
 ) -> Any:
     """Draw the predicted density, bit over uniform, with the fixations; return what a colour bar needs.
 
-    alpha: the opacity of the colours
+    scale: the ends of the colours, see `scale_of`; alpha: their opacity; dot_points: the area of a dot, square points
     """
-    low, high = scale or scale_of([example])
-    shown = axes.imshow(example.bits_over_uniform, cmap=MAP_COLOURS, vmin=low, vmax=high, alpha=alpha)
-    _draw_fixations(axes, example)
+    shown = axes.imshow(example.bits_over_uniform, cmap=MAP_COLOURS, vmin=scale[0], vmax=scale[1], alpha=alpha)
+    _draw_fixations(axes, example, dot_points)
     return shown
 
 
 def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG on white."""
+    """Return the figure as a PNG, by default on white."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150, facecolor="white")
+    figure.savefig(file, format="png", dpi=150)
     return file.getvalue()
 
 
-def _draw_fixations(axes: Any, example: Prediction) -> None:
+def _draw_fixations(axes: Any, example: Prediction, dot_points: float) -> None:
     """Draw the fixations, and hide the axes."""
-    axes.scatter(example.x, example.y, s=6, c="white", edgecolors="black", linewidths=0.4)
+    width = 0.4 * (dot_points / 6) ** 0.5
+    axes.scatter(example.x, example.y, s=dot_points, c="white", edgecolors="black", linewidths=width)
     axes.set_axis_off()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -10,26 +11,40 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from entreg.report import panels
+from entreg.report.dark import darken, has_words
 from entreg.report.panels import Mean, Prediction, Range
-from entreg.report.tables import IG, IG_DIFFERENCE, LADDER_WORDS, domains
-from entreg.results.schema import ArmResults, Results
+from entreg.report.tables import LADDER_WORDS
+from entreg.results.answer import main_domain, main_metric
+from entreg.results.domains import domains
+from entreg.results.schema import IG, IG_DIFFERENCE, ArmResults, Compared, Results
 
 SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG in the page. alt: what it shows, in words; width: pixels on the screen."""
+    """A PNG in the page.
+
+    alt: what it shows, in words; width: pixels on the screen; caption: how to read it
+    dark: the PNG for a dark page; None where it is the same
+    """
 
     png: bytes
     alt: str
     width: int
     title: str = ""
+    caption: str = ""
+    dark: bytes | None = None
 
     @property
     def source(self) -> str:
         """Its data URL."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+        return _url(self.png)
+
+    @property
+    def dark_source(self) -> str | None:
+        """The data URL of its dark version, where there is one."""
+        return None if self.dark is None else _url(self.dark)
 
     def save(self, file: BinaryIO) -> None:
         """Write the PNG."""
@@ -37,8 +52,16 @@ class Picture:
 
 
 def picture_of(figure: Any, alt: str, title: str = "") -> Picture:
-    """Return the figure as a picture."""
-    return Picture(panels.png(figure), alt, round(figure.get_figwidth() * 96), title)
+    """Return the figure as a picture, for a light page and for a dark one."""
+    light, dark = panels.png(figure), None
+    if has_words(figure):
+        darken(figure)
+        dark = panels.png(figure)
+    return Picture(light, alt, round(figure.get_figwidth() * 96), title, dark=dark)
+
+
+def _url(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Picture]:
@@ -58,7 +81,7 @@ def ratio_maps(maps: Mapping[str, np.ndarray], what: str) -> list[Picture]:
 
     what: the words that introduce each picture, with {} for its name
     """
-    greatest = max(float(np.exp(log_density).max()) * log_density.size for log_density in maps.values())
+    greatest = panels.greatest_ratio(maps.values())
     return [
         picture_of(
             panels.bias_panel(log_density, greatest),
@@ -74,22 +97,48 @@ def mean_densities(maps: Mapping[str, np.ndarray], leading: str | None) -> list[
     """Draw the mean densities of a foreign set: where people looked, then what the shown arms predict."""
     arms = shown_arms([name for name in maps if name != "fixations"], leading)
     shown = {"fixations": maps["fixations"]} | {arm: maps[arm] for arm in arms}
-    return ratio_maps(shown, "Mean density of {} over the photos")
+    return ratio_maps(shown, "Mean density of {} over the images")
+
+
+def answer(results: Results) -> Picture | None:
+    """Draw what the answer is about: the parts of the IG difference, else the difference itself with its interval."""
+    arm, domain, metric = results.main_arm, main_domain(results), main_metric(results)
+    if arm is None:
+        return None
+    compared = results.comparisons[arm].domains[domain]
+    if metric == IG and compared.ladder:
+        return dataclasses.replace(
+            _waterfall(arm, compared),
+            caption="What the difference is made of: each bar begins where the one above it ends. Only what is left "
+            "says whether the arm knows more about images.",
+        )
+    described = results.metrics[metric]
+    cell = compared.differences[described.difference_key]
+    label = f"{described.title}: difference to the baseline ({described.unit})"
+    figure = panels.difference_panel({domains(results)[domain]: {arm: cell}}, label)
+    alt = f"The difference of {arm} to its baseline by {described.title}: {cell.mean:+.3f}."
+    caption = "The difference with its 95 % interval."
+    return dataclasses.replace(picture_of(figure, alt), caption=caption)
 
 
 def waterfalls(results: Results, domain: str) -> list[Picture]:
     """Draw the parts of each IG difference in a foreign domain; nothing where there is no ladder."""
-    pictures = []
-    for arm in shown_arms(list(results.comparisons), results.main_arm):
-        compared = results.comparisons[arm].domains[domain]
-        if compared.ladder:
-            parts = {words: compared.ladder[part] for part, words in LADDER_WORDS.items()}
-            summary = "; ".join(f"{words} {cell.mean:+.3f}" for words, cell in parts.items())
-            total = compared.differences[IG_DIFFERENCE]
-            figure = panels.waterfall_panel(parts, total)
-            alt = f"Parts of the IG difference of {arm} to its baseline, {total.mean:+.3f} bit/fixation: {summary}."
-            pictures.append(picture_of(figure, alt, arm))
-    return pictures
+    arms = shown_arms(list(results.comparisons), results.main_arm)
+    return [
+        dataclasses.replace(_waterfall(arm, compared), title=arm)
+        for arm in arms
+        if (compared := results.comparisons[arm].domains[domain]).ladder
+    ]
+
+
+def _waterfall(arm: str, compared: Compared) -> Picture:
+    """Draw the parts of an arm's IG difference to its baseline."""
+    ladder = compared.ladder or {}
+    parts = {words: ladder[part] for part, words in LADDER_WORDS.items()}
+    summary = "; ".join(f"{words} {cell.mean:+.3f}" for words, cell in parts.items())
+    total = compared.differences[IG_DIFFERENCE]
+    alt = f"Parts of the IG difference of {arm} to its baseline, {total.mean:+.3f} bit/fixation: {summary}."
+    return picture_of(panels.waterfall_panel(parts, total), alt)
 
 
 def differences(results: Results) -> Picture | None:
@@ -152,12 +201,22 @@ def shown_arms(arms: list[str], leading: str | None) -> list[str]:
     return [arms[0], arms[1], middle or arms[len(arms) // 2], arms[-1]]
 
 
-def example(label: str, predicted: Mapping[str, Prediction], leading: str | None) -> dict[str, Any]:
-    """Draw an image and what the shown arms predict for it. label: such as `best`; predicted: by arm."""
-    shown = {arm: predicted[arm] for arm in shown_arms(list(predicted), leading)}
+def examples(rows: Sequence[tuple[str, Mapping[str, Prediction]]], leading: str | None) -> list[dict[str, Any]]:
+    """Draw images of a domain and what the shown arms predict for them, on one colour scale.
+
+    rows: pairs of a label, such as `best`, and the predictions by arm
+    """
+    shown = [
+        (label, {arm: predicted[arm] for arm in shown_arms(list(predicted), leading)}) for label, predicted in rows
+    ]
+    scale = panels.scale_of([prediction for _, predicted in shown for prediction in predicted.values()])
+    return [_example(label, predicted, scale) for label, predicted in shown]
+
+
+def _example(label: str, shown: Mapping[str, Prediction], scale: tuple[float, float]) -> dict[str, Any]:
+    """Draw an image and what the arms predict for it."""
     first = next(iter(shown.values()))
     name = first.name
-    scale = panels.scale_of(list(shown.values()))
     alt = f"The {label} image, {name}, with {len(first.x)} fixations."
     pictures = [picture_of(panels.image_panel(first), alt, name)]
     for arm, prediction in shown.items():

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from entreg.columns import aligned
+from entreg.results.domains import domains, main_first
 from entreg.results.schema import (
     FOREIGN,
+    IG,
+    IG_DIFFERENCE,
     IN_DOMAIN,
     LEFT_OUT,
     ONE_TRAINING,
@@ -17,11 +20,10 @@ from entreg.results.schema import (
     Estimate,
     MetricDescription,
     Results,
-    is_foreign,
 )
 
-IG, IG_WORDS = "ig_bits_per_fixation", "IG"
-IG_DIFFERENCE = "ig_difference_bits"
+IG_WORDS = "IG"
+BACKBONE = "model.backbone.name", "model.backbone.weights"
 STUDENT = {2: 12.7, 3: 4.3, 4: 3.2}  # by the number of sets, the 97.5th percentile of t with one degree of freedom less
 LADDER_WORDS = {
     "scale": "scale of the predictions",
@@ -31,39 +33,10 @@ LADDER_WORDS = {
 }
 
 
-def domains(results: Results) -> dict[str, str]:
-    """Return the domains that are shown, in words: in domain, the mean over several foreign sets, each foreign set."""
-    left_out = [key for key in results.data if key.startswith(f"{LEFT_OUT}.")]
-    foreign = [key for key in results.data if key.startswith(f"{FOREIGN}.")]
-    trained, planned = (
-        [key for key in results.data if key not in (IN_DOMAIN, *left_out, *foreign)],
-        results.primary.planned,
-    )
-    words = {IN_DOMAIN: f"in domain, mean of {len(trained)} sets" if trained else "in domain"}
-    if len(left_out) > 1:
-        words[LEFT_OUT] = f"left out, mean of {len(left_out)} sets"
-    if len(planned) > 1:  # the mean over a single set is that set
-        words[FOREIGN] = f"out of domain, mean of {len(planned)} sets"
-    words |= {key: f"in domain ({results.data[key].name})" for key in trained}
-    words |= {key: f"left out ({results.data[key].name})" for key in left_out}
-    return words | {key: f"out of domain ({results.data[key].name})" for key in foreign}
-
-
-def main_first(results: Results) -> list[str]:
-    """Return the domains that are shown, that of the primary outcome (or else out of domain) first."""
-    primary = results.primary
-    shown = domains(results)
-    wanted = primary.domain if primary.arm else LEFT_OUT if LEFT_OUT in shown else FOREIGN
-    order = sorted(shown, key=lambda key: not is_foreign(key))
-    if wanted == FOREIGN and wanted not in order and primary.planned:
-        wanted = f"{FOREIGN}.{primary.planned[0]}"
-    main = wanted if wanted in order else order[0]
-    return [main, *(key for key in order if key != main)]
-
-
 def terminal(results: Results) -> str:
-    """Return a row for each arm and domain, followed by the answer in a few sentences."""
-    return "\n".join(["", *_arms(results), "", *answer(results)])
+    """Return a row for each arm and domain, followed by the answer in one sentence, then in a few more."""
+    short = [] if results.answer is None else [results.answer.sentence, *results.answer.limits, ""]
+    return "\n".join(["", *_arms(results), "", *short, *answer(results)])
 
 
 def answer(results: Results) -> list[str]:
@@ -220,14 +193,30 @@ def made_of(compared: Compared, metrics: Mapping[str, MetricDescription]) -> lis
 
 
 def arms(results: Results) -> list[dict[str, Any]]:
-    """Return the rows of arms.csv: one for each metric of an arm in a domain, and for each number without a domain."""
+    """Return the rows of arms.csv: one for each metric of an arm in a domain, and for each number without a domain.
+
+    Each begins with the arm and with its settings, by full key: those by which the arms differ, and the backbone's.
+    """
     rows = []
+    keys = [*dict.fromkeys((*results.grouped_by, *BACKBONE))]
     for name, arm in results.arms.items():
+        configured = arm.settings | (arm.configured or {})
+        head = {"arm": name} | {key: configured.get(key) for key in keys}
         for domain, in_domain in arm.domains.items():
-            rows += _rows(in_domain.metrics, arm=name, domain=domain)
+            rows += _rows(in_domain.metrics, **head, domain=domain)
         numbers = arm.entropies | {"center_bias_weight": arm.center_bias_weight, "sigma_px": arm.sigma_px}
-        rows += [{"arm": name, "domain": None, "metric": key, "mean": value} for key, value in numbers.items()]
+        rows += [head | {"domain": None, "metric": key, "mean": value} for key, value in numbers.items()]
     return rows
+
+
+def settings(results: Results) -> dict[str, dict[str, Any]]:
+    """Return the settings that affect results, those first by which arms differ: by full key, then by arm.
+
+    An arm has no value of a setting that it does not use.
+    """
+    arms = {name: arm.configured for name, arm in results.arms.items() if arm.configured is not None}
+    keys = dict.fromkeys((*results.grouped_by, *(key for configured in arms.values() for key in configured)))
+    return {key: {name: configured[key] for name, configured in arms.items() if key in configured} for key in keys}
 
 
 def comparisons(results: Results) -> list[dict[str, Any]]:
@@ -252,7 +241,7 @@ def _part(cell: Estimate) -> str:
     return f"{cell.mean:+.4f}" + ("" if ends is None else f" ({ends[0]:+.4f} to {ends[1]:+.4f})")
 
 
-def _rows(cells: Mapping[str, Estimate], **head: str) -> list[dict[str, Any]]:
+def _rows(cells: Mapping[str, Estimate], **head: Any) -> list[dict[str, Any]]:
     """Return a row for each estimate, which begins with the columns of `head`."""
     rows = []
     for metric, cell in cells.items():

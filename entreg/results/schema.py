@@ -20,6 +20,7 @@ FIXED = "a fixed model against seeds"
 ONE_ORDER = ", one batch order"
 FLATTER, SHARPER = "flatter", "sharper"
 NOT_SHOWN = "better as trained, not shown to know more about images"
+IG, IG_DIFFERENCE = "ig_bits_per_fixation", "ig_difference_bits"  # the metric of most sentences, and its difference key
 
 
 def is_foreign(domain: str) -> bool:
@@ -173,6 +174,8 @@ class ArmResults:
     entropies: those of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
     published: the description of the published file that it is, or that its trainings started from, see
         `published_arm.described`
+    configured: every setting that affects its results, by full key, with those that are equal in all arms; None where
+        an earlier version did not record them
     """
 
     spread: ClassVar = (
@@ -193,6 +196,7 @@ class ArmResults:
     sigma_px: float
     stability: list[dict[str, Any]]
     published: dict[str, Any] | None
+    configured: dict[str, Any] | None = None
     sets_left_out: list[str] | None = None
     ig_bits_by_set_left_out: dict[str, dict[str, float]] | None = None
 
@@ -258,6 +262,20 @@ class RowCounts:
 
 
 @dataclass(frozen=True)
+class ImageCounts:
+    """What became of the images that a data set holds.
+
+    stored: all of them; without_fixations: those that the settings choose and that nobody fixated
+    used: the others that the settings choose; trained_on: those of them that a model learned from
+    """
+
+    stored: int
+    without_fixations: int
+    used: int
+    trained_on: int
+
+
+@dataclass(frozen=True)
 class Identity:
     """What a data set is recognised by, and whether it is what the trainings recorded.
 
@@ -283,6 +301,9 @@ class EvaluatedData:
     few_kde_images: whether the images are too few for a KDE prior like the literature's
     rows: what became of the fixations that were read; identity: what the set is recognised by; both None where an
         earlier version did not record it
+    images: what became of its images; None where an earlier version did not record it
+    synthetic: whether the images were drawn for the embedded study, so that nobody saw them; None where an earlier
+        version did not record it
     """
 
     name: str
@@ -297,6 +318,8 @@ class EvaluatedData:
     few_kde_images: bool
     rows: RowCounts | None = None
     identity: Identity | None = None
+    synthetic: bool | None = None
+    images: ImageCounts | None = None
 
 
 @dataclass(frozen=True)
@@ -309,11 +332,52 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class OtherModel:
+    """The maps of another model (`evaluation.others`), judged on the images of the arms; never in a verdict.
+
+    file: the file or folder that holds them; kinds: what they are, see `entreg/evaluation/other_maps.py`
+    domains: by domain and metric, with an interval over images; a domain without any map has no key
+    """
+
+    file: str
+    kinds: list[str]
+    domains: dict[str, dict[str, Estimate]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an evaluation found, for a reader who has ten seconds; see `entreg/results/answer.py`.
+
+    verdict: one of the constants above; sentence: the verdict in words
+    arm, baseline, domain, metric: what is compared, by which key; None where nothing is compared
+    what: what the number is, in words; difference, interval: the number and its 95 % interval
+    interval_over: what else could have been drawn, that the interval covers
+    rests_on: how many images and trainings, which backbone, losses and data sets; limits: what the answer does not say,
+        the most important first
+    """
+
+    verdict: str
+    sentence: str
+    arm: str | None
+    baseline: str | None
+    domain: str | None
+    metric: str | None
+    what: str | None
+    difference: float | None
+    interval: tuple[float, float] | None
+    interval_over: str | None
+    rests_on: list[str]
+    limits: list[str]
+
+
+@dataclass(frozen=True)
 class Results:
     """The whole file.
 
     comparison: that of the primary outcome's arm, else that of the first regularised arm
     metrics: by key, the meaning of every metric
+    answer: all of it in short; None where an earlier version wrote none
+    others: other models' maps by name; None where there are none
     """
 
     format: int
@@ -330,6 +394,8 @@ class Results:
     left_out: list[LeftOut]
     lambda_chosen_on_validation: bool
     evaluation: dict[str, Any]
+    answer: Answer | None = None
+    others: dict[str, OtherModel] | None = None
 
     @property
     def main_arm(self) -> str | None:

@@ -67,6 +67,10 @@ class RunFolder:
         self.comparisons = path / "comparisons.csv"
         self.bias_maps = path / "bias_maps.npz"
         self.evidence = path / "evidence.npz"
+        self.others = path / "others.csv"
+        self.illustrations = path / "illustrations.npz"
+        # written for a paper
+        self.arms_table = path / "figures/arms.tex"
         # written by a preview
         self.preview = path / "preview.html"
         # written by a prediction
@@ -103,6 +107,14 @@ class RunFolder:
         """Return the paths of the two pictures of that density: alone, and over the photo."""
         return self.path / f"pictures/{image}.density.png", self.path / f"pictures/{image}.over_photo.png"
 
+    def figure(self, name: str, width_mm: int, kind: str) -> Path:
+        """Return the path of a figure for a paper; kind: pdf, svg or png."""
+        return self.path / f"figures/{name}_{width_mm}mm.{kind}"
+
+    def figure_numbers(self, name: str) -> Path:
+        """Return the path of the numbers behind a figure."""
+        return self.path / f"figures/{name}.csv"
+
     @property
     def sums(self) -> Path:
         """The sums of the files of an evaluation or a prediction."""
@@ -116,8 +128,8 @@ class RunFolder:
     @property
     def judgement(self) -> tuple[Path, ...]:
         """The files of an evaluation whose sums stand beside them."""
-        tables = self.per_image, self.arms, self.comparisons, self.bias_maps, self.evidence
-        return self.config, self.typed, self.provenance, *tables, self.results, self.report
+        tables = self.per_image, self.arms, self.comparisons, self.bias_maps, self.evidence, self.illustrations
+        return self.config, self.typed, self.provenance, *tables, self.others, self.results, self.report
 
     def unfinished(self) -> list[Path]:
         """Return the checkpoints from which the run can resume, the newest first."""

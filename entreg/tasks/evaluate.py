@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 from entreg import losses
@@ -15,7 +16,9 @@ from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.evaluator import Evaluator
 from entreg.evaluation.find_runs import find
 from entreg.evaluation.metrics import primary_metric
+from entreg.evaluation.other_models import OtherModels
 from entreg.evaluation.summary import summarise
+from entreg.io import files
 from entreg.report import tables
 from entreg.runs.folder import RunFolder
 from entreg.runs.provenance import provenance
@@ -58,10 +61,14 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
     if evaluated.history.changed:
         plan = selection.without_plan(plan, evaluated.history.why)
     selection.refuse_unmeasured(plan, {name: domain.kde_images for name, domain in evaluated.domains.items()})
+    others = OtherModels(config.evaluation.others, evaluated)
     evaluator = Evaluator(evaluated)
     evaluator.evaluate()
     left_out = selection.left_out(unfinished)
     results = summarise(arms, keys, evaluator.evidence(), evaluated.data(), left_out, plan, config.evaluation)
+    if config.evaluation.others:
+        results = dataclasses.replace(results, others=others.judge())
+        files.write_csv(folder.others, others.rows)
     start = provenance(
         ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=evaluated.fingerprints(), features=features
     )

@@ -105,3 +105,20 @@ def test_entropies_are_means_over_trainings_with_and_without_the_centre_bias(res
         assert compared[f"{kind}_increase_nats"] == pytest.approx(increase)
         assert compared[f"{kind}_increase_percent"] == pytest.approx(100 * increase / base[f"{kind}_nats"])
         assert compared[f"{kind}_increase_ci95_nats"][0] < increase < compared[f"{kind}_increase_ci95_nats"][1]
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_intervals_of_bounded_metrics_lie_within_their_bounds_and_are_as_wide_as_they_must_be(results_of, seeds):
+    """Trainings that scatter by 0.3 around 0.6 and 0.8: the usual interval would reach far beyond 1."""
+    cells = results_of(seeds=seeds, seed_std=0.3)["arms"]["nll"]["in_domain"]
+    for key, low in (("auc", 0.0), ("sauc", 0.0), ("cc", -1.0), ("sim", 0.0)):
+        first, last = cells[key]["ci95"] or cells[key]["ci95_over_images"]
+        assert low <= first < cells[key]["mean"] < last <= 1.0, key
+    assert seeds == 1 or cells["nss"]["ci95"][1] - cells["nss"]["ci95"][0] > 2
+
+
+def test_an_arm_says_every_setting_that_affects_its_results(results_of):
+    arms = results_of(weights=None)["arms"]
+    assert arms["nll"]["configured"]["model.backbone.weights"] is None
+    assert arms["nll_entropy"]["configured"]["loss.lambda_entropy"] == 1.0
+    assert "loss.lambda_entropy" not in arms["nll"]["configured"] and "seed" not in arms["nll"]["configured"]

@@ -12,9 +12,9 @@ from entreg.evaluation.evaluator import Evaluator
 from entreg.evaluation.summary import summarise
 from entreg.report.tables import terminal
 from entreg.results import writing
-from entreg.results.schema import Plan, RowCounts
+from entreg.results.schema import ImageCounts, Plan, RowCounts
 from tests.evaluation.conftest import evaluated_runs
-from tests.evaluation.photos import FIXATIONS, name_of, write_set
+from tests.evaluation.photos import FIXATIONS, FOREIGN, OWN, name_of, write_set
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -104,3 +104,13 @@ def test_runs_that_are_evaluated_on_other_images_are_refused(run_of, cache):
     assert first == f"{runs[1].folder} is evaluated on other images than {runs[0].folder}, so they cannot be compared:"
     assert "21 images of foreign, the first is 100.jpg; there: " in images and "22 images of foreign" in images
     assert len(ways_out) == 2
+
+
+def test_what_became_of_the_images_is_counted(evaluator):
+    """Each image of the two sets has fixations; a tenth of own is judged."""
+    data = evaluator.runs.data()
+    own, foreign = data["in_domain"], data["ood.foreign"]
+    judged = own.n_images + len(own.seen)
+    assert own.images == ImageCounts(len(OWN), 0, len(OWN), len(OWN) - judged)
+    assert foreign.images == ImageCounts(len(FOREIGN), 0, len(FOREIGN), 0)
+    assert (own.synthetic, foreign.synthetic) == (False, False)

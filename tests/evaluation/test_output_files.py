@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_the_page_is_written_after_all_else_and_the_sums_of_all_after_it(evaluator, tmp_path, monkeypatch):
     monkeypatch.setattr(panels, "png", lambda figure: b"")
     folder = RunFolder(tmp_path)
-    tables = folder.per_image, folder.arms, folder.comparisons, folder.bias_maps, folder.evidence
+    tables = folder.per_image, folder.arms, folder.comparisons, folder.bias_maps, folder.evidence, folder.illustrations
     others = (*tables, folder.results, folder.provenance)
     plan = Plan(None, "ood", "ig_bits_per_fixation", ["foreign"], [], "nothing was planned")
     data = evaluator.runs.data()

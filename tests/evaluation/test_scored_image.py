@@ -6,15 +6,9 @@ import torch
 
 from entreg.evaluation.domain import Truth
 from entreg.evaluation.scored_image import Centred, OnMap, Ranked, ScoredImage
-from entreg.features.grid import Axis, Grid
 from entreg.model.log_density import LogDensity
 
 P = np.array([[1, 2, 3], [4, 5, 6]]) / 84  # each cell stands for 4 pixels, and 4 * 21 = 84
-
-
-def axis(cells: int) -> Axis:
-    each, two = torch.arange(cells), torch.full((cells,), 2)
-    return Axis((each,), two, each, two, 2 * each)
 
 
 def density(p: np.ndarray) -> LogDensity:
@@ -37,7 +31,8 @@ def image() -> ScoredImage:
         np.array([0, 1, 2]),
         np.array([2, 3, 0]),
     )
-    return ScoredImage(OnMap(truth, Grid(axis(2), axis(3))), density(P), {"uniform": density(np.full((2, 3), 1 / 24))})
+    on_map = OnMap(truth, torch.full((2,), 2), torch.full((3,), 2))
+    return ScoredImage(on_map, density(P), {"uniform": density(np.full((2, 3), 1 / 24))})
 
 
 def test_the_density_is_read_at_the_fixations(image):

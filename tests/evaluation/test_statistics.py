@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import combinations, product
 
@@ -415,3 +416,25 @@ def test_three_seeds_against_three_other_seeds_of_one_arm_are_hardly_ever_called
     assert np.mean(rates) <= 0.08
     # the simulation is one in which images alone would have cried wolf
     assert np.mean(over_images_alone) > 0.25
+
+
+def of_half_width(mean: float, half_width: float) -> Uncertainty:
+    """With one degree of freedom, whose 97.5 % point is 1 / tan(pi / 40)."""
+    one = np.asarray(1.0)
+    variance = np.asarray((half_width * math.tan(math.pi / 40)) ** 2)
+    return Uncertainty(np.asarray(mean), variance, one, variance, variance)
+
+
+def test_the_interval_of_a_bounded_mean_is_that_of_its_logit_and_of_fishers_z():
+    """By hand: the logit's slope is 1 / (m (1 - m)), that of Fisher's z 1 / (1 - m^2)."""
+    auc = of_half_width(0.9, 0.15).ci95_within(0.0, 1.0)
+    logits = (math.log(9) - 0.15 / 0.09, math.log(9) + 0.15 / 0.09)
+    assert auc == pytest.approx([1 / (1 + math.exp(-logit)) for logit in logits])
+    cc = of_half_width(0.6, 0.8).ci95_within(-1.0, 1.0)
+    assert cc == pytest.approx([math.tanh(math.log(2) - 1.25), math.tanh(math.log(2) + 1.25)])
+    assert of_half_width(0.6, 0.8).ci95 == pytest.approx([-0.2, 1.4])
+
+
+def test_a_narrow_interval_of_a_bounded_mean_is_the_usual_one_and_one_at_a_bound_has_no_width():
+    assert of_half_width(0.7, 1e-4).ci95_within(0.0, 1.0) == pytest.approx([0.6999, 0.7001], abs=1e-7)
+    assert of_half_width(1.0, 0.0).ci95_within(0.0, 1.0) == (1.0, 1.0)

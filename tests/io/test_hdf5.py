@@ -36,6 +36,14 @@ def test_what_is_there_is_read(path):
         assert "x" in file and "y" not in file
 
 
+def test_data_sets_of_all_groups_are_named_and_no_link_is_followed(path):
+    with h5py.File(path, "a") as file:
+        file["deep/er/y"] = [1.0]
+    with Reader(path) as file:
+        named = file.data_sets()
+    assert {"x", "texts", "deep/er/y"} <= {*named} and not {"linked", "soft", "deep"} & {*named}
+
+
 @pytest.mark.parametrize(
     "key, said",
     [

@@ -1,5 +1,6 @@
 """A page as a browser finds it: read by a parser, and opened in headless Chromium."""
 
+import html
 import json
 import re
 import shutil
@@ -7,7 +8,7 @@ import subprocess
 from html.parser import HTMLParser
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
+VOID = {"meta", "img", "br", "wbr", "link", "hr", "input", "source"}
 
 
 class Page(HTMLParser):
@@ -77,7 +78,7 @@ def assert_numbers_are_the_results(shown: Page, results) -> None:
             assert abs(read - value) <= 0.501 * last_place, (key, text)
 
 
-def console(path, folder) -> tuple[str, list[str]]:
+def console(path, folder, *options: str) -> tuple[str, list[str]]:
     """(DOM, messages of the console) after headless Chromium has opened a file."""
     found = subprocess.run(
         [
@@ -88,6 +89,7 @@ def console(path, folder) -> tuple[str, list[str]]:
             "--enable-logging=stderr",
             f"--user-data-dir={folder}/profile",
             "--virtual-time-budget=5000",
+            *options,
             "--dump-dom",
             path.as_uri(),
         ],
@@ -97,3 +99,44 @@ def console(path, folder) -> tuple[str, list[str]]:
     )
     assert found.returncode == 0, found.stderr[-2000:]
     return found.stdout, [line for line in found.stderr.splitlines() if "CONSOLE" in line]
+
+
+# what is measured of a page that stands in a frame
+MEASURES = """
+const d = document.getElementById('f').contentDocument, r = d.documentElement, view = d.defaultView;
+const box = e => e.getBoundingClientRect();
+const name = e => e.tagName + ' ' + e.className + ' ' + e.textContent.slice(0, 30);
+const all = [...d.querySelectorAll('body *')], boxes = [...d.querySelectorAll('.scroll')];
+const outside = all.filter(e => !e.closest('.scroll, pre') && box(e).right > r.clientWidth + 0.5).map(name);
+const cut = all.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth
+  && ['block', 'grid', 'flex', 'table-cell', 'list-item'].includes(view.getComputedStyle(e).display)
+  && view.getComputedStyle(e).overflowX != 'auto'
+  && !e.querySelector('.scroll, pre')).map(name);
+const unheld = boxes.filter(e => { e.scrollLeft = 1e6; const head = e.querySelector('th[scope=row]');
+  const held = Math.abs(box(head).left - box(e).left) < 3, moved = e.scrollLeft; e.scrollLeft = 0;
+  return moved > 0 && !held; }).map(name);
+const table = [...d.querySelectorAll('table.stacked')].find(t => t.textContent.includes('NSS'));
+const arms = [...table.querySelector('tbody tr').querySelectorAll('td')].map(e => [box(e).left, box(e).top]);
+const corner = () => { const c = document.createElement('canvas').getContext('2d');
+  c.drawImage(d.querySelector('.answer img'), 0, 0); return [...c.getImageData(0, 0, 1, 1).data]; };
+document.title = JSON.stringify({inner: r.clientWidth, width: r.scrollWidth, outside, cut, unheld, arms,
+  boxes: boxes.length, images: d.images.length, corner: corner(),
+  empty: [...d.images].filter(i => !i.complete || i.naturalWidth == 0).length,
+  answer: box(d.querySelector('.answer')).bottom});
+"""
+
+
+def laid_out(path, width_px: int, folder, dark: bool = False) -> dict:
+    """What a browser makes of a page in a frame of this width.
+
+    The frame holds a copy that is allowed to be measured by a script; the page itself allows none.
+    """
+    copy = re.sub(r"<meta http-equiv=[^>]*>", "", path.read_text())
+    frame = folder / "frame.html"
+    frame.write_text(
+        f'<iframe id="f" width="{width_px}" height="900" style="border:0" srcdoc="{html.escape(copy)}"></iframe>'
+        f"<script>onload = () => {{ {MEASURES} }}</script>"
+    )
+    dom, _ = console(frame, folder, f"--blink-settings=preferredColorScheme={0 if dark else 1}")
+    seen: dict = json.loads(html.unescape(re.search("<title>(.*?)</title>", dom)[1]))
+    return seen

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from entreg.config import Config, Data, Evaluation
+from entreg.config import Backbone, Config, Data, Evaluation, Model
 from entreg.evaluation.adaptation import ADAPTED, SUBSETS, Adapted, Fit
 from entreg.evaluation.adaptation_data import FEWEST_IMAGES
 from entreg.evaluation.arms import Arm
@@ -23,7 +23,7 @@ from entreg.losses import nll_entropy
 from entreg.model.log_density import LogDensity
 from entreg.report.page import Content
 from entreg.report.panels import Prediction
-from entreg.results.schema import EvaluatedData, LeftOut, Plan, RowCounts
+from entreg.results.schema import EvaluatedData, ImageCounts, LeftOut, Plan, RowCounts
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import FinishedRun
 
@@ -66,17 +66,20 @@ def findings(
     labels: tuple[str, ...] = ("best", "median", "worst"),
     metric: str = "ig_bits_per_fixation",
     accepted: tuple[str, ...] = (),
+    synthetic: tuple[str, ...] = (),
+    weights: str | None = "IMAGENET1K_V1",
 ) -> Content:
     """What a page shows of an arm for each lambda (0 is the baseline), each better than the one before by `gain` bit.
 
     gain: is made of `parts` by adapted number, and of a rest; falling: metrics that fall by it while IG rises
     seed_std: bit, by which an arm's trainings scatter around it
     foreign: how many sets, of which `added` were not planned; in the last one `seen` images are left out
-    accepted: what was implausible about each set
+    accepted: what was implausible about each set; synthetic: names of the sets that nobody saw
+    weights: those of the backbone
     primary: domain of the primary outcome, whose arm is that of lambda 1; None: all is exploratory; metric: its key
     """
     rng = np.random.default_rng(1)
-    arms = [_arm(rng, folder, rank, value, seeds, len(lambdas) > 2) for rank, value in enumerate(lambdas)]
+    arms = [_arm(rng, folder, rank, value, seeds, len(lambdas) > 2, weights) for rank, value in enumerate(lambdas)]
     sets = FOREIGN[:foreign]
     domains = {"in_domain": images} | {f"ood.{name}": images + 3 for name in sets}
     easy = {domain: rng.normal(0, 0.4, n) for domain, n in domains.items()}
@@ -109,9 +112,10 @@ def findings(
         )
         for rank, arm in enumerate(arms)
     }
+    names = {domain: domain.rpartition(".")[2].replace("in_domain", "made_up") for domain in domains}
     data = {
         domain: EvaluatedData(
-            domain.rpartition(".")[2].replace("in_domain", "made_up"),
+            names[domain],
             n,
             90 * n,
             20 * n,
@@ -126,6 +130,8 @@ def findings(
             rows=RowCounts(
                 2100 * n, 1800 * n, {"first of a trial": 290 * n, "outside the image": 10 * n}, list(accepted)
             ),
+            synthetic=names[domain] in synthetic,
+            images=ImageCounts(10 * n + 2, 2, 10 * n, 9 * n if domain == "in_domain" else 0),
         )
         for domain, n in domains.items()
     }
@@ -150,7 +156,9 @@ def findings(
     )
 
 
-def _arm(rng: np.random.Generator, folder: Path, rank: int, value: float, seeds: int, named: bool) -> Arm:
+def _arm(
+    rng: np.random.Generator, folder: Path, rank: int, value: float, seeds: int, named: bool, weights: str | None
+) -> Arm:
     expected = Evaluation(ig_band_bits=[0.5, 2.0], ig_band_data="made_up", ig_band_source="made up")
     runs = []
     for seed in range(seeds):
@@ -159,7 +167,10 @@ def _arm(rng: np.random.Generator, folder: Path, rank: int, value: float, seeds:
         place.typed.write_text(f"- loss.lambda_entropy={value:g}\n- seed={seed}\n")
         place.provenance.write_text(json.dumps([{"git_commit": "fedcba9876543210", "git_clean": False}]))
         loss = nll_entropy.Settings(lambda_entropy=value)
-        config = Config(data=Data(name="made_up"), loss=loss, evaluation=expected, seed=seed, study="made-up")
+        model = Model(backbone=Backbone(weights=weights))
+        config = Config(
+            model=model, data=Data(name="made_up"), loss=loss, evaluation=expected, seed=seed, study="made-up"
+        )
         runs.append(FinishedRun(place, config, {"history": _history(rng, rank)}))
     name = ("nll_entropy" + f"_lambda{value:g}" * named) if value else "nll"
     settings = {"loss.name": "nll_entropy" if value else "nll"}

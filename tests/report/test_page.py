@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import html
 import io
 import json
 import re
@@ -17,10 +16,10 @@ from PIL import Image
 from entreg.report import page, panels
 from entreg.report.data_pictures import overview
 from entreg.results.reading import typed
-from entreg.results.schema import NOT_SHOWN
+from entreg.results.schema import NOT_SHOWN, OtherModel
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
-from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console
+from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console, laid_out
 from tests.report.findings import TOO_LATE, findings
 from tests.report.test_data_pictures import looked
 
@@ -74,7 +73,7 @@ def told(tmp_path, monkeypatch):
         place = tmp_path / f"sweep {len(list(tmp_path.iterdir()))}"
         content = findings(place, labels=("worst",), **settings)
         page.write(RunFolder(tmp_path), content)
-        return section(RunFolder(tmp_path).report, "answer"), plain(content.results)
+        return section(RunFolder(tmp_path).report, "details"), plain(content.results)
 
     return tell
 
@@ -151,8 +150,8 @@ def test_answer_tells_better_from_worse_from_unclear(told, gain, said):
     assert cell["verdict"] == said and abs(cell["mean"] - gain) < 0.05
     sentence = words(answer).partition(". Of ")[0]
     expected = (
-        r"The answer Out of domain \(elsewhere\) the information gain of the regularised arm nll_entropy differs from "
-        r"that of the baseline nll by \S+ bit/fixation "
+        r"The answer in full Out of domain \(elsewhere\) the information gain of the regularised arm nll_entropy "
+        r"differs from that of the baseline nll by \S+ bit/fixation "
         r"\(95 % interval \S+ to \S+, p [=<] \S+; 27 images, 4 seeds\): (.*)"
     )
     assert re.fullmatch(expected, sentence)[1] == said
@@ -245,7 +244,7 @@ def test_the_page_says_what_the_results_say_and_decides_nothing(tmp_path, monkey
     """Other words, and sets that are called few, or not, whatever their numbers are."""
     monkeypatch.setattr(panels, "png", lambda figure: b"")
     content = findings(tmp_path / "sweep", parts={"scale": 0.04}, foreign=2, images=12, labels=("worst",))
-    assert not section_of(content, tmp_path, "answer").text.count("elsewise")
+    assert not section_of(content, tmp_path, "details").text.count("elsewise")
     content = findings(tmp_path / "another", parts={"scale": 0.04}, foreign=2, labels=("worst",))
     tree = plain(content.results)
     for domain in ("ood", "ood.elsewhere"):
@@ -253,7 +252,7 @@ def test_the_page_says_what_the_results_say_and_decides_nothing(tmp_path, monkey
     for key, few in (("in_domain", True), ("ood.elsewhere", False), ("ood.beyond", True)):
         tree["data"][key] |= {"few_images": few, "few_kde_images": few}
     content = dataclasses.replace(content, results=typed(tree))
-    assert words(section_of(content, tmp_path, "answer")).count("is due to elsewise predictions") == 2
+    assert words(section_of(content, tmp_path, "details")).count("is due to elsewise predictions") == 2
     limits = words(section_of(content, tmp_path, "limits"))
     assert "images in domain: the interval" in limits and "images out of domain (beyond): the interval" in limits
     assert "(elsewhere): the interval" not in limits and "KDE prior out of domain (elsewhere)" not in limits
@@ -293,7 +292,7 @@ def test_the_primary_outcome_is_said(told):
         "over the Gaussian prior, out of domain (beyond). It is tested alone at 5 %"
     ) in words(answer)
     assert words(answer).startswith(
-        "The answer Out of domain (beyond) the information gain of the regularised arm nll_entropy_lambda1 "
+        "The answer in full Out of domain (beyond) the information gain of the regularised arm nll_entropy_lambda1 "
     )
 
 
@@ -307,7 +306,7 @@ def test_a_primary_outcome_of_another_metric_is_the_first_sentence(told):
     answer, results = told(gain=0.1, falling=("sauc",), foreign=2, metric="sauc")
     said = words(answer)
     assert said.startswith(
-        "The answer Out of domain, mean of 2 sets the shuffled AUC of the regularised arm "
+        "The answer in full Out of domain, mean of 2 sets the shuffled AUC of the regularised arm "
         "nll_entropy differs from that of the baseline nll by −0."
     )
     first, second = said.split(" seeds): ")[1:3]
@@ -426,19 +425,16 @@ def test_what_more_seeds_would_buy_is_said(told):
 def test_one_training_each_is_called_neither_better_nor_worse(written):
     path, results = written("one training each")
     assert results["comparison"]["ood"]["ig_difference_bits"]["mean"] > 0.2
-    shown = section(path, "answer")
-    assert words(shown).startswith("The answer These trained models differ by +0.2")
+    answer, shown = section(path, "answer"), section(path, "details")
+    assert "cannot tell nll_entropy and nll apart." in words(answer) and "but not other trainings." in words(answer)
     assert (
-        "A single training of each arm cannot show a difference, because two trainings of the same arm differ as well."
-        in words(shown)
+        "A single training of each arm cannot show a difference, because two trainings of the same arm differ as well:"
+        in words(answer)
     )
+    assert words(shown).startswith("The answer in full These trained models differ by +0.2")
     assert "with other images like these" in words(shown)
     # what the words would mean stands there, and the page's question; nothing else holds them
-    said = (
-        words(shown)
-        .replace("Nothing here is called better or worse", "")
-        .partition("An arm is called better or worse")[0]
-    )
+    said = words(answer) + words(shown).partition("An arm is called better or worse")[0]
     assert not re.search(r"\b(better|worse)\b", said, re.I)
     assert not re.search(r'class="(better|worse)">(better|worse)', path.read_text())
     assert "no verdict" in section(path, "comparisons").text
@@ -450,7 +446,7 @@ def test_one_training_each_is_called_neither_better_nor_worse(written):
 
 def test_a_sweep_is_answered_by_all_its_arms_not_the_first_alone(written):
     path, results = written("lambda sweep")
-    keys = dict(section(path, "answer").numbers).keys()
+    keys = dict(section(path, "details").numbers).keys()
     domains = ("in_domain", "ood", "ood.elsewhere", "ood.beyond")
     assert keys >= {f"comparisons.{arm}.{d}.ig_difference_bits.mean" for arm in results["comparisons"] for d in domains}
 
@@ -458,7 +454,9 @@ def test_a_sweep_is_answered_by_all_its_arms_not_the_first_alone(written):
 def test_one_arm_is_compared_with_nothing(written):
     path, _ = written("one arm, one training, in domain")
     text = Page(path.read_text()).text
-    assert "Nothing is compared: there is a single arm, nll_entropy." in words(section(path, "answer"))
+    assert "Nothing is compared, since there is no baseline among the arms: nll_entropy." in words(
+        section(path, "answer")
+    )
     assert "All comparisons" not in text and "what a difference is made of" not in text
 
 
@@ -491,7 +489,7 @@ def test_every_part_of_every_arm_stands_in_a_table_and_a_picture(written):
             assert f"arms.{arm}.ood.{name}.mean_density_kl_bits" in keys
     alts = [picture["alt"] for picture in shown.pictures]
     assert sum(alt.startswith("Parts of the IG difference of nll_entropy_lambda1 ") for alt in alts) == 2
-    assert sum(alt.startswith("Mean density of fixations over the photos") for alt in alts) == 2
+    assert sum(alt.startswith("Mean density of fixations over the images") for alt in alts) == 2
 
 
 def test_commands_and_commits_of_the_runs_are_told(written):
@@ -516,20 +514,51 @@ def test_what_comes_from_files_is_text_not_markup(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
 @pytest.mark.parametrize("name", PAINTING)
-def test_browser_shows_it_without_complaint_on_a_phone(written, tmp_path, name):
+def test_browser_shows_it_without_complaint_and_cuts_nothing_off(written, tmp_path, name):
     path = written(name, painted=True)[0]
     assert not console(path, tmp_path)[1]
-    # a frame 400 px wide holds a copy that is allowed to run a script (the page itself is not)
-    copy = re.sub(r"<meta http-equiv=[^>]*>", "", path.read_text())
-    (tmp_path / "frame.html").write_text(
-        f'<iframe id="f" width="400" height="800" style="border:0" srcdoc="{html.escape(copy)}"></iframe>'
-        "<script>onload = () => { const d = document.getElementById('f').contentDocument, r = d.documentElement;"
-        "const images = [...d.images]; document.title = JSON.stringify({inner: r.clientWidth, width: r.scrollWidth,"
-        "images: images.length, empty: images.filter(i => !i.complete || i.naturalWidth == 0).length,"
-        "outside: [...d.querySelectorAll('body *')].filter(e => !e.closest('.scroll, pre') && "
-        "e.getBoundingClientRect().right > 400.5).length}); }</script>"
-    )
-    dom, _ = console(tmp_path / "frame.html", tmp_path)
-    seen = json.loads(html.unescape(re.search("<title>(.*?)</title>", dom)[1]))
-    assert seen["inner"] <= 400 and seen["width"] <= seen["inner"] and seen["outside"] == 0
-    assert seen["images"] == len(Page(path.read_text()).pictures) and seen["empty"] == 0
+    pictures = len(Page(path.read_text()).pictures)
+    measured = {width_px: laid_out(path, width_px, tmp_path) for width_px in (390, 1400, 1920)}
+    for width_px, seen in measured.items():
+        assert seen["width"] <= seen["inner"] <= width_px and seen["outside"] == [], width_px
+        assert seen["images"] == pictures and seen["empty"] == 0
+        # a table that is wider than its box is scrolled in it, and its first column stays in sight
+        assert seen["boxes"] > 5 and seen["unheld"] == [], width_px
+        assert seen["cut"] == [], width_px
+        # the answer is what the first screen shows
+        assert width_px < 1400 or seen["answer"] < 900
+    # on a phone the arms stand one under the other
+    phone, screen = (measured[width_px]["arms"] for width_px in (390, 1400))
+    assert len({left for left, _ in phone}) == 1 and len({top for _, top in phone}) == len(phone)
+    assert len({left for left, _ in screen}) == len(screen) and len({top for _, top in screen}) == 1
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
+def test_browser_that_is_dark_shows_dark_pictures(written, tmp_path):
+    path = written("two arms", painted=True)[0]
+    light, dark = (laid_out(path, 1400, tmp_path, dark=dark)["corner"] for dark in (False, True))
+    assert min(light[:3]) == 255 and max(dark[:3]) < 64
+
+
+def test_the_settings_and_the_counts_of_images_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    content = findings(tmp_path / "sweep", labels=("worst",), lambdas=(0.0, 0.1, 1.0), synthetic=("elsewhere",))
+    said = words(section_of(content, tmp_path, "settings"))
+    assert "model.backbone.weightsIMAGENET1K_V1" in said  # once for all arms
+    assert "loss.lambda_entropy–0.11.0" in said  # each its own, and none for the baseline
+    repeat = words(section(RunFolder(tmp_path).report, "repeat"))
+    assert "made_up2422240216024yes" in repeat and "elsewhere27222700027no, synthetic" in repeat
+
+
+def test_other_models_stand_beside_the_arms_and_in_no_verdict(tmp_path, monkeypatch):
+    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    content = findings(tmp_path / "sweep", labels=("worst",))
+    metrics = content.results.arms["nll"].domains["ood.elsewhere"].metrics
+    other = OtherModel("maps.hdf5", ["saliency map"], {"ood.elsewhere": {"nss": metrics["nss"]}})
+    content = dataclasses.replace(content, results=dataclasses.replace(content.results, others={"sam": other}))
+    shown = section_of(content, tmp_path, "arms")
+    assert ("others.sam.domains.ood.elsewhere.nss.mean", metrics["nss"].mean) in shown.numbers
+    assert words(shown).count("sam (other)") == 1 and "sam is another model" in words(shown)
+    assert "sam" not in words(section(RunFolder(tmp_path).report, "answer"))
+    assert_numbers_are_the_results(Page(RunFolder(tmp_path).report.read_text()), plain(content.results))
+    assert typed(json.loads(json.dumps(plain(content.results)))).others == {"sam": other}

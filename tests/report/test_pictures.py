@@ -56,3 +56,36 @@ def test_lambda_curves_begin_at_the_baseline_and_need_several_lambdas(tmp_path):
     assert len(curves) == 3  # in domain, out of domain, and the bias map's entropy
     assert all(re.search(r"against lambda\. .*lambda 0: .*lambda 0\.1: .*lambda 1: ", curve.alt) for curve in curves)
     assert pictures.lambdas(findings(tmp_path / "one").results) == []
+
+
+def test_the_answer_is_drawn_as_its_parts_else_as_its_interval(tmp_path):
+    results = findings(tmp_path / "parts", parts={"scale": 0.04}, foreign=2, labels=()).results
+    drawn = pictures.answer(results)
+    mean = f"{results.answer.difference:+.3f}"
+    assert drawn.alt.startswith(f"Parts of the IG difference of nll_entropy to its baseline, {mean} bit/fixation: ")
+    assert "each bar begins where the one above it ends" in drawn.caption
+    few = findings(tmp_path / "few", images=12, labels=()).results
+    mean = f"{few.answer.difference:+.3f}"
+    assert pictures.answer(few).alt == (
+        f"The difference of nll_entropy to its baseline by IG over the Gaussian prior: {mean}."
+    )
+    other = findings(tmp_path / "sauc", metric="sauc", labels=()).results
+    assert "by shuffled AUC: " in pictures.answer(other).alt
+    assert pictures.answer(findings(tmp_path / "alone", lambdas=(1.0,), labels=()).results) is None
+
+
+def test_all_predictions_of_a_domain_have_one_colour_scale(tmp_path, monkeypatch):
+    scales = []
+    draw = panels.density_panel
+    monkeypatch.setattr(panels, "density_panel", lambda one, scale: scales.append(scale) or draw(one, scale))
+    rows = findings(tmp_path).examples["in_domain"]
+    shown = pictures.examples(rows, None)
+    assert [row["label"] for row in shown] == ["best", "median", "worst"] and len(scales) == 6
+    maps = [prediction for _, predicted in rows for prediction in predicted.values()]
+    assert {*scales} == {panels.scale_of(maps)}
+
+
+def test_a_picture_with_axes_has_a_dark_version_and_a_photo_needs_none(tmp_path):
+    content = findings(tmp_path, labels=("best",))
+    photo, density, _ = pictures.examples(content.examples["in_domain"], None)[0]["pictures"]
+    assert photo.dark_source is None and density.dark_source == "data:image/png;base64,cG5n"

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from entreg.report import tables
+from entreg.results.domains import domains
 from entreg.results.reading import typed
 from entreg.results.schema import NOT_SHOWN
 from entreg.results.writing import plain
@@ -96,7 +97,7 @@ def test_of_one_foreign_set_the_mean_and_the_set_are_one_comparison(told, primar
 )
 def test_sets_that_were_not_planned_are_told_too(told, foreign, added, sets):
     lines, results = told(primary="in_domain", foreign=foreign, added=added)
-    assert list(tables.domains(typed(results))) == ["in_domain", *(f"ood.{name}" for name in sets)]
+    assert list(domains(typed(results))) == ["in_domain", *(f"ood.{name}" for name in sets)]
     for name in sets:
         assert " (exploratory). " in line(lines, f"out of domain ({name}): IG ")
     assert "mean of" not in "\n".join(lines)
@@ -201,7 +202,7 @@ def test_a_sweep_is_answered_by_all_its_arms_not_the_first_alone(told):
                 cell = comparisons[arm][domain]["ig_difference_bits"]
                 assert cell["verdict"] == word
                 assert (word == "better") is (cell["ci95"][0] > 0 and cell["p_holm"] < 0.05)
-                assert f"{arm} ({cell['mean']:+.4f})" in line(lines[-4:], tables.domains(typed(results))[domain] + ": ")
+                assert f"{arm} ({cell['mean']:+.4f})" in line(lines[-4:], domains(typed(results))[domain] + ": ")
     assert {word for by_verdict in said.values() for word in by_verdict} == {"better", "no clear difference"}
 
 
@@ -240,12 +241,6 @@ def test_the_terminal_has_a_row_for_each_arm_and_domain(told):
     assert "±" not in tables.terminal(typed(told(seeds=1)[1]))  # what it would be of is not the same
 
 
-def test_domains_are_said_in_words(told):
-    assert tables.domains(typed(told(foreign=0, primary="in_domain")[1])) == {"in_domain": "in domain"}
-    assert tables.domains(typed(told()[1])) == {"in_domain": "in domain", "ood.elsewhere": "out of domain (elsewhere)"}
-    assert list(tables.domains(typed(told(foreign=2)[1])).items())[1] == ("ood", "out of domain, mean of 2 sets")
-
-
 def test_tables_hold_every_mean_of_the_results(told):
     _, results = told(foreign=2)
     rows = {(row["arm"], row["domain"], row["metric"]): row for row in tables.arms(typed(results))}
@@ -280,3 +275,21 @@ def test_every_row_of_a_table_has_the_same_columns(told):
     row = next(row for row in tables.comparisons(typed(results)) if row["metric"] == "ig_difference_bits")
     low, high = results["comparison"][row["domain"]]["ig_difference_bits"]["ci95_over_images"]
     assert (row["ci95_low"], row["ci95_over_images_low"], row["ci95_over_images_high"]) == (None, low, high)
+
+
+def test_rows_of_arms_say_their_settings(told):
+    _, results = told(lambdas=(0.0, 0.1, 1.0), weights=None)
+    rows = {row["arm"]: row for row in tables.arms(typed(results))}
+    lambdas = {name: row["loss.lambda_entropy"] for name, row in rows.items()}
+    assert lambdas == {"nll": None, "nll_entropy_lambda0.1": 0.1, "nll_entropy_lambda1": 1.0}
+    backbones = {(row["model.backbone.name"], row["model.backbone.weights"]) for row in rows.values()}
+    assert backbones == {("vgg19", None)}
+
+
+def test_settings_by_which_arms_differ_come_first(told):
+    settings = tables.settings(typed(told(lambdas=(0.0, 0.1, 1.0))[1]))
+    assert list(settings)[:2] == ["loss.lambda_entropy", "loss.name"]
+    assert settings["loss.lambda_entropy"] == {"nll_entropy_lambda0.1": 0.1, "nll_entropy_lambda1": 1.0}
+    assert settings["model.backbone.name"] == dict.fromkeys(
+        ("nll", "nll_entropy_lambda0.1", "nll_entropy_lambda1"), "vgg19"
+    )

@@ -33,10 +33,10 @@ FORMS: tuple[Callable[[str], str], ...] = (
 )
 
 
-def match(names: Iterable[str], pictures: Collection[str], folder: Path) -> dict[str, str]:
+def match(names: Iterable[str], pictures: Collection[str], folder: Path, of: str = "the table") -> dict[str, str]:
     """Return the picture that each name means; names that mean none are left out.
 
-    folder: that of the pictures, for messages
+    folder: that of the pictures, for messages; of: what the names stand in
 
     Case, the kind of slash, composed and decomposed letters (NFC, NFD), the extension and then the folders may differ.
     Raises a DataError where a name may mean several pictures, or where two names that differ in more than capitals,
@@ -58,14 +58,14 @@ def match(names: Iterable[str], pictures: Collection[str], folder: Path) -> dict
             continue
         if len(candidates) > 1:
             raise DataError(
-                f"{folder}: the image {name!r} of the table may be {candidates[0]!r} or {candidates[1]!r}; give the "
-                "table the names of the files"
+                f"{folder}: the image {name!r} of {of} may be {candidates[0]!r} or {candidates[1]!r}; give {of} "
+                "the names of the files"
             )
         other = meant.setdefault(candidates[0], name)
         if _plain(other) != _plain(name):
             raise DataError(
-                f"{folder}: the images {other!r} and {name!r} of the table are both like {candidates[0]!r}; give the "
-                "table the names of the files"
+                f"{folder}: the images {other!r} and {name!r} of {of} are both like {candidates[0]!r}; give {of} "
+                "the names of the files"
             )
         found[name] = candidates[0]
     return found

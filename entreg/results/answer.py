@@ -1,0 +1,209 @@
+"""The answer of an evaluation: one sentence, one number with its interval, what it rests on and what it does not say.
+
+Everything here is derived from the other results, so that the page, the terminal and results.json say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from entreg.results.domains import domains, main_first
+from entreg.results.schema import (
+    BETTER,
+    FOREIGN,
+    IG,
+    LEFT_OUT,
+    NO_VERDICT,
+    ONE_ORDER,
+    ONE_TRAINING,
+    UNDECIDED,
+    Answer,
+    ArmResults,
+    Compared,
+    Difference,
+    EvaluatedData,
+    Results,
+    is_foreign,
+)
+
+
+def answer_of(results: Results) -> Answer:
+    """Return the answer: that of the primary outcome, else of the first regularised arm out of domain."""
+    arm = results.main_arm
+    if arm is None:
+        why = "no baseline" if results.baseline is None else "no regularised arm"
+        sentence = f"Nothing is compared, since there is {why} among the arms: {', '.join(results.arms)}."
+        nothing = (None,) * 7
+        return Answer(NO_VERDICT, sentence, *nothing, None, _rests_on(results), [*_limits_of_models(results)])
+    domain, metric = main_domain(results), main_metric(results)
+    compared = results.comparisons[arm].domains[domain]
+    described = results.metrics[metric]
+    cell = compared.differences[described.difference_key]
+    baseline = results.comparisons[arm].baseline
+    unit = f" in {described.unit}" if metric == IG else ""
+    return Answer(
+        verdict=cell.verdict,
+        sentence=_sentence(results, arm, domain, metric, compared, cell),
+        arm=arm,
+        baseline=baseline,
+        domain=domain,
+        metric=metric,
+        what=f"{described.title}{unit}, {arm} minus {baseline}, {domains(results)[domain]}",
+        difference=cell.mean,
+        interval=cell.ci95 or cell.ci95_over_images,
+        interval_over=_covered(cell),
+        rests_on=_rests_on(results),
+        limits=[*_limits_of_models(results), *_limits_of_the_comparison(results, domain, compared, cell)],
+    )
+
+
+def main_domain(results: Results) -> str:
+    """Return the domain that the answer is about."""
+    return main_first(results)[0]
+
+
+def main_metric(results: Results) -> str:
+    """Return the key of the metric that the answer is about: that of the primary outcome, else IG."""
+    return results.primary.metric if results.primary.arm is not None else IG
+
+
+def backbone_in_words(arm: ArmResults) -> str | None:
+    """Return an arm's backbone and its weights; None where they were not recorded."""
+    if arm.configured is None:
+        return None
+    name, weights = arm.configured["model.backbone.name"], arm.configured["model.backbone.weights"]
+    return f"{name} with {'random weights' if weights is None else f'the weights {Path(weights).name}'}"
+
+
+def loss_in_words(arm: ArmResults) -> str | None:
+    """Return what an arm's trainings minimise; None where it was not recorded, or nothing was trained."""
+    if arm.configured is None or not arm.seeds:
+        return None
+    name = arm.configured["loss.name"]
+    if name == "nll":
+        return "the negative log likelihood (NLL) of fixations"
+    weight, every = arm.configured["loss.lambda_entropy"], arm.configured["loss.every"]
+    steps = "on every step" if every == 1 else f"on every {every}th step"
+    if name == "nll_entropy":
+        return f"the NLL less {weight:g} times the entropy of the bias map {steps}"
+    return f"the loss {name} with lambda {weight:g} {steps}"
+
+
+def _sentence(results: Results, arm: str, domain: str, metric: str, compared: Compared, cell: Difference) -> str:
+    """Return the verdict in words."""
+    baseline, where = results.comparisons[arm].baseline, domains(results)[domain]
+    where = f"{where[:1].upper()}{where[1:]}"
+    title = "" if metric == IG else f" by {results.metrics[metric].title}"
+    if cell.seeds == ONE_TRAINING:
+        return f"{where}, one training of each arm cannot tell {arm} and {baseline} apart."
+    if cell.seeds.endswith(ONE_ORDER):
+        return f"{where}, trainings that share one order of batches cannot tell {arm} and {baseline} apart."
+    if cell.verdict == NO_VERDICT:
+        return f"{where}, a single image cannot tell {arm} and {baseline} apart."
+    if cell.verdict == UNDECIDED:
+        return f"{where}, there is no clear difference between {arm} and the baseline {baseline}{title}."
+    shown = ", but it is not shown to know more about images" if metric == IG and compared.reading else ""
+    better = "better" if cell.verdict == BETTER else "worse"
+    return f"{where}, {arm} predicts fixations {better} than the baseline {baseline}{title}{shown}."
+
+
+def _covered(cell: Difference) -> str | None:
+    """Return what an interval covers."""
+    if cell.ci95 is None:
+        return None if cell.ci95_over_images is None else "other images, but not other trainings"
+    return "other images" if cell.seeds.endswith(ONE_ORDER) else "other images and other trainings"
+
+
+def _rests_on(results: Results) -> list[str]:
+    """Return what the answer rests on, a sentence's part each."""
+    lines = [_judged(key, results.data[key]) for key in _sets_main_first(results)]
+    trainings = {name: len(arm.seeds) for name, arm in results.arms.items() if arm.seeds}
+    if len(set(trainings.values())) == 1:
+        count = next(iter(trainings.values()))
+        lines.append(f"{count} training{'s' if count > 1 else ''} of each arm")
+    elif trainings:
+        lines.append(", ".join(f"{count} of {name}" for name, count in trainings.items()) + " as trainings")
+    for what, words in (("backbone", backbone_in_words), ("loss", loss_in_words)):
+        by_words: dict[str, list[str]] = {}
+        for name, arm in results.arms.items():
+            if said := words(arm):
+                by_words.setdefault(said, []).append(name)
+        if len(by_words) == 1 and what == "backbone":
+            lines.append(f"backbone: {next(iter(by_words))}")
+        elif len(by_words) <= 4:
+            lines += [f"{what} of {', '.join(names)}: {said}" for said, names in by_words.items()]
+        elif by_words:
+            lines.append(f"{len(by_words)} kinds of {what}, see the arms")
+    return lines
+
+
+def _sets_main_first(results: Results) -> list[str]:
+    """Return the data sets, those of the main domain first."""
+    main = main_domain(results)
+    return sorted(results.data, key=lambda key: (key != main, is_foreign(key) != is_foreign(main)))
+
+
+def _judged(key: str, data: EvaluatedData) -> str:
+    """Return how much was judged of a data set, and whether people saw it."""
+    kind = {True: "synthetic, seen by nobody", False: "recorded from people", None: ""}[data.synthetic]
+    left_out = "left out of the training" if key.startswith(f"{LEFT_OUT}.") else "out of domain"
+    place = left_out if is_foreign(key) else "in domain: held out"
+    return (
+        f"{data.n_images} image{'s' if data.n_images > 1 else ''} of {data.name} with {data.n_fixations} fixations "
+        f"({place}{'; ' if kind else ''}{kind})"
+    )
+
+
+def _limits_of_models(results: Results) -> Iterator[str]:
+    """Yield what follows from synthetic images and random weights."""
+    drawn = [key for key, data in results.data.items() if data.synthetic]
+    if drawn and len(drawn) == len(results.data):
+        yield "All images are synthetic: this shows how the study works and says nothing about people."
+    elif drawn:
+        names = ", ".join(results.data[key].name for key in drawn)
+        yield f"The images of {names} are synthetic, so what holds there says nothing about people."
+    random = [
+        name
+        for name, arm in results.arms.items()
+        if arm.configured is not None and arm.configured["model.backbone.weights"] is None
+    ]
+    if random:
+        whose = "" if len(random) == len(results.arms) else f" of {', '.join(random)}"
+        yield f"The backbone{whose} has random weights: it knows nothing about photos, and this is a demonstration."
+    if not any(map(is_foreign, results.data)):
+        yield "No foreign set was judged, so this says nothing about generalisation."
+
+
+def _limits_of_the_comparison(results: Results, domain: str, compared: Compared, cell: Difference) -> Iterator[str]:
+    """Yield what the comparison does not say."""
+    if cell.seeds == ONE_TRAINING:
+        yield (
+            "A single training of each arm cannot show a difference, because two trainings of the same arm differ as "
+            "well: train several seeds (seed=0,1,2,3,4,5,6,7)."
+        )
+    elif cell.seeds.endswith(ONE_ORDER):
+        yield "The interval does not cover the order of batches, which the trainings of an arm share."
+    elif cell.verdict == UNDECIDED and cell.ci95 is not None:
+        low, high = (f"{end:+.3f}".replace("-", "−") for end in cell.ci95)
+        yield f"No clear difference is not equality: anything from {low} to {high} fits the data."
+    if compared.reading:
+        yield "What makes it better may be flatter predictions or another centre bias alone."
+    if results.primary.arm is None:
+        yield f"It was not planned: every comparison is exploratory ({results.primary.why})."
+    for key in _judged_in(results, domain):
+        if results.data[key].few_images:
+            yield f"{results.data[key].n_images} images of {results.data[key].name} are few: the interval is uncertain."
+    changed = [data.name for data in results.data.values() if data.identity and data.identity.changed]
+    if changed:
+        yield f"The data of {', '.join(changed)} have changed since the training."
+    if is_foreign(domain):
+        names = [results.data[key].name for key in _judged_in(results, domain)]
+        yield f"What holds on {' and '.join(names)} may not hold on other foreign sets."
+
+
+def _judged_in(results: Results, domain: str) -> list[str]:
+    """Return the keys of the data sets that a domain is made of, which may be a mean over several."""
+    if domain == FOREIGN:
+        return [f"{FOREIGN}.{name}" for name in results.primary.planned]
+    return [domain] if domain in results.data else [key for key in results.data if key.startswith(f"{domain}.")]
