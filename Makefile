@@ -4,11 +4,12 @@ VENV ?= .venv
 ready = $(VENV)/.ready
 compiled = setup.py $(wildcard entreg/model/step/*)
 linters = $(VENV)/.linters
+site = $(VENV)/.site
 python = $(VENV)/bin/python
 pip = $(python) -m pip install -q --disable-pip-version-check
 lowest = .venv-lowest
 
-.PHONY: help train test eval lint format lock test-wheel test-arithmetic test-slow test-slurm test-pysaliency test-lowest bench bench-beyond-memory bench-study clean-store
+.PHONY: help train test eval lint format lock test-wheel test-arithmetic test-slow test-slurm test-pysaliency test-lowest bench bench-beyond-memory bench-study clean-store docs notebook
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): .*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-20s%s\n", $$1, $$2}'
@@ -31,6 +32,12 @@ lint: $(linters) ## ruff (rules and format), mypy, codespell
 format: $(linters) ## rewrites the code as `make lint` wants it
 	$(python) -m ruff check --fix
 	$(python) -m ruff format
+
+docs: $(site)    ## the pages of docs/ as a site, in build/site
+	$(python) -m mkdocs build --strict
+
+notebook: $(site) ## runs docs/notebooks/first_study.ipynb from top to bottom
+	$(python) -m pytest -m 'slow or not slow' -n 0 tests/test_notebook.py
 
 lock: $(linters) ## writes requirements.lock: the newest versions of all packages, with hashes, for CI
 	$(python) -m uv pip compile --universal --generate-hashes --all-extras --upgrade --no-header --no-annotate -q \
@@ -74,6 +81,10 @@ $(ready): pyproject.toml $(compiled)
 	$(if $(LOCKED),$(pip) --require-hashes -r requirements.lock)
 	$(pip) $(if $(LOCKED),--no-deps) -e '.[test]'
 	touch $(ready)
+
+$(site): $(ready)
+	$(pip) $(if $(LOCKED),--no-deps) -e '.[docs]'
+	touch $(site)
 
 $(linters): $(ready)
 	$(pip) $(if $(LOCKED),--no-deps) -e '.[lint]'

@@ -24,6 +24,7 @@ from entreg.features.backbone import Taps, build
 from entreg.features.recipe import Recipe
 from entreg.features.store import FeatureStore
 from entreg.losses import losses
+from entreg.study.pooled_split import PooledSplit
 from entreg.study.split import Split, UniformInputs
 
 LANDSCAPE, PORTRAIT = (768, 1024), (1024, 768)
@@ -100,11 +101,12 @@ class GeneratedStudy:
     """Everything that a Trainer reads, for landscape images whose features are random numbers."""
 
     config: Config
-    training: Split
-    validation: Split
+    training: PooledSplit
+    validation: PooledSplit
     uniform_inputs: UniformInputs
     ranks: Ranks = Ranks()
     landscape: tuple[int, int] = LANDSCAPE
+    keeps_shapes: bool = False
 
     def uniform(self, size: tuple[int, int]) -> UniformInputs:
         """Return the uniform images."""
@@ -147,10 +149,14 @@ def study(folder: Path, images: int, config: Config) -> GeneratedStudy:
     training, validation = list(range(images)), list(range(images, total))
     return GeneratedStudy(
         config,
-        Split(resized, training, store, training, biases, CPU),
-        Split(resized, validation, store, validation, [shared] * DISTINCT, CPU),
+        _pooled(Split(resized, training, store, training, biases, CPU)),
+        _pooled(Split(resized, validation, store, validation, [shared] * DISTINCT, CPU)),
         UniformInputs(_uniform_store(folder, features_recipe), LANDSCAPE, shared, CPU),
     )
+
+
+def _pooled(split: Split) -> PooledSplit:
+    return PooledSplit({"generated": split}, {"generated": 1.0})
 
 
 def _write_store(folder: Path, images: int, recipe: Recipe) -> None:

@@ -67,7 +67,8 @@ for name, comparison in [(key, of) for key, of in results["comparisons"].items()
     same = arms[0]["seeds"] == arms[1]["seeds"]  # else differences are compared, and intervals are not
     for domain, stated in [(key, of) for key, of in comparison.items() if key.startswith(("in_domain", "ood"))]:
         cells = {key: stated.get(of["difference_key"]) for key, of in results["metrics"].items()}
-        domains = [f"ood.{one}" for one in results["primary"]["planned"]] if domain == "ood" else [domain]
+        planned, of = results["primary"]["planned"], f"{domain}."
+        domains = [key for key in results["data"] if f"{key}.".startswith(of) and (of != "ood." or key[4:] in planned)]
         for what, cell in [pair for pair in (cells | (stated["ladder"] or {})).items() if pair[1]]:
             sets = [[[values(table[run, one], what) for run in arm["runs"]] for arm in arms] for one in domains]
             sets = [np.subtract(*of_arms if same else ([np.mean(arm, 0)] for arm in of_arms)) for of_arms in sets]

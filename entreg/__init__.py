@@ -3,6 +3,7 @@
 The packages in order. Each imports those below it and none above it; training, evaluation and prediction stand side by
 side and do not know each other (`tests/test_architecture.py` holds that).
 
+library      what `import entreg` offers: compose, train, evaluate, predict, read_results
 cli          from what is typed to the jobs that run; it alone knows Hydra, but for runs/sweep_words.py
 tasks        what task=NAME does, each in a module of that name: train, evaluate, preview, predict, prepare
 training     the training loop, groups of runs that are trained together, the schedule
@@ -28,6 +29,7 @@ data sources are known by the names of their modules: what is typed and saved na
 
 from __future__ import annotations
 
+import importlib
 import os
 import typing
 
@@ -39,38 +41,53 @@ if not os.environ.keys() & {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}:
     os.environ["GOMP_SPINCOUNT"] = "20000"
 
 if typing.TYPE_CHECKING:
-    from pathlib import Path
+    from entreg.data.memory_data import MemoryData
+    from entreg.library.compose import Composed, compose
+    from entreg.library.evaluate import evaluate
+    from entreg.library.predict import Predictions, predict
+    from entreg.library.read_results import EvaluatedFolder, read_results
+    from entreg.library.train import Epoch, TrainedRun, train
+    from entreg.prediction.trained_model import TrainedModel, load
 
-    import torch
+__all__ = [
+    "Composed",
+    "Epoch",
+    "EvaluatedFolder",
+    "MemoryData",
+    "Predictions",
+    "TrainedModel",
+    "TrainedRun",
+    "compose",
+    "evaluate",
+    "load",
+    "predict",
+    "read_results",
+    "train",
+]
 
-    from entreg.prediction.trained_model import TrainedModel
+# where each of them stands; it is imported when it is first used, since PyTorch and Hydra take seconds
+_MODULES = {
+    "Composed": "library.compose",
+    "Epoch": "library.train",
+    "EvaluatedFolder": "library.read_results",
+    "MemoryData": "data.memory_data",
+    "Predictions": "library.predict",
+    "TrainedModel": "prediction.trained_model",
+    "TrainedRun": "library.train",
+    "compose": "library.compose",
+    "evaluate": "library.evaluate",
+    "load": "prediction.trained_model",
+    "predict": "library.predict",
+    "read_results": "library.read_results",
+    "train": "library.train",
+}
 
-__all__ = ["load"]
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'entreg' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"entreg.{_MODULES[name]}"), name)
 
 
-def load(
-    run: str | Path,
-    *,
-    device: str | torch.device | None = None,
-    weights: str | Path | None = None,
-) -> TrainedModel:
-    """Return the finished training in the folder `run`, ready to predict where people look in any image.
-
-        import entreg
-        import matplotlib.pyplot as plt
-
-        model = entreg.load("outputs/mine")
-        plt.imshow(model.log_density("photo.jpg"))
-        plt.savefig("density.png")
-
-    `model.log_density(image)` is (H, W) in nats at the image's own size; see `prediction.trained_model.TrainedModel`.
-
-    Raises a UserError where there is no finished training, where it was trained on crops, or where files that it needs
-    are missing or were replaced.
-
-    device: such as `cpu`, `cuda` or `cuda:1`; None: a GPU where PyTorch sees one
-    weights: the file of the backbone's weights, or its folder, where the file has been moved since the training
-    """
-    from entreg.prediction import trained_model  # late, since it imports PyTorch
-
-    return trained_model.load(run, device=device, weights=weights)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""A finished run as a model for pysaliency, the field's evaluation library, which is only imported on use."""
+"""The way to and from pysaliency, the field's evaluation library, which is only imported on use."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from entreg.data.images import eight_bit_as_in_files
+from entreg.data.memory_data import MemoryData
 from entreg.errors import UserError
 from entreg.prediction import trained_model
 
@@ -41,6 +42,21 @@ def pysaliency_model(run: str | Path, *, caching: bool = False, **where: Any) ->
             return trained.log_density(_picture(stimulus))
 
     return PysaliencyModel(caching=caching)
+
+
+def memory_data(name: str, stimuli: Any, fixations: Any) -> MemoryData:
+    """Return stimuli and fixations of pysaliency's as a data set in memory, for `entreg.train`.
+
+        data = memory_data("mit1003", *pysaliency.get_mit1003(location="data"))
+
+    All fixations are used, as with data=pysaliency. Stimuli that are files are read from these.
+    """
+    filenames = getattr(stimuli, "filenames", None)
+    images = filenames if filenames is not None else [eight_bit_as_in_files(np.asarray(one)) for one in stimuli.stimuli]
+    people: Any = getattr(fixations, "subject", getattr(fixations, "subjects", None))
+    several = people is not None and len(np.unique(people)) > 1  # pysaliency fills unknown subjects with one value
+    subject = np.unique(people, return_inverse=True)[1] if several else None
+    return MemoryData(name, list(images), np.asarray(fixations.n), fixations.x, fixations.y, subject)
 
 
 def _picture(stimulus: Any) -> Path | np.ndarray:

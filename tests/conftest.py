@@ -61,9 +61,12 @@ def root_logger() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory) -> Path:
-    """Feature stores of this test session: built once, read by every run."""
-    return tmp_path_factory.mktemp("store")
+def store(tmp_path_factory, worker_id) -> Path:
+    """Feature stores of this test session: built once, read by every run of all workers."""
+    base = tmp_path_factory.getbasetemp()
+    store = (base if worker_id == "master" else base.parent) / "store"
+    store.mkdir(exist_ok=True)
+    return store
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # from top to bottom: a package, or a module beside the packages, imports what stands in a lower layer
 LAYERS = (
     ("__main__", "interop", ""),  # the last one is entreg itself: what `import entreg` offers
+    ("library",),
     ("cli",),
     ("tasks",),
     ("training", "evaluation", "prediction"),

@@ -169,10 +169,11 @@ def test_a_loaded_run_predicts_what_training_measured(sweep, store):
     """Its mean NLL at the fixations on the validation images, which have the size that it was trained at."""
     run = RunFolder(sweep / "multirun/arms/1")
     study = Study(finished(run, saved(run)).config, StudyCache(Ranks()))
+    (validation,) = study.validation.parts.values()
     trained = entreg.load(run.path, device="cpu")
     nll_nats = [
         -trained.log_density(stimulus.path)[y, x].mean()
-        for stimulus, (y, x) in zip(study.validation.stimuli, study.validation.fixations, strict=True)
+        for stimulus, (y, x) in zip(validation.stimuli, validation.fixations, strict=True)
     ]
     last = rows(run.metrics)[-1]
     assert np.mean(nll_nats) == pytest.approx(float(last["validation_nll_nats"]), abs=1e-5)

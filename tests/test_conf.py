@@ -94,6 +94,59 @@ def test_without_out_of_domain(composed):
     assert resolved(composed("ood=[]")).ood == {}
 
 
+def test_several_sets_stand_in_for_data_and_choose_no_foreign_ones(composed):
+    c = resolved(composed("sets=[scene50,cat2000]"))
+    assert ([*c.sets], c.ood) == (["cat2000", "scene50"], {})
+    assert c.data is c.sets["cat2000"]
+    assert [*c.data_sets] == ["sets.cat2000", "sets.scene50"]
+    c = resolved(composed("sets=[scene50,cat2000]", "data=scene50", "sets.scene50.limit=7", "ood=[osie]"))
+    assert c.data is c.sets["scene50"] and c.data.limit == 7 and [*c.ood] == ["osie"]
+    assert [*resolved(composed("experiment=osie", "sets=[scene50,osie]")).ood] == ["scene50"]
+
+
+def test_sets_that_scale_by_degrees_scale_to_what_data_scales_to(composed):
+    c = resolved(composed("sets=[mit1003,osie]", "sets.osie.geometry=degrees", "sets.mit1003.geometry=degrees"))
+    assert [c.sets[name].model_px_per_degree for name in ("mit1003", "osie")] == [35, 35]
+    c = resolved(composed("sets=[mit1003,osie]", "sets.osie.geometry=degrees"))
+    assert (c.sets["osie"].model_px_per_degree, c.sets["mit1003"].geometry) == (24, "stretch")
+
+
+def test_leaving_one_set_out_is_a_sweep_of_both_arms_over_all_sets(composed):
+    c = composed("experiment=leave_one_set_out")
+    assert c.evaluation.primary.domain == "left_out" and c.ood == {}
+    assert sorted(c.sets) == ["synthetic", "synthetic_ood", "synthetic_wide"]
+    # what is left to learn from has enough images, whichever set it is
+    fewest = min(of_set.images * (of_set.folds - 1) // of_set.folds for of_set in c.sets.values())
+    assert c.sets_images <= 2 * fewest
+
+
+def test_leaving_one_real_set_out_learns_from_three(composed):
+    c = composed("experiment=[leave_one_set_out,real_sets]")
+    assert sorted(c.sets) == ["crowd100", "etocvd_excluding_200ms", "osie", "scene50"]
+    assert c.model.backbone.weights == "IMAGENET1K_V1" and c.evaluation.primary.domain == "left_out"
+    assert c.sets_images <= 3 * (c.sets.scene50.expected_images * 9 // 10)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (
+            ("sets=[scene50,cat2000]", "data=osie"),
+            "data.name=osie is out of range: the model learns from sets=[cat2000,",
+        ),
+        (("sets_images=9",), "sets_images=9 is out of range: it needs several sets to learn from"),
+        (("leave_out=osie",), "leave_out=osie is out of range: it needs several sets to learn from"),
+        (("sets=[scene50,cat2000]", "leave_out=osie"), "leave_out=osie is out of range: one of sets=[cat2000,scene50]"),
+        (("sets=[osie]", "leave_out=osie"), "leave_out=osie is out of range: no other set is left to learn from"),
+        (("sets=[synthetic]", "sets_weight=fixations"), "sets_weight=fixations is out of range"),
+    ],
+)
+def test_what_contradicts_several_sets_is_refused(composed, words, said):
+    with pytest.raises(SettingError) as error:
+        resolved(composed(*words))
+    assert str(error.value).startswith(said)
+
+
 @pytest.mark.parametrize(
     "key",
     [

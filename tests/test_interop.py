@@ -18,7 +18,7 @@ from entreg.errors import UserError
 from entreg.evaluation.evaluated_runs import load_model
 from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.scores import score
-from entreg.interop import pysaliency_model
+from entreg.interop import memory_data, pysaliency_model
 from entreg.priors.gaussian import gaussian_log_prior
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import finished as finished_run
@@ -84,12 +84,29 @@ def test_without_pysaliency_it_is_said_what_to_install(monkeypatch):
         pysaliency_model("anything")
 
 
+@pytest.mark.parametrize("kind", ["files", "arrays"])
+def test_stimuli_and_fixations_of_pysaliency_s_are_data_in_memory(tmp_path, kind):
+    """As its classes hold them: `subjects` in its releases, `subject` in its repository."""
+    wide = np.full((20, 30), 65535, np.uint16)
+    Image.fromarray(wide).save(tmp_path / "a.png")
+    stimuli = SimpleNamespace(stimuli=[wide])
+    if kind == "files":
+        stimuli.filenames = [str(tmp_path / "a.png")]
+    where = {"n": np.array([0, 0]), "x": np.array([1.5, 2]), "y": np.array([3.0, 4])}
+    for people, expected in (({"subjects": [7, 9]}, [0, 1]), ({"subject": [7, 7]}, None), ({}, None)):
+        data = memory_data("mine", stimuli, SimpleNamespace(**where, **people))
+        assert data.x.tolist() == [1.5, 2] and data.image.tolist() == [0, 0] and data.order is None
+        assert (data.subject if expected is None else data.subject.tolist()) == expected
+        (image,) = data.images
+        assert image == str(tmp_path / "a.png") if kind == "files" else (image == 255).all()
+
+
 @pytest.mark.slow
 def test_pysaliency_computes_our_information_gain(composed, finished, tmp_path):  # noqa: F811
     """At equal geometry, over the Gaussian prior, image by image: to 1e-6 bit. Its environment takes a minute."""
     folder = finished("data.fold=2")
     study = Study(finished_run(folder, saved(folder)).config, EvaluationCache(Ranks()))
-    config, part = study.config, study.validation
+    config, (part,) = study.config, study.validation.parts.values()
     run = finished_run(folder, saved(folder))
     domain = study._cache.domain(config.data, "validation", config.prior)
     ours = [row["ig_bits_per_fixation"] for row in score([(load_model(run, study), part)], domain)[0].rows]

@@ -119,17 +119,17 @@ def processes_of(session: int) -> list[int]:
     return found
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on_and_a_second_process_is_refused(start, undisturbed, tmp_path):
+def test_ctrl_c_saves_and_says_how_to_go_on_and_a_second_process_is_refused(start, command, undisturbed, tmp_path):
     first = start(*WORDS, "study=mine")
     first.wait_for(r"epoch 3/20")
     first.signal_all(signal.SIGSTOP)  # else it may be through before the second one has begun
-    second = start(*WORDS, "study=mine")
-    assert second.end() == 1
+    second = command(*WORDS, "study=mine", folder=tmp_path)
+    assert second.returncode == 1
     said = rf"outputs/mine is being worked on by process {first.process.pid} on \S+, since 20\S+ \S+; "
     assert re.search(
-        said + "this process changes nothing there. For a new run type another study=NAME", second.output
-    ), second.output
-    assert "Traceback" not in second.output and not (tmp_path / "outputs/mine/failure.txt").exists()
+        said + "this process changes nothing there. For a new run type another study=NAME", second.stderr
+    ), second.stderr
+    assert "Traceback" not in second.stderr and not (tmp_path / "outputs/mine/failure.txt").exists()
     first.signal_all(signal.SIGINT)
     first.signal_all(signal.SIGCONT)
     assert first.end() == 130, first.output
@@ -137,9 +137,9 @@ def test_ctrl_c_saves_and_says_how_to_go_on_and_a_second_process_is_refused(star
     assert first.lines[-1] == f"interrupted: the same command with study=mine goes on with {folder}"
     assert "asked to stop: saved at epoch" in first.output and "Traceback" not in first.output
     assert not (tmp_path / "outputs/mine/owner.json").exists()
-    again = start(*WORDS, "study=mine")
-    assert again.end() == 0
-    assert "resumed from" in again.output
+    again = command(*WORDS, "study=mine", folder=tmp_path)
+    assert again.returncode == 0
+    assert "resumed from" in again.stdout
     assert_same_to_the_bit(tmp_path / "outputs/mine", undisturbed)
 
 

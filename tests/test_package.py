@@ -12,6 +12,19 @@ from packaging.version import Version
 from tests.conftest import ROOT
 
 
+def test_importing_entreg_loads_nothing_but_itself_and_offers_what_it_lists():
+    code = (
+        "import sys; before = {*sys.modules}; import entreg\n"
+        "print({name.partition('.')[0] for name in {*sys.modules} - before} - set(sys.stdlib_module_names))\n"
+        "print([name for name in entreg.__all__ if getattr(entreg, name).__name__ != name])\n"
+        "print({*entreg.__all__} - {*dir(entreg)}, hasattr(entreg, 'nothing'))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    run = (sys.executable, "-c", code)
+    done = subprocess.run(run, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["{'entreg'}", "[]", "set() False"]
+
+
 @pytest.mark.parametrize(
     "given, spins",
     [

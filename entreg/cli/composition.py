@@ -19,37 +19,39 @@ from entreg.cli.execution import without_hydra
 from entreg.cli.slurm_launcher import ignore_schema_warning
 from entreg.cli.submission import job_name
 from entreg.cli.unsaid import DEFAULT_OOD, RESOLVER
-from entreg.config import Config, Data, Loss
+from entreg.config import FIRST_OF_SETS, Config, Data, Loss
 from entreg.config.settings import listed
 from entreg.data.sources import sources
 from entreg.distributed.launch import new_study
-from entreg.errors import SettingError
 from entreg.losses import losses
 
 
-def register() -> None:
+def register(folders: Sequence[Path] = ()) -> None:
     """Register the schemas, the resolvers that conf/ uses, and the launchers with Hydra.
 
     conf/data/ and conf/loss/ refer to the schemas of data sources and losses as `schema_NAME`. Every data set of
-    conf/data/ becomes an option of `ood` as well, so that models can be evaluated on it without a further file. The
+    conf/data/ becomes an option of `ood` as well, so that models can be evaluated on it without a further file, and of
+    `sets`, which it lets the model learn from instead of `data`, with no foreign sets but those that are chosen. The
     resolvers are `new_study`, `job_name`, `asked`, `unsaid` (see `unsaid.py`), and `settings`, which lists every
     setting for `--help=all`.
 
-    Exits with 2 where a source or a loss cannot be imported.
+    Raises a SettingError where a source or a loss cannot be imported.
+
+    folders: those that hold options beside conf/
     """
-    try:
-        schemas: dict[str, Mapping[str, type[Any]]] = {"data": sources(), "loss": losses()}
-    except SettingError as error:
-        refuse(str(error))
+    schemas: dict[str, Mapping[str, type[Any]]] = {"data": sources(), "loss": losses()}
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for name, source in schemas["data"].items():
         store.store(group="data", name=f"schema_{name}", node=source(source=name))
     for name, loss in schemas["loss"].items():
         store.store(group="loss", name=f"schema_{name}", node=loss)
-    for path in (path for folder in _option_folders() for path in folder.glob("data/*.yaml")):
+    for path in (path for folder in (conf_folder(), *folders) for path in folder.glob("data/*.yaml")):
         store.store(group="ood", name=path.stem, node={"defaults": [f"/data/{path.stem}@{path.stem}"]})
+        of_sets = [f"/data/{path.stem}@sets.{path.stem}", {"override /data": FIRST_OF_SETS.name}, {"override /ood": []}]
+        store.store(group="sets", name=path.stem, node={"defaults": of_sets}, package="_global_")
 
+    store.store(group="data", name=FIRST_OF_SETS.name, node=FIRST_OF_SETS)
     store.store(group="ood", name=DEFAULT_OOD, node={"defaults": ["/data/synthetic_ood@synthetic_ood"]})
 
     def settings(*, _root_: DictConfig) -> str:
@@ -61,6 +63,12 @@ def register() -> None:
     OmegaConf.register_new_resolver("asked", asked, replace=True)
     OmegaConf.register_new_resolver("job_name", lambda *, _root_: job_name(_root_.study), replace=True)
     launchers.register()
+
+
+def typed_folders() -> list[Path]:
+    """Return the folder of options that --config-dir names on the command line, if any."""
+    typed = get_args_parser().parse_known_args()[0].config_dir
+    return [Path(typed)] if typed else []
 
 
 def run() -> None:
@@ -90,12 +98,6 @@ def asked(what: str, *, _root_: DictConfig) -> int | None:
     if whole is None or not gpus or not used or used >= gpus:
         return whole
     return max(1, int(whole * used // gpus))
-
-
-def _option_folders() -> list[Path]:
-    """Return the folders of options: conf/, and the one that --config-dir names."""
-    typed = get_args_parser().parse_known_args()[0].config_dir
-    return [conf_folder(), *([Path(typed)] if typed else [])]
 
 
 def _settings_help(cfg: DictConfig, schemas: Mapping[str, Mapping[str, type[Any]]]) -> str:

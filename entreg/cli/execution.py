@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,9 @@ def run_job(cfg: DictConfig) -> Any:
     folder = RunFolder(Path(hydra_config.runtime.output_dir))
     submitted = is_submitted()
     try:
-        config = checked(cfg)
-        refuse_start(config, cfg, hydra_config.runtime.choices, folder)
         if submitted:
             _warn_of_other_code(SweepFolder(Path(hydra_config.sweep.dir)))
-        with _sole_writer(folder, hydra_config), _failure_recorded(folder):
-            return tasks.perform(config, folder)
+        return performed(cfg, hydra_config, folder)
     except KeyboardInterrupt:
         print(f"\ninterrupted: {_how_to_resume(folder, hydra_config.mode)}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
@@ -76,6 +73,17 @@ def run_job(cfg: DictConfig) -> Any:
             # Hydra hands the exception to the waiting client, and SLURM would report COMPLETED
             atexit.register(os._exit, 1)
         raise _job_failed(error, folder) from None
+
+
+def performed(cfg: DictConfig, hydra_config: Any, folder: RunFolder) -> Any:
+    """Check a job's config, run its task in its folder, and return what the task returns. A failure is recorded there.
+
+    hydra_config: Hydra's own part of the config, which `cfg` lacks
+    """
+    config = checked(cfg)
+    refuse_start(config, cfg, hydra_config, folder)
+    with _sole_writer(folder, hydra_config), _failure_recorded(folder):
+        return tasks.perform(config, folder)
 
 
 def run_jobs_together(cfgs: Sequence[DictConfig], train: TrainTogether) -> list[Any]:
@@ -96,7 +104,7 @@ def run_jobs_together(cfgs: Sequence[DictConfig], train: TrainTogether) -> list[
             folder = RunFolder(Path(cfg.hydra.runtime.output_dir))
             runs.append((checked(without_hydra(cfg)), folder))
             try:
-                refuse_start(runs[-1][0], cfg, cfg.hydra.runtime.choices, folder)
+                refuse_start(runs[-1][0], cfg, cfg.hydra, folder)
                 leases.enter_context(_sole_writer(folder, cfg.hydra))
             except UserError as error:
                 log.error("%s is left out: %s", folder, error)
@@ -133,22 +141,26 @@ def checked(cfg: DictConfig) -> Config:
         config: Config = resolved(cfg)
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere, or a missing value
         raise SettingError(f"{error.full_key or 'the config'}: {brief(error.msg or error)}; give a value") from error
-    for key, settings in {"data": config.data, **{f"ood.{name}": ood for name, ood in config.ood.items()}}.items():
+    for key, settings in config.data_sets.items():
         sources.check(settings, key)
     tasks.check(config)
     return config
 
 
-def refuse_start(config: Config, cfg: DictConfig, choices: Mapping[str, Any], folder: RunFolder | None) -> None:
+def refuse_start(config: Config, cfg: DictConfig, hydra_config: Any, folder: RunFolder | None) -> None:
     """Raise a SettingError where the folder holds a run of another config, or a new run lacks a choice.
 
-    config: the job's typed config; cfg: the composed one; choices: Hydra's, by group
+    It is also raised where settings of `data` were typed, although `sets` were chosen.
+
+    config: the job's typed config; cfg: the composed one; hydra_config: Hydra's own part of it
     folder: None where it is not known
     """
+    if config.sets:
+        unsaid.refuse_settings_of_data(config, list(hydra_config.overrides.task))
     if folder is not None:
         folder.refuse_other_config(config)
     if folder is None or not folder.config.is_file():  # a run that goes on has its choices in its folder
-        unsaid.refuse_unsaid(cfg, config, choices)
+        unsaid.refuse_unsaid(cfg, config, hydra_config.runtime.choices)
 
 
 def _train_together(

@@ -7,13 +7,14 @@ import signal
 import sys
 
 from entreg.cli import arguments, sweep_commands
+from entreg.errors import SettingError
 
 
 def main() -> None:
     """Answer `--help` or `--version`, show or cancel a sweep, or let Hydra compose the config and run its jobs.
 
-    Prints a sweep's table at its end, also where a job failed. Exits with 2 where the command line is refused, and with
-    1 where a job failed.
+    Prints a sweep's table at its end, also where a job failed, and evaluates it where that was asked for. Exits with 2
+    where the command line is refused, and with 1 where a job failed.
     """
     try:
         _answer_or_run(sys.argv[1:])
@@ -34,9 +35,14 @@ def _answer_or_run(words: list[str]) -> None:
     sys.argv[1:] = arguments.expanded(words)
 
     # Hydra and everything that a job needs take seconds to import; --help and --version need not wait for them
-    from entreg.cli import composition, sweep_table
+    from entreg.cli import composition, sweep_evaluation, sweep_table
 
-    composition.register()
+    try:
+        composition.register(composition.typed_folders())
+    except SettingError as error:
+        composition.refuse(str(error))
     composition.refuse_outdated_words(sys.argv[1:])
     with sweep_table.printed_at_the_end():
         composition.run()
+    for sweep in sweep_table.to_evaluate():
+        sweep_evaluation.evaluate(sweep_evaluation.words_of([job.words for job in sweep.jobs or []], sweep.folder))

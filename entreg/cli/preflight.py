@@ -59,9 +59,10 @@ class Preflight(Callback):
             refuse(str(error))
         except Exception:
             refuse(traceback.format_exc())
-        for name in ("detach", "evaluate"):
-            if config.sweep[name] and (launcher not in SLURM or jobs is None):
-                refuse(f"sweep.{name}=true leaves jobs to SLURM: it needs hydra/launcher=submitit_slurm, and no Optuna")
+        if config.sweep.detach and (launcher not in SLURM or jobs is None):
+            refuse("sweep.detach=true leaves jobs to SLURM: it needs hydra/launcher=submitit_slurm, and no Optuna")
+        if config.sweep.evaluate and jobs is None:
+            refuse("sweep.evaluate=true evaluates all jobs of a sweep: it needs jobs that are planned, and no Optuna")
         if config.sweep.dry_run:
             print(_dry_run(config, launcher, folder, jobs))
             sys.exit(0)
@@ -77,7 +78,7 @@ class Preflight(Callback):
                 "The runs are trained one after the other. hydra/launcher=together trains those that read the same "
                 "batches at the same time."
             )
-        announce(Sweep(folder, jobs))
+        announce(Sweep(folder, jobs, evaluates=config.sweep.evaluate and launcher not in SLURM))
 
 
 def _checked_jobs(config: DictConfig, launcher: str, sweep: SweepFolder) -> list[PlannedRun] | None:
@@ -121,7 +122,7 @@ def _checked_job(config: DictConfig, launcher: str, words: list[str], number: in
         composed.hydra.job.num = number
     job_config, name = checked(without_hydra(composed)), _subfolder(composed, number)
     folder = None if sweep is None else RunFolder(sweep.path / name)
-    refuse_start(job_config, composed, composed.hydra.runtime.choices, folder)
+    refuse_start(job_config, composed, composed.hydra, folder)
     if launcher in TOGETHER and job_config.task.name != "train":
         raise SettingError(
             f"hydra/launcher={launcher} trains runs together, but task={job_config.task.name} trains nothing"

@@ -21,10 +21,12 @@ class Sweep:
     """A sweep that this process started: its folder and its jobs.
 
     jobs: None where a sweeper chooses the jobs one after the other
+    evaluates: whether its evaluation follows here, when all jobs have finished
     """
 
     folder: SweepFolder
     jobs: list[PlannedRun] | None
+    evaluates: bool = False
 
 
 _started: list[Sweep] = []
@@ -63,6 +65,18 @@ def printed_at_the_end() -> Iterator[None]:
             f"another process works on {', '.join(unfinished)}; the same command tells what came of it", file=sys.stderr
         )
         sys.exit(1)
+
+
+def to_evaluate() -> list[Sweep]:
+    """Return the sweeps that were started, whose evaluation follows, and of which every run has finished."""
+    first = os.environ.get("RANK", "0") == "0"
+    return [
+        sweep
+        for sweep in _started
+        if first
+        and sweep.evaluates
+        and all(RunFolder(sweep.folder.path / job.folder).state is State.FINISHED for job in sweep.jobs or [])
+    ]
 
 
 def table(sweep: Sweep) -> str:

@@ -6,13 +6,14 @@ accident that nobody notices for hours. A choice is said by a typed word or by a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from entreg.config import Config
 from entreg.errors import SettingError
+from entreg.study.finished_run import typed_keys
 
 DEFAULT_OOD = "default"  # the option of `ood` in conf/config.yaml, which stays where no other is chosen
 RESOLVER = "unsaid"  # conf/config.yaml gives the weights as ${unsaid:}, which stays where no others are chosen
@@ -29,7 +30,8 @@ def refuse_unsaid(cfg: DictConfig, config: Config, choices: Mapping[str, Any]) -
 
     cfg: the composed config, not yet resolved; config: the same, resolved; choices: Hydra's, by group
     """
-    if config.task.name != "train" or config.data.embedded:
+    trained_on = list((config.sets or {config.data.name: config.data}).values())
+    if config.task.name != "train" or all(settings.embedded for settings in trained_on):
         return
     is_said = {
         "weights": not OmegaConf.is_interpolation(cfg.model.backbone, "weights"),
@@ -40,9 +42,19 @@ def refuse_unsaid(cfg: DictConfig, config: Config, choices: Mapping[str, Any]) -
         raise SettingError(
             "\n".join(
                 [
-                    f"A training on {config.data.name} needs its {' and '.join(missing)} to be chosen, by typing them "
-                    "or by an experiment:",
+                    f"A training on {', '.join(of_set.name for of_set in trained_on)} needs its "
+                    f"{' and '.join(missing)} to be chosen, by typing them or by an experiment:",
                     *(ASKED[what] for what in missing),
                 ]
             )
         )
+
+
+def refuse_settings_of_data(config: Config, typed: Sequence[str]) -> None:
+    """Raise a SettingError where a setting of `data` was typed, which has none of its own beside `sets`."""
+    for key in typed_keys(typed):
+        if key.startswith("data."):
+            raise SettingError(
+                f"{key} was typed, but the model learns from sets=[{','.join(config.sets)}]; type "
+                f"sets.{config.data.name}.{key.removeprefix('data.')}=VALUE, for each set that is meant"
+            )

@@ -17,13 +17,15 @@ from entreg.config.optim import Optim
 from entreg.config.paths import Paths
 from entreg.config.prediction import Predicting
 from entreg.config.prior import Prior
-from entreg.config.schema import Config
+from entreg.config.schema import FIRST_OF_SETS, NEED_SETS, Config
 from entreg.config.store import Stored
 from entreg.config.task import Task
 from entreg.config.trainer import Training
 from entreg.config.uniform import Uniform
 
 __all__ = [
+    "FIRST_OF_SETS",
+    "NEED_SETS",
     "Backbone",
     "Config",
     "Data",

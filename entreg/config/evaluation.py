@@ -30,7 +30,10 @@ class Primary:
         affects="evaluation",
     )
     domain: str = setting(
-        "ood", "domain: in_domain, ood (the mean over the foreign sets) or ood.NAME", affects="evaluation"
+        "ood",
+        "domain: in_domain, left_out (the mean over the sets that were left out), ood (the mean over the foreign sets) "
+        "or ood.NAME",
+        affects="evaluation",
     )
     metric: str = setting(
         "ig", "metric: ig, ll, nss, auc or any other by which arms are compared", affects="evaluation"
@@ -41,8 +44,8 @@ class Primary:
 
     def broken_rules(self) -> Iterator[Rule]:
         """Yield what is wrong with the domain."""
-        if self.domain not in ("in_domain", "ood") and not self.domain.startswith("ood."):
-            yield "domain", "in_domain, ood or ood.NAME"
+        if self.domain not in ("in_domain", "left_out", "ood") and not self.domain.startswith("ood."):
+            yield "domain", "in_domain, left_out, ood or ood.NAME"
 
 
 @dataclass

@@ -64,8 +64,11 @@ def group(schema: type) -> Any:
     return field(default_factory=schema)
 
 
-def groups(*, affects: str) -> Any:
-    """Declare a dataclass field that holds groups of settings by name; `affects` applies to all their settings."""
+def groups(*, affects: str | None) -> Any:
+    """Declare a dataclass field that holds groups of settings by name.
+
+    affects: applies to all their settings; None: each affects what it declares, and runs with other groups differ
+    """
     return field(default_factory=dict, metadata={"affects": affects})
 
 
@@ -156,7 +159,7 @@ def differing(saved: Mapping[str, Any], config: Any) -> list[str]:
             before = setting.declared["default"] if value is _MISSING else value
             if before != setting.value:
                 keys.append(setting.key)
-    return sorted(keys)
+    return sorted(keys + _other_groups(saved, config))
 
 
 def listed(config: Any, prefix: str = "", leave_out: Collection[str] = ()) -> list[str]:
@@ -183,6 +186,12 @@ def near(key: str, config: Any) -> str:
 
 
 _MISSING = object()
+
+
+def _other_groups(saved: Mapping[str, Any], config: Any) -> list[str]:
+    """Return the fields that hold groups of other names in the saved config, where these change what a run is."""
+    fields = [item.name for item in dataclasses.fields(config) if item.metadata.get("affects", "") is None]
+    return [name for name in fields if {*(saved.get(name) or {})} != {*getattr(config, name)}]
 
 
 def _at(tree: Any, key: str) -> Any:

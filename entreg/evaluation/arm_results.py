@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from entreg.evaluation.differences import metrics_in, values_of
 from entreg.evaluation.evidence import Evidence
 from entreg.evaluation.metrics import PRIMARY
 from entreg.evaluation.scores import Rows
-from entreg.results.schema import FOREIGN, ArmInDomain, ArmLadder, ArmResults, Category, Estimate, Plan
+from entreg.results.schema import ArmInDomain, ArmLadder, ArmResults, Category, Estimate, Plan
+from entreg.study.finished_run import FinishedRun
 
 
 def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
@@ -22,14 +24,13 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
     run_entropies = evidence.entropies()
     learned = [run.learned() for run in arm.runs]
     domains = {name: _in_domain(name, evidence, arm.is_fixed) for name in evidence.rows}
-    planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in evidence.rows]
-    if planned:
-        means = {
-            metric.key: differences.estimate(evidence.values(planned, metric.key), arm.is_fixed, metric.bounds)
-            for metric in metrics_in([evidence.rows[name] for name in planned])
+    for mean, names in evidence.means(plan).items():
+        metrics = {
+            metric.key: differences.estimate(evidence.values(names, metric.key), arm.is_fixed, metric.bounds)
+            for metric in metrics_in([evidence.rows[name] for name in names])
         }
-        domains[FOREIGN] = ArmInDomain(means, {}, {}, None, None, None)
-    stability = [{"seed": run.config.seed, "fold": run.config.data.fold} | run.stability() for run in arm.trained_runs]
+        domains[mean] = ArmInDomain(metrics, {}, {}, None, None, None)
+    stability = [_place(run) | run.stability() for run in arm.trained_runs]
     return ArmResults(
         settings=arm.settings,
         seeds=arm.seeds,
@@ -50,6 +51,8 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
         stability=stability,
         published=arm.published,
         configured=result_settings(arm.runs[0].config),
+        sets_left_out=arm.left_out or None,
+        ig_bits_by_set_left_out=dict(evidence.by_set_left_out) or None,
     )
 
 
@@ -71,6 +74,14 @@ def by_category(rows_by_seed: Sequence[Rows]) -> dict[str, Category]:
         name: Category(float(values[[category == name for category in categories]].mean()), categories.count(name))
         for name in sorted({category for category in categories if category is not None})
     }
+
+
+def _place(run: FinishedRun) -> dict[str, Any]:
+    """Return which run of its arm it is."""
+    config = run.config
+    return {"seed": config.seed, "fold": config.data.fold} | (
+        {"left_out": config.leave_out} if config.leave_out else {}
+    )
 
 
 def _in_domain(name: str, evidence: Evidence, fixed: bool) -> ArmInDomain:

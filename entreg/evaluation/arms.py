@@ -53,8 +53,13 @@ class Arm:
 
     @property
     def folds(self) -> int:
-        """Runs of one training: the folds of a cross-validation, else 1."""
+        """Runs of one training: the folds of a cross-validation, or the sets that were left out, else 1."""
         return len(self.runs) // max(len(self.replicates), 1)
+
+    @property
+    def left_out(self) -> list[str]:
+        """The sets that were left out, each by one run of every training."""
+        return sorted({run.config.leave_out for run in self.runs if run.config.leave_out is not None})
 
     @property
     def replicates(self) -> list[tuple[int, int]]:
@@ -105,8 +110,15 @@ def arms_of(runs: list[FinishedRun]) -> tuple[list[Arm], list[str]]:
 def refuse_missing_folds(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -> None:
     """Raise a UserError where several folds were trained, but not all of them for each arm and seed.
 
+    It is also raised where these are folds of several sets.
+
     unfinished: trainings in the same folders that have not finished
     """
+    if any(len({_folds_of_sets(run) for run in arm.runs}) > 1 for arm in arms):
+        raise UserError(
+            "The runs differ in sets.NAME.fold: a cross-validation learns from one set alone (data=NAME)\n"
+            "  evaluate one fold alone   runs=FOLDER"
+        )
     if len({run.config.data.fold for arm in arms for run in arm.runs}) == 1:
         return
     gaps = []
@@ -115,14 +127,35 @@ def refuse_missing_folds(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -
             trained = [run.config.data for run in arm.runs if _replicate(run) == (seed, order)]
             missing = [fold for fold in range(trained[0].folds) if fold not in {data.fold for data in trained}]
             if missing:
-                seeds = f"seed {seed}" if order == seed else f"seed {seed}, order seed {order}"
-                gaps.append(f"{arm.name}, {seeds}: data.fold={','.join(map(str, missing))}")
+                gaps.append(f"{arm.name}, {_in_words((seed, order))}: data.fold={','.join(map(str, missing))}")
     if gaps:
         not_finished = "".join(f"\n  not finished   {folder}" for folder in unfinished)
         raise UserError(
             f"A cross-validation needs all of its folds. Missing: {'; '.join(gaps)}{not_finished}\n"
             "  train them                the same command with study=NAME goes on\n"
             "  evaluate one fold alone   runs=FOLDER"
+        )
+
+
+def refuse_missing_sets(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -> None:
+    """Raise a UserError where a set was left out by some trainings and not by others.
+
+    unfinished: trainings in the same folders that have not finished
+    """
+    every = {run.config.leave_out for arm in arms for run in arm.trained_runs}
+    gaps = []
+    for arm in arms:
+        for replicate in arm.replicates:
+            there = {run.config.leave_out for run in arm.runs if _replicate(run) == replicate}
+            missing = sorted(name or "null" for name in every - there)
+            if missing:
+                gaps.append(f"{arm.name}, {_in_words(replicate)}: leave_out={','.join(missing)}")
+    if gaps:
+        not_finished = "".join(f"\n  not finished   {folder}" for folder in unfinished)
+        raise UserError(
+            f"Every training must leave out the same sets. Missing: {'; '.join(gaps)}{not_finished}\n"
+            "  train them                the same command with study=NAME goes on\n"
+            "  evaluate some alone       runs=FOLDER"
         )
 
 
@@ -140,15 +173,28 @@ def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
 
 def result_settings(config: Config) -> dict[str, Any]:
     """Return the settings that change results, by full key, without those that this run does not use."""
-    unused = {f"loss.{key}" for key in config.loss.unused} | {f"data.{key}" for key in config.data.unused}
+    unused = {f"loss.{key}" for key in config.loss.unused}
+    unused |= {f"{key}.{name}" for key, of_set in config.data_sets.items() for name in of_set.unused}
     settings = {
         setting.key: setting.value
         for setting in settings_of(config)
         if setting.affects == "result" and setting.key not in unused
     }
+    if config.sets:  # `data` is one of them
+        settings = {key: value for key, value in settings.items() if not key.startswith("data.") or key == "data.name"}
+        settings["sets"] = [*config.sets]
     if not config.loss.regularises:
         settings["loss.name"] = "nll"
     return settings
+
+
+def _folds_of_sets(run: FinishedRun) -> tuple[int, ...]:
+    return tuple(settings.fold for settings in run.config.sets.values())
+
+
+def _in_words(replicate: tuple[int, int]) -> str:
+    seed, order = replicate
+    return f"seed {seed}" if order == seed else f"seed {seed}, order seed {order}"
 
 
 def _replicate(run: FinishedRun) -> tuple[int, int]:
@@ -156,9 +202,9 @@ def _replicate(run: FinishedRun) -> tuple[int, int]:
     return run.config.seed, run.config.order_seed
 
 
-def _place(run: FinishedRun) -> tuple[tuple[int, int], int]:
+def _place(run: FinishedRun) -> tuple[tuple[int, int], int, str]:
     """Return what tells a run apart within its arm."""
-    return _replicate(run), run.config.data.fold
+    return _replicate(run), run.config.data.fold, run.config.leave_out or ""
 
 
 def _suffix(key: str, value: Any) -> str:

@@ -13,7 +13,7 @@ from entreg.evaluation.differences import Pairing, Values, metrics_in, pairing_o
 from entreg.evaluation.evidence import Evidence
 from entreg.evaluation.ladder import PARTS, REST, parts
 from entreg.evaluation.metrics import METRICS, Metric
-from entreg.results.schema import BETTER, FLATTER, FOREIGN, NOT_SHOWN, SHARPER, Compared, Comparison, Difference, Plan
+from entreg.results.schema import BETTER, FLATTER, LEFT_OUT, NOT_SHOWN, SHARPER, Compared, Comparison, Difference, Plan
 
 AS_TRAINED = ("auc", "sauc", "nss")  # metrics that sharpness alone hardly changes
 
@@ -30,6 +30,7 @@ def compare(arms: Sequence[Arm], evidence: Mapping[str, Evidence], plan: Plan) -
     domains = _domains_of(evidence, plan)
     all_differences = {domain: _differences(names, pairs, evidence, domain, plan) for domain, names in domains.items()}
     all_ladders = {domain: _ladders(names, pairs, evidence) for domain, names in domains.items()}
+    new_set = _on_a_new_set(domains.get(LEFT_OUT, []), pairs, evidence)
     comparisons = {}
     for name, (_, baseline, pairing) in pairs.items():
         compared = {}
@@ -37,7 +38,8 @@ def compare(arms: Sequence[Arm], evidence: Mapping[str, Evidence], plan: Plan) -
             cells, ladder = all_differences[domain][name], all_ladders[domain].get(name)
             ig = cells[METRICS[0].difference_key]
             lower = _lower(cells) if ig.mean > 0 else []
-            compared[domain] = Compared(cells, ladder, sharpness(ladder), lower, reading(ig, ladder))
+            unseen = new_set[name] if domain == LEFT_OUT else (None, None)
+            compared[domain] = Compared(cells, ladder, sharpness(ladder), lower, reading(ig, ladder), *unseen)
         entropy = _entropy(evidence[name], evidence[baseline.name], pairing)
         comparisons[name] = Comparison(baseline.name, pairing.kind, entropy, compared)
     return comparisons
@@ -63,9 +65,8 @@ def sharpness(ladder: Mapping[str, Difference] | None) -> str | None:
 
 def _domains_of(evidence: Mapping[str, Evidence], plan: Plan) -> dict[str, list[str]]:
     """Return each domain with the names of the tables of which it is the mean."""
-    tables = list(next(iter(evidence.values())).rows)
-    planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in tables]
-    return {name: [name] for name in tables} | ({FOREIGN: planned} if planned else {})
+    first = next(iter(evidence.values()))
+    return {name: [name] for name in first.rows} | first.means(plan)
 
 
 def _differences(
@@ -90,6 +91,28 @@ def _differences(
         for arm, cell in _corrected(cells, pairs, metric, primary).items():
             by_arm[arm][metric.difference_key] = cell
     return by_arm
+
+
+def _on_a_new_set(
+    names: list[str], pairs: Pairs, evidence: Mapping[str, Evidence]
+) -> dict[str, tuple[Difference | None, Difference | None]]:
+    """Return by arm the IG difference, and what is left of it after the ladder, on a set not yet seen.
+
+    Both are exploratory and corrected over the arms; there is none where fewer than two sets were left out, or no
+    ladder.
+    """
+    if len(names) < 2:
+        return dict.fromkeys(pairs, (None, None))
+    as_trained, rest = {}, {}
+    for arm, (_, baseline, pairing) in pairs.items():
+        sides = evidence[arm], evidence[baseline.name]
+        ours, base = (side.values(names, METRICS[0].key).on_a_new_set() for side in sides)
+        as_trained[arm] = differences.difference(ours, base, pairing, "higher")
+        if all(name in side.adapted for name in names for side in sides):
+            ours, base = (Values([parts(side.adapted_ig_bits(name))[REST] for name in names]) for side in sides)
+            rest[arm] = differences.difference(ours.on_a_new_set(), base.on_a_new_set(), pairing, "higher")
+    as_trained, rest = (_corrected(cells, pairs, METRICS[0], None) for cells in (as_trained, rest))
+    return {arm: (as_trained[arm], rest.get(arm)) for arm in pairs}
 
 
 def _ladders(names: list[str], pairs: Pairs, evidence: Mapping[str, Evidence]) -> dict[str, dict[str, Difference]]:

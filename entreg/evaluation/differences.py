@@ -93,6 +93,13 @@ class Values:
         """Return the differences, training by training."""
         return Values([a - b for a, b in zip(self.sets, other.sets, strict=True)], self.in_folds)
 
+    def on_a_new_set(self) -> Values:
+        """Return the values that say what holds on a set that was not judged: a mean for each set, which are random.
+
+        Sets then take the place of images, so that their scatter, and that of the seeds' averages over them, count.
+        """
+        return Values([np.stack([values.mean(1) for values in self.sets], axis=1)])
+
     def uncertainty(self) -> Uncertainty:
         """Return the uncertainty of the mean."""
         return crossed_in_folds(self.sets) if self.in_folds else crossed(self.sets)

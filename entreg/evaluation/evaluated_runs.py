@@ -17,10 +17,19 @@ from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.judged_sets import JudgedSets
 from entreg.evaluation.published_arm import descends, stimuli
 from entreg.evaluation.scores import Model
-from entreg.results.schema import FOREIGN, IN_DOMAIN, EvaluatedData, ImageCounts, RowCounts
+from entreg.results.schema import (
+    FOREIGN,
+    IN_DOMAIN,
+    LEFT_OUT,
+    EvaluatedData,
+    ImageCounts,
+    RowCounts,
+    is_foreign,
+)
 from entreg.study.finished_run import FinishedRun, final_model
 from entreg.study.split import Split
 from entreg.study.study import Study
+from entreg.study.training_sets import training_sets_of
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +48,10 @@ class EvaluatedRuns:
 
     seen: by domain, the images that any of the runs was trained on, or nearly, with the training image; these are left
         out for all arms alike
-    domains: by `in_domain` or `ood.NAME`, the domain of the first run. Those of every other run hold the same images,
-        except `in_domain` in a cross-validation, where each fold has its own.
+    in_domain: the names of the domains of the sets that were trained on
+    domains: by `in_domain` (of several sets `in_domain.NAME`), `left_out.NAME` or `ood.NAME`, the domain of the first
+        run that is judged there. Those of every other run hold the same images, except `in_domain` in a
+        cross-validation, where each fold has its own.
     """
 
     def __init__(self, arms: Sequence[Arm], cache: EvaluationCache, seed: int, accept: Sequence[str] = ()) -> None:
@@ -52,12 +63,14 @@ class EvaluatedRuns:
         """
         self.arms, self.cache, self._seed = arms, cache, seed
         self._runs = [run for arm in arms for run in arm.runs]
-        self._first_of_fold = {run.config.data.fold: run for run in reversed(self._runs)}
+        self._firsts = {_held_out(run): run for run in reversed(self._runs)}
         self._studies = {run.folder: Study(run.config, cache) for run in self._runs}
         self.history = JudgedSets([(run, self._studies[run.folder]) for run in self._runs], accept)
         self._refuse_other_images()
-        self.seen = {name: self._seen(name) for name in _names(self._runs[0])}
-        self.domains = {name: self.domain(self._runs[0], name) for name in _names(self._runs[0])}
+        names = sorted(dict.fromkeys(name for run in self._runs for name in _names(run)), key=_order)
+        self.seen = {name: self._seen(name) for name in names}
+        self.domains = {name: self.domain(self.judging(self._runs, name)[0], name) for name in names}
+        self.in_domain = [name for name in self.domains if not is_foreign(name)]
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -70,6 +83,10 @@ class EvaluatedRuns:
         study = self._studies[run.folder]
         return LoadedRun(run, study, load_model(run, study))
 
+    def judging(self, runs: Sequence[FinishedRun], name: str) -> list[FinishedRun]:
+        """Return those of some runs that are judged in a domain: on a set that was left out, one of each training."""
+        return [run for run in runs if name in _names(run)]
+
     def domain(self, run: FinishedRun, name: str) -> Domain:
         """Return the domain of this name that the run is evaluated on."""
         settings, which = _images_of(run, name)
@@ -77,7 +94,7 @@ class EvaluatedRuns:
 
     def domains_of_folds(self, name: str) -> list[Domain]:
         """Return the domains of this name: a cross-validation has one for each fold in domain, else there is one."""
-        domains = (self.domain(run, name) for run in self._first_of_fold.values())
+        domains = (self.domain(run, name) for run in self.judging([*self._firsts.values()], name))
         return list({id(domain): domain for domain in domains}.values())
 
     def adaptation_data(self, run: FinishedRun, name: str) -> AdaptationData | None:
@@ -91,14 +108,17 @@ class EvaluatedRuns:
     def split(self, loaded: LoadedRun, name: str) -> Split:
         """Return the images of a domain as the run's model reads them."""
         study = loaded.study
-        split = study.validation if name == IN_DOMAIN else study.foreign(name.removeprefix(f"{FOREIGN}."))
+        if name.startswith(f"{LEFT_OUT}."):
+            split = study.left_out()
+        elif is_foreign(name):
+            split = study.foreign(name.removeprefix(f"{FOREIGN}."))
+        else:
+            split = study.validation.parts[_images_of(loaded.run, name)[0].name]
         return split.without(self.seen[name]) if self.seen[name] else split
 
     def fingerprints(self) -> dict[str, str]:
         """Return the fingerprints of everything that was read; several, separated by commas, where runs differ."""
-        each = [
-            study.fingerprints | {"features": study.validation.store.folder.name} for study in self._studies.values()
-        ]
+        each = [study.fingerprints | {"features": study.validation.stores} for study in self._studies.values()]
         return {key: ", ".join(dict.fromkeys(of_run[key] for of_run in each)) for key in each[0]}
 
     def data(self) -> dict[str, EvaluatedData]:
@@ -110,7 +130,7 @@ class EvaluatedRuns:
         counts = [of_fold.subset.counts for of_fold in self.domains_of_folds(name)]
         n_images = sum(map(len, counts))
         why_no_ladder = None
-        if name != IN_DOMAIN and self.adaptation_data(self._runs[0], name) is None:
+        if is_foreign(name) and self.adaptation_data(self.judging(self._runs, name)[0], name) is None:
             why_no_ladder = (
                 f"{len(domain.subset)} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
             )
@@ -126,21 +146,30 @@ class EvaluatedRuns:
             few_images=n_images < ENOUGH_FOR_AN_INTERVAL,
             few_kde_images=domain.kde_images < ENOUGH_FOR_A_KDE,
             rows=_rows(domain.subset.resized),
-            identity=self.history.identity("data" if name == IN_DOMAIN else name),
+            identity=self.history.identity(self._key(name)),
             synthetic=domain.settings.embedded,
             images=self._image_counts(name),
         )
 
+    def _key(self, name: str) -> str:
+        """Return the key of a domain's data set, see `Config.data_sets`."""
+        if name.startswith(f"{FOREIGN}."):
+            return name
+        sets = self._runs[0].config.sets
+        return f"sets.{self.domains[name].settings.name}" if sets else "data"
+
     def _image_counts(self, name: str) -> ImageCounts:
-        settings, which = _images_of(self._runs[0], name)
+        """Return what became of the images of a domain's data set."""
+        run = self.judging(self._runs, name)[0]
+        settings, _ = _images_of(run, name)
         stored, used = len(self.cache.data(settings)), len(self.cache.items(settings))
-        trained_on = len(self.cache.rows(settings, "training")) if which == "validation" else 0
-        return ImageCounts(stored, len(chosen(stored, settings)) - used, used, trained_on)
+        trained_on = self.cache.training_rows(training_sets_of(run.config)) if not is_foreign(name) else {}
+        return ImageCounts(stored, len(chosen(stored, settings)) - used, used, len(trained_on.get(settings.name, ())))
 
     def _refuse_other_images(self) -> None:
         """Raise a UserError unless all runs are evaluated on the same images."""
         for run in self._runs:
-            first = self._first_of_fold[run.config.data.fold]
+            first = self._firsts[_held_out(run)]
             images, first_images = self._images(run), self._images(first)
             if images != first_images:
                 raise UserError(
@@ -156,12 +185,13 @@ class EvaluatedRuns:
         Raises a UserError where these are all images of the domain.
         """
         seen: dict[str, str] = {}
-        for run in self._runs:
+        for run in self.judging(self._runs, name):
             settings, which = _images_of(run, name)
-            seen |= self.cache.seen(settings, which, run.config.data)
+            seen |= self.cache.seen(settings, which, training_sets_of(run.config))
             if descends(run):
                 seen |= self.cache.seen_elsewhere(settings, which, tuple(stimuli(run.config)))
-        if len(seen) == len({image for run in self._first_of_fold.values() for image in self._images(run)[name][1]}):
+        firsts = self.judging([*self._firsts.values()], name)
+        if len(seen) == len({image for run in firsts for image in self._images(run)[name][1]}):
             raise UserError(
                 f"{name}: the models were trained on all images of {settings.name}, or nearly, so that none is left to "
                 "evaluate them on"
@@ -188,13 +218,31 @@ def load_model(run: FinishedRun, study: Study) -> Model:
 
 def _names(run: FinishedRun) -> list[str]:
     """Return the names of the domains that the run is evaluated on."""
-    return [IN_DOMAIN, *(f"{FOREIGN}.{name}" for name in run.config.ood)]
+    trained_on, several = training_sets_of(run.config), len(run.config.sets) > 1
+    names = [f"{IN_DOMAIN}.{settings.name}" if several else IN_DOMAIN for settings in trained_on.sets]
+    if trained_on.left_out is not None:
+        names.append(f"{LEFT_OUT}.{trained_on.left_out.name}")
+    return [*names, *(f"{FOREIGN}.{name}" for name in run.config.ood)]
+
+
+def _order(name: str) -> tuple[int, str]:
+    """Return the place of a domain: in domain, sets that were left out, foreign ones in their order."""
+    kind, _, of_set = name.partition(".")
+    return (IN_DOMAIN, LEFT_OUT, FOREIGN).index(kind), "" if kind == FOREIGN else of_set
+
+
+def _held_out(run: FinishedRun) -> tuple[int, str | None]:
+    """Return what a run did not learn from: the fold, and the set that was left out."""
+    return run.config.data.fold, run.config.leave_out
 
 
 def _images_of(run: FinishedRun, name: str) -> tuple[Data, str]:
     """Return the settings of a domain's data set and which of its images are evaluated, see `StudyCache.rows`."""
     if name == IN_DOMAIN:
-        return run.config.data, "validation"
+        return training_sets_of(run.config).sets[0], "validation"
+    kind, _, of_set = name.partition(".")
+    if kind != FOREIGN:
+        return run.config.sets[of_set], "validation" if kind == IN_DOMAIN else "all"
     return run.config.ood[name.removeprefix(f"{FOREIGN}.")], "all"
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from entreg.config import Data, Prior
+from entreg.data.leakage import image_hashes, matches
 from entreg.evaluation.adaptation_data import AdaptationData, adaptation_data_of
 from entreg.evaluation.domain import Domain
-from entreg.evaluation.leakage import ImageHashes, image_hashes, matches
 from entreg.evaluation.published_arm import is_mit1003
 from entreg.features.store import FeatureStore
 from entreg.features.store_builder import fingerprint, open_store
 from entreg.io import files
 from entreg.study.split import ImageSubset
 from entreg.study.study_cache import RecipeSettings, StudyCache, cached_stage
+from entreg.study.training_sets import TrainingSets
 
 
 class EvaluationCache(StudyCache):
@@ -51,12 +52,16 @@ class EvaluationCache(StudyCache):
         return Domain(subset, settings, prior)
 
     @cached_stage
-    def seen(self, settings: Data, which: str, trained_on: Data) -> dict[str, str]:
+    def seen(self, settings: Data, which: str, trained_on: TrainingSets) -> dict[str, str]:
         """Return the images that were trained on, or nearly, by name, with the name of the training image."""
-        trained = self.subset(trained_on, "training")
-        numbers = matches(self._image_hashes(settings, which), self._image_hashes(trained_on, "training"))
-        pairs = zip(self.subset(settings, which).names, numbers, strict=True)
-        return {name: trained.names[number] for name, number in pairs if number is not None}
+        hashes = self.image_hashes(settings).at(self.rows(settings, which))
+        found: dict[str, str] = {}
+        for of_set in trained_on.sets:
+            trained = self.image_hashes(of_set).at(self.training_rows(trained_on)[of_set.name])
+            names = self.training_subset(of_set, trained_on).names
+            pairs = zip(self.subset(settings, which).names, matches(hashes, trained), strict=True)
+            found |= {name: names[number] for name, number in pairs if number is not None}
+        return found
 
     @cached_stage
     def seen_elsewhere(self, settings: Data, which: str, stimuli: tuple[Path, ...]) -> dict[str, str]:
@@ -69,7 +74,8 @@ class EvaluationCache(StudyCache):
             return dict.fromkeys(names, "MIT1003's own")
         if not stimuli:
             return {}
-        numbers = matches(self._image_hashes(settings, which), image_hashes(stimuli, files.sha256_of_each(stimuli)))
+        hashes = self.image_hashes(settings).at(self.rows(settings, which))
+        numbers = matches(hashes, image_hashes(stimuli, files.sha256_of_each(stimuli)))
         return {
             name: f"MIT1003's {stimuli[number].name}"
             for name, number in zip(names, numbers, strict=True)
@@ -82,8 +88,3 @@ class EvaluationCache(StudyCache):
     ) -> AdaptationData | None:
         """Return a foreign set as models are adapted to it, see `adaptation_data_of`."""
         return adaptation_data_of(self.domain(settings, "all", prior, left_out), map_factor, seed)
-
-    @cached_stage
-    def _image_hashes(self, settings: Data, which: str) -> ImageHashes:
-        stimuli = self.subset(settings, which).stimuli
-        return image_hashes([stimulus.path for stimulus in stimuli], self.digests(stimuli))

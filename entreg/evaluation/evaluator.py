@@ -16,10 +16,11 @@ from entreg.evaluation.bias_map import BiasMaps, bias_maps_of
 from entreg.evaluation.domain import Domain
 from entreg.evaluation.evaluated_runs import EvaluatedRuns, LoadedRun
 from entreg.evaluation.evidence import Evidence
+from entreg.evaluation.metrics import PRIMARY
 from entreg.evaluation.scores import Rows, Scored
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.progress import Progress
-from entreg.results.schema import IN_DOMAIN
+from entreg.results.schema import is_foreign
 from entreg.study.split import Split
 from entreg.units import BITS_PER_NAT, Size
 
@@ -30,7 +31,8 @@ class Evaluator:
     """Everything that is computed from the models of some runs.
 
     loaded, bias_maps: by arm, for each run
-    scored, adapted: by arm, then by domain, for each run; an arm or domain that cannot be adapted has no key
+    scored, adapted: by arm, then by domain, for each run that is judged there, see `EvaluatedRuns.judging`; an arm or
+        domain that cannot be adapted has no key
     """
 
     def __init__(self, runs: EvaluatedRuns) -> None:
@@ -55,7 +57,7 @@ class Evaluator:
             ]
         for name in self.runs.domains:
             self._score(name)
-            if name != IN_DOMAIN:
+            if is_foreign(name):
                 self._adapt(name)
 
     def evidence(self) -> dict[str, Evidence]:
@@ -63,14 +65,15 @@ class Evaluator:
         return {
             arm.name: Evidence(
                 {name: self._tables(arm, name) for name in self.runs.domains},
-                [len(scored.rows) for scored in self.scored[arm.name][IN_DOMAIN][: arm.folds]],
+                [len(scored.rows) for scored in self.scored[arm.name][self.runs.in_domain[0]][: arm.folds]],
                 self.bias_maps[arm.name],
                 self.adapted[arm.name],
                 {
                     name: [_kl_bits(self.runs.domains[name], of_run) for of_run in scored]
                     for name, scored in self.scored[arm.name].items()
-                    if name != IN_DOMAIN
+                    if is_foreign(name)
                 },
+                {of_set: self._by_set_left_out(arm, of_set) for of_set in arm.left_out},
             )
             for arm in self.runs.arms
         }
@@ -88,7 +91,7 @@ class Evaluator:
             | self._adapted_to(arm, domain, number, i)
             for arm in self.runs.arms
             for domain, scored in self.scored[arm.name].items()
-            for number, (run, of_run) in enumerate(zip(arm.runs, scored, strict=True))
+            for number, (run, of_run) in enumerate(zip(self.runs.judging(arm.runs, domain), scored, strict=True))
             for i, row in enumerate(of_run.rows)
         ]
 
@@ -109,13 +112,13 @@ class Evaluator:
         another size need other centre biases.
         """
         groups: dict[tuple[int, int], list[LoadedRun]] = {}
-        for loaded in self._all_loaded():
+        for loaded in self._all_loaded(name):
             key = id(self.runs.domain(loaded.run, name)), loaded.run.config.model.saliency_map_factor
             groups.setdefault(key, []).append(loaded)
         by_folder: dict[str, Scored] = {}
         for group in groups.values():
             domain = self.runs.domain(group[0].run, name)
-            step = group[0].run.config.model.saliency_map_factor if name != IN_DOMAIN else None
+            step = group[0].run.config.model.saliency_map_factor if is_foreign(name) else None
             models = [(loaded.model, self.runs.split(loaded, name)) for loaded in group]
             with Progress(f"scoring on {domain.settings.name}", len(domain.subset), "image") as progress:
 
@@ -126,15 +129,15 @@ class Evaluator:
                 scored = scores.score(models, domain, step=step, after_image=after_image)
             by_folder |= {str(loaded.run.folder): of_run for loaded, of_run in zip(group, scored, strict=True)}
         for arm in self.runs.arms:
-            self.scored[arm.name][name] = [by_folder[str(run.folder)] for run in arm.runs]
+            self.scored[arm.name][name] = [by_folder[str(run.folder)] for run in self.runs.judging(arm.runs, name)]
         images = sum(len(domain.subset) for domain in self.runs.domains_of_folds(name))
-        log.info("scored %d runs on %d images of %s", len(self.runs), images, self.runs.domains[name].settings.name)
+        log.info("scored %d runs on %d images of %s", len(by_folder), images, self.runs.domains[name].settings.name)
 
     def _adapt(self, name: str) -> None:
         """Adapt all models to a foreign domain, except mixtures, which do not have three numbers to adapt."""
         work = [
             (loaded.model, self.runs.split(loaded, name), data)
-            for loaded in self._all_loaded()
+            for loaded in self._all_loaded(name)
             if isinstance(loaded.model, DeepGaze3) and (data := self.runs.adaptation_data(loaded.run, name)) is not None
         ]
         if not work:
@@ -153,21 +156,36 @@ class Evaluator:
         remaining = iter(results)
         for arm in self.runs.arms:
             if all(isinstance(loaded.model, DeepGaze3) for loaded in self.loaded[arm.name]):
-                self.adapted[arm.name][name] = [next(remaining) for _ in arm.runs]
+                self.adapted[arm.name][name] = [next(remaining) for _ in self.runs.judging(arm.runs, name)]
         log.info("adapted %d runs to %s", len(work), data_name)
 
-    def _all_loaded(self) -> list[LoadedRun]:
-        return [loaded for arm in self.runs.arms for loaded in self.loaded[arm.name]]
+    def loaded_in(self, arm: Arm, name: str) -> list[LoadedRun]:
+        """Return those of an arm's runs that are judged in a domain."""
+        judging = {run.folder for run in self.runs.judging(arm.runs, name)}
+        return [loaded for loaded in self.loaded[arm.name] if loaded.run.folder in judging]
+
+    def _all_loaded(self, name: str) -> list[LoadedRun]:
+        return [loaded for arm in self.runs.arms for loaded in self.loaded_in(arm, name)]
+
+    def _by_set_left_out(self, arm: Arm, of_set: str) -> dict[str, float]:
+        """Return by domain the mean IG (bit/fixation) of the runs that left a set out."""
+        values: dict[str, list[float]] = {}
+        for name, scored in self.scored[arm.name].items():
+            for run, of_run in zip(self.runs.judging(arm.runs, name), scored, strict=True):
+                if run.config.leave_out == of_set:
+                    values.setdefault(name, []).extend(float(row[PRIMARY]) for row in of_run.rows)
+        return {name: float(np.mean(of_domain)) for name, of_domain in values.items()}
 
     def _tables(self, arm: Arm, name: str) -> list[Rows]:
         """Return a table for each training.
 
         For a cross-validation it holds the held-out images of all folds in domain, and the mean over folds on a foreign
-        set.
+        set. Where sets were left out, it holds the mean over the runs that are judged.
         """
         tables = [scored.rows for scored in self.scored[arm.name][name]]
-        trainings = [tables[i : i + arm.folds] for i in range(0, len(tables), arm.folds)]
-        if name == IN_DOMAIN:
+        runs = len(tables) // max(len(arm.replicates), 1)
+        trainings = [tables[i : i + runs] for i in range(0, len(tables), runs)]
+        if not is_foreign(name) and not arm.left_out:
             return [[row for table in folds for row in table] for folds in trainings]
         return [scores.averaged(folds) for folds in trainings]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,21 @@ from entreg.evaluation.adaptation import SUBSETS, Adapted, Quantities
 from entreg.evaluation.bias_map import BiasMaps, entropies
 from entreg.evaluation.differences import Values, values_of
 from entreg.evaluation.scores import Rows
-from entreg.results.schema import IN_DOMAIN
+from entreg.results.schema import FOREIGN, IN_DOMAIN, LEFT_OUT, Plan
 from entreg.units import Size
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was computed of an arm's trainings, each of which is one run, or all folds of a cross-validation.
+    """What was computed of an arm's trainings, each of which is one run, or several: a fold or a left-out set for each.
 
     rows: by domain, a table for each training: in domain it holds the scores of the held-out images, fold by fold; on a
-        foreign set it holds the means over folds
+        foreign set it holds the means over folds. Where sets were left out, it holds the means over the runs that are
+        judged there: on a set that was left out that is one
     fold_images: how many images of the in-domain tables belong to each fold
     maps: for each run, by seed and then by fold, the bias maps by (H, W), the landscape size first
-    adapted, kl_bits: by domain, for each run; see `ArmInDomain`
+    by_set_left_out: by the set that was left out, then by domain, the mean IG (bit/fixation) of the runs without it
+    adapted, kl_bits: by domain, for each run that is judged there; see `ArmInDomain`
     """
 
     rows: Mapping[str, Sequence[Rows]]
@@ -32,6 +34,7 @@ class Evidence:
     maps: Sequence[Mapping[Size, BiasMaps]]
     adapted: Mapping[str, Sequence[Adapted]]
     kl_bits: Mapping[str, Sequence[float]]
+    by_set_left_out: Mapping[str, dict[str, float]] = field(default_factory=dict)
 
     def values(self, domains: Sequence[str], key: str) -> Values:
         """Return a metric in a domain, or in the several domains of which the mean is taken."""
@@ -41,10 +44,21 @@ class Evidence:
         return Values(sets)
 
     def by_training(self, values: Sequence[Any]) -> np.ndarray:
-        """Return the mean of (n_runs, ...) values over each training's folds: (n_seeds, ...)."""
-        array = np.asarray(values, dtype=np.float64)
-        means: np.ndarray = array.reshape(-1, len(self.fold_images), *array.shape[1:]).mean(1)
+        """Return the mean of (n_runs, ...) values over each training's runs: (n_seeds, ...)."""
+        array, trainings = np.asarray(values, dtype=np.float64), len(next(iter(self.rows.values())))
+        means: np.ndarray = array.reshape(trainings, -1, *array.shape[1:]).mean(1)
         return means
+
+    def means(self, plan: Plan) -> dict[str, list[str]]:
+        """Return the domains that are means over the sets of several tables, with the names of these."""
+        in_domain = [name for name in self.rows if name.startswith(f"{IN_DOMAIN}.")]
+        left_out = [name for name in self.rows if name.startswith(f"{LEFT_OUT}.")]
+        planned = [f"{FOREIGN}.{name}" for name in plan.planned if f"{FOREIGN}.{name}" in self.rows]
+        return {
+            name: tables
+            for name, tables in ((IN_DOMAIN, in_domain), (LEFT_OUT, left_out), (FOREIGN, planned))
+            if tables
+        }
 
     def entropies(self) -> list[dict[str, float]]:
         """Return the entropies of each run's bias maps at the landscape size, see `bias_map.entropies`."""

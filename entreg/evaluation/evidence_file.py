@@ -28,8 +28,12 @@ def arrays_of(evaluator: Evaluator) -> dict[str, np.ndarray]:
     for name in evaluator.runs.domains:
         first: dict[int, int] = {}
         priors = []
-        for number, (arm, i, run) in enumerate(runs):
-            domain, scored = evaluator.runs.domain(run, name), evaluator.scored[arm][name][i]
+        of_arm = {arm.name: iter(evaluator.scored[arm.name][name]) for arm in arms}
+        for number, (arm, _, run) in enumerate(runs):
+            if not evaluator.runs.judging([run], name):
+                priors.append(number)
+                continue
+            domain, scored = evaluator.runs.domain(run, name), next(of_arm[arm])
             saved[f"at/{name}/{number}"] = np.concatenate(scored.at)
             priors.append(first.setdefault(id(domain), number))
             if priors[-1] == number:

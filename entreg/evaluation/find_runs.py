@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 import time
+from collections.abc import Sequence
 from datetime import datetime
+from glob import glob
 from pathlib import Path
 
 from entreg.errors import DataError, UserError
@@ -14,22 +15,19 @@ from entreg.runs.folder import RunFolder, SweepFolder
 log = logging.getLogger(__name__)
 
 
-def find(pattern: str | None) -> tuple[list[RunFolder], list[RunFolder]]:
+def find(patterns: str | Sequence[str] | None) -> tuple[list[RunFolder], list[RunFolder]]:
     """Return the finished trainings, and those left out because they have not finished or not even started.
 
     Raises a UserError that says what to type where no training has finished.
 
-    pattern: a run, a sweep, or a glob of either; None: the newest sweep under multirun/ with a finished training, else
-        the trainings under outputs/
+    patterns: a run, a sweep, a glob of either, or a list of them; None: the newest sweep under multirun/ with a
+        finished training, else the trainings under outputs/
     """
-    if pattern is not None:
-        places = sorted(Path(place) for place in glob.glob(str(Path(pattern).expanduser())))  # noqa: PTH207  # ~ and / too
-        if not places:
-            raise UserError(f"runs={pattern}: there is no such folder (seen from {Path.cwd()})")
-        folders = [folder for place in places for folder in SweepFolder(place).trainings()]
+    if patterns is not None:
+        folders = list(dict.fromkeys(run for place in places(patterns) for run in SweepFolder(place).trainings()))
         finished = [folder for folder in folders if folder.is_trained]
         if not finished:
-            raise UserError(f"runs={pattern}: there is no finished training ({len(folders)} unfinished)")
+            raise UserError(f"runs={in_words(patterns)}: there is no finished training ({len(folders)} unfinished)")
     else:
         sweeps = [_trainings(path) for path in Path("multirun").glob("*")]
         sweeps = [sweep for sweep in sweeps if any(folder.is_trained for folder in sweep)]
@@ -41,6 +39,22 @@ def find(pattern: str | None) -> tuple[list[RunFolder], list[RunFolder]]:
                 "Train one with\n  python train.py -m loss=nll,nll_entropy"
             )
     return finished, [folder for folder in folders if folder not in finished]
+
+
+def places(patterns: str | Sequence[str]) -> list[Path]:
+    """Return the folders that a pattern or a list of them names. Raises a UserError where a pattern names none."""
+    found: list[Path] = []
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        named = sorted(Path(place) for place in glob(str(Path(pattern).expanduser())))  # noqa: PTH207  # ~ and / too
+        if not named:
+            raise UserError(f"runs={pattern}: there is no such folder (seen from {Path.cwd()})")
+        found += named
+    return found
+
+
+def in_words(patterns: str | Sequence[str]) -> str:
+    """Return the value of `runs` as it is typed."""
+    return patterns if isinstance(patterns, str) else f"[{','.join(patterns)}]"
 
 
 def _trainings(path: Path) -> list[RunFolder]:

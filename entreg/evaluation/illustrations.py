@@ -6,11 +6,12 @@ import numpy as np
 import torch
 
 from entreg.evaluation import differences, scores
+from entreg.evaluation.arms import Arm
 from entreg.evaluation.evaluator import Evaluator, most_frequent_size
 from entreg.evaluation.metrics import PRIMARY
 from entreg.model.log_density import LogDensity
 from entreg.report.panels import Prediction
-from entreg.results.schema import IN_DOMAIN
+from entreg.results.schema import is_foreign
 from entreg.study.look import Look, look_at
 
 
@@ -27,7 +28,7 @@ def mean_densities(evaluator: Evaluator) -> dict[str, dict[str, np.ndarray]]:
     """
     densities: dict[str, dict[str, np.ndarray]] = {}
     for name, domain in evaluator.runs.domains.items():
-        if name == IN_DOMAIN:
+        if not is_foreign(name):
             continue
         size = most_frequent_size(domain)
         densities[name] = {"fixations": domain.kde.log_density(*size)}
@@ -47,11 +48,12 @@ def examples(evaluator: Evaluator) -> dict[str, list[tuple[str, dict[str, Predic
     by_domain: dict[str, list[tuple[str, dict[str, Prediction]]]] = {}
     first, *_ = evaluator.runs.arms
     for name in evaluator.runs.domains:
-        scored = evaluator.scored[first.name][name][:: first.folds if name == IN_DOMAIN else 1]
+        of_first = evaluator.scored[first.name][name]
+        scored = of_first if is_foreign(name) else of_first[:: len(of_first) // max(len(first.replicates), 1)]
         ig = differences.values_of([of_run.rows for of_run in scored], PRIMARY).mean(0)
         order = np.argsort(-ig, kind="stable")
         for label, i in (("best", order[0]), ("median", order[len(order) // 2]), ("worst", order[-1])):
-            predictions = {arm.name: _prediction(evaluator, arm.name, name, int(i)) for arm in evaluator.runs.arms}
+            predictions = {arm.name: _prediction(evaluator, arm, name, int(i)) for arm in evaluator.runs.arms}
             by_domain.setdefault(name, []).append((label, predictions))
     return by_domain
 
@@ -65,12 +67,12 @@ def looks(evaluator: Evaluator) -> dict[str, Look]:
     }
 
 
-def _prediction(evaluator: Evaluator, arm: str, domain: str, i: int) -> Prediction:
-    """Return what the first run of an arm predicts for image i of a domain."""
-    loaded = evaluator.loaded[arm][0]
+def _prediction(evaluator: Evaluator, arm: Arm, domain: str, i: int) -> Prediction:
+    """Return what the first run of an arm that is judged in a domain predicts for image i there."""
+    loaded = evaluator.loaded_in(arm, domain)[0]
     split = evaluator.runs.split(loaded, domain)
     density = scores.predict(loaded.model, split, i)
     y, x = (axis.numpy() for axis in split.fixations[i])
-    ig = evaluator.scored[arm][domain][0].rows[i][PRIMARY]
-    title = f"{arm}: {ig:.2f} bit/fixation".replace(": -", ": −")
+    ig = evaluator.scored[arm.name][domain][0].rows[i][PRIMARY]
+    title = f"{arm.name}: {ig:.2f} bit/fixation".replace(": -", ": −")
     return Prediction(split.names[i], title, split.read(i), density.full()[0].numpy(), y, x)

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class JudgedSets:
-    """The data sets of some runs, by key (`data`, `ood.NAME`), as they are now and as the runs recorded them.
+    """The data sets of some runs, by key, as they are now and as the runs recorded them; see `Config.data_sets`.
 
     changed: how sets have changed since the trainings, where that was accepted
     unrecorded: the runs that recorded no fingerprint of a set
@@ -63,8 +63,9 @@ class JudgedSets:
             refused = [change.words for change in of_set if change.kind not in self._accept]
             if refused:
                 kinds = sorted({change.kind for change in of_set})
+                root = study.config.data_sets[key].root
                 raise UserError(
-                    f"{run.folder}: the data set {key} ({study.settings[key].root}) has changed since the training: "
+                    f"{run.folder}: the data set {key} ({root}) has changed since the training: "
                     f"{', '.join(refused)}; bring back what was there, or judge what is there, as exploratory: "
                     f"evaluation.accept=[{','.join(kinds)}]"
                 )
@@ -86,12 +87,14 @@ class JudgedSets:
         for run in runs:
             if not self._recorded[run.folder]:
                 continue
-            chosen = {s.key: s.value for s in settings_of(run.config.data) if s.affects == "result"}
-            other = first.setdefault(repr(chosen), run)
-            then, now = (self._recorded[one.folder]["data"] for one in (other, run))
-            changes = then.changes(now, trained_on=True)
-            if changes:
-                raise UserError(
-                    f"{run.folder} was trained on other data than {other.folder}, so they cannot be compared: "
-                    f"{', '.join(change.words for change in changes)}; evaluate them separately (runs=FOLDER)"
-                )
+            for key in filter(changed_sets.is_trained_on, run.config.data_sets):
+                of_set = settings_of(run.config.data_sets[key], f"{key}.")
+                chosen = {setting.key: setting.value for setting in of_set if setting.affects == "result"}
+                other = first.setdefault(repr(chosen), run)
+                then, now = (self._recorded[one.folder][key] for one in (other, run))
+                changes = then.changes(now, trained_on=True)
+                if changes:
+                    raise UserError(
+                        f"{run.folder} was trained on other data than {other.folder}, so they cannot be compared: "
+                        f"{', '.join(change.words for change in changes)}; evaluate them separately (runs=FOLDER)"
+                    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from entreg.config import Config, Data, Primary
+from entreg.config import Data, Primary
 from entreg.config.settings import settings_of
 from entreg.errors import DataError, SettingError
 from entreg.evaluation.arms import Arm, baseline_of, result_settings
 from entreg.evaluation.metrics import primary_metric
-from entreg.results.schema import Plan
+from entreg.results.schema import IN_DOMAIN, LEFT_OUT, Plan
 
 
 def plan_of(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
@@ -26,7 +26,7 @@ def plan_of(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
     recorded = [plan for plan in plans if plan is not None]
     primary = Primary(**recorded[0]["primary"]) if recorded else runs[0].config.evaluation.primary
     planned = [name for name in foreign if recorded and _is_planned(name, foreign[name], recorded)]
-    why = _why_exploratory(runs[0].config, plans, planned, typed)
+    why = _why_exploratory(plans, planned, typed, any(arm.left_out for arm in arms))
     arm = None
     if why is None:
         matching = [candidate.name for candidate in arms if _is_meant(candidate, primary, arms)]
@@ -44,14 +44,23 @@ def plan_of(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
         raise DataError(
             f"{runs[0].folder} was planned for a metric that this version does not know: {error}"
         ) from error
+    left_out = {name for arm in arms for name in arm.left_out}
+    only = f"{LEFT_OUT}.{next(iter(left_out))}" if len(left_out) == 1 else LEFT_OUT  # whose mean is that set
+    domain = only if primary.domain == LEFT_OUT else primary.domain
     added = [name for name in foreign if name not in planned]
-    return Plan(arm, primary.domain, metric.key, planned, added, why)
+    return Plan(arm, domain, metric.key, planned, added, why)
 
 
 def _why_exploratory(  # noqa: PLR0911  # a reason for each return
-    config: Config, plans: Sequence[Mapping[str, Any] | None], planned: Sequence[str], typed: Sequence[str]
+    plans: Sequence[Mapping[str, Any] | None],
+    planned: Sequence[str],
+    typed: Sequence[str],
+    leaves_out: bool,
 ) -> str | None:
-    """Return why no comparison can be the primary outcome; None where one can."""
+    """Return why no comparison can be the primary outcome; None where one can.
+
+    leaves_out: whether sets were left out
+    """
     if any(key.startswith("evaluation.primary") for key in typed):
         return "evaluation.primary was typed for this evaluation, after the runs were trained"
     recorded = [plan for plan in plans if plan is not None]
@@ -62,7 +71,9 @@ def _why_exploratory(  # noqa: PLR0911  # a reason for each return
     if any(plan["ood"].keys() != recorded[0]["ood"].keys() for plan in recorded):
         return "the runs were started with different foreign sets"
     domain = recorded[0]["primary"]["domain"]
-    if domain == "in_domain":
+    if domain == LEFT_OUT and not leaves_out:
+        return "no set was left out"
+    if domain in (IN_DOMAIN, LEFT_OUT):
         return None
     needed = list(recorded[0]["ood"]) if domain == "ood" else [domain.removeprefix("ood.")]
     absent = [name for name in needed if name not in planned]

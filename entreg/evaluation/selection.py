@@ -9,7 +9,7 @@ from pathlib import Path
 
 from entreg.config import Config
 from entreg.errors import UserError
-from entreg.evaluation.arms import Arm, arms_of, refuse_missing_folds
+from entreg.evaluation.arms import Arm, arms_of, refuse_missing_folds, refuse_missing_sets
 from entreg.evaluation.metrics import SHUFFLED
 from entreg.evaluation.plan import plan_of
 from entreg.evaluation.published_arm import arm_of, described
@@ -30,6 +30,7 @@ def select_arms(runs: list[FinishedRun], unfinished: Sequence[RunFolder]) -> tup
         log.warning("left out, not finished: %s (%s)", folder, folder.state_in_words)
     arms, keys = arms_of(runs)
     refuse_missing_folds(arms, unfinished)
+    refuse_missing_sets(arms, unfinished)
     log.info(
         "%d runs, grouped by %s into %d arms: %s",
         len(runs),
@@ -83,8 +84,8 @@ def with_published(arms: Sequence[Arm], config: Config) -> list[Arm]:
         first = described_arms[0]
         if first.folds > 1:
             raise UserError(
-                "published=FILE is one model, but each fold of a cross-validation is evaluated with models of its own. "
-                "Evaluate it beside runs of one fold"
+                "published=FILE is one model, but each fold of a cross-validation, and each set that is left out, is "
+                "evaluated with models of its own. Evaluate it beside runs of one fold that leave out one set"
             )
         described_arms.append(arm_of(Path(config.published), config.published_component, first.runs[0].config))
     return described_arms
@@ -97,7 +98,8 @@ def left_out(unfinished: Sequence[RunFolder]) -> list[LeftOut]:
 
 def _trainings(arm: Arm) -> str:
     n = len(arm.seeds)
-    return f"{n} training{'s' * (n > 1)}{f' of {arm.folds} folds' * (arm.folds > 1)}"
+    models = "left-out sets" if arm.left_out else "folds"
+    return f"{n} training{'s' * (n > 1)}{f' of {arm.folds} {models}' * (arm.folds > 1)}"
 
 
 def _with_origin(arm: Arm) -> Arm:

@@ -63,7 +63,8 @@ def band(arm: Arm, metrics: Mapping[str, Estimate]) -> dict[str, Any]:
     data = arm.runs[0].config.data
     if expected.ig_band_data is None:
         return _not_applicable("evaluation.ig_band_data does not name the data set that the band is for")
-    if data.name != expected.ig_band_data or data.limit is not None or data.sample is not None:
+    several = len(arm.runs[0].config.sets) > 1
+    if several or data.name != expected.ig_band_data or data.limit is not None or data.sample is not None:
         return _not_applicable(f"the band is for all images of {expected.ig_band_data}")
     low, high = expected.ig_band_bits
     ig = metrics[primary_metric(Primary(metric="ig", prior=expected.ig_band_prior)).key].mean

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from glob import glob
 from pathlib import Path
 from typing import Any
 
 from entreg.config import Config
 from entreg.errors import UserError
-from entreg.evaluation.find_runs import find
+from entreg.evaluation.find_runs import find, places
 from entreg.io import files, sums
 from entreg.runs.folder import RunFolder
 from entreg.study import changed_sets
@@ -18,18 +17,17 @@ from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
 
 
-def found(pattern: str | None) -> tuple[list[RunFolder], list[RunFolder]]:
+def found(patterns: str | Sequence[str] | None) -> tuple[list[RunFolder], list[RunFolder]]:
     """Return finished trainings, and the evaluations and predictions that were made of them.
 
     Raises a UserError where there is no finished training.
 
-    pattern: as in `find`, or an evaluation or a prediction, which stands for its runs
+    patterns: as in `find`, or an evaluation or a prediction, which stands for its runs
     """
-    places = [RunFolder(Path(place)) for place in sorted(glob(str(Path(pattern).expanduser())))] if pattern else []  # noqa: PTH207  # ~ and / too
-    named = [place for place in places if _is_made(place)]
+    named = [place for place in map(RunFolder, places(patterns) if patterns else []) if _is_made(place)]
     runs = {Path(run): None for place in named for run in _runs_of(place)}
     if not runs:
-        runs = dict.fromkeys(run.path for run in find(pattern)[0])
+        runs = dict.fromkeys(run.path for run in find(patterns)[0])
     known = {run.resolve() for run in runs}
     others = map(RunFolder, sorted(Path("outputs").glob("*")))
     names = {place.path.resolve() for place in named}
@@ -56,15 +54,15 @@ def of_run(folder: RunFolder, composed: Config, typed: Sequence[str], cache: Stu
     if not recorded:
         lines.append(f"{folder}: it recorded no fingerprints of its data, so that these cannot be verified")
     for key, then in recorded.items():
-        if key not in study.settings:  # it was left out by what was typed
+        if key not in study.config.data_sets:  # it was left out by what was typed
             continue
         try:
-            now = cache.fingerprint(study.settings[key])
+            now = cache.fingerprint(study.config.data_sets[key])
         except UserError as error:
             lines.append(f"{folder}: {key}: {error}")
         else:
-            changes = then.changes(now, trained_on=key == "data")
-            lines += [f"{folder}: {key} ({study.settings[key].root}): {change.words}" for change in changes]
+            changes = then.changes(now, trained_on=changed_sets.is_trained_on(key))
+            lines += [f"{folder}: {key} ({study.config.data_sets[key].root}): {change.words}" for change in changes]
     return lines
 
 

@@ -63,7 +63,7 @@ class LogDensity:
         It is float64, so that the exponentials of any number of pixels sum to 1.
         """
         rows, columns = (
-            torch.bincount(cell_of_pixel(counts)[_centres(int(counts.sum()), length)], minlength=len(counts))
+            torch.bincount(cell_of_pixel(counts)[centres(int(counts.sum()), length)], minlength=len(counts))
             for counts, length in ((self.rows, height), (self.columns, width))
         )
         return LogDensity.normalised(self.grid.double(), rows, columns)
@@ -108,6 +108,6 @@ def cell_of_pixel(counts: Tensor) -> Tensor:
     return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
 
 
-def _centres(length: int, new_length: int) -> Tensor:
+def centres(length: int, new_length: int, device: torch.device | None = None) -> Tensor:
     """Return which of `length` pixels contains the centre of each of `new_length` pixels: (new_length,)."""
-    return (2 * torch.arange(new_length) + 1) * length // (2 * new_length)
+    return (2 * torch.arange(new_length, device=device) + 1) * length // (2 * new_length)

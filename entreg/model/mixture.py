@@ -40,5 +40,9 @@ class Mixture(nn.Module):
 
 def averaged(densities: Sequence[LogDensity]) -> LogDensity:
     """Return the mean of n densities on one grid: the logsumexp of their logarithms minus log n."""
-    grids = torch.stack([density.grid for density in densities])
-    return LogDensity(grids.logsumexp(0) - math.log(len(densities)), densities[0].rows, densities[0].columns)
+    return LogDensity(log_mean([density.grid for density in densities]), densities[0].rows, densities[0].columns)
+
+
+def log_mean(grids: Sequence[Tensor]) -> Tensor:
+    """Return the logarithm of the mean of densities that are given by their logarithms."""
+    return torch.stack(list(grids)).logsumexp(0) - math.log(len(grids))

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 import torch
 
+from entreg.config import Config, Data, Loss
 from entreg.data.geometry import shape_of
 from entreg.data.images import Picture, rgb_of
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, SettingError, UserError
+from entreg.model import published_weights
 from entreg.model.log_density import LogDensity
+from entreg.model.mixture import Mixture
+from entreg.prediction.photo_density import PhotoDensity
 from entreg.priors import center_bias_file
+from entreg.priors.center_bias import CenterBias
 from entreg.runs.folder import RunFolder, SweepFolder
 from entreg.study import feature_precision
 from entreg.study.finished_run import FinishedRun, final_model, finished, saved
@@ -45,16 +51,35 @@ class TrainedModel:
         self.geometry = shape_of(config.data)
         self.recipe = StudyCache(Ranks(device=device)).recipe(recipe_settings_of(config, device.type))
         expected = run.state["fingerprints"].get("weights")
-        if self.recipe.weights_sha256 != expected:
+        if run.fixed is None and self.recipe.weights_sha256 != expected:
             raise DataError(
                 f"{run.folder}: the backbone's weights ({config.model.backbone.weights}) are not those that it was "
                 f"trained with: their SHA-256 is {self.recipe.weights_sha256[:12]}... and not {str(expected)[:12]}..."
             )
-        self.center_bias = center_bias_file.read(
-            run.folder.center_bias, config.model.center_bias, config.model.saliency_map_factor
+        model = config.model
+        self.center_bias: CenterBias = (
+            center_bias_file.read(run.folder.center_bias, model.center_bias, model.saliency_map_factor)
+            if run.fixed is None
+            else CenterBias(model.center_bias, config.prior, model.saliency_map_factor, None)
         )
-        self.model = final_model(run, self.recipe.channels).to(device)
+        self.model = (run.fixed.eval() if run.fixed else final_model(run, self.recipe.channels)).to(device)
         self.recipe.backbone.to(device)
+
+    @cached_property
+    def module(self) -> PhotoDensity:
+        """The model as a torch.nn.Module, from photos (B, 3, H, W), RGB, 0..255, float, to log densities (B, H, W).
+
+        See `PhotoDensity`. It is frozen; gradients flow to the photos, and torch.export takes it with dynamic B, H, W.
+        Raises a SettingError where images keep their shapes (data.geometry=degrees).
+        """
+        if self.run.config.data.geometry == "degrees":
+            raise SettingError(
+                f"{self.run.folder} was trained with data.geometry=degrees, under which each shape of image has a "
+                "model of its own; log_density predicts it"
+            )
+        landscape, portrait = self.geometry.size(1, 2), self.geometry.size(2, 1)
+        each = self.model.each if isinstance(self.model, Mixture) else [self.model]
+        return PhotoDensity(each, self.recipe, self.center_bias, landscape, portrait).to(self.device)
 
     @overload
     def log_density(self, image: Picture) -> np.ndarray: ...
@@ -97,8 +122,30 @@ def load(
     *,
     device: str | torch.device | None = None,
     weights: str | Path | None = None,
+    center_bias: str | None = None,
 ) -> TrainedModel:
-    """Return the finished training in the folder `run`. See `entreg.load`."""
+    """Return the finished training in the folder `run`, ready to predict where people look in any image.
+
+        import entreg
+        import matplotlib.pyplot as plt
+
+        model = entreg.load("outputs/mine")
+        plt.imshow(model.log_density("photo.jpg"))
+        plt.savefig("density.png")
+
+    `model.log_density(image)` is (H, W) in nats at the image's own size; see `TrainedModel`.
+
+    Raises a UserError where there is no finished training, where it was trained on crops, or where files that it needs
+    are missing or were replaced.
+
+    device: such as `cpu`, `cuda` or `cuda:1`; None: a GPU where PyTorch sees one
+    weights: the file of the backbone's weights, or its folder, where the file has been moved since the training
+    center_bias: for the file of a published model in place of a folder, which holds none: `gaussian` or `uniform`
+    """
+    if Path(run).expanduser().is_file():
+        return _published(Path(run).expanduser(), _device(device), center_bias)
+    if center_bias is not None:
+        raise SettingError(f"center_bias={center_bias}: a finished run has its own; this is for published files")
     folder, chosen = finished_in(Path(run).expanduser()), _device(device)
     cfg = saved(folder, loads_data=False)
     cfg.hardware.kind, cfg.hardware.devices = chosen.type, 1
@@ -107,6 +154,20 @@ def load(
     elif weights is not None:
         cfg.model.backbone.weights = str(weights)
     return TrainedModel(finished(folder, cfg), chosen)
+
+
+def _published(path: Path, device: torch.device, center_bias: str | None) -> TrainedModel:
+    """Return the model in a published file, which predicts images stretched to 1024x768 (portraits 768x1024)."""
+    if center_bias not in ("gaussian", "uniform"):
+        raise SettingError(
+            f"{path}: a published file holds no centre bias; choose center_bias='gaussian' (the Gaussian prior) or "
+            "center_bias='uniform' (none)"
+        )
+    published = published_weights.read(path)
+    config = Config(model=published.settings(center_bias), data=Data(), loss=Loss())
+    config.hardware.kind, config.hardware.devices = device.type, 1
+    config.store.dtype = "float32"  # nothing is stored, so nothing need be rounded
+    return TrainedModel(FinishedRun(RunFolder(path), config, {"fingerprints": {}}, published.model(None)), device)
 
 
 def finished_in(path: Path) -> RunFolder:

@@ -188,6 +188,19 @@ def kde_of(resized: Resized, items: Sequence[int], settings: Prior) -> FixationK
     )
 
 
+def pooled(kdes: Sequence[FixationKde]) -> FixationKde:
+    """Return the KDE of the fixations of several, which have one bandwidth and regularisation. One remains as it is."""
+    if len(kdes) == 1:
+        return kdes[0]
+    each, first = [kde.fixations for kde in kdes], 0
+    images = []
+    for _, _, image in each:
+        images.append(image + first)
+        first += image.max(initial=-1) + 1
+    y, x = (np.concatenate([fixations[axis] for fixations in each]) for axis in (0, 1))
+    return FixationKde(y, x, np.concatenate(images), kdes[0].bandwidth, kdes[0].regularisation)
+
+
 def _all_but_one(terms: list[np.ndarray]) -> Iterator[np.ndarray]:
     """Return, for each term, the sum of all others, from the sums before and after it."""
     before = accumulate(terms, initial=np.zeros(1))

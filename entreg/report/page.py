@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,10 @@ from entreg.io import files
 from entreg.report import commands, data_pictures, html, literature, pictures
 from entreg.report.illustrations import Illustrations
 from entreg.report.numbers import MISSING, Numbers
-from entreg.report.tables import overview, settings
+from entreg.report.tables import on_a_new_set, overview, settings
 from entreg.results.answer import main_metric
 from entreg.results.domains import domains, main_first
-from entreg.results.schema import IG, IN_DOMAIN, Results
+from entreg.results.schema import IG, Results, is_foreign
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from entreg.study.look import Look
@@ -48,7 +49,7 @@ def write(folder: RunFolder, content: Content) -> None:
         name: [(run, commands.command_of(run), commands.commit_of(run)) for run in arm_folders]
         for name, arm_folders in folders.items()
     }
-    foreign = [key for key in results.data if key != IN_DOMAIN]
+    foreign = [key for key in results.data if is_foreign(key)]
     metric = main_metric(results)
     context = {
         "r": results,
@@ -64,17 +65,24 @@ def write(folder: RunFolder, content: Content) -> None:
         # the metric of the primary outcome, which has a sentence of its own where it is not IG
         "other_metric": results.metrics[metric] if metric != IG else None,
         "measured": {metric for arm in arms.values() for key in results.data for metric in arm.domains[key].metrics},
-        "short": {key: data.name for key, data in results.data.items()}
-        | {"in_domain": "in domain", "ood": "foreign mean"},
+        "short": {
+            key: data.name if is_foreign(key) else f"in domain ({data.name})" for key, data in results.data.items()
+        }
+        | {"in_domain": "in domain", "left_out": "left-out mean", "ood": "foreign mean"},
         "foreign": foreign,
         "many": len(results.comparisons) > 1,
         "most_trainings": max(len(arm.seeds) for arm in arms.values()),
-        "most_folds": max(arm.folds for arm in arms.values()),
+        "most_folds": max(1 if arm.sets_left_out else arm.folds for arm in arms.values()),
+        "judged_by": [key for key in results.data if not key.startswith("left_out.")],
+        "left_out": sorted({name for arm in arms.values() for name in arm.sets_left_out or []}),
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
         "settings": settings(results),
         "others_in": lambda key: [name for name, other in (results.others or {}).items() if key in other.domains],
         "in_words": _in_words,
+        "new_set": ""
+        if compared is None
+        else " ".join(map(_sentence, on_a_new_set(compared.domains[main_first(results)[0]]))),
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
         "data_pictures": {key: data_pictures.overview(look) for key, look in content.looks.items()},
         "losses": pictures.losses(content.histories),
@@ -88,7 +96,9 @@ def write(folder: RunFolder, content: Content) -> None:
         "shown": pictures.shown_arms(list(arms), leading),
         "lambdas": pictures.lambdas(results),
         "published": literature.PUBLISHED,
-        "comparable": literature.comparable(results.data[IN_DOMAIN].name),
+        "comparable": literature.comparable(
+            ", ".join(data.name for key, data in results.data.items() if not is_foreign(key))
+        ),
         "runs": runs,
         "runs_known": any(command for rows in runs.values() for _, command, _ in rows),
         "repeat": "\n".join(commands.repeat([run for arm_folders in folders.values() for run in arm_folders], folder)),
@@ -96,6 +106,11 @@ def write(folder: RunFolder, content: Content) -> None:
     }
     context["contents"] = _contents(context)
     files.write_text(folder.report, html.render("page.html.j2", context))
+
+
+def _sentence(line: str) -> str:
+    """Return a line as a sentence of the page, with minus signs."""
+    return line[0].upper() + re.sub(r"(?<=[ (])-(?=\d)", "−", line[1:])
 
 
 def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:

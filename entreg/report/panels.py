@@ -90,13 +90,17 @@ def bias_panel(log_density: np.ndarray, greatest: float | None) -> Figure:
 
     greatest: the end of the colour scale; None: the map's greatest ratio
     """
-    figure, axes = blank_panel()
+    figure = Figure(figsize=(4.8, 3.4))
+    rows, columns = log_density.shape
+    height = min(0.76, 0.68 * 4.8 / 3.4 * rows / columns)  # as a share of the figure, as all places here
+    places = ((0.12, 0.68), (0.82, 0.03))  # left edge and width, of the map and of its colour bar
+    axes, bar = (figure.add_axes((left, 0.52 - height / 2, width, height)) for left, width in places)
     entropy = -(np.exp(log_density) * log_density).sum()
     shown = draw_ratio(axes, log_density, greatest)
     axes.set_title(
         f"entropy {entropy:.3f} of at most {-uniform_log_density_nats(log_density.shape):.3f} nats", fontsize="medium"
     )
-    figure.colorbar(shown, ax=axes, label=RATIO, fraction=0.04)
+    figure.colorbar(shown, cax=bar, label=RATIO)
     return figure
 
 

@@ -13,6 +13,7 @@ from entreg.results.schema import (
     IG,
     IG_DIFFERENCE,
     IN_DOMAIN,
+    LEFT_OUT,
     ONE_TRAINING,
     Compared,
     Difference,
@@ -23,6 +24,7 @@ from entreg.results.schema import (
 
 IG_WORDS = "IG"
 BACKBONE = "model.backbone.name", "model.backbone.weights"
+STUDENT = {2: 12.7, 3: 4.3, 4: 3.2}  # by the number of sets, the 97.5th percentile of t with one degree of freedom less
 LADDER_WORDS = {
     "scale": "scale of the predictions",
     "spread": "spread of the predictions",
@@ -57,6 +59,7 @@ def answer(results: Results) -> list[str]:
         mark = " (primary)" if is_primary else ""
         lines.append(f"{words[key]}{mark}: {difference(differences[IG_DIFFERENCE], metrics[IG])}")
         lines += [f"  {line}" for line in made_of(compared.domains[key], metrics)]
+        lines += [f"  {line}" for line in on_a_new_set(compared.domains[key])]
     interval = compared.entropy["bias_entropy_increase_ci95_nats"]
     over_seeds = "" if interval is None else f"; 95 % interval over seeds {interval[0]:+.4f} to {interval[1]:+.4f} nats"
     lines.append(
@@ -96,7 +99,8 @@ def main_ig_difference_bits(results: Results) -> float | None:
     if results.main_arm is None:
         return None
     compared = results.comparisons[results.main_arm].domains
-    return compared[FOREIGN if FOREIGN in compared else IN_DOMAIN].differences[IG_DIFFERENCE].mean
+    main = next(domain for domain in (LEFT_OUT, FOREIGN, IN_DOMAIN) if domain in compared)
+    return compared[main].differences[IG_DIFFERENCE].mean
 
 
 def overview(results: Results) -> dict[str, dict[str, list[str]]]:
@@ -135,6 +139,37 @@ def halving(cell: Difference) -> str:
     if cell.seeds_to_halve is None:
         return "No number of seeds would halve the interval, since it comes from the images."
     return f"{cell.seeds_to_halve} seeds would halve the interval."
+
+
+def on_a_new_set(compared: Compared) -> list[str]:
+    """Return what holds on a set not yet seen, in words, and how wide that interval is and why."""
+    if compared.new_set is None:
+        return []
+    lines = [f"on a set not yet seen: IG {_new(compared.new_set)}."]
+    if compared.rest_on_a_new_set is not None:
+        lines.append(f"of this, {_new(compared.rest_on_a_new_set)} is left after the adaptation to the set.")
+    return lines + ([width_on_a_new_set(compared)] if width_on_a_new_set(compared) else [])
+
+
+def width_on_a_new_set(compared: Compared) -> str:
+    """Return how wide the interval for a set not yet seen is, and why; nothing with five sets or more."""
+    cell, fixed = compared.new_set, compared.differences[IG_DIFFERENCE]
+    if cell is None or cell.ci95 is None or fixed.ci95 is None or cell.n_images not in STUDENT:
+        return ""
+    ratio = (cell.ci95[1] - cell.ci95[0]) / (fixed.ci95[1] - fixed.ci95[0])
+    wider = f", and the interval is {ratio:.1f} times as wide as that for these sets" if ratio > 1 else ""
+    return (
+        f"How much sets differ is known from {cell.n_images} sets alone, so that Student's factor for it is "
+        f"{STUDENT[cell.n_images]} instead of 2.0{wider}; five sets or more narrow it."
+    )
+
+
+def _new(cell: Difference) -> str:
+    interval = "" if cell.ci95 is None else f" (95 % interval {cell.ci95[0]:+.4f} to {cell.ci95[1]:+.4f}"
+    rest = (
+        "" if cell.p_holm is None else f", p = {cell.p_holm:.2g}, {cell.n_images} sets): {cell.verdict} (exploratory)"
+    )
+    return f"{cell.mean:+.4f}{interval}{rest}"
 
 
 def made_of(compared: Compared, metrics: Mapping[str, MetricDescription]) -> list[str]:

@@ -13,7 +13,7 @@ from entreg.results.schema import (
     BETTER,
     FOREIGN,
     IG,
-    IN_DOMAIN,
+    LEFT_OUT,
     NO_VERDICT,
     ONE_ORDER,
     ONE_TRAINING,
@@ -24,6 +24,7 @@ from entreg.results.schema import (
     Difference,
     EvaluatedData,
     Results,
+    is_foreign,
 )
 
 
@@ -147,13 +148,14 @@ def _answered(results: Results) -> list[str]:
 def _sets_main_first(results: Results) -> list[str]:
     """Return the data sets, those of the main domain first."""
     main = main_domain(results)
-    return sorted(results.data, key=lambda key: (key != main, (key == IN_DOMAIN) == (main != IN_DOMAIN)))
+    return sorted(results.data, key=lambda key: (key != main, is_foreign(key) != is_foreign(main)))
 
 
 def _judged(key: str, data: EvaluatedData) -> str:
     """Return how much was judged of a data set, and whether people saw it."""
     kind = {True: "synthetic, seen by nobody", False: "recorded from people", None: ""}[data.synthetic]
-    place = "in domain: held out" if key == IN_DOMAIN else "out of domain"
+    left_out = "left out of the training" if key.startswith(f"{LEFT_OUT}.") else "out of domain"
+    place = left_out if is_foreign(key) else "in domain: held out"
     return (
         f"{data.n_images} image{'s' if data.n_images > 1 else ''} of {data.name} with {data.n_fixations} fixations "
         f"({place}{'; ' if kind else ''}{kind})"
@@ -176,7 +178,7 @@ def _limits_of_models(results: Results) -> Iterator[str]:
     if random:
         whose = "" if len(random) == len(results.arms) else f" of {', '.join(random)}"
         yield f"The backbone{whose} has random weights: it knows nothing about photos, and this is a demonstration."
-    if len(results.data) == 1:
+    if not any(map(is_foreign, results.data)):
         yield "No foreign set was judged, so this says nothing about generalisation."
 
 
@@ -203,11 +205,13 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
     changed = [data.name for data in results.data.values() if data.identity and data.identity.changed]
     if changed:
         yield f"The data of {', '.join(changed)} have changed since the training."
-    if domain.startswith(FOREIGN):
+    if is_foreign(domain):
         names = [results.data[key].name for key in _judged_in(results, domain)]
         yield f"What holds on {' and '.join(names)} may not hold on other foreign sets."
 
 
 def _judged_in(results: Results, domain: str) -> list[str]:
-    """Return the keys of the data sets that a domain is made of."""
-    return [f"{FOREIGN}.{name}" for name in results.primary.planned] if domain == FOREIGN else [domain]
+    """Return the keys of the data sets that a domain is made of, which may be a mean over several."""
+    if domain == FOREIGN:
+        return [f"{FOREIGN}.{name}" for name in results.primary.planned]
+    return [domain] if domain in results.data else [key for key in results.data if key.startswith(f"{domain}.")]

@@ -2,7 +2,8 @@
 
 Where `spread` names a mapping, its keys stand beside the other keys: `arms.NAME.in_domain.nss.mean` is the mean NSS of
 an arm in domain. The domains are `in_domain`, `ood.SET` for each foreign set, and `ood`, the mean over the foreign sets
-that were planned, see `Plan`.
+that were planned, see `Plan`. Where a model learns from several sets, `in_domain` is the mean over `in_domain.SET`, and
+`left_out` that over `left_out.SET`, the sets that were left out.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 FORMAT = 2  # the format of results.json: to be raised when an earlier version would read it wrongly
-IN_DOMAIN, FOREIGN = "in_domain", "ood"
+IN_DOMAIN, LEFT_OUT, FOREIGN = "in_domain", "left_out", "ood"
 BETTER, WORSE, UNDECIDED, NO_VERDICT = "better", "worse", "no clear difference", "no verdict"
 PAIRED, UNPAIRED, ONE_TRAINING = "paired by seed", "unpaired seeds", "one training"
 FIXED = "a fixed model against seeds"
@@ -20,6 +21,11 @@ ONE_ORDER = ", one batch order"
 FLATTER, SHARPER = "flatter", "sharper"
 NOT_SHOWN = "better as trained, not shown to know more about images"
 IG, IG_DIFFERENCE = "ig_bits_per_fixation", "ig_difference_bits"  # the metric of most sentences, and its difference key
+
+
+def is_foreign(domain: str) -> bool:
+    """Return whether a domain is of foreign sets, which sets that were left out are as well."""
+    return domain.partition(".")[0] in (FOREIGN, LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,10 @@ class ArmInDomain:
 class ArmResults:
     """An arm: its settings, its metrics in each domain, its bias maps, and how its trainings went.
 
-    folds: the number of models of one training: the folds of a cross-validation, else 1
+    folds: the number of models of one training: the folds of a cross-validation, or the sets that were left out, else 1
+    sets_left_out: the sets that were left out, each by one model of a training; None where none was
+    ig_bits_by_set_left_out: by the set that was left out, then by the domain, the mean IG (bit/fixation) of the models
+        that left it out
     entropies: those of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
     published: the description of the published file that it is, or that its trainings started from, see
         `published_arm.described`
@@ -188,6 +197,8 @@ class ArmResults:
     stability: list[dict[str, Any]]
     published: dict[str, Any] | None
     configured: dict[str, Any] | None = None
+    sets_left_out: list[str] | None = None
+    ig_bits_by_set_left_out: dict[str, dict[str, float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +212,8 @@ class Compared:
         there is no ladder
     lower_while_ig_higher: metrics as trained whose mean is lower although the mean IG is higher
     reading: a sentence on what the difference shows, where it shows less than it seems to
+    new_set, rest_on_a_new_set: the IG difference, and what is left of it, on a set not yet seen: sets are random, and
+        `n_images` is their number; only for the mean over several sets that were left out
     """
 
     spread: ClassVar = ("differences",)
@@ -210,6 +223,8 @@ class Compared:
     sharpness: str | None
     lower_while_ig_higher: list[str]
     reading: str | None
+    new_set: Difference | None = None
+    rest_on_a_new_set: Difference | None = None
 
 
 @dataclass(frozen=True)

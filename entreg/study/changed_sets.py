@@ -10,7 +10,12 @@ from entreg.errors import DataError, brief
 from entreg.io import files
 from entreg.runs.folder import RunFolder
 
-Sets = Mapping[str, Fingerprint]  # by key: `data`, `ood.NAME`
+Sets = Mapping[str, Fingerprint]  # by key: `data`, `sets.NAME`, `ood.NAME`
+
+
+def is_trained_on(key: str) -> bool:
+    """Return whether a set of this key is one that a run learns from, and no foreign one."""
+    return not key.startswith("ood.")
 
 
 def record(folder: RunFolder, sets: Sets) -> None:
@@ -25,12 +30,13 @@ def recorded(folder: RunFolder, digests: Mapping[str, str]) -> dict[str, Fingerp
 
     digests: the fingerprints in the checkpoint
     """
-    if "data.images" not in digests:
+    if not any(key.endswith(".images") for key in digests):
         return {}
     try:
         sets = {key: Fingerprint(**of_set) for key, of_set in files.read_json(folder.fingerprints).items()}
         found = digests_of(sets)
-        if any(digests.get(key) != digest for key, digest in found.items()) or "data.images" not in found:
+        missing = any(key.endswith(".images") and is_trained_on(key) and key not in found for key in digests)
+        if missing or any(digests.get(key) != digest for key, digest in found.items()):
             raise ValueError("it was changed after the training")
     except DataError:
         raise
@@ -41,7 +47,7 @@ def recorded(folder: RunFolder, digests: Mapping[str, str]) -> dict[str, Fingerp
 
 def since(then: Sets, now: Sets) -> dict[str, list[Change]]:
     """Return how each data set has changed, by key; those that did not change, or are not in both, have no key."""
-    found = {key: then[key].changes(now[key], trained_on=key == "data") for key in then if key in now}
+    found = {key: then[key].changes(now[key], trained_on=is_trained_on(key)) for key in then if key in now}
     return {key: changes for key, changes in found.items() if changes}
 
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from entreg.config import Config, Data, Loss
+from entreg.config import NEED_SETS, Config, Data, Loss
 from entreg.config.settings import resolved
 from entreg.config.settings import settings_of as all_settings
 from entreg.data.sources import settings_of
@@ -98,11 +98,11 @@ def read(folder: RunFolder, composed: Config, typed: Sequence[str], *, loads_dat
     typed: the keys of the typed values, see `typed_keys`
     loads_data: see `saved`
     """
-    replaced = {key: getattr(composed, key) for key in {"data", "ood"} & {*typed}}
+    replaced = {key: getattr(composed, key) for key in {"data", "sets", "ood"} & {*typed}}
     cfg = saved(folder, replaced, loads_data=loads_data)
     before, store = cfg.paths.store, composed.paths.store
     for key in sorted(typed, key=lambda key: key.count(".")):  # ood=[NAME] before ood.NAME.limit=5
-        if loads_data or key.partition(".")[0] not in ("data", "ood"):
+        if loads_data or key.partition(".")[0] not in ("data", "sets", "ood"):
             _replace(cfg, key, composed)
     for key in ("kind", "devices", "threads"):
         OmegaConf.update(cfg, f"hardware.{key}", getattr(composed.hardware, key))
@@ -124,9 +124,9 @@ def typed_keys(words: Sequence[str] | None) -> list[str]:
 def saved(folder: RunFolder, replaced: Mapping[str, Any] | None = None, *, loads_data: bool = True) -> DictConfig:
     """Return the saved config under today's schemas. A setting that it lacks has its default, which means the same.
 
-    replaced: `data` and `ood` as wholes, in place of the saved ones
+    replaced: `data`, `sets` and `ood` as wholes, in place of the saved ones
     loads_data: whether its data sets will be loaded. If not, only the settings that all data sets have are read of the
-        training's set, whatever its source, and none of the foreign sets
+        training's set, whatever its source, and none of the several and foreign sets
     """
     replaced = replaced or {}
     tree = {key: value for key, value in folder.read_config().items() if key not in replaced}
@@ -139,9 +139,11 @@ def saved(folder: RunFolder, replaced: Mapping[str, Any] | None = None, *, loads
             tree["data"], schemas["data"] = {key: tree["data"][key] for key in known if key in tree["data"]}, Data()
         if "loss" in tree:
             schemas["loss"] = _loss(folder, tree["loss"]["name"])
-        if "ood" in tree:
-            tree["ood"] = tree["ood"] if loads_data else {}
-            schemas["ood"] = {name: _schema(folder, "ood", settings) for name, settings in tree["ood"].items()}
+        for group in {"sets", "ood"} & {*tree}:
+            tree[group] = tree[group] if loads_data else {}
+            schemas[group] = {name: _schema(folder, group, settings) for name, settings in tree[group].items()}
+        if not loads_data:
+            tree |= dict.fromkeys(NEED_SETS)
         merged = OmegaConf.merge(OmegaConf.structured(Config(**schemas, **replaced)), tree)
     except UserError:
         raise
@@ -316,7 +318,7 @@ def _replace(cfg: DictConfig, key: str, composed: Config) -> None:
 
 def _move(cfg: DictConfig, before: str, now: str) -> None:
     """Expect the data sets that were below one folder below another one now; saved paths are absolute."""
-    for settings in (cfg.data, *cfg.ood.values()):
+    for settings in (cfg.data, *cfg.sets.values(), *cfg.ood.values()):
         for key in ("root", "unpacked"):
             if settings.get(key) and Path(settings[key]).is_relative_to(before):
                 settings[key] = str(Path(now) / Path(settings[key]).relative_to(before))

@@ -16,6 +16,7 @@ from entreg.data import sources, splits
 from entreg.data.dataset import DataSet, Stimulus
 from entreg.data.fingerprint import Fingerprint, fingerprint_of
 from entreg.data.geometry import Photos, Resized, resize, shape_of
+from entreg.data.leakage import ImageHashes, image_hashes, matches
 from entreg.data.uniform_images import UniformImages, levels
 from entreg.distributed.precision import convolution_of, precision_of
 from entreg.distributed.ranks import Ranks
@@ -27,8 +28,9 @@ from entreg.features.store import FeatureStore
 from entreg.features.store_builder import open_store
 from entreg.io import files
 from entreg.priors.center_bias import CenterBias, leave_one_out_maps
-from entreg.priors.kde import FixationKde, kde_of
+from entreg.priors.kde import FixationKde, kde_of, pooled
 from entreg.study.split import ImageSubset, Split, UniformInputs
+from entreg.study.training_sets import TrainingSets, drawn
 from entreg.units import Size
 
 log = logging.getLogger(__name__)
@@ -131,8 +133,55 @@ class StudyCache:
     @cached_stage
     def subset(self, settings: Data, which: str) -> ImageSubset:
         """Return the images of a split with the fixations on them; which: see `rows`."""
+        return self._subset(settings, self.rows(settings, which))
+
+    def _subset(self, settings: Data, rows: Sequence[int]) -> ImageSubset:
         items = self.items(settings)
-        return ImageSubset(self.data(settings), [items[row] for row in self.rows(settings, which)])
+        return ImageSubset(self.data(settings), [items[row] for row in rows])
+
+    @cached_stage
+    def image_hashes(self, settings: Data) -> ImageHashes:
+        """Return what the images of a data set that are used are recognised by."""
+        stimuli = self.subset(settings, "all").stimuli
+        return image_hashes([stimulus.path for stimulus in stimuli], self.digests(stimuli))
+
+    @cached_stage
+    def twins(self, trained_on: TrainingSets) -> dict[str, dict[str, str]]:
+        """Return, by set, the training images that leave since they are judged in another set, with their names there.
+
+        Images that are nearly the same count as well. Nothing leaves for the validation images of the same set.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for settings in trained_on.sets:
+            training, of_set = self.subset(settings, "training"), found.setdefault(settings.name, {})
+            for other, which in trained_on.judged_beside(settings):
+                names = self.subset(other, which).names
+                hashes = (
+                    self.image_hashes(one).at(self.rows(one, w)) for one, w in ((settings, "training"), (other, which))
+                )
+                for name, twin in zip(training.names, matches(*hashes), strict=True):
+                    if twin is not None:
+                        of_set.setdefault(name, f"{other.name}/{names[twin]}")
+            if of_set:
+                pairs = ", ".join(f"{name} (as {twin})" for name, twin in of_set.items())
+                why = "are not trained on, since they are judged in another set"
+                log.warning("%s: %d training images %s: %s", settings.name, len(of_set), why, pairs)
+        return found
+
+    @cached_stage
+    def training_rows(self, trained_on: TrainingSets) -> dict[str, list[int]]:
+        """Return, by set, the numbers of the images that are trained on among those used, see `rows`."""
+        left, rows = self.twins(trained_on), []
+        for settings in trained_on.sets:
+            names = self.subset(settings, "training").names
+            of_set = zip(self.rows(settings, "training"), names, strict=True)
+            rows.append([row for row, name in of_set if name not in left[settings.name]])
+        return dict(zip([settings.name for settings in trained_on.sets], drawn(rows, trained_on), strict=True))
+
+    @cached_stage
+    def training_subset(self, settings: Data, trained_on: TrainingSets) -> ImageSubset:
+        """Return the images of a set that are trained on."""
+        return self._subset(settings, self.training_rows(trained_on)[settings.name])
 
     @cached_stage
     def fingerprint(self, settings: Data) -> Fingerprint:
@@ -187,22 +236,28 @@ class StudyCache:
         return self.features(settings, recipe_settings, store), self.rows(settings, which)
 
     @cached_stage
-    def kde(self, settings: Data, prior: Prior) -> FixationKde:
-        """Return the KDE of the fixations on the training images."""
-        training = self.subset(settings, "training")
+    def kde(self, settings: Data, trained_on: TrainingSets, prior: Prior) -> FixationKde:
+        """Return the KDE of the fixations on a set's training images."""
+        training = self.training_subset(settings, trained_on)
         return kde_of(training.resized, training.items, prior)
 
     @cached_stage
-    def center_bias(self, settings: Data, kind: str, map_factor: int, prior: Prior) -> CenterBias:
-        """Return the centre bias for new images of a model that is trained on this data set; kind: see `CenterBias`."""
-        return CenterBias(kind, prior, map_factor, self.kde(settings, prior) if kind == "kde" else None)
+    def center_bias(
+        self, sets: tuple[Data, ...], trained_on: TrainingSets, kind: str, map_factor: int, prior: Prior
+    ) -> CenterBias:
+        """Return the centre bias for new images.
+
+        sets: those that it comes from: all that are trained on, for images of no set of these; kind: see `CenterBias`
+        """
+        kdes = [self.kde(settings, trained_on, prior) for settings in sets] if kind == "kde" else []
+        return CenterBias(kind, prior, map_factor, pooled(kdes) if kdes else None)
 
     @cached_stage
     def split(
         self,
         settings: Data,
         which: str,
-        trained_on: Data,
+        trained_on: TrainingSets,
         kind: str,
         recipe_settings: RecipeSettings,
         prior: Prior,
@@ -210,14 +265,19 @@ class StudyCache:
     ) -> Split:
         """Return a split with everything that a model reads; which: see `rows`, kind: see `center_bias`.
 
-        The centre bias comes from the data set that is trained on, because the model knows nothing of other sets. For a
-        training image, the KDE leaves out the image's own fixations.
+        The centre bias of a set that is trained on is the set's own. Images of other sets get that of all sets that are
+        trained on, because the model knows nothing of theirs. For a training image, the KDE leaves out the image's own
+        fixations.
         """
-        subset = self.subset(settings, which)
-        features, rows = self.features_of(settings, which, recipe_settings, store)
+        if which == "training":
+            subset, rows = self.training_subset(settings, trained_on), self.training_rows(trained_on)[settings.name]
+            features = self.features(settings, recipe_settings, store)
+        else:
+            subset = self.subset(settings, which)
+            features, rows = self.features_of(settings, which, recipe_settings, store)
         if which == "training" and kind == "kde":
             maps = leave_one_out_maps(
-                self.kde(settings, prior),
+                self.kde(settings, trained_on, prior),
                 subset.fingerprint(),
                 subset.items,
                 subset.sizes,
@@ -227,7 +287,8 @@ class StudyCache:
             )
             center_biases = [torch.from_numpy(log_density) for log_density in maps]
         else:
-            center_bias = self.center_bias(trained_on, kind, recipe_settings.map_factor, prior)
+            sets = trained_on.sets if which == "all" else (settings,)
+            center_bias = self.center_bias(sets, trained_on, kind, recipe_settings.map_factor, prior)
             center_biases = [center_bias.map(size) for size in subset.sizes]
         return Split(subset.resized, subset.items, features, rows, center_biases, self.ranks.device)
 
@@ -236,7 +297,7 @@ class StudyCache:
         self,
         settings: Uniform,
         size: Size,
-        trained_on: Data,
+        trained_on: TrainingSets,
         kind: str,
         recipe_settings: RecipeSettings,
         prior: Prior,
@@ -245,5 +306,5 @@ class StudyCache:
         """Return the uniform images of `size` (H, W), with the centre bias that the model receives for new images."""
         images = UniformImages(levels(settings), size)
         features = open_store(images, self.recipe(recipe_settings), Path(store) / "features", self.ranks)
-        center_bias = self.center_bias(trained_on, kind, recipe_settings.map_factor, prior).map(size)
-        return UniformInputs(features, size, center_bias, self.ranks.device)
+        center_bias = self.center_bias(trained_on.sets, trained_on, kind, recipe_settings.map_factor, prior)
+        return UniformInputs(features, size, center_bias.map(size), self.ranks.device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from entreg.config import Config, Data, PublishedData
+from entreg.config import Config, PublishedData
 from entreg.data import downloads
 from entreg.distributed.hardware import compute_deterministically, devices_of
 from entreg.distributed.launch import launch
@@ -34,7 +34,7 @@ def prepare(config: Config, folder: RunFolder) -> None:
     Raises a DataError where something cannot be downloaded, or is not what was published.
     """
     # before anything is downloaded, what nobody can download is refused
-    missing = [(settings, downloads.missing(settings)) for settings in _sets(config).values()]
+    missing = [(settings, downloads.missing(settings)) for settings in config.data_sets.values()]
     wanted = weights.missing(config.model.backbone, Path(config.paths.weights))
     for settings, archives in missing:
         for archive in archives:
@@ -59,21 +59,16 @@ def build(ranks: Ranks, config: Config, _: RunFolder) -> bool:
     cache = StudyCache(ranks)
     _count(config, cache)
     study = Study(config, cache)
-    splits = [study.training, study.validation, *map(study.foreign, config.ood)]
+    images = len(study.training) + len(study.validation) + sum(len(study.foreign(name)) for name in config.ood)
     for size in sorted({*study.training.sizes, study.landscape}):
         study.uniform(size)
-    log.info("the features of %d images are there", sum(map(len, splits)))
+    log.info("the features of %d images are there", images)
     return True
-
-
-def _sets(config: Config) -> dict[str, Data]:
-    """Return the settings of all data sets, by full key."""
-    return {"data": config.data} | {f"ood.{name}": settings for name, settings in config.ood.items()}
 
 
 def _count(config: Config, cache: StudyCache) -> None:
     """Count images and fixations of all data sets. Raises a DataError where they are not those of the published set."""
-    for key, settings in _sets(config).items():
+    for key, settings in config.data_sets.items():
         dataset = cache.data(settings).dataset
         if isinstance(settings, PublishedData):
             differences = settings.differences(len(dataset.stimuli), len(dataset.fixations))

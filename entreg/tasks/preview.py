@@ -34,17 +34,17 @@ def preview(config: Config, folder: RunFolder) -> None:
         looks[key] = dataclasses.replace(look, implausible=tuple(in_words(dataset, settings)))
     with Progress("drawing", sum(len(look.examples) for look in looks.values()), "picture") as progress:
         preview_page.write(folder, looks, progress.step)
-    if not looks["data"].implausible:  # else no training begins
-        is_first_look(Path(config.paths.store), cache.subset(config.data, "all").fingerprint())
+    for key, settings in sets.items():
+        if not key.startswith("ood.") and not looks[key].implausible:  # else no training begins
+            is_first_look(Path(config.paths.store), cache.subset(settings, "all").fingerprint())
     folder.finish()
     print(folder.preview)
 
 
 def _sets(config: Config) -> dict[str, Data]:
     """Return the data sets by key: the embedded foreign set, which nobody asked for, is left out beside real data."""
-    foreign = {
-        f"ood.{name}": settings
-        for name, settings in config.ood.items()
-        if config.data.embedded or not settings.embedded
+    return {
+        key: settings
+        for key, settings in config.data_sets.items()
+        if not key.startswith("ood.") or config.data.embedded or not settings.embedded
     }
-    return {"data": config.data, **foreign}

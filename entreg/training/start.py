@@ -24,7 +24,8 @@ from entreg.version import VERSION
 
 log = logging.getLogger(__name__)
 
-SHOWN = ("data", "ood", "experiment", "paths")  # groups of settings that task=preview shows, or finds the data by
+# groups of settings that task=preview shows, or finds the data by
+SHOWN = ("data", "sets", "ood", "experiment", "paths")
 
 
 def finished_before(folder: RunFolder) -> bool:
@@ -45,14 +46,19 @@ def seed_everything(seed: int) -> None:
 def advise_a_look(study: Study, folder: RunFolder) -> None:
     """Log the command that shows the data set, where this is its first training and nobody has looked at it before."""
     config = study.config
-    if config.data.embedded or not is_first_look(Path(config.paths.store), study.data_fingerprint):
+    unseen = [
+        settings.name
+        for settings, fingerprint in zip(study.trained_on.sets, study.set_fingerprints, strict=True)
+        if not settings.embedded and is_first_look(Path(config.paths.store), fingerprint)
+    ]
+    if not unseen:
         return
     typed = folder.read_typed() or []
     kept = [word for word, key in zip(typed, typed_keys(typed), strict=True) if key.partition(".")[0] in SHOWN]
     # an experiment may hold a sweep
     mode = ["hydra.mode=RUN"] * any(key == "experiment" for key in typed_keys(typed))
     log.warning(
-        "nobody has looked at %s before; to look: %s", config.data.name, command(["task=preview", *kept, *mode])
+        "nobody has looked at %s before; to look: %s", ", ".join(unseen), command(["task=preview", *kept, *mode])
     )
 
 
@@ -75,7 +81,8 @@ def record_start(trainer: Trainer, study: Study) -> None:
         study.ranks.device.type,
         seeds,
         fingerprints=trainer.fingerprints,
-        features=trainer.training.store.recipe.describe(trainer.training.sizes),
+        features=trainer.training.recipe.describe(trainer.training.sizes),
+        sets=study.images_by_set(),
     )
     if earlier_starts:
         code = earlier_starts[-1].get("code", start["code"])

@@ -27,7 +27,8 @@ from entreg.report.panels import Prediction
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder, plain
 from entreg.study import changed_sets
-from entreg.study.split import Split, UniformInputs
+from entreg.study.pooled_split import PooledSplit
+from entreg.study.split import UniformInputs
 from entreg.training import tensorboard_log, training_figures
 from entreg.training.schedule import adam
 from entreg.units import BITS_PER_NAT, Size
@@ -47,11 +48,11 @@ class TrainableStudy(Protocol):
         """This process among the processes of the run."""
 
     @property
-    def training(self) -> Split:
+    def training(self) -> PooledSplit:
         """The images that are trained on."""
 
     @property
-    def validation(self) -> Split:
+    def validation(self) -> PooledSplit:
         """The images that are validated on."""
 
     @property
@@ -65,6 +66,10 @@ class TrainableStudy(Protocol):
     @property
     def sets(self) -> dict[str, Fingerprint]:
         """The fingerprint of each data set by its key."""
+
+    @property
+    def keeps_shapes(self) -> bool:
+        """Whether images have any shape."""
 
     def uniform(self, size: Size) -> UniformInputs:
         """Return the uniform images of this size."""
@@ -83,15 +88,15 @@ class Trainer:
         # this file is read before hours of features are built, since it may not fit
         start = published_weights.start_of(config.model)
         self.training, self.validation = study.training, study.validation
-        self.fingerprints = study.fingerprints | {"features": self.training.store.folder.name}
+        self.fingerprints = study.fingerprints | {"features": self.training.stores}
         device = self.ranks.device
         self.precision = precision_of(config.hardware, device.type)
-        channels = self.training.store.recipe.channels
+        channels = self.training.recipe.channels
         self.model = DeepGaze3(channels, config.model.sigma_px, config.seed).to(device)
         if start is not None:
-            start.start(self.model, config.model, self.training.store.recipe.backbone.state_dict())
+            start.start(self.model, config.model, self.training.recipe.backbone.state_dict())
             self.fingerprints |= {"init_from": start.sha256}
-        stored = self.training.store.recipe.dtype
+        stored = self.training.recipe.dtype
         self._steps, self._why_plain = step_library.candidates(config.hardware, device.type, self.precision, stored)
         self.model.step = self._steps[0]
         self.optimizer, self.scheduler = adam(self.model.parameters(), config.optim, config.trainer.epochs)
@@ -101,7 +106,7 @@ class Trainer:
         self.steps: list[dict[str, Any]] = []
         self.board: tensorboard_log.Board | None = None
         # images of any shape would need uniform images of each shape
-        shapes = {study.landscape} if config.data.geometry == "degrees" else {*self.training.sizes, study.landscape}
+        shapes = {study.landscape} if study.keeps_shapes else {*self.training.sizes, study.landscape}
         self.uniform = {size: study.uniform(size) for size in sorted(shapes)}
         priors = self.validation.gaussian_log_priors(config.prior)
         self.prior_nats = torch.tensor([p.mean() for p in priors], dtype=torch.float64)
@@ -286,7 +291,9 @@ class Trainer:
             recorded = changed_sets.recorded(self.folder, before) if changed else {}
             sets = changed_sets.since(recorded, self.study.sets)
             # another choice of foreign images is no change of a foreign set
-            changed = [name for name in changed if name not in foreign] + [key for key in sets if key != "data"]
+            changed = [name for name in changed if name not in foreign] + [
+                key for key in sets if not changed_sets.is_trained_on(key)
+            ]
             if changed:
                 what = changed_sets.in_words(sets)
                 raise DataError(

@@ -13,11 +13,15 @@ from entreg.io import files
 from entreg.report import panels
 from entreg.report.panels import Prediction
 
+# places of panels are written down: to have matplotlib find them takes as long as to draw everything twice
+CURVES = {"left": 0.09, "right": 0.98, "bottom": 0.09, "top": 0.95, "wspace": 0.24, "hspace": 0.3}
+
 
 def loss_curves(path: Path, histories: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Draw NLL, IG, bias entropy and learning rate by epoch; histories: rows of metrics.csv by the name of the run."""
-    figure = Figure(figsize=(10, 6), layout="constrained")
-    for axes, (keys, label) in zip(figure.subplots(2, 2).flat, panels.LOSS_PANELS, strict=True):
+    figure = Figure(figsize=(10, 6))
+    grid = figure.subplots(2, 2, gridspec_kw=CURVES)
+    for axes, (keys, label) in zip(grid.flat, panels.LOSS_PANELS, strict=True):
         panels.draw_history(axes, {name: [rows] for name, rows in histories.items()}, keys, label)
     _save(figure, path)
 
@@ -29,13 +33,15 @@ def bias_map(path: Path, log_density: np.ndarray) -> None:
 
 def predictions(path: Path, examples: Sequence[Prediction]) -> None:
     """Draw each image with its fixations beside its predicted density, all of them on one colour scale."""
-    figure, scale = Figure(figsize=(9, 3.4 * len(examples)), layout="constrained"), panels.scale_of(examples)
-    for row, example in zip(figure.subplots(len(examples), 2, squeeze=False), examples, strict=True):
-        panels.draw_image(row[0], example)
-        # panchor: a portrait stays in the middle of its column, as its image does
-        figure.colorbar(panels.draw_density(row[1], example, scale), ax=row[1], label="bit over uniform", panchor=False)
+    figure, scale = Figure(figsize=(9, 3.4 * len(examples))), panels.scale_of(examples)
+    for number, example in enumerate(examples):
+        bottom, height = 1 - (number + 0.96) / len(examples), 0.86 / len(examples)
+        image = figure.add_axes((0.01, bottom, 0.44, height))
+        panels.draw_image(image, example)
         # a file name is no formula
-        row[0].set_title(f"{example.name}: {example.title}", fontsize="medium", parse_math=False)
+        image.set_title(f"{example.name}: {example.title}", fontsize="medium", parse_math=False)
+        density, bar = (figure.add_axes((left, bottom, width, height)) for left, width in ((0.46, 0.44), (0.91, 0.015)))
+        figure.colorbar(panels.draw_density(density, example, scale), cax=bar, label="bit over uniform")
     _save(figure, path)
 
 

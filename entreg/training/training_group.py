@@ -77,7 +77,8 @@ class TrainingGroup:
         """Return the rows of each feature store that every epoch reads."""
         rows: dict[FeatureStore, list[int]] = {}
         for split in (self.training, self.validation):
-            rows.setdefault(split.store, []).extend(split.rows)
+            for store, of_part in split.rows_read().items():
+                rows.setdefault(store, []).extend(of_part)
         for uniform in self.uniform.values():
             rows.setdefault(uniform.store, []).extend(range(len(uniform)))
         return rows
@@ -86,7 +87,7 @@ class TrainingGroup:
         """Take the remaining steps of an epoch, then validate and save."""
         started, images = time.perf_counter(), 0
         config = self.config
-        order = batches.shuffled(self.training.sizes, config.trainer.batch_size, config.order_seed, epoch)
+        order = batches.shuffled(self.training.kinds, config.trainer.batch_size, config.order_seed, epoch)
         done = min(trainer.step for trainer in self.active) - epoch * len(order)  # every epoch has as many steps
         with Progress(f"epoch {epoch + 1}", len(order), "step", done) as progress:
             for number, items in enumerate(order[done:], start=done):
@@ -154,11 +155,11 @@ class TrainingGroup:
         if not rank_items:
             return [torch.zeros(0) for _ in trainers]
         ranks, batch = self.ranks, self.training.batch(rank_items)
-        counts = self.training.counts[items]
+        counts, weight = self.training.counts[items], self.training.weight(items)
         predicted = self._densities(trainers, batch.features, [batch.center_bias] * len(trainers), batch.grid)
         image_nlls, losses = [], []
         for k, (trainer, density) in enumerate(zip(trainers, predicted, strict=True)):
-            weights = fixation_weights(counts, trainer.config.loss.mean_over)[ranks.rank :: ranks.world_size]
+            weights = fixation_weights(counts, trainer.config.loss.mean_over)[ranks.rank :: ranks.world_size] * weight
             image_nll = nll_nats(density, batch.image, batch.y, batch.x, weights.to(ranks.device))
             image_nlls.append(image_nll.detach())
             sums[1 + 2 * k] = image_nll.detach().sum()
@@ -201,11 +202,12 @@ class TrainingGroup:
     def validate(self) -> list[tuple[float, float]]:
         """Return each training's validation NLL (nats) and IG over the Gaussian prior (bit/fixation).
 
-        Both are means over images of the mean over an image's fixations.
+        Both are means over images of the mean over an image's fixations; images of several sets have the weights that
+        they would have in the loss.
         """
         validation, device = self.validation, self.ranks.device
         sums = torch.zeros(len(self.active), 2, dtype=torch.float64, device=device)
-        for items in batches.in_order(validation.sizes, self.config.trainer.batch_size):
+        for items in batches.in_order(validation.kinds, self.config.trainer.batch_size):
             rank_items = self.ranks.shard(items)
             if not rank_items:
                 continue
@@ -216,8 +218,9 @@ class TrainingGroup:
                 log_p = torch.zeros(len(rank_items), dtype=torch.float64, device=device)
                 log_p.index_add_(0, batch.image, density.at(batch.image, batch.y, batch.x).double())
                 log_p /= validation.counts[rank_items].to(log_p)
-                total[0] -= log_p.sum()
-                total[1] += ((log_p - self.prior_nats[rank_items].to(log_p)) * BITS_PER_NAT).sum()
+                weight = validation.weight(items)
+                total[0] -= weight * log_p.sum()
+                total[1] += weight * ((log_p - self.prior_nats[rank_items].to(log_p)) * BITS_PER_NAT).sum()
         return [(nll, ig) for nll, ig in (self.ranks.sum(sums) / len(validation)).tolist()]
 
     def _densities(

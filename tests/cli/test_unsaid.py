@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from omegaconf import OmegaConf
 
 from entreg.cli.execution import checked, refuse_start
 from entreg.cli.unsaid import DEFAULT_OOD
@@ -76,8 +77,21 @@ def test_a_single_run_is_refused_before_anything_is_read(command, real, tmp_path
 
 def test_a_run_that_has_begun_goes_on_by_the_command_that_began_it(composed, real, tmp_path):
     cfg, folder = composed(*real, "study=mine"), RunFolder(tmp_path / "run")
+    hydra_config = OmegaConf.create({"runtime": {"choices": {"ood": DEFAULT_OOD}}, "overrides": {"task": [*real]}})
     config = checked(cfg)
     with pytest.raises(SettingError, match="^A training on lab needs its weights and foreign sets"):
-        refuse_start(config, cfg, {"ood": DEFAULT_OOD}, folder)
+        refuse_start(config, cfg, hydra_config, folder)
     folder.write_config(config)
-    refuse_start(config, cfg, {"ood": DEFAULT_OOD}, folder)
+    refuse_start(config, cfg, hydra_config, folder)
+
+
+def test_settings_of_data_beside_sets_are_refused_with_the_word_that_is_meant(refused):
+    message = refused("sets=[synthetic,synthetic_ood]", "data.limit=4", "seed=0,1")
+    said = "data.limit was typed, but the model learns from sets=[synthetic,synthetic_ood]; type sets.synthetic.limit="
+    assert said in message
+
+
+def test_several_real_sets_are_asked_for_their_weights_alone(refused):
+    message = refused("sets=[osie,scene50]", "seed=0,1")
+    assert f"A training on osie, scene50 needs its weights {TO_BE_CHOSEN}{ASK_WEIGHTS.rstrip()}" in message
+    assert "foreign sets" not in message

@@ -173,3 +173,12 @@ def test_a_key_that_is_appended_is_no_setting(composed, word, said):
     with pytest.raises(SettingError) as caught:
         check(composed(word))
     assert str(caught.value) == said
+
+
+def test_another_choice_of_sets_is_another_run_and_their_order_is_none(composed):
+    saved = dataclasses.asdict(resolved(composed("sets=[osie,scene50]")))
+    assert differing(saved, resolved(composed("sets=[scene50,osie]"))) == []
+    assert differing(saved, resolved(composed("data=osie"))) == ["sets"]
+    assert "sets" in differing(saved, resolved(composed("sets=[osie,scene50,cat2000]")))
+    changed = resolved(composed("sets=[osie,scene50]", "sets.scene50.limit=5", "sets.osie.root=/a"))
+    assert differing(saved, changed) == ["sets.scene50.limit"]

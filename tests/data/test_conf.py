@@ -18,6 +18,7 @@ def test_all_data_sets_are_there():
         "etocvd",
         "etocvd_excluding_200ms",
         "folder",
+        "memory",
         "mit1003",
         "osie",
         "pysaliency",

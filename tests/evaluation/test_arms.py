@@ -9,7 +9,7 @@ import pytest
 from entreg.config import Config, Training
 from entreg.data.sources import synthetic
 from entreg.errors import UserError
-from entreg.evaluation.arms import arms_of, baseline_of, refuse_missing_folds, result_settings
+from entreg.evaluation.arms import arms_of, baseline_of, refuse_missing_folds, refuse_missing_sets, result_settings
 from entreg.evaluation.differences import Pairing, pairing_of
 from entreg.losses import losses
 from entreg.results.schema import ONE_ORDER, PAIRED
@@ -133,3 +133,33 @@ def test_one_training_is_a_seed_an_order_seed_and_all_its_folds_in_order():
     refuse_missing_folds(arms, [])
     with pytest.raises(UserError, match=r"Missing: nll, seed 0, order seed 7: data\.fold=1\n"):
         refuse_missing_folds(arms_of([r for r in runs if r is not runs[7]])[0], [])
+
+
+def left_out(loss: str, seed: int, name: str | None, sets: str = "abc", **settings) -> FinishedRun:
+    made = run(loss, seed)
+    made.config.sets = {of_set: synthetic.Settings(source="synthetic", name=of_set, **settings) for of_set in sets}
+    made.config.leave_out = name
+    return made
+
+
+def test_one_training_leaves_out_each_set_once():
+    runs = [left_out(loss, seed, name) for loss in ("nll", "nll_entropy") for name in "cab" for seed in (1, 0)]
+    arms, keys = arms_of(runs)
+    assert keys == ["loss.name"]
+    for arm in arms:
+        assert arm.seeds == [0, 1] and arm.folds == 3 and arm.left_out == ["a", "b", "c"]
+        assert [run.config.leave_out for run in arm.runs] == ["a", "b", "c"] * 2
+    refuse_missing_sets(arms, [])
+    with pytest.raises(UserError, match=r"Missing: nll, seed 0: leave_out=a\n"):
+        refuse_missing_sets(arms_of([of_run for of_run in runs if of_run is not runs[3]])[0], [])
+
+
+def test_other_sets_make_another_arm():
+    arms, keys = arms_of([left_out("nll", 0, None), left_out("nll", 0, None, "ab")])
+    assert len(arms) == 2 and "sets" in keys
+
+
+def test_a_cross_validation_over_several_sets_is_refused():
+    runs = [left_out("nll", 0, None), left_out("nll", 1, None, fold=1)]
+    with pytest.raises(UserError, match=r"differ in sets\.NAME\.fold"):
+        refuse_missing_folds(arms_of(runs)[0], [])

@@ -13,6 +13,7 @@ from entreg.distributed.ranks import Ranks
 from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
+from entreg.study.training_sets import training_sets_of
 from tests.evaluation.photos import FIXATIONS, name_of, words, write_sets
 
 
@@ -35,18 +36,20 @@ def cache():
 
 def test_judged_images_that_were_trained_on_are_named_with_what_they_copy(cache, config, place):
     _, training, validation = place
-    assert cache.seen(config.ood["foreign"], "all", config.data) == {
+    assert cache.seen(config.ood["foreign"], "all", training_sets_of(config)) == {
         name_of(103): name_of(training[0]),
         name_of(110): name_of(training[7]),
     }
-    assert cache.seen(config.data, "validation", config.data) == {name_of(validation[1]): name_of(training[4])}
+    assert cache.seen(config.data, "validation", training_sets_of(config)) == {
+        name_of(validation[1]): name_of(training[4])
+    }
 
 
 def test_another_fold_has_trained_on_other_images(cache, composed, store, place):
     """With the validation image among the training images its copy was seen."""
     where, _, validation = place
     config = resolved(composed(*words(where, store), "data.fold=1"))
-    assert cache.seen(config.ood["foreign"], "all", config.data)[name_of(120)] == name_of(validation[0])
+    assert cache.seen(config.ood["foreign"], "all", training_sets_of(config))[name_of(120)] == name_of(validation[0])
 
 
 def test_images_that_are_left_out_are_not_judged(cache, config):
@@ -66,7 +69,9 @@ def test_each_product_is_made_once(cache, config, caplog):
     with caplog.at_level(logging.INFO):
         for _ in range(2):
             assert cache.domain(settings, "all", config.prior) is cache.domain(settings, "all", config.prior)
-            assert cache.seen(settings, "all", config.data) is cache.seen(settings, "all", config.data)
+            assert cache.seen(settings, "all", training_sets_of(config)) is cache.seen(
+                settings, "all", training_sets_of(config)
+            )
     counted = Counter(name for name, _ in cache.made)
     assert (counted["domain"], counted["seen"], counted["data"]) == (1, 1, 2)
 
@@ -86,7 +91,7 @@ def test_features_of_judged_images_alone_are_built_where_the_trainings_are_not_t
     folder = place[0]
     alone, own = (resolved(composed(*words(folder, path))) for path in (tmp_path / "store", store))
     assert len(Study(own, StudyCache(Ranks())).training) == 9
-    found = [Study(config, EvaluationCache(Ranks())).validation for config in (alone, own)]
+    found = [Study(config, EvaluationCache(Ranks())).validation.parts["own"] for config in (alone, own)]
     assert [len(part.store.names) for part in found] == [len(found[0]), 12]
     assert found[0].names == found[1].names and len(found[0]) == 3
     for i in range(3):

@@ -33,6 +33,19 @@ def test_without_any_run_it_is_said_what_to_type(tmp_path, monkeypatch):
         find(None)
     with pytest.raises(UserError, match=r"runs=nowhere: there is no such folder"):
         find("nowhere")
+    with pytest.raises(UserError, match=r"runs=nowhere: there is no such folder"):
+        find([str(tmp_path), "nowhere"])
+
+
+def test_several_folders_are_listed_and_each_run_counts_once(tmp_path):
+    for name in ("a", "b", "c"):
+        run = SweepFolder(tmp_path / name).run(0)
+        run.config.parent.mkdir(parents=True)
+        run.final.parent.mkdir()
+        run.config.write_text("task: {name: train}")
+        run.final.touch()
+    finished, left_out = find([str(tmp_path / "c"), str(tmp_path / "[ac]")])
+    assert [folder.path for folder in finished] == [tmp_path / "c/0", tmp_path / "a/0"] and not left_out
 
 
 def test_a_typed_task_is_a_training_where_it_says_so(tmp_path):

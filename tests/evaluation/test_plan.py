@@ -187,6 +187,21 @@ def test_in_domain_needs_none(study):
     assert study.both(sets=(), primary=Primary(domain="in_domain")).plan().why is None
 
 
+def test_sets_that_were_left_out_can_be_the_primary_outcome(study):
+    def leave_out(*names: str | None) -> None:
+        for of_run, name in zip(study.runs, names, strict=True):
+            of_run.config.leave_out = name
+
+    for loss in (NLL, ENTROPY):
+        for _ in range(2):
+            study.trained(loss, sets=(), primary=Primary(domain="left_out"))
+    assert study.plan().why == "no set was left out"
+    leave_out("x", "y", "x", "y")
+    assert (study.plan().arm, study.plan().domain) == ("nll_entropy", "left_out")
+    leave_out("x", "x", "x", "x")
+    assert study.plan().tested == {"left_out.x"}
+
+
 def test_a_set_that_was_added_is_named_and_not_in_the_mean(study):
     study.both().judged({name: foreign(name) for name in ("c", "a", "b")})
     assert study.plan() == Plan("nll_entropy", "ood", "ig_bits_per_fixation", ["a", "b"], ["c"], None)

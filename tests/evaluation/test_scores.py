@@ -50,7 +50,10 @@ def test_other_centre_biases_are_the_models_input(study, cache):
 
 
 def test_several_models_are_scored_as_each_alone(study, cache):
-    domain, part = cache.domain(study.config.data, "validation", study.config.prior), study.validation
+    domain, part = (
+        cache.domain(study.config.data, "validation", study.config.prior),
+        study.validation.parts["synthetic"],
+    )
     models = [(model_of(study, seed), part) for seed in (0, 1)]
     told = []
     both = score(models, domain, after_image=lambda: told.append(1))

@@ -42,7 +42,7 @@ def test_at_equal_geometry_it_is_what_evaluation_computes(finished, kind):
     trained = entreg.load(folder.path, device="cpu")
     run = finished_run(folder, saved(folder))
     study = Study(run.config, StudyCache(Ranks()))
-    part, model = study.validation, load_model(run, study)
+    (part,), model = study.validation.parts.values(), load_model(run, study)
     assert {stimulus.height_px for stimulus in part.stimuli} == {144, 192}
     for i, stimulus in enumerate(part.stimuli):
         expected = predict(model, part, i)

@@ -59,7 +59,8 @@ def test_the_map_is_the_full_ones_every_fourth_pixel(fixations, kind):
 def test_in_a_study(composed, store):
     config = resolved(composed(*SMALL, f"paths.store={store}"))
     study = Study(config, StudyCache(Ranks()))
-    training, fixations = study.training.items, study.data.fixations
+    trained, validated = (part.parts["synthetic"] for part in (study.training, study.validation))
+    training, fixations = trained.items, study.data.fixations
     own = fixations[np.isin(fixations.image, training)]
     heights, widths = study.data.sides(own)
     image, y, x = own.image, own.y / heights, own.x / widths
@@ -69,13 +70,13 @@ def test_in_a_study(composed, store):
         kde = FixationKde(y[keep], x[keep], image[keep], config.prior.kde_bandwidth, config.prior.kde_regularisation)
         return kde.log_density(*size)[::4, ::4]
 
-    part = study.training
+    part = trained
     np.testing.assert_allclose(part.center_biases[3], expected(part.items[3], part.sizes[3]), atol=1e-5)
-    for part in (study.validation, study.foreign("synthetic_ood")):
+    for part in (validated, study.foreign("synthetic_ood")):
         np.testing.assert_allclose(part.center_biases[0], expected(None, part.sizes[0]), atol=1e-5)
     size = study.landscape
     assert np.allclose(study.uniform(size).center_bias, expected(None, size), atol=1e-5)
-    assert not set(study.training.items) & set(study.validation.items)
+    assert not set(training) & set(validated.items)
 
 
 @pytest.mark.parametrize("damage", ["short", "long", "zeros", "empty"])

@@ -98,7 +98,7 @@ def test_a_cropped_images_prior_is_that_of_what_is_left(resized):
 
 def test_a_batch_holds_what_belongs_to_its_images(study):
     """Portraits of the training part, in an order of their own."""
-    part = study.training
+    part = study.training.parts["synthetic"]
     members = [i for i, size in enumerate(part.sizes) if size == (192, 144)][::-1]
     assert len(members) >= 2
     batch = part.batch(members)
@@ -118,7 +118,7 @@ def test_a_batch_holds_what_belongs_to_its_images(study):
 
 def test_features_are_those_of_the_image(study):
     """Stored as float16, which rounds by 2^-11 of a value; neighbours in the store are far from it."""
-    part = study.validation
+    part = study.validation.parts["synthetic"]
     for i in range(2):
         (features,) = part.batch([i]).features
         expected = part.store.recipe.row(part.read(i), torch.device("cpu"))
@@ -132,5 +132,6 @@ def test_uniform_images_have_the_models_centre_bias_and_their_own_features(study
     features, center_bias, grid = uniform.inputs([3, 1])
     assert [torch.equal(features[0], uniform.store[3]), torch.equal(features[1], uniform.store[1])] == [True, True]
     assert grid is uniform.store.recipe.grid((144, 192))
-    expected = study.validation.center_biases[study.validation.sizes.index((144, 192))]
+    validation = study.validation.parts["synthetic"]
+    expected = validation.center_biases[validation.sizes.index((144, 192))]
     assert center_bias.shape == (2, 36, 48) and all(torch.equal(one, expected) for one in center_bias)

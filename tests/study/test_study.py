@@ -17,9 +17,10 @@ from entreg.study.study_cache import StudyCache
 def test_training_and_validation_part_the_images_as_the_split_says(config_of):
     config = config_of("data.fold=2")
     study = Study(config, StudyCache(Ranks()))
+    trained, validated = (part.parts["synthetic"] for part in (study.training, study.validation))
     training, validation = split(20, config.data)
-    assert study.training.items == training.tolist() and study.validation.items == validation.tolist()
-    assert study.training.rows == study.training.items
+    assert trained.items == training.tolist() and validated.items == validation.tolist()
+    assert trained.rows == trained.items
 
 
 @pytest.mark.parametrize("words", [("data=osie",), ("ood=[osie]",), ("ood=[synthetic_ood,osie]",)], ids=str)
@@ -32,11 +33,12 @@ def test_a_data_set_that_is_not_there_is_an_error_at_once(composed, store, tmp_p
 def test_images_without_fixations_are_left_out_and_that_is_said(own, caplog):
     study = Study(own(), StudyCache(Ranks()))
     with caplog.at_level(logging.WARNING):
-        used = sorted(study.training.items + study.validation.items)
+        parts = [pooled.parts["folder"] for pooled in (study.training, study.validation)]
+        used = sorted(item for part in parts for item in part.items)
     assert used == [0, 1, 2, 4]
     assert "folder: 2 images without fixations are left out" in caplog.text
     # the store holds the images used, so that its rows are not the data set's numbers
-    for part in (study.training, study.validation):
+    for part in parts:
         assert part.rows == [{0: 0, 1: 1, 2: 2, 4: 3}[item] for item in part.items]
 
 
@@ -80,5 +82,5 @@ def test_by_degree_images_keep_their_shapes_and_foreign_ones_the_angle(config_of
     assert set(foreign.sizes) == {(72, 96), (96, 72)} and foreign.read(0).shape == (*foreign.sizes[0], 3)
     assert foreign.pooled.x == pytest.approx(stretched.pooled.x / 2)
     assert foreign.center_biases[0].shape in ((18, 24), (24, 18))
-    assert study.training.center_biases[0].shape in ((72, 96), (96, 72))
+    assert study.training.parts["synthetic"].center_biases[0].shape in ((72, 96), (96, 72))
     assert study.sizes == [(144, 192)]

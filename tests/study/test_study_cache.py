@@ -26,13 +26,17 @@ def test_studies_share_what_their_settings_agree_in(config_of):
     cache = StudyCache(Ranks())
     study = Study(config_of(), cache)
     other = Study(config_of("loss=nll_entropy", "seed=3", "trainer.epochs=7", "optim.lr=0.1"), cache)
-    assert other.training is study.training and other.validation is study.validation
+    for ours, theirs in ((other.training, study.training), (other.validation, study.validation)):
+        assert ours.parts["synthetic"] is theirs.parts["synthetic"]
     assert other.uniform(study.landscape) is study.uniform(study.landscape)
     # for training and validation each, or for both at once
     assert made(cache) == {
         "split": 2,
         "rows": 2,
         "subset": 2,
+        "twins": 1,
+        "training_rows": 1,
+        "training_subset": 1,
         "stored": 1,
         "data": 1,
         "items": 1,

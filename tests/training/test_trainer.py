@@ -136,8 +136,9 @@ def test_over_fixations_the_nll_is_the_mean_of_all_fixations_of_the_batch(traine
     """One image keeps a single one of its 90 fixations, so that the two means differ."""
     trainer = trainer_of("loss.mean_over=fixations")
     members = first_batch(trainer)
-    part = trainer.training = dataclasses.replace(trainer.training)
+    part = dataclasses.replace(trainer.training.parts["synthetic"])
     part.fixations[members[0]] = tuple(axis[:1] for axis in part.fixations[members[0]])
+    trainer.training = dataclasses.replace(trainer.training, parts={"synthetic": part})
     log_p = torch.cat([predicted(trainer, part, i)[part.fixations[i]] for i in members])
     assert len(log_p) == 90 * (len(members) - 1) + 1
     TrainingGroup([trainer]).step(members, 0)
@@ -226,7 +227,7 @@ def test_the_bias_map_is_the_mean_density_at_the_landscape(trainer_of):
 @torch.no_grad()
 def test_validation_is_the_mean_over_images_in_nats_and_in_bits_over_the_gaussian_prior(trainer_of):
     trainer = trainer_of()
-    part = trainer.validation
+    part = trainer.validation.parts["synthetic"]
     nll, ig = [], []
     for i in range(len(part)):
         (y, x), size, stimulus = part.fixations[i], part.sizes[i], part.stimuli[i]
@@ -258,9 +259,11 @@ def test_a_parameter_that_is_not_finite_ends_the_training_and_names_the_images(t
 def test_the_one_image_is_named_whose_loss_is_not_finite(trainer_of):
     trainer = trainer_of()
     bad = first_batch(trainer)[2]
-    center_biases = list(trainer.training.center_biases)
+    part = trainer.training.parts["synthetic"]
+    center_biases = list(part.center_biases)
     center_biases[bad] = torch.full_like(center_biases[bad], float("nan"))
-    trainer.training = dataclasses.replace(trainer.training, center_biases=center_biases)
+    part = dataclasses.replace(part, center_biases=center_biases)
+    trainer.training = dataclasses.replace(trainer.training, parts={"synthetic": part})
     with pytest.raises(NonFiniteLoss, match=rf"\(step 0\): images {trainer.training.names[bad]}; there is"):
         run(trainer)
 

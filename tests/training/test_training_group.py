@@ -132,7 +132,11 @@ def test_where_features_are_held_does_not_change_a_bit(trainer_of, monkeypatch, 
     step, seen = TrainingGroup.step, []
 
     def watched(group, members, number):
-        stores = {group.training.store, group.validation.store, *(uniform.store for uniform in group.uniform.values())}
+        stores = {
+            *group.training.rows_read(),
+            *group.validation.rows_read(),
+            *(uniform.store for uniform in group.uniform.values()),
+        }
         seen.append((sum(len(store.preloaded) for store in stores), shares_memory()))
         return step(group, members, number)
 
@@ -150,7 +154,7 @@ def test_where_features_are_held_does_not_change_a_bit(trainer_of, monkeypatch, 
             run(trainer)
         assert {*seen} == {expected} and line in caplog.text
         # the next run of a sweep has a copy of its own
-        assert not trainer.training.store.preloaded and not shares_memory()
+        assert not any(store.preloaded for store in trainer.training.rows_read()) and not shares_memory()
         assert_same(trainer, mapped)
 
     same("memory", "memory", (read, True), "images are held in memory")

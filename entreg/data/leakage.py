@@ -1,4 +1,4 @@
-"""Find evaluated images that a model has seen: those that are, or nearly are, images that it was trained on.
+"""Find images that a model is trained and evaluated on: those that are, or nearly are, the same.
 
 Two files of the same content are the same image. Two images are nearly the same where their thumbnails agree both in a
 difference hash and in the correlation of their grey levels. The hash says of each of 16 x 16 places whether it is
@@ -33,6 +33,10 @@ class ImageHashes:
 
     digests: list[str]
     thumbnails: np.ndarray
+
+    def at(self, numbers: Sequence[int]) -> ImageHashes:
+        """Return those of some of the images."""
+        return ImageHashes([self.digests[number] for number in numbers], self.thumbnails[list(numbers)])
 
 
 def image_hashes(paths: Sequence[Path], digests: Sequence[str]) -> ImageHashes:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from benchmarks.generated import picture
 from entreg.data.images import thumbnail
-from entreg.evaluation.leakage import NEAR_BITS, ImageHashes, image_hashes, matches, near_matches
+from entreg.data.leakage import NEAR_BITS, ImageHashes, image_hashes, matches, near_matches
 from entreg.io import files
 from tests.evaluation.photos import PORTRAIT, SIZE
 
