@@ -29,10 +29,13 @@ def table(evaluations: Mapping[str, Results]) -> str:
     for name, results in evaluations.items():
         for arm, of_arm in results.arms.items():
             for key, words in domains(results).items():
+                if key not in of_arm.domains:
+                    continue
                 cells = [escaped(name)] * several + [escaped(arm), escaped(words), str(len(of_arm.seeds) or "fixed")]
                 cells.append(_cell(of_arm.domains[key].metrics[IG]))
                 compared = results.comparisons.get(arm)
-                difference = None if compared is None else compared.domains[key].differences[IG_DIFFERENCE]
+                is_compared = compared is not None and key in compared.domains
+                difference = compared.domains[key].differences[IG_DIFFERENCE] if compared and is_compared else None
                 cells += ["--", "--"] if difference is None else [_cell(difference, sign="+"), difference.verdict]
                 lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])

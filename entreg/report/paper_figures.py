@@ -63,7 +63,11 @@ def side_by_side(evaluations: Mapping[str, Results]) -> PaperFigure | None:
     cells = {}
     for name, results in evaluations.items():
         domain = main_domain(results)
-        compared = {arm: one.domains[domain].differences[IG_DIFFERENCE] for arm, one in results.comparisons.items()}
+        compared = {
+            arm: one.domains[domain].differences[IG_DIFFERENCE]
+            for arm, one in results.comparisons.items()
+            if domain in one.domains
+        }
         if compared:
             cells[f"{name}, {domains(results)[domain]}"] = compared
     return _intervals("side_by_side", cells) if cells else None
@@ -72,7 +76,8 @@ def side_by_side(evaluations: Mapping[str, Results]) -> PaperFigure | None:
 def _waterfall(results: Results) -> PaperFigure | None:
     """Show what the IG difference of each shown arm is made of in the main domain."""
     domain = main_domain(results)
-    compared = {arm: one.domains[domain] for arm, one in results.comparisons.items() if one.domains[domain].ladder}
+    judged = {arm: one.domains[domain] for arm, one in results.comparisons.items() if domain in one.domains}
+    compared = {arm: one for arm, one in judged.items() if one.ladder}
     arms = shown_arms(list(compared), results.main_arm)
     if not arms:
         return None
@@ -100,36 +105,47 @@ def _waterfall(results: Results) -> PaperFigure | None:
 def _matrix(results: Results) -> PaperFigure:
     """Show the IG of each arm in each domain, as colours with their numbers."""
     words, arms = domains(results), list(results.arms)
-    cells = [[results.arms[arm].domains[key].metrics[IG] for key in words] for arm in arms]
-    means = np.array([[cell.mean for cell in row] for row in cells])
+    # an arm may not have been judged in a domain
+    cells = {
+        (arm, key): results.arms[arm].domains[key].metrics[IG]
+        for arm in arms
+        for key in words
+        if key in results.arms[arm].domains
+    }
+    means = np.array([[cells[arm, key].mean if (arm, key) in cells else np.nan for key in words] for arm in arms])
 
     def draw(width: float) -> Figure:
         figure = Figure(figsize=(width, 0.9 + 0.3 * len(arms)), layout="constrained")
         axes = figure.subplots()
         shown = axes.imshow(means, cmap=MAP_COLOURS, aspect="auto")
-        middle = (means.min() + means.max()) / 2
+        middle = (np.nanmin(means) + np.nanmax(means)) / 2
         for (row, column), mean in np.ndenumerate(means):
-            axes.text(column, row, f"{mean:.3f}", ha="center", va="center", color="black" if mean > middle else "white")
+            text, colour = ("–", "black") if np.isnan(mean) else (f"{mean:.3f}", "black" if mean > middle else "white")
+            axes.text(column, row, text, ha="center", va="center", color=colour)
         axes.set_xticks(range(len(words)), [name.replace(" (", "\n(") for name in words.values()])
         axes.set_yticks(range(len(arms)), arms)
         figure.colorbar(shown, ax=axes, label="IG (bit/fixation)")
         return figure
 
-    numbers = [
-        {"arm": arm, "domain": key} | _numbers(cell)
-        for arm, row in zip(arms, cells, strict=True)
-        for key, cell in zip(words, row, strict=True)
-    ]
+    numbers = [{"arm": arm, "domain": key} | _numbers(cell) for (arm, key), cell in cells.items()]
     return PaperFigure("matrix", draw, numbers)
 
 
 def _differences(results: Results) -> PaperFigure | None:
     """Show the IG difference of each arm to its baseline in each domain."""
     cells = {
-        words: {arm: one.domains[key].differences[IG_DIFFERENCE] for arm, one in results.comparisons.items()}
+        words: {
+            arm: one.domains[key].differences[IG_DIFFERENCE]
+            for arm, one in results.comparisons.items()
+            if key in one.domains
+        }
         for key, words in domains(results).items()
     }
-    return _intervals("differences", cells) if results.comparisons else None
+    return (
+        _intervals("differences", {words: arms for words, arms in cells.items() if arms})
+        if any(cells.values())
+        else None
+    )
 
 
 def _intervals(name: str, cells: Mapping[str, Mapping[str, Mean]]) -> PaperFigure:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entreg.report import paper_figures
+from entreg.report import latex, paper_figures
 from entreg.report.paper_figures import MM_PER_INCH
 from tests.report.findings import findings
 
@@ -113,3 +113,16 @@ def test_evaluations_stand_side_by_side(content, tmp_path):
 def test_a_study_without_parts_has_no_waterfall(tmp_path):
     few = findings(tmp_path / "few", images=12, labels=("best",))
     assert "waterfall" not in [figure.name for figure in paper_figures.figures_of(few.results, few)]
+
+
+def test_a_domain_that_an_arm_was_not_judged_in_is_left_out(tmp_path):
+    content = findings(tmp_path / "sweep", labels=("best",))
+    for by_domain in (content.results.arms["nll_entropy"].domains, content.results.comparisons["nll_entropy"].domains):
+        del by_domain["in_domain"]
+    drawn = {figure.name: figure for figure in paper_figures.figures_of(content.results, content)}
+    cells = {(row["arm"], row["domain"]) for row in drawn["matrix"].numbers}
+    assert cells == {("nll", "in_domain"), ("nll", "ood.elsewhere"), ("nll_entropy", "ood.elsewhere")}
+    assert [row["series"] for row in drawn["differences"].numbers] == ["out of domain (elsewhere)"]
+    assert "–" in [text.get_text() for text in drawn["matrix"].draw(5.0).axes[0].texts]
+    rows = [line for line in latex.table({"a": content.results}).splitlines() if line.startswith(r"nll\_entropy")]
+    assert len(rows) == 1
