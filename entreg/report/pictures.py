@@ -55,6 +55,7 @@ def picture_of(figure: Any, alt: str, title: str = "") -> Picture:
     """Return the figure as a picture, for a light page and for a dark one."""
     light, dark = panels.png(figure), None
     if has_words(figure):
+        figure.set_layout_engine("none")  # everything stays where it is: to find the places takes longer than to draw
         darken(figure)
         dark = panels.png(figure)
     return Picture(light, alt, round(figure.get_figwidth() * 96), title, dark=dark)

@@ -11,10 +11,11 @@ import torch
 from entreg.evaluation.adaptation import ADAPTED, NO_BLUR_PX, SUBSETS, adapt
 from entreg.evaluation.adaptation_data import adaptation_data_of
 from entreg.evaluation.ladder import REST, parts
-from entreg.report import page, panels
+from entreg.report import page
 from entreg.runs.folder import RunFolder
 from tests.evaluation.drawn import GRID, Model, Split, domain, gaussian, log_densities, readouts
 from tests.report.findings import findings
+from tests.unpainted import paint_nothing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -37,7 +38,7 @@ def mean(found, subset, what):
 @pytest.fixture
 def said(tmp_path, monkeypatch):
     """said(adapted): which numbers ended where the search ends, and in how many fits: in results.json, on the page."""
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
 
     def of(adapted):
         folder = RunFolder(tmp_path / str(len(list(tmp_path.iterdir()))))

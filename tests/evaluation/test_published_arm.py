@@ -16,12 +16,12 @@ from entreg.errors import SettingError, UserError
 from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.published_arm import arm_of, stimuli
 from entreg.evaluation.statistics import crossed_unpaired, over_images
-from entreg.report import panels
 from entreg.runs.folder import RunFolder
 from entreg.tasks.evaluate import evaluate
 from tests.data.sources.pysaliency_set import copied
 from tests.evaluation.photos import name_of, trained, words, write_sets
 from tests.model import published_files
+from tests.unpainted import paint_nothing
 
 MEMBER = "IIE's DenseNet member"
 
@@ -55,7 +55,7 @@ def study(composed, store, place, tmp_path, monkeypatch):
 
     data: paths.data, under which MIT1003 is or is not
     """
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     before = torch.get_num_threads()
     cache = EvaluationCache(Ranks())
 

@@ -48,5 +48,8 @@ def test_a_published_model_is_refused_beside_a_cross_validation():
     for number, fold in enumerate(folds):
         fold.config.data.folds, fold.config.data.fold = 2, number
     arms, _ = selection.select_arms(folds, [])
-    with pytest.raises(UserError, match="published=FILE is one model, but each fold of a cross-validation, and each set that is left out, is"):
+    with pytest.raises(
+        UserError,
+        match="but each fold of a cross-validation, and each set that is left out, is",
+    ):
         selection.with_published(arms, Config(published=str(Path("x.pth"))))

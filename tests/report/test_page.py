@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from entreg.report import page, panels
+from entreg.report import page
 from entreg.report.data_pictures import overview
 from entreg.results.reading import typed
 from entreg.results.schema import NOT_SHOWN, OtherModel
@@ -22,6 +22,7 @@ from entreg.runs.folder import RunFolder
 from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console, laid_out
 from tests.report.findings import TOO_LATE, findings
 from tests.report.test_data_pictures import looked
+from tests.unpainted import paint_nothing
 
 PAINTING = [
     "two arms",
@@ -57,7 +58,7 @@ def written(tmp_path_factory):
             content = findings(folder / "sweep", **STUDIES[name])
             with pytest.MonkeyPatch.context() as patch:
                 if not painted:
-                    patch.setattr(panels, "png", lambda figure: b"")
+                    paint_nothing(patch)
                 page.write(RunFolder(folder), content)
             done[name, painted] = (
                 RunFolder(folder).report,
@@ -71,7 +72,7 @@ def written(tmp_path_factory):
 @pytest.fixture
 def told(tmp_path, monkeypatch):
     """told(**settings): the answer of a page, and the results; figures are not painted, which takes seconds."""
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
 
     def tell(**settings):
         place = tmp_path / f"sweep {len(list(tmp_path.iterdir()))}"
@@ -83,7 +84,7 @@ def told(tmp_path, monkeypatch):
 
 
 def test_control_characters_of_names_are_escaped_on_the_page(tmp_path, monkeypatch):
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     content = findings(tmp_path / "sweep", labels=("worst",))
     results = dataclasses.replace(content.results, study="s\x1b[31m\u202e<b>é")
     page.write(RunFolder(tmp_path), dataclasses.replace(content, results=results))
@@ -91,7 +92,7 @@ def test_control_characters_of_names_are_escaped_on_the_page(tmp_path, monkeypat
 
 
 def test_the_data_of_every_domain_are_shown_as_in_a_preview(tmp_path, monkeypatch):
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     content = findings(tmp_path / "sweep", labels=("worst",))
     look = looked(tmp_path)
     shown = section_of(dataclasses.replace(content, looks={"in_domain": look, "ood.elsewhere": look}), tmp_path, "data")
@@ -246,7 +247,7 @@ def test_every_foreign_set_on_which_nothing_is_left_says_so(told):
 
 def test_the_page_says_what_the_results_say_and_decides_nothing(tmp_path, monkeypatch):
     """Other words, and sets that are called few, or not, whatever their numbers are."""
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     content = findings(tmp_path / "sweep", parts={"scale": 0.04}, foreign=2, images=12, labels=("worst",))
     assert not section_of(content, tmp_path, "details").text.count("elsewise")
     content = findings(tmp_path / "another", parts={"scale": 0.04}, foreign=2, labels=("worst",))
@@ -276,7 +277,7 @@ def test_the_primary_outcomes_arm_is_always_among_the_pictures(told, tmp_path):
 
 
 def test_a_metric_of_any_domain_is_in_the_glossary(tmp_path, monkeypatch):
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     content = findings(tmp_path / "sweep", labels=("worst",))
     for arm in content.results.arms.values():
         del arm.domains["ood.elsewhere"].metrics["gold_ig_bits_per_fixation"]
@@ -376,7 +377,7 @@ def test_images_that_were_trained_on_are_named(told):
 
 def test_what_became_of_the_fixations_is_said_of_every_set(tmp_path, monkeypatch):
     """Of 24 images in domain, 24 * 2100 were read."""
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     content = findings(tmp_path / "sweep", accepted=("outside", "samples"), labels=("worst",))
     said = words(section_of(content, tmp_path, "repeat"))
     for domain, n in (("made_up", 24), ("elsewhere", 27)):
@@ -388,7 +389,7 @@ def test_what_became_of_the_fixations_is_said_of_every_set(tmp_path, monkeypatch
 
 
 def test_nothing_is_said_to_be_accepted_where_nothing_was_and_counts_may_be_unknown(tmp_path, monkeypatch):
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     content = findings(tmp_path / "sweep", labels=("worst",))
     assert "implausible" not in words(section_of(content, tmp_path, "limits"))
     tree = plain(content.results)
@@ -503,7 +504,7 @@ def test_commands_and_commits_of_the_runs_are_told(written):
 
 
 def test_what_comes_from_files_is_text_not_markup(tmp_path, monkeypatch):
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     evil = "<script>alert(1)</script>$x"
     content = findings(tmp_path / "sweep", seen={evil: evil}, images=12)
     tree = plain(content.results)
@@ -545,7 +546,7 @@ def test_browser_that_is_dark_shows_dark_pictures(written, tmp_path):
 
 
 def test_the_settings_and_the_counts_of_images_are_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     content = findings(tmp_path / "sweep", labels=("worst",), lambdas=(0.0, 0.1, 1.0), synthetic=("elsewhere",))
     said = words(section_of(content, tmp_path, "settings"))
     assert "model.backbone.weightsIMAGENET1K_V1" in said  # once for all arms
@@ -555,7 +556,7 @@ def test_the_settings_and_the_counts_of_images_are_told(tmp_path, monkeypatch):
 
 
 def test_other_models_stand_beside_the_arms_and_in_no_verdict(tmp_path, monkeypatch):
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     content = findings(tmp_path / "sweep", labels=("worst",))
     metrics = content.results.arms["nll"].domains["ood.elsewhere"].metrics
     other = OtherModel("maps.hdf5", ["saliency map"], {"ood.elsewhere": {"nss": metrics["nss"]}})

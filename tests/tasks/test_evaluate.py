@@ -18,11 +18,11 @@ from entreg.config.settings import resolved
 from entreg.distributed.ranks import Ranks
 from entreg.errors import UserError
 from entreg.evaluation.evaluation_cache import EvaluationCache
-from entreg.report import panels
 from entreg.runs.folder import RunFolder, State
 from entreg.tasks.evaluate import evaluate
 from tests.conftest import ROOT
 from tests.evaluation.photos import name_of, trained, words, write_sets
+from tests.unpainted import paint_nothing
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def study(composed, store, place, cache, tmp_path):
 @pytest.fixture
 def judged(composed, monkeypatch, tmp_path):
     """judged(sweep): what an evaluation of it returns, and its folder; figures are not painted, which takes seconds."""
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
 
     def run(sweep: Path, *more: str) -> tuple[float | None, RunFolder]:
         folder = RunFolder(tmp_path / "evaluation")

@@ -21,7 +21,6 @@ from entreg.config.settings import resolved
 from entreg.errors import DataError, UserError
 from entreg.features.vgg19 import Vgg19Taps
 from entreg.io import files
-from entreg.report import panels
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import finished, saved
 from entreg.tasks.evaluate import evaluate
@@ -30,6 +29,7 @@ from entreg.tasks.train import train
 from entreg.tasks.verify import verify
 from tests.conftest import ROOT
 from tests.evaluation.photos import name_of, words, write_set
+from tests.unpainted import paint_nothing
 
 MADE = "outputs/judged", "outputs/predicted"
 Change = Callable[[Path], None]
@@ -52,7 +52,7 @@ def kept(composed, tmp_path_factory) -> Iterator[tuple[Path, Path]]:
     shutil.copytree(place / "foreign/stimuli", place / "photos", ignore=lambda _, names: sorted(names)[2:])
     common = [*words(place, place / "store"), "trainer.epochs=1", "trainer.batch_size=6", "study=s"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(panels, "png", lambda figure: b"")
+        paint_nothing(patch)
         for number, loss in enumerate(("nll", "nll_entropy")):
             perform(train, composed, place / f"sweep/{number}", *common, f"loss={loss}")
         on = "hardware=cpu", "hardware.threads=1", f"paths.store={place}/store", "study=m"
@@ -231,7 +231,7 @@ def test_other_weights_of_the_backbone_are_named(said, monkeypatch):
 
 
 def test_features_that_were_changed_are_refused_when_they_are_read(place, composed, monkeypatch):
-    monkeypatch.setattr(panels, "png", lambda figure: b"")
+    paint_nothing(monkeypatch)
     for path in place.glob("store/features/*/*x*.bin"):
         flip(path)
     on = "hardware=cpu", "hardware.threads=1", f"paths.store={place}/store", "study=m"
