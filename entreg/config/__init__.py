@@ -10,7 +10,7 @@ from __future__ import annotations
 from entreg.config.data import Data, Download, PublishedData
 from entreg.config.evaluation import Evaluation, Primary
 from entreg.config.hardware import Hardware
-from entreg.config.logger import Logger
+from entreg.config.loggers import Loggers, MLflow, TensorBoard, WeightsAndBiases
 from entreg.config.loss import Loss
 from entreg.config.model import Backbone, Model
 from entreg.config.optim import Optim
@@ -32,8 +32,9 @@ __all__ = [
     "Download",
     "Evaluation",
     "Hardware",
-    "Logger",
+    "Loggers",
     "Loss",
+    "MLflow",
     "Model",
     "Optim",
     "Paths",
@@ -43,6 +44,8 @@ __all__ = [
     "PublishedData",
     "Stored",
     "Task",
+    "TensorBoard",
     "Training",
     "Uniform",
+    "WeightsAndBiases",
 ]

@@ -11,7 +11,7 @@ from omegaconf import MISSING
 from entreg.config.data import Data
 from entreg.config.evaluation import Evaluation
 from entreg.config.hardware import Hardware
-from entreg.config.logger import Logger
+from entreg.config.loggers import Loggers
 from entreg.config.loss import Loss
 from entreg.config.model import Model
 from entreg.config.optim import Optim
@@ -65,7 +65,7 @@ class Config:
     optim: Optim = group(Optim)
     trainer: Training = group(Training)
     hardware: Hardware = group(Hardware)
-    logger: Logger = group(Logger)
+    loggers: Loggers = group(Loggers)
     sweep: Sweeping = group(Sweeping)
     uniform: Uniform = group(Uniform)
     prior: Prior = group(Prior)

@@ -15,7 +15,7 @@ from entreg.errors import brief
 from entreg.runs.folder import RunFolder, SweepFolder
 
 # what may stand before `=`: a key of the config, or where and how Hydra runs the jobs
-GROUPS = "|".join(("experiment", *(field.name for field in dataclasses.fields(Config))))
+GROUPS = "|".join(("experiment", "logger", *(field.name for field in dataclasses.fields(Config))))
 KEY = re.compile(
     rf"(\+\+?|~)?((({GROUPS})([./@][\w.@/-]+)?)|hydra/(launcher|sweeper)|hydra\.(launcher|sweeper|run|sweep)\.[\w.]+)"
 )

@@ -53,6 +53,7 @@ class RunFolder:
         # written by a training
         self.metrics = path / "metrics.csv"
         self.steps = path / "steps.csv"
+        self.loggers = path / "loggers.json"
         self.last = path / "checkpoints/last.pt"
         self.final = path / "checkpoints/final.pt"
         self.center_bias = path / "center_bias.npz"
@@ -267,7 +268,7 @@ class RunFolder:
         """Every file that tasks write, and one of each kind where there are many."""
         fixed = [path for path in vars(self).values() if isinstance(path, Path) and path != self.path]
         many = self.numbered(1), self.log_density("a"), *self.pictures_of("a"), self.preview_picture("data", 0)
-        return [*fixed, self.board, self.sums, *many]
+        return [*fixed, self.board, self.path / "wandb", self.sums, *many]
 
     def write_config(self, config: Config) -> None:
         """Write the resolved config."""

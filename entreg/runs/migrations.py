@@ -20,7 +20,8 @@ TASKS = {
     "entreg.predict.prediction.predict": "predict",
     "entreg.prepare.prepare": "prepare",
 }
-REMOVED = ("trust",)  # settings without a use, because PyTorch now reads files of tensors safely
+# settings without a use: PyTorch now reads files of tensors safely, and each logger has a place of its own (`loggers`)
+REMOVED = ("trust", "logger")
 LOADER = re.compile(r"entreg\.data\.sources\.(\w+)\.load")
 UNRECORDED = "0.2.0"  # the version of runs that do not record it
 

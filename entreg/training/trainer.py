@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from entreg.config import Config
@@ -29,7 +28,8 @@ from entreg.runs.folder import RunFolder, plain
 from entreg.study import changed_sets
 from entreg.study.pooled_split import PooledSplit
 from entreg.study.split import UniformInputs
-from entreg.training import tensorboard_log, training_figures
+from entreg.training import training_figures
+from entreg.training.progress_loggers import Reports
 from entreg.training.schedule import adam
 from entreg.units import BITS_PER_NAT, Size
 
@@ -104,7 +104,7 @@ class Trainer:
         self.sum_nll_nats, self.images_seen = 0.0, 0
         self.history: list[dict[str, Any]] = []
         self.steps: list[dict[str, Any]] = []
-        self.board: tensorboard_log.Board | None = None
+        self.reports: Reports | None = None
         # images of any shape would need uniform images of each shape
         shapes = {study.landscape} if study.keeps_shapes else {*self.training.sizes, study.landscape}
         self.uniform = {size: study.uniform(size) for size in sorted(shapes)}
@@ -148,8 +148,8 @@ class Trainer:
         training_figures.loss_curves(self.folder.loss_curves, {self.config.loss.name: self.history})
         training_figures.bias_map(self.folder.bias_map, bias_map.full()[0].cpu().numpy())
         training_figures.predictions(self.folder.predictions, self._examples())
-        if self.board is not None:
-            self.board.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
+        if self.reports is not None:
+            self.reports.finish({"bias_map": self.folder.bias_map, "predictions": self.folder.predictions})
 
     @torch.no_grad()
     def _examples(self) -> list[Prediction]:
@@ -233,11 +233,11 @@ class Trainer:
             self._write_tables()
 
     def _write_tables(self) -> None:
-        """Write metrics.csv and steps.csv, and what TensorBoard does not have yet."""
+        """Write metrics.csv and steps.csv, and what the loggers do not have yet."""
         files.write_csv(self.folder.metrics, self.history)
         files.write_csv(self.folder.steps, self.steps)
-        if self.board is not None:
-            self.board.tell(self.history, self.steps)
+        if self.reports is not None:
+            self.reports.tell(self.history, self.steps)
 
     def save(self, path: Path, **more: Any) -> None:
         """Write a checkpoint, on the first rank alone. more: what it holds beside the state of the training."""
@@ -262,7 +262,7 @@ class Trainer:
             )
 
     def begin(self) -> None:
-        """Resume from the newest checkpoint, where there is one, and open the TensorBoard file, where it is asked for.
+        """Resume from the newest checkpoint, where there is one, and begin to report to the loggers that are chosen.
 
         Raises a DataError where the checkpoint belongs to another training.
         """
@@ -271,9 +271,8 @@ class Trainer:
             version = step_library.description(self.model.step)
             log.info("steps are computed by %s", version if self._why_plain is None else f"torch: {self._why_plain}")
             self.folder.amend_start(step_version=version)
-        if self.ranks.is_first and self.config.logger.name == "tensorboard":
-            self.board = tensorboard_log.Board(self.folder.board, OmegaConf.to_yaml(OmegaConf.structured(self.config)))
-            self.board.tell(self.history, self.steps)
+            self.reports = Reports(self.config, self.folder)
+            self.reports.tell(self.history, self.steps)
 
     def _resume(self) -> None:
         """Resume from the newest checkpoint; see `begin`."""

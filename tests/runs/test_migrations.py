@@ -38,7 +38,7 @@ def test_a_run_of_version_0_2_0_is_the_run_that_is_composed_today(composed):
     folder = RunFolder(EARLIER / "multirun/arms/1")
     today = plain(resolved(composed(*words)))
     saved, planned = folder.read_config(), folder.read_plan()
-    assert today.keys() - saved.keys() == {"sweep"}  # how a later version submits it
+    assert today.keys() - saved.keys() == {"sweep", "loggers"}  # how a later version submits it, and reports
     later = {key: today[key].keys() - saved[key].keys() for key in ("evaluation", "hardware")}
     assert later == {"evaluation": {"accept"}, "hardware": {"step"}}
     for key in later:
