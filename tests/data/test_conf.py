@@ -15,6 +15,7 @@ def test_all_data_sets_are_there():
     assert NAMES == [
         "cat2000",
         "cat2000_observers",
+        "crowd100",
         "etocvd",
         "etocvd_excluding_200ms",
         "folder",
@@ -25,6 +26,7 @@ def test_all_data_sets_are_there():
         "scene50",
         "synthetic",
         "synthetic_ood",
+        "synthetic_wide",
     ]
 
 
