@@ -207,7 +207,7 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
         yield f"The data of {', '.join(changed)} have changed since the training."
     if is_foreign(domain):
         names = [results.data[key].name for key in _judged_in(results, domain)]
-        yield f"What holds on {' and '.join(names)} may not hold on other foreign sets."
+        yield f"What holds on {_listed(names)} may not hold on other foreign sets."
 
 
 def _judged_in(results: Results, domain: str) -> list[str]:
@@ -215,3 +215,8 @@ def _judged_in(results: Results, domain: str) -> list[str]:
     if domain == FOREIGN:
         return [f"{FOREIGN}.{name}" for name in results.primary.planned]
     return [domain] if domain in results.data else [key for key in results.data if key.startswith(f"{domain}.")]
+
+
+def _listed(names: list[str]) -> str:
+    """Return names as a sentence lists them: A, B and C."""
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
