@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from entreg.config import Config
 from entreg.config.settings import settings_of
@@ -121,20 +121,14 @@ def refuse_missing_folds(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -
         )
     if len({run.config.data.fold for arm in arms for run in arm.runs}) == 1:
         return
-    gaps = []
-    for arm in arms:
-        for seed, order in arm.replicates:
-            trained = [run.config.data for run in arm.runs if _replicate(run) == (seed, order)]
-            missing = [fold for fold in range(trained[0].folds) if fold not in {data.fold for data in trained}]
-            if missing:
-                gaps.append(f"{arm.name}, {_in_words((seed, order))}: data.fold={','.join(map(str, missing))}")
+
+    def missing(runs: Sequence[FinishedRun]) -> list[str]:
+        trained = {run.config.data.fold for run in runs}
+        return [str(fold) for fold in range(runs[0].config.data.folds) if fold not in trained]
+
+    gaps = _gaps(arms, "data.fold", missing)
     if gaps:
-        not_finished = "".join(f"\n  not finished   {folder}" for folder in unfinished)
-        raise UserError(
-            f"A cross-validation needs all of its folds. Missing: {'; '.join(gaps)}{not_finished}\n"
-            "  train them                the same command with study=NAME goes on\n"
-            "  evaluate one fold alone   runs=FOLDER"
-        )
+        _refuse_gaps("A cross-validation needs all of its folds", gaps, unfinished, "one fold")
 
 
 def refuse_missing_sets(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -> None:
@@ -143,20 +137,13 @@ def refuse_missing_sets(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) ->
     unfinished: trainings in the same folders that have not finished
     """
     every = {run.config.leave_out for arm in arms for run in arm.trained_runs}
-    gaps = []
-    for arm in arms:
-        for replicate in arm.replicates:
-            there = {run.config.leave_out for run in arm.runs if _replicate(run) == replicate}
-            missing = sorted(name or "null" for name in every - there)
-            if missing:
-                gaps.append(f"{arm.name}, {_in_words(replicate)}: leave_out={','.join(missing)}")
+
+    def missing(runs: Sequence[FinishedRun]) -> list[str]:
+        return sorted(name or "null" for name in every - {run.config.leave_out for run in runs})
+
+    gaps = _gaps(arms, "leave_out", missing)
     if gaps:
-        not_finished = "".join(f"\n  not finished   {folder}" for folder in unfinished)
-        raise UserError(
-            f"Every training must leave out the same sets. Missing: {'; '.join(gaps)}{not_finished}\n"
-            "  train them                the same command with study=NAME goes on\n"
-            "  evaluate some alone       runs=FOLDER"
-        )
+        _refuse_gaps("Every training must leave out the same sets", gaps, unfinished, "some")
 
 
 def baseline_of(arm: Arm, arms: list[Arm]) -> Arm | None:
@@ -190,6 +177,25 @@ def result_settings(config: Config) -> dict[str, Any]:
 
 def _folds_of_sets(run: FinishedRun) -> tuple[int, ...]:
     return tuple(settings.fold for settings in run.config.sets.values())
+
+
+def _gaps(arms: Sequence[Arm], key: str, missing: Callable[[Sequence[FinishedRun]], Sequence[str]]) -> list[str]:
+    """Return in words the trainings that lack runs; missing: the values of the setting `key` that some runs lack."""
+    return [
+        f"{arm.name}, {_in_words(replicate)}: {key}={','.join(lacking)}"
+        for arm in arms
+        for replicate in arm.replicates
+        if (lacking := missing([run for run in arm.runs if _replicate(run) == replicate]))
+    ]
+
+
+def _refuse_gaps(why: str, gaps: Sequence[str], unfinished: Sequence[RunFolder], alone: str) -> NoReturn:
+    not_finished = "".join(f"\n  not finished   {folder}" for folder in unfinished)
+    raise UserError(
+        f"{why}. Missing: {'; '.join(gaps)}{not_finished}\n"
+        "  train them                the same command with study=NAME goes on\n"
+        f"  {f'evaluate {alone} alone':24}  runs=FOLDER"
+    )
 
 
 def _in_words(replicate: tuple[int, int]) -> str:

@@ -18,7 +18,10 @@ def words_for(words: Sequence[str], data: MemoryData | None, foreign: Mapping[st
 
     words: those of the job, which name the store; foreign: the foreign sets by name
     """
-    store, added = _store(words), []
+    added: list[str] = []
+    if data is None and not foreign:
+        return added
+    store = _store(words)
     if data is not None:
         added += ["data=memory", f"data.name={quoted(data.name)}", f"data.root={quoted(str(data.write(store)))}"]
     if foreign and not any(word.startswith("ood=") for word in words):
@@ -39,6 +42,7 @@ def write_again(words: Sequence[str], patterns: Sequence[str] | None, data: Sequ
         return
     configs = [run.read_config() for run in find(patterns)[0]]
     sets = [settings for config in configs for settings in (config["data"], *config["ood"].values())]
+    store = _store(words)
     known = {Path(settings["root"]).name for settings in sets if settings["source"] == "memory"}
     for given in data:
         if given.digest not in known:
@@ -46,7 +50,7 @@ def write_again(words: Sequence[str], patterns: Sequence[str] | None, data: Sequ
                 f"the runs were not trained with the data set {given.name} as it is given: its images or fixations are "
                 "other ones. Give those of the training, or train with these"
             )
-        given.write(_store(words))
+        given.write(store)
 
 
 def _store(words: Sequence[str]) -> Path:

@@ -16,14 +16,13 @@ from torch import Tensor, nn
 from entreg.errors import SettingError
 from entreg.features.backbone import Taps
 from entreg.features.grid import Axis, Grid
+from entreg.features.normalisation import normalised
 from entreg.features.recipe import Recipe
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import cell_of_pixel, centres
 from entreg.model.mixture import log_mean
 from entreg.priors.center_bias import CenterBias
 from entreg.units import Size
-
-EPS = 1e-12  # of the published layer normalisation
 
 
 class PhotoDensity(nn.Module):
@@ -105,7 +104,7 @@ class _Gather(nn.Module):
             tap.permute(0, 2, 3, 1)[:, getattr(self, f"rows_{number}")[:, None], getattr(self, f"columns_{number}")]
             for number, tap in enumerate(taps)
         ]
-        return _normalised(torch.cat(cells, -1).flatten(1, 2), self.get_buffer("weights"))
+        return normalised(torch.cat(cells, -1).flatten(1, 2), self.get_buffer("weights"))
 
 
 class _Head(nn.Module):
@@ -127,7 +126,7 @@ class _Head(nn.Module):
     def forward(self, features: Tensor, center_bias: Tensor) -> Tensor:
         x = features  # whose normalisation is the first layer's
         for number in range(self.depth):
-            x = x if number == 0 else _normalised(x, self.get_buffer("weights"))
+            x = x if number == 0 else normalised(x, self.get_buffer("weights"))
             x = F.softplus(F.linear(x, self.get_buffer(f"matrix_{number}"), self.get_buffer(f"shift_{number}")))
         rows, columns = self.get_buffer("rows"), self.get_buffer("columns")
         cells = F.linear(x, self.get_buffer("last")).reshape(-1, rows.shape[1], columns.shape[1])
@@ -135,16 +134,9 @@ class _Head(nn.Module):
         return density - (density + self.get_buffer("log_pixels")).logsumexp((1, 2), keepdim=True)
 
 
-def _normalised(x: Tensor, weights: Tensor) -> Tensor:
-    """Return x (B, cells, C) with mean 0 and variance 1; weights: the share of each cell, (cells, 1)."""
-    weights = weights / x.shape[2]
-    centred = x - (weights * x).sum((1, 2), keepdim=True)
-    return centred * ((weights * centred.square()).sum((1, 2), keepdim=True) + EPS).rsqrt()
-
-
 def _shares(grid: Grid) -> Tensor:
-    """Return the share of the readout's positions that each cell covers: (cells, 1)."""
-    counts = (grid.rows.counts[:, None] * grid.columns.counts).flatten().float()[:, None]
+    """Return the share of the readout's positions that each cell covers, also where all are equal: (cells,)."""
+    counts = (grid.rows.counts[:, None] * grid.columns.counts).flatten().float()
     return counts / counts.sum()
 
 

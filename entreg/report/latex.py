@@ -34,8 +34,8 @@ def table(evaluations: Mapping[str, Results]) -> str:
                 cells = [escaped(name)] * several + [escaped(arm), escaped(words), str(len(of_arm.seeds) or "fixed")]
                 cells.append(_cell(of_arm.domains[key].metrics[IG]))
                 compared = results.comparisons.get(arm)
-                is_compared = compared is not None and key in compared.domains
-                difference = compared.domains[key].differences[IG_DIFFERENCE] if compared and is_compared else None
+                in_domain = None if compared is None else compared.domains.get(key)
+                difference = None if in_domain is None else in_domain.differences[IG_DIFFERENCE]
                 cells += ["--", "--"] if difference is None else [_cell(difference, sign="+"), difference.verdict]
                 lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])

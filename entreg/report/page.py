@@ -17,11 +17,13 @@ from entreg.report.illustrations import Illustrations
 from entreg.report.numbers import MISSING, Numbers
 from entreg.report.tables import on_a_new_set, overview, settings
 from entreg.results.answer import main_metric
-from entreg.results.domains import domains, main_first
+from entreg.results.domains import domains, kind_in_words, main_first
 from entreg.results.schema import IG, Results, is_foreign
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from entreg.study.look import Look
+
+MINUS = re.compile(r"(?<=[ (])-(?=\d)")  # before a number, not within a word
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "main": main_first(results)[0],
         "main_first": main_first(results),
         "domains": domains(results),
+        "kind": kind_in_words,
         # the metric of the primary outcome, which has a sentence of its own where it is not IG
         "other_metric": results.metrics[metric] if metric != IG else None,
         "measured": {metric for arm in arms.values() for key in results.data for metric in arm.domains[key].metrics},
@@ -80,9 +83,9 @@ def write(folder: RunFolder, content: Content) -> None:
         "settings": settings(results),
         "others_in": lambda key: [name for name, other in (results.others or {}).items() if key in other.domains],
         "in_words": _in_words,
-        "new_set": ""
+        "new_set": []
         if compared is None
-        else " ".join(map(_sentence, on_a_new_set(compared.domains[main_first(results)[0]]))),
+        else [MINUS.sub("−", line) for line in on_a_new_set(compared.domains[main_first(results)[0]])],
         "breakable": lambda name: Markup("_<wbr>").join(name.split("_")),
         "data_pictures": {key: data_pictures.overview(look) for key, look in content.looks.items()},
         "losses": pictures.losses(content.histories),
@@ -106,11 +109,6 @@ def write(folder: RunFolder, content: Content) -> None:
     }
     context["contents"] = _contents(context)
     files.write_text(folder.report, html.render("page.html.j2", context))
-
-
-def _sentence(line: str) -> str:
-    """Return a line as a sentence of the page, with minus signs."""
-    return line[0].upper() + re.sub(r"(?<=[ (])-(?=\d)", "−", line[1:])
 
 
 def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from entreg.report import panels
 from entreg.report.illustrations import Illustrations
 from entreg.report.panels import MAP_COLOURS, RATIO, Mean, Prediction
 from entreg.report.pictures import shown_arms
-from entreg.report.tables import LADDER_WORDS
+from entreg.report.tables import LADDER_WORDS, ig_differences
 from entreg.results.answer import main_domain
 from entreg.results.domains import domains
 from entreg.results.schema import IG, IG_DIFFERENCE, Results
@@ -62,14 +62,9 @@ def side_by_side(evaluations: Mapping[str, Results]) -> PaperFigure | None:
     """Return the main IG difference of every arm of several evaluations, by the evaluation's name."""
     cells = {}
     for name, results in evaluations.items():
-        domain = main_domain(results)
-        compared = {
-            arm: one.domains[domain].differences[IG_DIFFERENCE]
-            for arm, one in results.comparisons.items()
-            if domain in one.domains
-        }
-        if compared:
-            cells[f"{name}, {domains(results)[domain]}"] = compared
+        words, differences = domains(results)[main_domain(results)], ig_differences(results)
+        if words in differences:
+            cells[f"{name}, {words}"] = differences[words]
     return _intervals("side_by_side", cells) if cells else None
 
 
@@ -133,19 +128,8 @@ def _matrix(results: Results) -> PaperFigure:
 
 def _differences(results: Results) -> PaperFigure | None:
     """Show the IG difference of each arm to its baseline in each domain."""
-    cells = {
-        words: {
-            arm: one.domains[key].differences[IG_DIFFERENCE]
-            for arm, one in results.comparisons.items()
-            if key in one.domains
-        }
-        for key, words in domains(results).items()
-    }
-    return (
-        _intervals("differences", {words: arms for words, arms in cells.items() if arms})
-        if any(cells.values())
-        else None
-    )
+    cells = ig_differences(results)
+    return _intervals("differences", cells) if cells else None
 
 
 def _intervals(name: str, cells: Mapping[str, Mapping[str, Mean]]) -> PaperFigure:

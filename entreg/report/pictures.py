@@ -13,7 +13,7 @@ import numpy as np
 from entreg.report import panels
 from entreg.report.dark import darken, has_words
 from entreg.report.panels import Mean, Prediction, Range
-from entreg.report.tables import LADDER_WORDS
+from entreg.report.tables import LADDER_WORDS, ig_differences
 from entreg.results.answer import main_domain, main_metric
 from entreg.results.domains import domains
 from entreg.results.schema import IG, IG_DIFFERENCE, ArmResults, Compared, Results
@@ -144,15 +144,7 @@ def _waterfall(arm: str, compared: Compared) -> Picture:
 
 def differences(results: Results) -> Picture | None:
     """Draw the IG differences of all arms in all domains; None where nothing is compared."""
-    cells = {
-        words: {
-            arm: comparison.domains[key].differences[IG_DIFFERENCE]
-            for arm, comparison in results.comparisons.items()
-            if key in comparison.domains
-        }
-        for key, words in domains(results).items()
-    }
-    cells = {words: arms for words, arms in cells.items() if arms}
+    cells = ig_differences(results)
     if not cells:
         return None
     summary = "; ".join(

@@ -103,6 +103,19 @@ def main_ig_difference_bits(results: Results) -> float | None:
     return compared[main].differences[IG_DIFFERENCE].mean
 
 
+def ig_differences(results: Results) -> dict[str, dict[str, Difference]]:
+    """Return the IG differences to the baseline: by domain in words, then by arm; a domain without any has no key."""
+    cells = {
+        words: {
+            arm: comparison.domains[key].differences[IG_DIFFERENCE]
+            for arm, comparison in results.comparisons.items()
+            if key in comparison.domains
+        }
+        for key, words in domains(results).items()
+    }
+    return {words: arms for words, arms in cells.items() if arms}
+
+
 def overview(results: Results) -> dict[str, dict[str, list[str]]]:
     """Return the compared arms by domain and verdict."""
     by_domain: dict[str, dict[str, list[str]]] = {}
@@ -148,7 +161,7 @@ def on_a_new_set(compared: Compared) -> list[str]:
     lines = [f"on a set not yet seen: IG {_new(compared.new_set)}."]
     if compared.rest_on_a_new_set is not None:
         lines.append(f"of this, {_new(compared.rest_on_a_new_set)} is left after the adaptation to the set.")
-    return lines + ([width_on_a_new_set(compared)] if width_on_a_new_set(compared) else [])
+    return [line for line in (*lines, width_on_a_new_set(compared)) if line]
 
 
 def width_on_a_new_set(compared: Compared) -> str:

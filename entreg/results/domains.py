@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from entreg.results.schema import FOREIGN, IN_DOMAIN, LEFT_OUT, Results, is_foreign
 
+KINDS = {IN_DOMAIN: "in domain", LEFT_OUT: "left out", FOREIGN: "out of domain"}
+
+
+def kind_in_words(domain: str) -> str:
+    """Return what kind of domain it is: in domain, left out or out of domain."""
+    return KINDS[domain.partition(".")[0]]
+
 
 def domains(results: Results) -> dict[str, str]:
     """Return the domains that are shown, in words: in domain, the mean over several foreign sets, each foreign set."""
-    left_out = [key for key in results.data if key.startswith(f"{LEFT_OUT}.")]
-    foreign = [key for key in results.data if key.startswith(f"{FOREIGN}.")]
-    trained, planned = (
-        [key for key in results.data if key not in (IN_DOMAIN, *left_out, *foreign)],
-        results.primary.planned,
+    trained, left_out, foreign = (
+        [key for key in results.data if key.startswith(f"{kind}.")] for kind in (IN_DOMAIN, LEFT_OUT, FOREIGN)
     )
+    planned = results.primary.planned
     words = {IN_DOMAIN: f"in domain, mean of {len(trained)} sets" if trained else "in domain"}
     if len(left_out) > 1:
         words[LEFT_OUT] = f"left out, mean of {len(left_out)} sets"
     if len(planned) > 1:  # the mean over a single set is that set
         words[FOREIGN] = f"out of domain, mean of {len(planned)} sets"
-    words |= {key: f"in domain ({results.data[key].name})" for key in trained}
-    words |= {key: f"left out ({results.data[key].name})" for key in left_out}
-    return words | {key: f"out of domain ({results.data[key].name})" for key in foreign}
+    of_sets = [*trained, *left_out, *foreign]
+    return words | {key: f"{kind_in_words(key)} ({results.data[key].name})" for key in of_sets}
 
 
 def main_first(results: Results) -> list[str]:

@@ -14,6 +14,9 @@ from entreg.evaluation.arms import arms_of
 from entreg.evaluation.evaluated_runs import EvaluatedRuns
 from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.evaluator import Evaluator
+from entreg.evaluation.plan import plan_of
+from entreg.evaluation.summary import summarise
+from entreg.results.schema import Results
 from entreg.results.writing import plain
 from entreg.study.finished_run import FinishedRun
 from tests.evaluation.photos import FOREIGN, name_of, trained, words, write_sets
@@ -24,6 +27,13 @@ SIZE = (72, 96)
 
 def evaluated_runs(cache: EvaluationCache, *runs: FinishedRun) -> EvaluatedRuns:
     return EvaluatedRuns(arms_of(list(runs))[0], cache, 0)
+
+
+def summarised(evaluator: Evaluator, *runs: FinishedRun) -> Results:
+    """The results of runs that were evaluated, with the settings of the first."""
+    arms, keys = arms_of(list(runs))
+    data = evaluator.runs.data()
+    return summarise(arms, keys, evaluator.evidence(), data, [], plan_of(arms, []), runs[0].config.evaluation)
 
 
 @pytest.fixture(scope="module")

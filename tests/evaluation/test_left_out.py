@@ -6,29 +6,19 @@ import numpy as np
 import pytest
 
 from entreg.config.settings import resolved
-from entreg.distributed.ranks import Ranks
 from entreg.evaluation import evidence_file
-from entreg.evaluation.arms import arms_of
-from entreg.evaluation.evaluated_runs import EvaluatedRuns
-from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.evaluator import Evaluator
 from entreg.evaluation.illustrations import examples
-from entreg.evaluation.plan import plan_of
 from entreg.evaluation.statistics import crossed
-from entreg.evaluation.summary import summarise
 from entreg.report import tables
 from entreg.results.reading import typed
 from entreg.results.writing import plain
 from tests import several_sets
+from tests.evaluation.conftest import summarised
 from tests.evaluation.photos import trained
 
 FIRST, SECOND, THIRD = NAMES = (*several_sets.NAMES, "synthetic_wide")
 IG = "ig_bits_per_fixation"
-
-
-@pytest.fixture(scope="module")
-def cache() -> EvaluationCache:
-    return EvaluationCache(Ranks())
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +35,13 @@ def runs(composed, store, cache, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def evaluator(runs, cache) -> Evaluator:
-    evaluator = Evaluator(EvaluatedRuns(arms_of([*runs.values()])[0], cache, 0))
-    evaluator.evaluate()
-    return evaluator
+def evaluator(runs, evaluator_of) -> Evaluator:
+    return evaluator_of(*runs.values())
 
 
 @pytest.fixture(scope="module")
 def results(runs, evaluator):
-    arms, keys = arms_of([*runs.values()])
-    data, settings = evaluator.runs.data(), next(iter(runs.values())).config.evaluation
-    return summarise(arms, keys, evaluator.evidence(), data, [], plan_of(arms, []), settings)
+    return summarised(evaluator, *runs.values())
 
 
 def of_run(evaluator: Evaluator, run, domain: str) -> list[float]:

@@ -6,27 +6,16 @@ import numpy as np
 import pytest
 
 from entreg.config.settings import resolved
-from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError
-from entreg.evaluation.arms import arms_of
-from entreg.evaluation.evaluated_runs import EvaluatedRuns
-from entreg.evaluation.evaluation_cache import EvaluationCache
-from entreg.evaluation.evaluator import Evaluator
-from entreg.evaluation.plan import plan_of
-from entreg.evaluation.summary import summarise
 from entreg.report import tables
 from entreg.study import changed_sets
 from entreg.study.finished_run import finished, read, saved
 from tests import several_sets
+from tests.evaluation.conftest import summarised
 from tests.evaluation.photos import trained
 
 FIRST, SECOND = several_sets.NAMES
 IG = "ig_bits_per_fixation"
-
-
-@pytest.fixture(scope="module")
-def cache() -> EvaluationCache:
-    return EvaluationCache(Ranks())
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +29,8 @@ def runs(composed, store, cache, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def results(runs, cache):
-    arms, keys = arms_of(runs)
-    evaluated = EvaluatedRuns(arms, cache, 0)
-    evaluator = Evaluator(evaluated)
-    evaluator.evaluate()
-    plan = plan_of(arms, [])
-    return summarise(arms, keys, evaluator.evidence(), evaluated.data(), [], plan, runs[0].config.evaluation)
+def results(runs, evaluator_of):
+    return summarised(evaluator_of(*runs), *runs)
 
 
 def test_each_set_is_a_domain_and_in_domain_is_their_mean(results):

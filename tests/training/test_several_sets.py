@@ -8,12 +8,8 @@ import pytest
 import torch
 
 from entreg.config.settings import resolved
-from entreg.distributed.ranks import Ranks, Stopped
-from entreg.runs.folder import RunFolder
-from entreg.study.study import Study
-from entreg.study.study_cache import StudyCache
+from entreg.distributed.ranks import Stopped
 from entreg.training import batches
-from entreg.training.trainer import Trainer
 from entreg.training.training_group import TrainingGroup
 from tests import several_sets
 from tests.training.test_trainer import AskedToStop, history, plain_nll_nats, run
@@ -22,22 +18,6 @@ from tests.training.test_training_group import assert_same
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 FIRST, SECOND = several_sets.NAMES
-
-
-@pytest.fixture(scope="module")
-def cache() -> StudyCache:
-    return StudyCache(Ranks())
-
-
-@pytest.fixture
-def trainer_of(composed, store, cache, tmp_path):
-    """trainer_of(*words, folder=NAME): a trainer of two epochs."""
-
-    def build(*words: str, folder: str = "run") -> Trainer:
-        config = resolved(composed(f"paths.store={store}", "trainer.epochs=2", *words))
-        return Trainer(Study(config, cache), RunFolder(tmp_path / folder))
-
-    return build
 
 
 def test_the_order_of_the_sets_changes_nothing(composed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import logging
 import math
@@ -11,20 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from entreg.config.settings import resolved
 from entreg.data.fingerprint import digests_of
-from entreg.distributed.ranks import Ranks, StopFlag, Stopped
+from entreg.distributed.ranks import StopFlag, Stopped
 from entreg.errors import DataError, NonFiniteLoss
 from entreg.model import reference, step_library
 from entreg.model.log_density import LogDensity
 from entreg.model.step_library import available
 from entreg.priors.gaussian import gaussian_log_prior
 from entreg.runs import checkpoint
-from entreg.runs.folder import RunFolder, State
+from entreg.runs.folder import State
 from entreg.study import bias_map as of_model
 from entreg.study import changed_sets
-from entreg.study.study import Study
-from entreg.study.study_cache import StudyCache
 from entreg.training import batches, training_figures
 from entreg.training.start import finished_before
 from entreg.training.trainer import Trainer
@@ -70,20 +68,10 @@ def stop_in(trainer: Trainer, step: int) -> None:
     trainer.ranks = undisturbed
 
 
-@pytest.fixture(scope="module")
-def cache() -> StudyCache:
-    return StudyCache(Ranks())
-
-
 @pytest.fixture
-def trainer_of(composed, store, cache, tmp_path):
+def trainer_of(trainer_of):
     """trainer_of(*words, folder=NAME): a trainer of the smallest study, of two epochs."""
-
-    def build(*words: str, folder: str = "run") -> Trainer:
-        config = resolved(composed(*SMALL, f"paths.store={store}", "hardware=cpu", "trainer.epochs=2", *words))
-        return Trainer(Study(config, cache), RunFolder(tmp_path / folder))
-
-    return build
+    return functools.partial(trainer_of, *SMALL, "hardware=cpu")
 
 
 def first_batch(trainer: Trainer) -> list[int]:

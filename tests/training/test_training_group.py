@@ -11,12 +11,11 @@ import torch
 
 from entreg.config.settings import resolved
 from entreg.distributed.memory import AvailableMemory
-from entreg.distributed.ranks import Ranks, Stopped
+from entreg.distributed.ranks import Stopped
 from entreg.errors import NonFiniteLoss, SettingError
 from entreg.features import preload
 from entreg.runs.folder import RunFolder
 from entreg.study.study import Study
-from entreg.study.study_cache import StudyCache
 from entreg.training.trainer import Trainer
 from entreg.training.training_group import TrainingGroup
 from tests.conftest import SMALL
@@ -33,11 +32,6 @@ MEMBERS = {
     "short": ("loss=nll_entropy", "loss.every=2", "seed=2", "trainer.epochs=1", "loss.center_bias=uniform"),
     "pooled": ("loss=nll", "seed=3", "loss.mean_over=fixations", "model.sigma_px=6", "hardware.step=plain"),
 }
-
-
-@pytest.fixture(scope="module")
-def cache() -> StudyCache:
-    return StudyCache(Ranks())
 
 
 @pytest.fixture

@@ -51,7 +51,8 @@ def load(settings: Settings) -> DataSet:
     names = columns["names"].tolist()
     in_order = sorted(names, key=lambda name: (natural_order(name), name))
     stimuli = tuple(Stimulus(name, root / STIMULI / name, *size_of(root / STIMULI / name)) for name in in_order)
-    position = np.array([in_order.index(name) for name in names])
+    place_of = {name: place for place, name in enumerate(in_order)}
+    position = np.array([place_of[name] for name in names])
     order, dropped = columns.get("order"), {}
     used = np.ones(len(columns["x"]), dtype=bool)
     if settings.drop_first and order is not None:
