@@ -13,7 +13,7 @@ from entreg.config.hardware import Hardware
 from entreg.config.loggers import Loggers, MLflow, TensorBoard, WeightsAndBiases
 from entreg.config.loss import Loss
 from entreg.config.model import Backbone, Model
-from entreg.config.optim import Optim
+from entreg.config.optim import MILESTONES, Optim
 from entreg.config.paths import Paths
 from entreg.config.prediction import Predicting
 from entreg.config.prior import Prior
@@ -25,6 +25,7 @@ from entreg.config.uniform import Uniform
 
 __all__ = [
     "FIRST_OF_SETS",
+    "MILESTONES",
     "NEED_SETS",
     "Backbone",
     "Config",

@@ -13,7 +13,7 @@ from entreg.model import published_weights
 from entreg.runs.folder import RunFolder
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
-from entreg.training import progress_loggers
+from entreg.training import optimizer_check, progress_loggers
 from entreg.training.start import advise_a_look, finished_before, record_start, seed_everything
 from entreg.training.trainer import Trainer
 from entreg.training.training_group import TrainingGroup
@@ -27,6 +27,7 @@ def check(config: Config) -> None:
     # the first start of a run records the primary outcome of the study
     primary_metric(config.evaluation.primary)
     losses.check(config)
+    optimizer_check.check(config.optim, config.trainer.epochs)
     progress_loggers.check(config.loggers)
 
 

@@ -29,8 +29,9 @@ from entreg.study import changed_sets
 from entreg.study.pooled_split import PooledSplit
 from entreg.study.split import UniformInputs
 from entreg.training import training_figures
+from entreg.training.optimizer import optimizer_of
 from entreg.training.progress_loggers import Reports
-from entreg.training.schedule import adam
+from entreg.training.schedule import schedule_of
 from entreg.units import BITS_PER_NAT, Size
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,8 @@ class Trainer:
         stored = self.training.recipe.dtype
         self._steps, self._why_plain = step_library.candidates(config.hardware, device.type, self.precision, stored)
         self.model.step = self._steps[0]
-        self.optimizer, self.scheduler = adam(self.model.parameters(), config.optim, config.trainer.epochs)
+        self.optimizer = optimizer_of(self.model.parameters(), config.optim)
+        self.schedule = schedule_of(self.optimizer, config.optim, config.trainer.epochs)
         self.epoch, self.step = 0, 0
         self.sum_nll_nats, self.images_seen = 0.0, 0
         self.history: list[dict[str, Any]] = []
@@ -190,8 +192,8 @@ class Trainer:
         validation: NLL (nats) and IG (bit/fixation); bias_map: at the landscape size; rate: images/s; started: when the
             epoch started, by `time.perf_counter`
         """
-        lr = float(self.scheduler.get_last_lr()[0])
-        self.scheduler.step()
+        lr = float(self.schedule.get_last_lr()[0])
+        self.schedule.step()
         self.epoch += 1
         validation_nll, validation_ig = validation
         if not math.isfinite(validation_nll):
@@ -247,7 +249,7 @@ class Trainer:
                 {
                     "model": self.model.state_dict(),
                     "optimizer": self.optimizer.state_dict(),
-                    "scheduler": self.scheduler.state_dict(),
+                    "scheduler": self.schedule.state_dict(),
                     "random_state": checkpoint.random_state(),
                     "epoch": self.epoch,
                     "step": self.step,
@@ -303,7 +305,7 @@ class Trainer:
             self.fingerprints |= foreign  # as they were when the training began
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.scheduler.load_state_dict(state["scheduler"])
+            self.schedule.load_state_dict(state["scheduler"])
             checkpoint.restore_random_state(state["random_state"])
             self.epoch, self.step = state["epoch"], state["step"]
             self.sum_nll_nats, self.images_seen = state["sums"]
