@@ -12,7 +12,7 @@ from entreg.config.evaluation import Evaluation, Primary
 from entreg.config.hardware import Hardware
 from entreg.config.loggers import Loggers, MLflow, TensorBoard, WeightsAndBiases
 from entreg.config.loss import Loss
-from entreg.config.model import Backbone, Model
+from entreg.config.model import OWN, Backbone, Model
 from entreg.config.optim import MILESTONES, Optim
 from entreg.config.paths import Paths
 from entreg.config.prediction import Predicting
@@ -27,6 +27,7 @@ __all__ = [
     "FIRST_OF_SETS",
     "MILESTONES",
     "NEED_SETS",
+    "OWN",
     "Backbone",
     "Config",
     "Data",

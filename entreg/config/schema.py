@@ -79,6 +79,11 @@ class Config:
         at_least=0,
         at_most=MOST_SEED,
     )
+    allow: list[str] = setting(
+        [],
+        "packages whose code this job may call, where `_target_` of loss.regulariser or model.backbone.module names it",
+        affects="machine",
+    )
     study: str = setting(MISSING, "name that the runs of a sweep share; the same name resumes it", affects="location")
     runs: Any = setting(
         None, "runs to evaluate: a folder, a glob, or a list of them; null: the newest sweep", affects="evaluation"

@@ -79,6 +79,7 @@ class TrainableStudy(Protocol):
 class Trainer:
     """A model, its optimiser and the history of its training so far. `TrainingGroup` takes the steps.
 
+    share: what the loss computes from bias maps, see `Loss.share`
     history, steps: a row for each epoch and for each step
     sum_nll_nats, images_seen: of the current epoch; the sum is weighted by images
     """
@@ -86,6 +87,7 @@ class Trainer:
     def __init__(self, study: TrainableStudy, folder: RunFolder) -> None:
         config = study.config
         self.study, self.config, self.ranks, self.folder = study, config, study.ranks, folder
+        self.share = config.loss.ready(config.allow)
         # this file is read before hours of features are built, since it may not fit
         start = published_weights.start_of(config.model)
         self.training, self.validation = study.training, study.validation
