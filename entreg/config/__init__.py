@@ -7,7 +7,7 @@ starts. `settings.resolved` turns the config into these dataclasses, so that no 
 
 from __future__ import annotations
 
-from entreg.config.data import Data, Download, PublishedData
+from entreg.config.data import Data, Download, PublishedData, is_mit1003
 from entreg.config.evaluation import Evaluation, Primary
 from entreg.config.hardware import Hardware
 from entreg.config.loggers import Loggers, MLflow, TensorBoard, WeightsAndBiases
@@ -50,4 +50,5 @@ __all__ = [
     "Training",
     "Uniform",
     "WeightsAndBiases",
+    "is_mit1003",
 ]
