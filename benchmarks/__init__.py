@@ -7,7 +7,10 @@
 generated.py    images, features and a study without a data set
 plain.py        the training step as published: with the backbone and full resolution in every step
 exactness.py    differences from the published step, in nats and bits
-against.py      steps compared with those of commit f7f6b1e: python -m benchmarks --against FOLDER
+against.py      speed compared with that of commit ae4a8f4: python -m benchmarks --against FOLDER
+commands.py     the commands of train.py among it
+preview.py      the time of a preview
+tables.py       reading a table of fixations
 speed.py        times, each measured in turns with what it is compared to
 growth.py       memory and time as functions of images and epochs
 shared.py       speed beside busy processes

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from matplotlib.figure import Figure
 
-from entreg.report import panels, pictures
+from entreg.report import data_pictures, panels, pictures
 
 
 def paint_nothing(patch: pytest.MonkeyPatch) -> None:
-    """Make every figure of a page an empty file, and none for dark pages."""
+    """Make every panel of a page an empty figure, and every figure an empty file; tests of panels look at these."""
+    nothing = Figure()
+    for module in (panels, data_pictures):
+        for name in vars(module):
+            if name.endswith("_panel"):
+                patch.setattr(module, name, lambda *arguments, **settings: nothing)
     patch.setattr(panels, "png", lambda figure: b"")
-    patch.setattr(pictures, "has_words", lambda figure: False)
+    patch.setattr(pictures, "svg", lambda figure: b"")

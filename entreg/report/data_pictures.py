@@ -134,7 +134,7 @@ def _small(look: Look, image: int, side_px: int) -> tuple[Image.Image, str | Non
 
 def _center_bias_panel(log_density: np.ndarray) -> Figure:
     """Draw a density (h, w; nats) as a ratio to the uniform density."""
-    figure, axes = blank_panel()
+    figure, axes = blank_panel(right=0.65)
     ratio = np.exp(log_density) * log_density.size
     aspect = log_density.shape[0] / log_density.shape[1]
     shown = axes.imshow(ratio, cmap=MAP_COLOURS, vmin=0, extent=(0, 1, 1, 0), aspect=aspect)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 
 from entreg.units import BITS_PER_NAT, uniform_log_density_nats
@@ -20,6 +22,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "osD^vPX"
 MAP_COLOURS = "viridis"
 RATIO = "density / uniform density"
+WIDTH, HEIGHT, BOTTOM = 4.8, 3.4, 0.55  # of a panel, and of the margin below its axes, inches
 MOST_ASPECT = 5.0  # of the longer side of a picture to its shorter one
 LOSS_PANELS = (
     (("train_nll_nats", "validation_nll_nats"), "NLL (nats/fixation)"),
@@ -117,7 +120,7 @@ def greatest_ratio(maps: Iterable[np.ndarray]) -> float:
 
 def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> Figure:
     """Draw the baseline's IG of each image against another arm's, on equal axes with the line of equality."""
-    figure, axes = blank_panel(height=4.2)
+    figure, axes = blank_panel(height=4.2, right=0.2)
     both = np.concatenate([baseline, other])
     margin = 0.05 * (np.ptp(both) or 1)
     ends = both.min() - margin, both.max() + margin
@@ -151,25 +154,27 @@ def difference_panel(
     differences: by domain (in words), then by arm; label: what they are differences of
     """
     arms = list(dict.fromkeys(arm for cells in differences.values() for arm in cells))
-    figure, axes = blank_panel(height=1.3 + 0.45 * len(arms))
+    names = [_wrapped(arm) for arm in arms]
+    legend = 0.1 + 0.22 * -(-len(differences) // 2)
+    figure, axes = blank_panel(1.3 + 0.45 * len(arms), _beside(names), top=legend)
     axes.axvline(0, color="grey", linewidth=1)
     for i, (domain, cells) in enumerate(differences.items()):
         y = np.array([arms.index(arm) for arm in cells]) + (i - (len(differences) - 1) / 2) * 0.28
         _with_intervals(axes, list(cells.values()), y, i, domain, axis="x")
     axes.set(
         yticks=range(len(arms)),
-        yticklabels=[_wrapped(arm) for arm in arms],
+        yticklabels=names,
         ylim=(len(arms) - 0.4, -0.6),
-        xlabel=label,
     )
+    axes.set_xlabel(label, loc="right")  # names take the room on the left
     axes.grid(alpha=0.3, axis="x")
-    figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="outside upper right", ncols=2)
+    figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="upper right", ncols=2)
     return figure
 
 
 def waterfall_panel(parts: Mapping[str, Mean], total: Mean) -> Figure:
     """Draw the parts of an IG difference, see `draw_waterfall`."""
-    figure, axes = blank_panel(height=1.2 + 0.5 * (len(parts) + 1))
+    figure, axes = blank_panel(1.2 + 0.5 * (len(parts) + 1), _beside([*parts, "difference"]))
     draw_waterfall(axes, parts, total)
     return figure
 
@@ -193,8 +198,8 @@ def draw_waterfall(axes: Any, parts: Mapping[str, Mean], total: Mean) -> None:
         yticks=range(len(names)),
         yticklabels=names,
         ylim=(len(names) - 0.4, -0.6),
-        xlabel="IG difference to the baseline (bit/fixation)",
     )
+    axes.set_xlabel("IG difference to the baseline (bit/fixation)", loc="right")  # names take the room on the left
     axes.grid(alpha=0.3, axis="x")
 
 
@@ -331,10 +336,27 @@ def _with_intervals(axes: Any, cells: Sequence[Mean], at: Any, i: int, name: str
     )
 
 
-def blank_panel(height: float = 3.4) -> tuple[Figure, Any]:
-    """Make a figure with a single pair of axes."""
-    figure = Figure(figsize=(4.8, height), layout="constrained")
-    return figure, figure.subplots()
+def blank_panel(
+    height: float = HEIGHT, left: float = 0.9, right: float = 0.15, top: float = 0.25
+) -> tuple[Figure, Any]:
+    """Make a figure with a single pair of axes; its height and the margins around the axes are in inches.
+
+    To have matplotlib find the margins takes longer than to draw the panel.
+    """
+    figure = Figure(figsize=(WIDTH, height))
+    width = WIDTH - left - right
+    return figure, figure.add_axes((left / WIDTH, BOTTOM / height, width / WIDTH, (height - BOTTOM - top) / height))
+
+
+def _beside(names: Iterable[str]) -> float:
+    """Return the inches that names of several lines need on the left of the axes."""
+    properties = FontProperties(size=rcParams["ytick.labelsize"])
+    font, widest = get_font(findfont(properties)), 0.0
+    font.set_size(properties.get_size_in_points(), 72)
+    for line in "\n".join(names).splitlines():
+        font.set_text(line)
+        widest = max(widest, font.get_width_height()[0] / 64)  # in points, of which FreeType counts 64ths
+    return 0.25 + widest / 72
 
 
 def _map_panel(example: Prediction, height: float = 2.9) -> tuple[Figure, Any, Any]:

@@ -1,4 +1,4 @@
-"""The pictures of the page: panels as PNG with a text that says the same to those who cannot see them."""
+"""The pictures of the page: panels with a text that says the same to those who cannot see them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from entreg.report import panels
-from entreg.report.dark import darken, has_words
 from entreg.report.panels import Mean, Prediction, Range
+from entreg.report.svg import svg
 from entreg.report.tables import LADDER_WORDS, ig_differences
 from entreg.results.answer import main_domain, main_metric
 from entreg.results.domains import domains
@@ -23,46 +24,34 @@ SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG in the page.
+    """An image in the page.
 
-    alt: what it shows, in words; width: pixels on the screen; caption: how to read it
-    dark: the PNG for a dark page; None where it is the same
+    content: the file, a PNG or an SVG as `kind` says; alt: what it shows, in words; width: pixels on the screen
+    caption: how to read it
     """
 
-    png: bytes
+    content: bytes
     alt: str
     width: int
     title: str = ""
     caption: str = ""
-    dark: bytes | None = None
+    kind: str = "png"
 
     @property
     def source(self) -> str:
         """Its data URL."""
-        return _url(self.png)
-
-    @property
-    def dark_source(self) -> str | None:
-        """The data URL of its dark version, where there is one."""
-        return None if self.dark is None else _url(self.dark)
+        mime = "image/svg+xml" if self.kind == "svg" else "image/png"
+        return f"data:{mime};base64,{base64.b64encode(self.content).decode()}"
 
     def save(self, file: BinaryIO) -> None:
-        """Write the PNG."""
-        file.write(self.png)
+        """Write the file."""
+        file.write(self.content)
 
 
-def picture_of(figure: Any, alt: str, title: str = "") -> Picture:
-    """Return the figure as a picture, for a light page and for a dark one."""
-    light, dark = panels.png(figure), None
-    if has_words(figure):
-        figure.set_layout_engine("none")  # everything stays where it is: to find the places takes longer than to draw
-        darken(figure)
-        dark = panels.png(figure)
-    return Picture(light, alt, round(figure.get_figwidth() * 96), title, dark=dark)
-
-
-def _url(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def picture_of(figure: Figure, alt: str, title: str = "") -> Picture:
+    """Return the figure as a picture: an SVG for light and dark pages, or a PNG where it is a photo or a map alone."""
+    drawn, kind = (svg(figure), "svg") if any(axes.axison for axes in figure.axes) else (panels.png(figure), "png")
+    return Picture(drawn, alt, round(figure.get_figwidth() * 96), title, kind=kind)
 
 
 def losses(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> list[Picture]:

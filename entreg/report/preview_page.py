@@ -29,7 +29,7 @@ class Section:
 
 
 def write(folder: RunFolder, looks: Mapping[str, Look], after_each: Callable[[], object] = lambda: None) -> None:
-    """Write the pictures as PNG files, and the page with all of them.
+    """Write the pictures as files, and the page with all of them.
 
     looks: by the key of the data set, such as `data` or `ood.scene50`
     after_each: called after each image that is drawn
@@ -38,7 +38,7 @@ def write(folder: RunFolder, looks: Mapping[str, Look], after_each: Callable[[],
     for key, section in sections.items():
         pictures = [*(picture for group in section.examples.values() for picture in group), *section.distributions]
         for number, picture in enumerate(pictures):
-            files.write(folder.preview_picture(key, number), picture.save)
+            files.write(folder.preview_picture(key, number, picture.kind), picture.save)
     files.write_text(folder.preview, html.render("preview_page.html.j2", {"sections": sections}))
 
 

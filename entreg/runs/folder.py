@@ -96,9 +96,12 @@ class RunFolder:
         """The folder that TensorBoard reads."""
         return self.path / "tensorboard"
 
-    def preview_picture(self, data_set: str, number: int) -> Path:
-        """Return the path of a picture of a data set, which is named by its key, such as `data` or `ood.scene50`."""
-        return self.path / f"preview/{data_set}/{number:02d}.png"
+    def preview_picture(self, data_set: str, number: int, kind: str) -> Path:
+        """Return the path of a picture of a data set.
+
+        data_set: its key, such as `data` or `ood.scene50`; kind: png or svg
+        """
+        return self.path / f"preview/{data_set}/{number:02d}.{kind}"
 
     def log_density(self, image: str) -> Path:
         """Return the file of the log density of an image, which is named by its path below the folder of images."""
@@ -267,7 +270,7 @@ class RunFolder:
     def _written(self) -> list[Path]:
         """Every file that tasks write, and one of each kind where there are many."""
         fixed = [path for path in vars(self).values() if isinstance(path, Path) and path != self.path]
-        many = self.numbered(1), self.log_density("a"), *self.pictures_of("a"), self.preview_picture("data", 0)
+        many = self.numbered(1), self.log_density("a"), *self.pictures_of("a"), self.preview_picture("data", 0, "png")
         return [*fixed, self.board, self.path / "wandb", self.sums, *many]
 
     def write_config(self, config: Config) -> None:

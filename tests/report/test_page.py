@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import re
+import xml.etree.ElementTree as ET
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from tests.unpainted import paint_nothing
 
 PAINTING = [
     "two arms",
-    "one training each",
+    pytest.param("one training each", marks=pytest.mark.slow),
     pytest.param("lambda sweep", marks=pytest.mark.slow),
 ]  # figures take seconds
 STUDIES = {
@@ -127,7 +128,7 @@ def test_every_number_is_that_of_the_results(written, name):
 def test_page_stands_alone_and_can_be_read_aloud(written, name):
     text = written(name)[0].read_text()
     shown = Page(text)
-    assert shown.loaded and all(address.startswith("data:image/png;base64,") for address in shown.loaded)
+    assert shown.loaded and all(address.startswith("data:image/") for address in shown.loaded)
     assert "@import" not in text and "url(" not in text and "script" not in shown.tags
     assert shown.title and '<html lang="en">' in text
     assert all(len(picture["alt"]) > 20 for picture in shown.pictures)
@@ -143,7 +144,12 @@ def test_page_stands_alone_and_can_be_read_aloud(written, name):
 @pytest.mark.parametrize("name", PAINTING)
 def test_pictures_can_be_seen(written, name):
     for picture in Page(written(name, painted=True)[0].read_text()).pictures:
-        with Image.open(io.BytesIO(base64.b64decode(picture["src"].partition(",")[2], validate=True))) as image:
+        kind, _, content = picture["src"].partition(";base64,")
+        drawn = base64.b64decode(content, validate=True)
+        if kind == "data:image/svg+xml":
+            assert float(ET.fromstring(drawn).get("width").removesuffix("pt")) > 200
+            continue
+        with Image.open(io.BytesIO(drawn)) as image:
             image.load()
             assert image.width > 200
 
@@ -164,6 +170,22 @@ def test_answer_tells_better_from_worse_from_unclear(told, gain, said):
     assert shown >= {f"comparison.ood.elsewhere.ig_difference_bits.{key}" for key in ("mean", "ci95.0", "p_holm")}
     in_domain = results["comparison"]["in_domain"]["ig_difference_bits"]["verdict"]
     assert re.search(r"In domain it differs by [^:]*: (.*?)\.", words(answer)).group(1) == f"{in_domain} (exploratory)"
+
+
+@pytest.mark.parametrize(
+    "settings, colour",
+    [
+        ({"gain": 0.3}, "better"),
+        ({"gain": -0.3}, "worse"),
+        ({"gain": 0.0}, "unclear"),
+        ({"gain": 0.1, "parts": {"scale": 0.1}}, "unclear"),  # better by its scale alone
+    ],
+)
+def test_the_answer_has_the_colour_of_good_news_only_where_more_is_known(tmp_path, monkeypatch, settings, colour):
+    paint_nothing(monkeypatch)
+    page.write(RunFolder(tmp_path), findings(tmp_path / "sweep", labels=("worst",), **settings))
+    text = RunFolder(tmp_path).report.read_text(encoding="utf-8")
+    assert re.search(r'<p class="verdict (\w+)">', text)[1] == colour
 
 
 @pytest.mark.parametrize("scale, said", [(0.04, "flatter"), (-0.04, "sharper")])

@@ -15,6 +15,7 @@ from tests.report.findings import findings
 def unpainted(monkeypatch):
     """Figures are not painted, which takes seconds."""
     monkeypatch.setattr(panels, "png", lambda figure: b"png")
+    monkeypatch.setattr(pictures, "svg", lambda figure: b"svg")
 
 
 def test_of_many_arms_some_are_drawn_the_main_one_among_them():
@@ -28,7 +29,7 @@ def test_a_ratio_map_says_how_far_it_is_from_uniform():
     log_density = np.log(np.array([[0.75, 0.25]]) / 1)
     (picture,) = pictures.ratio_maps({"nll": log_density}, "Bias map of {}")
     assert picture.alt == "Bias map of nll: density between 0.50 and 1.50 times the uniform density."
-    assert picture.source == "data:image/png;base64,cG5n" and picture.title == "nll"
+    assert picture.source == "data:image/svg+xml;base64,c3Zn" and picture.title == "nll"
 
 
 def test_differences_and_waterfalls_say_the_numbers_of_the_results(tmp_path):
@@ -85,7 +86,7 @@ def test_all_predictions_of_a_domain_have_one_colour_scale(tmp_path, monkeypatch
     assert {*scales} == {panels.scale_of(maps)}
 
 
-def test_a_picture_with_axes_has_a_dark_version_and_a_photo_needs_none(tmp_path):
+def test_a_picture_with_axes_is_an_svg_for_light_and_dark_pages_and_a_photo_a_png(tmp_path):
     content = findings(tmp_path, labels=("best",))
     photo, density, _ = pictures.examples(content.examples["in_domain"], None)[0]["pictures"]
-    assert photo.dark_source is None and density.dark_source == "data:image/png;base64,cG5n"
+    assert photo.source == "data:image/png;base64,cG5n" and density.source == "data:image/svg+xml;base64,c3Zn"

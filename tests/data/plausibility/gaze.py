@@ -69,6 +69,8 @@ def in_wrong_frames(points: Points, seed: int) -> Iterator[tuple[str, Points]]:
     yield "degrees", moved(points, (x - width / 2) / 30, (y - height / 2) / 30)
     yield "centred", moved(points, x - width / 2, y - height / 2)
     yield "screen", moved(points, x + (screen_width - width) / 2, y + (screen_height - height) / 2)
+    narrow = moved(points, x + (1.1 * width.max() - width) / 2, y + (1.1 * height.max() - height) / 2)
+    yield "screen with a border of 5 % on each side", narrow
     yield "stored larger", moved(points, x * smaller, y * smaller)
     yield "stored smaller", moved(points, x * larger, y * larger)
     yield "swapped", moved(points, y, x)

@@ -136,13 +136,17 @@ def test_chance_does_not_refuse_a_set(n, refused):
     assert (finding is not None) == refused
 
 
-@pytest.mark.parametrize("fitted, fewest", [(False, 7), (True, 10)])
-def test_seven_points_that_come_back_are_enough_and_ten_where_the_frame_was_fitted(fitted, fewest):
-    """1/2^7 < 0.01 < 1/2^6, and 1/2^10 < 0.001 < 1/2^9."""
-    none = np.zeros(1000, dtype=bool)
-    for count, enough in ((fewest, True), (fewest - 1, False)):
-        outside = np.arange(1000) < count
-        assert explains(outside, OtherFrame("outside", none, "", "", "", fitted)) == enough
+@pytest.mark.parametrize("count, enough", [(7, True), (6, False)])
+def test_seven_points_that_come_back_are_enough(count, enough):
+    """1/2^7 < 0.01 < 1/2^6."""
+    none, outside = np.zeros(1000, dtype=bool), np.arange(1000) < count
+    assert explains(outside, OtherFrame("outside", none, "", "", "")) == enough
+
+
+@pytest.mark.parametrize("left, enough", [(35, True), (36, False)])
+def test_a_frame_that_leaves_more_than_a_third_or_so_outside_explains_nothing(left, enough):
+    outside = np.arange(1000) < 100
+    assert explains(outside, OtherFrame("outside", np.arange(1000) < left, "", "", "")) == enough
 
 
 def test_a_frame_that_takes_other_points_out_explains_nothing():
