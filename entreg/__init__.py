@@ -17,7 +17,7 @@ model        DeepGaze III at the features' resolution, its log density; the plai
 features     the frozen backbone, run once for each image into a memory-mapped store
 priors       where people look before an image is seen: KDE, Gaussian, centre bias, gold standard
 data         stimuli and fixations of a data set, brought to one size; data/sources: where they come from
-runs         the folder of a run, its checkpoints, records and provenance; what earlier versions saved
+runs         the folder of a run, its checkpoints, records and provenance; what it may call of other packages
 slurm        what SLURM says of jobs, limits and refusals, by its own commands
 distributed  ranks, their launch, signals, devices, threads and memory of a job
 config       every setting: its default, meaning, unit and range, and what another value of it affects

@@ -22,7 +22,7 @@ def pysaliency_model(run: str | Path, *, caching: bool = False, **where: Any) ->
         model.information_gain(stimuli, fixations, baseline)
 
     caching: whether pysaliency keeps the density of every stimulus in memory
-    where: `device` and `weights`, as for `entreg.load`
+    where: `device`, `weights` and `allow`, as for `entreg.load`
 
     Raises a UserError where pysaliency is not installed, and the errors of `entreg.load`.
     """

@@ -15,8 +15,7 @@ from tests.conftest import ROOT
 PACKAGES = {
     # its release writes and reads with numpy before 2 alone
     "pysaliency": ("pysaliency==0.2.22", "numpy<2", "h5py", "scipy", "setuptools<81"),
-    # where it is installed Hydra loads it with every start
-    "optuna": ("hydra-optuna-sweeper>=1.2", "hydra-core<1.4", "omegaconf<2.4"),
+    "optuna": ("optuna>=4.0",),
     # Python 3.11 and newer alone
     "matio": ("mat-io>=1.0",),
 }

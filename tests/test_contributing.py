@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from tests.conftest import ROOT, SMALL
@@ -102,6 +103,28 @@ def test_a_backbone_is_one_yaml(project, run):
     (made,) = json.loads((copy / "run/provenance.json").read_text())
     assert made["features"]["backbone"] == "squeezenet1_1"
     assert made["features"]["taps"] == ["features.6", "features.12"]
+
+
+def test_an_optimiser_is_one_yaml(project, run):
+    copy, carry_out = project
+    carry_out("An optimiser")
+    assert touched(copy) == {"conf/optim/nadam.yaml"}
+    run(copy, "optim=nadam", *SMALL, "trainer.epochs=1", "hydra.run.dir=run")
+    saved = yaml.safe_load((copy / "run/.hydra/config.yaml").read_text())["optim"]
+    assert (saved["name"], saved["settings"], saved["lr"]) == ("NAdam", {"weight_decay": 0.01}, 0.001)
+
+
+def test_a_backbone_and_a_regulariser_of_another_package_are_a_module_and_two_yamls(project, run):
+    copy, carry_out = project
+    carry_out("A backbone or a regulariser of another package")
+    assert touched(copy) == {"conf/model/deepgaze3_mylab.yaml", "conf/loss/nll_peak_of_mylab.yaml"}
+    words = "model=deepgaze3_mylab", "loss=nll_peak_of_mylab", "loss.every=1", *SMALL, "trainer.epochs=1"
+    run(copy, *words, "allow=[mylab]", "hydra.run.dir=run")
+    with (copy / "run/steps.csv").open() as file:
+        peaks = [float(row["regulariser"]) for row in csv.DictReader(file)]
+    assert len(peaks) == 3 and all(0 < peak < 1 for peak in peaks)
+    (made,) = json.loads((copy / "run/provenance.json").read_text())
+    assert made["features"]["backbone"] == "mylab" and made["called_packages"] == {"mylab": "unknown"}
 
 
 def test_a_format_of_tables_is_one_yaml(project, run):

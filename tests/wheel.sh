@@ -27,6 +27,24 @@ small=(data.images=20 ood.synthetic_ood.images=6 data.folds=4 trainer.batch_size
 "${entreg[@]}" loss=nll_entropy study=mine "${small[@]}"
 test -f outputs/mine/checkpoints/final.pt
 "${entreg[@]}" evaluate outputs/mine "paths.store=$place/store"
+# the wheel and a run's folder are all that a prediction needs: no data, no features, no checkout
+mkdir "$place/elsewhere"
+mv outputs/mine "$place/elsewhere/run"
+rm -rf outputs multirun
+mv "$place/store" "$place/kept"
+cp "$(find "$place/kept/synthetic" -name '*.png' | sort | head -n 1)" "$place/elsewhere/photo.png"
+cd "$place/elsewhere"
+"$place/venv/bin/python" -c "
+import numpy as np, entreg
+density = entreg.load('run').log_density('photo.png')
+assert abs(np.exp(density).sum() - 1) < 1e-6 and density.std() > 0.01, density
+"
+mkdir photos
+mv photo.png photos
+"${entreg[@]}" task=predict run=run images=photos study=predicted
+test -f outputs/predicted/log_densities/photo.png.npz
+cd "$place"
+mv "$place/kept" "$place/store"
 "$place/venv/bin/python" -m entreg train study=again "${small[@]}"
 test -f outputs/again/checkpoints/final.pt
 echo "1 passed, 0 failed"

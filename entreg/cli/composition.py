@@ -13,7 +13,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from entreg.cli import execution, launchers, outdated_words
+from entreg.cli import execution, launchers, optuna_sweeper, outdated_words
 from entreg.cli.arguments import conf_folder
 from entreg.cli.execution import without_hydra
 from entreg.cli.slurm_launcher import ignore_schema_warning
@@ -27,7 +27,7 @@ from entreg.losses import losses
 
 
 def register(folders: Sequence[Path] = ()) -> None:
-    """Register the schemas, the resolvers that conf/ uses, and the launchers with Hydra.
+    """Register the schemas, the resolvers that conf/ uses, the launchers and the sweeper with Hydra.
 
     conf/data/ and conf/loss/ refer to the schemas of data sources and losses as `schema_NAME`. Every data set of
     conf/data/ becomes an option of `ood` as well, so that models can be evaluated on it without a further file, and of
@@ -63,6 +63,7 @@ def register(folders: Sequence[Path] = ()) -> None:
     OmegaConf.register_new_resolver("asked", asked, replace=True)
     OmegaConf.register_new_resolver("job_name", lambda *, _root_: job_name(_root_.study), replace=True)
     launchers.register()
+    optuna_sweeper.register()
 
 
 def typed_folders() -> list[Path]:

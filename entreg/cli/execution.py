@@ -150,11 +150,12 @@ def checked(cfg: DictConfig) -> Config:
 def refuse_start(config: Config, cfg: DictConfig, hydra_config: Any, folder: RunFolder | None) -> None:
     """Raise a SettingError where the folder holds a run of another config, or a new run lacks a choice.
 
-    It is also raised where settings of `data` were typed, although `sets` were chosen.
+    It is also raised where settings of `data` were typed, although `sets` were chosen, or a name that no set takes.
 
     config: the job's typed config; cfg: the composed one; hydra_config: Hydra's own part of it
     folder: None where it is not known
     """
+    unsaid.refuse_other_names(cfg, config, list(hydra_config.overrides.task))
     if config.sets:
         unsaid.refuse_settings_of_data(config, list(hydra_config.overrides.task))
     if folder is not None:

@@ -10,7 +10,8 @@ from entreg.cli import composition
 from entreg.cli.arguments import quoted
 from entreg.runs.folder import SweepFolder
 
-KEPT = ("paths.", "hardware")  # what jobs are told of this machine, which holds for their evaluation as well
+# what jobs are told of this machine and of what they may call, which holds for their evaluation as well
+KEPT = ("paths.", "hardware", "allow=")
 
 
 def words_of(jobs: Sequence[Sequence[str]], sweep: SweepFolder) -> list[str]:

@@ -50,6 +50,19 @@ def refuse_unsaid(cfg: DictConfig, config: Config, choices: Mapping[str, Any]) -
         )
 
 
+def refuse_other_names(cfg: DictConfig, config: Config, typed: Sequence[str]) -> None:
+    """Raise a SettingError where a name was typed for a set that goes by the one under which it stands."""
+    for key in typed_keys(typed):
+        group, _, rest = key.partition(".")
+        name = rest.removesuffix(".name")
+        sets = {"ood": config.ood, "sets": config.sets}.get(group, {})
+        if rest != name and name in sets and cfg[group][name].name != sets[name].name:
+            raise SettingError(
+                f"{key}={cfg[group][name].name}: a set goes by the name under which it stands; type "
+                f"+data@{group}.{cfg[group][name].name}=OPTION to have it under that one"
+            )
+
+
 def refuse_settings_of_data(config: Config, typed: Sequence[str]) -> None:
     """Raise a SettingError where a setting of `data` was typed, which has none of its own beside `sets`."""
     for key in typed_keys(typed):

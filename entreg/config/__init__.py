@@ -7,13 +7,13 @@ starts. `settings.resolved` turns the config into these dataclasses, so that no 
 
 from __future__ import annotations
 
-from entreg.config.data import Data, Download, PublishedData
+from entreg.config.data import Data, Download, PublishedData, is_mit1003
 from entreg.config.evaluation import Evaluation, Primary
 from entreg.config.hardware import Hardware
 from entreg.config.loggers import Loggers, MLflow, TensorBoard, WeightsAndBiases
 from entreg.config.loss import Loss
-from entreg.config.model import Backbone, Model
-from entreg.config.optim import Optim
+from entreg.config.model import OWN, Backbone, Model
+from entreg.config.optim import MILESTONES, Optim
 from entreg.config.paths import Paths
 from entreg.config.prediction import Predicting
 from entreg.config.prior import Prior
@@ -25,7 +25,9 @@ from entreg.config.uniform import Uniform
 
 __all__ = [
     "FIRST_OF_SETS",
+    "MILESTONES",
     "NEED_SETS",
+    "OWN",
     "Backbone",
     "Config",
     "Data",
@@ -48,4 +50,5 @@ __all__ = [
     "Training",
     "Uniform",
     "WeightsAndBiases",
+    "is_mit1003",
 ]

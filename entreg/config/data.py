@@ -27,6 +27,11 @@ IMPLAUSIBLE = (
 )
 
 
+def is_mit1003(name: str) -> bool:
+    """Return whether a name is one of MIT1003's, as pysaliency's MIT1003_onesize is: published models have seen it."""
+    return name.lower().startswith("mit1003")
+
+
 @dataclass
 class Data:
     """The settings that every data set has.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from omegaconf import MISSING
 
 from entreg.config.settings import setting
+
+Share = Callable[[Any, int, Any], Any]  # see `Loss.share`
 
 
 @dataclass
@@ -70,6 +73,10 @@ class Loss:
         images: the number of uniform images over all ranks; the shares of all ranks add up to the function
         """
         raise NotImplementedError
+
+    def ready(self, allow: Collection[str]) -> Share:
+        """Return `share` for a training. Raises a SettingError where it needs a package that `allow` does not name."""
+        return self.share
 
     def remark(self) -> str | None:
         """Return a remark to log before a training, or None."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from entreg.config.settings import MOST_SEED, Rule, group, setting
+
+OWN = "own"  # as weights: those that a module is made with
 
 
 @dataclass
 class Backbone:
-    """The frozen feature extractor."""
+    """The frozen feature extractor. `patch_px`, `mean` and `std` are for a `module` alone."""
 
     name: str = setting(
         "vgg19", "architecture: vgg19 or another classifier of torchvision, such as densenet201", affects="result"
@@ -18,7 +21,7 @@ class Backbone:
     weights: str | None = setting(
         None,
         "torchvision's name of the weights (IMAGENET1K_V1), or a local file; null: random weights, for "
-        "demonstrations only",
+        "demonstrations only; own: those that a module is made with",
         affects="result",
         path="unless a name",
     )
@@ -35,6 +38,41 @@ class Backbone:
         "python -m entreg.features.torchvision_backbone NAME lists their names",
         affects="result",
     )
+    module: dict[str, Any] = setting(
+        {},
+        "{_target_: PACKAGE.FUNCTION, SETTING: VALUE}, which returns a torch.nn.Module in place of torchvision's "
+        "classifier `name`; its taps are the names of its submodules, and it needs allow=[PACKAGE]",
+        affects="result",
+    )
+    patch_px: int | None = setting(
+        None,
+        "pixels of a side of a patch, for a module whose taps are tokens: images' sides are brought to multiples of it "
+        "and the last tokens become a map; null: its taps are maps (images, channels, rows, columns)",
+        affects="result",
+        at_least=1,
+    )
+    mean: list[float] = setting(
+        [0.485, 0.456, 0.406], "mean of red, green and blue (0..1) by which images are normalised", affects="result"
+    )
+    std: list[float] = setting(
+        [0.229, 0.224, 0.225], "standard deviation of the colours, likewise", affects="result", above=0
+    )
+
+    def broken_rules(self) -> Iterator[Rule]:
+        """Yield what is wrong with colours that are not three, and settings that have no use without a module."""
+        if self.module and self.name == Backbone().name:
+            yield "name", "a module has a name of its own, under which tables list it: model.backbone.name=NAME"
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) != 3:
+                yield name, "a number for each of red, green and blue"
+        for name in ("patch_px", "mean", "std"):
+            if not self.module and getattr(self, name) != getattr(Backbone(), name):
+                yield name, "it needs model.backbone.module"
+
+    @property
+    def read_weights(self) -> str | None:
+        """The weights that are read from a file; None where they are random or the module's own."""
+        return None if self.module and self.weights == OWN else self.weights
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from entreg.config.data import Data
+from entreg.config.data import Data, is_mit1003
 from entreg.config.evaluation import Evaluation
 from entreg.config.hardware import Hardware
 from entreg.config.loggers import Loggers
@@ -79,6 +79,11 @@ class Config:
         at_least=0,
         at_most=MOST_SEED,
     )
+    allow: list[str] = setting(
+        [],
+        "packages whose code this job may call, where `_target_` of loss.regulariser or model.backbone.module names it",
+        affects="machine",
+    )
     study: str = setting(MISSING, "name that the runs of a sweep share; the same name resumes it", affects="location")
     runs: Any = setting(
         None, "runs to evaluate: a folder, a glob, or a list of them; null: the newest sweep", affects="evaluation"
@@ -130,9 +135,10 @@ class Config:
         return trained | {f"ood.{name}": settings for name, settings in self.ood.items()}
 
     def __post_init__(self) -> None:
-        # a set takes its key as its name
+        # a set takes its key as its name; a foreign one that is MIT1003 stays so, since published models have seen it
         for name, settings in (*self.sets.items(), *self.ood.items()):
-            settings.name = name
+            if name in self.sets or is_mit1003(name) or not is_mit1003(settings.name):
+                settings.name = name
         # the order in which they were typed means nothing
         self.sets = dict(sorted(self.sets.items()))
         if self.sets and self.data.name == FIRST_OF_SETS.name:

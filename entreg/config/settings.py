@@ -12,7 +12,7 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -182,7 +182,19 @@ def near(key: str, config: Any) -> str:
     beside = difflib.get_close_matches(name, [other for place, other in known if place == group], 3)
     elsewhere = [f"{place}.{other}".strip(".") for place, other in sorted(known) if other == name]
     keys = [f"{group}.{other}".strip(".") for other in beside] or elsewhere[:3]
-    return f"; near it {'is' if len(keys) == 1 else 'are'} {', '.join(keys)}" if keys else "; --help=all lists them"
+    return _near_it(keys) or "; --help=all lists them"
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """Return the words that follow a wrong name: which of the known ones are called nearly so, or all of them."""
+    by_small_letters = {name.lower(): name for name in known}
+    small = word.lower()
+    close = [small] if small in by_small_letters else difflib.get_close_matches(small, by_small_letters, 3)
+    return _near_it([by_small_letters[name] for name in close]) or f"; there are {', '.join(sorted(known)) or 'none'}"
+
+
+def _near_it(names: Sequence[str]) -> str:
+    return f"; near it {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else ""
 
 
 _MISSING = object()

@@ -163,7 +163,8 @@ def result_settings(config: Config) -> dict[str, Any]:
     unused = {f"loss.{key}" for key in config.loss.unused}
     unused |= {f"{key}.{name}" for key, of_set in config.data_sets.items() for name in of_set.unused}
     settings = {
-        setting.key: setting.value
+        # in whatever order the items of a mapping were typed
+        setting.key: dict(sorted(setting.value.items())) if isinstance(setting.value, dict) else setting.value
         for setting in settings_of(config)
         if setting.affects == "result" and setting.key not in unused
     }
@@ -214,7 +215,9 @@ def _place(run: FinishedRun) -> tuple[tuple[int, int], int, str]:
 
 
 def _suffix(key: str, value: Any) -> str:
-    """Return what is appended to an arm's name for a setting."""
+    """Return what is appended to an arm's name for a setting, of a mapping for each of its items."""
+    if isinstance(value, dict):
+        return "".join(_suffix(f"{key}.{name}", below) for name, below in value.items())
     name = key.removeprefix("loss.").removesuffix("_entropy").replace(".", "_")
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return f"_{name}{value:g}" if is_number else f"_{name}_{str(value).replace(' ', '')}"

@@ -8,7 +8,7 @@ from entreg.config import Data, Prior
 from entreg.data.leakage import image_hashes, matches
 from entreg.evaluation.adaptation_data import AdaptationData, adaptation_data_of
 from entreg.evaluation.domain import Domain
-from entreg.evaluation.published_arm import is_mit1003
+from entreg.evaluation.published_arm import was_seen
 from entreg.features.store import FeatureStore
 from entreg.features.store_builder import fingerprint, open_store
 from entreg.io import files
@@ -70,7 +70,7 @@ class EvaluationCache(StudyCache):
         stimuli: MIT1003's images; without them, only the data set's name tells
         """
         names = self.subset(settings, which).names
-        if is_mit1003(settings):
+        if was_seen(settings):
             return dict.fromkeys(names, "MIT1003's own")
         if not stimuli:
             return {}

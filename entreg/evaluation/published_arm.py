@@ -6,14 +6,13 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from entreg.config import Config, Data
+from entreg.config import Config, Data, is_mit1003
 from entreg.evaluation.arms import Arm
 from entreg.losses import nll
 from entreg.model.published_weights import TRAINED_ON, read
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import FinishedRun
 
-NAME = "mit1003"
 # folders below paths.data: as in conf/data/mit1003.yaml, and as pysaliency leaves them
 STIMULI = "MIT1003/ALLSTIMULI", "MIT1003/stimuli"
 
@@ -53,9 +52,9 @@ def stimuli(config: Config) -> list[Path]:
     return next((paths for folder in folders if (paths := sorted(folder.glob("*.jpeg")))), [])
 
 
-def is_mit1003(settings: Data) -> bool:
+def was_seen(settings: Data) -> bool:
     """Return whether a data set's name or folder begins with MIT1003, as pysaliency's MIT1003_onesize does."""
-    return any(name.lower().startswith(NAME) for name in (settings.name, Path(settings.root or "").name))
+    return any(is_mit1003(name) for name in (settings.name, Path(settings.root or "").name))
 
 
 def descends(run: FinishedRun) -> bool:

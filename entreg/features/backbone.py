@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from entreg import config
 from entreg.errors import SettingError
 from entreg.features import vgg19
+from entreg.runs import foreign_code
+
+MODULE = "model.backbone.module"  # the setting that names code of another package
 
 
 class Taps(Protocol):
@@ -54,7 +57,9 @@ class Taps(Protocol):
 
 def check(settings: config.Backbone) -> None:
     """Raise a SettingError where the backbone does not exist or does not have these taps."""
-    if settings.name == vgg19.NAME:
+    if settings.module:
+        foreign_code.package_of(MODULE, settings.module)
+    elif settings.name == vgg19.NAME:
         vgg19.check(settings.taps)
     else:
         from entreg.features import torchvision_backbone  # torchvision takes seconds to import, and VGG-19 is ours
@@ -62,21 +67,34 @@ def check(settings: config.Backbone) -> None:
         torchvision_backbone.check(settings.name, settings.taps)
 
 
+def refuse_unallowed(settings: config.Backbone, allow: Collection[str]) -> None:
+    """Raise a SettingError where the backbone is code of a package that is not allowed."""
+    if settings.module:
+        foreign_code.refuse_unallowed(MODULE, settings.module, allow)
+
+
 def check_convolution(settings: config.Backbone, hardware: config.Hardware) -> None:
     """Raise a SettingError where Winograd's algorithm is requested for a backbone that does not support it."""
-    if hardware.convolution == "winograd" and settings.name != vgg19.NAME:
+    if hardware.convolution == "winograd" and (settings.module or settings.name != vgg19.NAME):
         raise SettingError(
             f"hardware.convolution=winograd needs VGG-19, and model.backbone.name is {settings.name}\n"
             "  what is best here   hardware.convolution=auto"
         )
 
 
-def build(settings: config.Backbone, downsample: int, weights_folder: str) -> Taps:
+def build(settings: config.Backbone, downsample: int, weights_folder: str, allow: Collection[str] = ()) -> Taps:
     """Return the backbone with its weights, which are random, from a local file, or torchvision's. The log says which.
 
     Raises a DataError that names the alternatives where weights are missing or do not fit.
+
+    allow: the packages whose code may be called
     """
     check(settings)
+    if settings.module:
+        from entreg.features import module_backbone
+
+        function = foreign_code.resolved(MODULE, settings.module, allow)
+        return module_backbone.build(settings, function, downsample)
     if settings.name == vgg19.NAME:
         return vgg19.build(settings, downsample, Path(weights_folder))
     from entreg.features import torchvision_backbone

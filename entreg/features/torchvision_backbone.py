@@ -6,7 +6,6 @@ python -m entreg.features.torchvision_backbone densenet201      lists all names 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import re
 import sys
 import warnings
@@ -20,7 +19,7 @@ from torch import Tensor, fx, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from entreg import config
-from entreg.errors import DataError, SettingError
+from entreg.errors import SettingError
 from entreg.features import weights
 from entreg.features.grid import downsampled
 
@@ -28,7 +27,6 @@ from entreg.features.grid import downsampled
 PROBES = (256, 352), (320, 288)
 # torchvision's files of DenseNets use names with dots, which PyTorch no longer allows
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
-NEVER_READ = "num_batches_tracked"  # counts training steps
 
 
 class ClassifierTaps(nn.Module):
@@ -79,11 +77,7 @@ class ClassifierTaps(nn.Module):
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the weights up to the last tap and of the normalisation."""
-        digest = hashlib.sha256()
-        for name, tensor in self.state_dict().items():
-            if not name.endswith(NEVER_READ):
-                digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return weights.digest_of(self)
 
 
 def build(settings: config.Backbone, downsample: int, folder: Path) -> ClassifierTaps:
@@ -100,7 +94,8 @@ def build(settings: config.Backbone, downsample: int, folder: Path) -> Classifie
         weights.random(f" of torchvision's {settings.name}, seed {settings.seed}")
         return taps
     state, source = weights.read(settings.name, settings.weights, folder)
-    prefix = _fill(taps.layers, state, source, settings.name)
+    state = {OLD_DENSENET.sub(r"\1\2.", key): value for key, value in state.items()}
+    prefix = weights.fill(taps.layers, state, source, f"torchvision's {settings.name}")
     weights.log.info(
         "backbone: %s weights from %s%s, images normalised by mean %s, std %s",
         settings.name,
@@ -188,38 +183,6 @@ def _classifier(name: str) -> nn.Module:
         # torchvision's weights of the Inceptions were trained on colours in -1..1, to which the model converts them
         setattr(model, "transform_input", True)  # noqa: B010  # a plain attribute of the Inceptions
     return model
-
-
-@torch.no_grad()
-def _fill(layers: nn.Module, state: dict[str, Tensor], source: Path, name: str) -> str:
-    """Copy the weights of the layers from a state dict, and return the prefix of their names there.
-
-    Raises a DataError that names those that are missing or do not fit.
-    """
-    state = {OLD_DENSENET.sub(r"\1\2.", key): value for key, value in state.items()}
-    needed = {key: value for key, value in layers.state_dict().items() if not key.endswith(NEVER_READ)}
-    first = next(iter(needed))
-    prefixes = sorted({key.removesuffix(first) for key in state if f".{key}".endswith(f".{first}")}, key=len)
-    wrong = {prefix: _misfits(needed, state, prefix) for prefix in prefixes or [""]}
-    prefix = min(wrong, key=lambda prefix: len(wrong[prefix]))
-    if wrong[prefix]:
-        listed = "\n  ".join(wrong[prefix][:5])
-        more = f"\n  and {len(wrong[prefix]) - 5} others" if len(wrong[prefix]) > 5 else ""
-        raise DataError(f"{source}: is not a state dict of torchvision's {name}:\n  {listed}{more}")
-    for key, value in needed.items():
-        value.copy_(state[prefix + key])
-    return prefix
-
-
-def _misfits(needed: dict[str, Tensor], state: dict[str, Tensor], prefix: str) -> list[str]:
-    misfits = []
-    for key, value in needed.items():
-        stored = state.get(prefix + key)
-        if stored is None:
-            misfits.append(f"{prefix}{key} is missing")
-        elif stored.shape != value.shape:
-            misfits.append(f"{prefix}{key} has the shape {tuple(stored.shape)}, and {tuple(value.shape)} is needed")
-    return misfits
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from entreg.config import Backbone
 from entreg.errors import DataError
@@ -23,6 +25,7 @@ FILES = {
         574_673_361,
     ),
 }
+NEVER_READ = "num_batches_tracked"  # counts training steps
 # other files that hold an architecture's ImageNet weights
 OTHER_FILES = {"vgg19": ("vgg19_imagenet_features.pth",)}
 
@@ -33,10 +36,13 @@ def random(what: str) -> None:
 
 
 def known(name: str) -> dict[str, Any]:
-    """Return torchvision's weights of an architecture by name, each with its URL and its training's transforms."""
+    """Return torchvision's weights of an architecture by name, each with its URL and its training's transforms.
+
+    There are none where torchvision lacks the architecture, as it does a module of another package.
+    """
     from torchvision import models  # takes seconds, and random weights or a file do not need it
 
-    return dict(models.get_model_weights(name).__members__)
+    return dict(models.get_model_weights(name).__members__) if name in models.list_models() else {}
 
 
 def published(name: str, weights: str) -> Published:
@@ -58,7 +64,7 @@ def file_of(name: str, weights: str, folder: Path) -> Path | None:
     if not path.is_file():
         raise DataError(
             f"model.backbone.weights={weights} is neither a file (it would be {path.absolute()})\n"
-            f"  nor one of torchvision's names ({', '.join(names)}); null means random weights"
+            f"  nor one of torchvision's names ({', '.join(names) or 'it has none'}); null means random weights"
         )
     return path
 
@@ -68,9 +74,9 @@ def missing(backbone: Backbone, folder: Path) -> str | None:
 
     Raises a DataError where a local file is missing.
     """
-    wanted = backbone.weights
+    wanted = backbone.read_weights
     if wanted is None:
-        log.info("weights: random, none are needed (model.backbone.weights=null)")
+        log.info("weights: random or the module's own, none are needed (model.backbone.weights=%s)", backbone.weights)
         return None
     path = file_of(backbone.name, wanted, folder)
     if path is not None:
@@ -123,6 +129,46 @@ def read(name: str, weights: str, folder: Path) -> tuple[dict[str, Tensor], Path
             "model.backbone.weights=FILE names another file"
         )
     return {str(key): value for key, value in state.items() if isinstance(value, Tensor)}, path
+
+
+@torch.no_grad()
+def fill(layers: nn.Module, state: dict[str, Tensor], source: Path, what: str) -> str:
+    """Copy the weights of the layers from a state dict, and return the prefix of their names there.
+
+    Raises a DataError that names those that are missing or do not fit. what: the words for the whole network
+    """
+    needed = {key: value for key, value in layers.state_dict().items() if not key.endswith(NEVER_READ)}
+    first = next(iter(needed))
+    prefixes = sorted({key.removesuffix(first) for key in state if f".{key}".endswith(f".{first}")}, key=len)
+    wrong = {prefix: _misfits(needed, state, prefix) for prefix in prefixes or [""]}
+    prefix = min(wrong, key=lambda prefix: len(wrong[prefix]))
+    if wrong[prefix]:
+        listed = "\n  ".join(wrong[prefix][:5])
+        more = f"\n  and {len(wrong[prefix]) - 5} others" if len(wrong[prefix]) > 5 else ""
+        raise DataError(f"{source}: is not a state dict of {what}:\n  {listed}{more}")
+    for key, value in needed.items():
+        value.copy_(state[prefix + key])
+    return prefix
+
+
+def digest_of(network: nn.Module, *further: object) -> str:
+    """Return the SHA-256 of a network's weights, and of the text of whatever else its outputs depend on."""
+    digest = hashlib.sha256("".join(map(repr, further)).encode())
+    for name, tensor in network.state_dict().items():
+        if not name.endswith(NEVER_READ):
+            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _misfits(needed: dict[str, Tensor], state: dict[str, Tensor], prefix: str) -> list[str]:
+    misfits = []
+    for key, value in needed.items():
+        stored = state.get(prefix + key)
+        if stored is None:
+            misfits.append(f"{prefix}{key} is missing")
+        elif stored.shape != value.shape:
+            misfits.append(f"{prefix}{key} has the shape {tuple(stored.shape)}, and {tuple(value.shape)} is needed")
+    return misfits
 
 
 def _hash_in(name: str) -> str:

@@ -52,7 +52,7 @@ class TrainedRun:
         return pd.DataFrame([asdict(epoch) for epoch in self.epochs])
 
     def load(self, **where: Any) -> TrainedModel:
-        """Return the trained model; where: `device` and `weights`, as for `entreg.load`."""
+        """Return the trained model; where: as for `entreg.load`."""
         return trained_model.load(self.folder, **where)
 
 

@@ -123,6 +123,7 @@ def load(
     device: str | torch.device | None = None,
     weights: str | Path | None = None,
     center_bias: str | None = None,
+    allow: Sequence[str] = (),
 ) -> TrainedModel:
     """Return the finished training in the folder `run`, ready to predict where people look in any image.
 
@@ -140,6 +141,7 @@ def load(
 
     device: such as `cpu`, `cuda` or `cuda:1`; None: a GPU where PyTorch sees one
     weights: the file of the backbone's weights, or its folder, where the file has been moved since the training
+    allow: packages whose code may be called where the backbone is a module of one, such as `["timm"]`
     center_bias: for the file of a published model in place of a folder, which holds none: `gaussian` or `uniform`
     """
     if Path(run).expanduser().is_file():
@@ -148,7 +150,7 @@ def load(
         raise SettingError(f"center_bias={center_bias}: a finished run has its own; this is for published files")
     folder, chosen = finished_in(Path(run).expanduser()), _device(device)
     cfg = saved(folder, loads_data=False)
-    cfg.hardware.kind, cfg.hardware.devices = chosen.type, 1
+    cfg.hardware.kind, cfg.hardware.devices, cfg.allow = chosen.type, 1, list(allow)
     if weights is not None and Path(weights).expanduser().is_dir():
         cfg.paths.weights = str(weights)
     elif weights is not None:

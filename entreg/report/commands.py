@@ -76,6 +76,9 @@ def _sweep_commands(folders: list[RunFolder]) -> list[str]:
 def _command(words: list[str]) -> str:
     """Return the command with these words, or a comment where one of them is no setting."""
     for word in words:
-        if word != "-m" and (not KEY.fullmatch(word.partition("=")[0]) or "_target_" in word):
+        key = word.partition("=")[0]
+        if word != "-m" and not KEY.fullmatch(key):
             return f"# no command is shown, since it holds a word that is no setting of entreg: {brief(word)!r}"
+        if "_target_" in word or key.lstrip("+") == "allow":
+            return f"# no command is shown, since it calls code of another package: {brief(word)!r}"
     return shlex.join(["python", "train.py", *words])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from entreg.config import OWN
 from entreg.results.domains import domains, main_first
 from entreg.results.schema import (
     BETTER,
@@ -73,6 +74,8 @@ def backbone_in_words(arm: ArmResults) -> str | None:
     if arm.configured is None:
         return None
     name, weights = arm.configured["model.backbone.name"], arm.configured["model.backbone.weights"]
+    if weights == OWN:
+        return f"{name} with weights of its own"
     return f"{name} with {'random weights' if weights is None else f'the weights {Path(weights).name}'}"
 
 

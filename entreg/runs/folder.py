@@ -351,6 +351,9 @@ class SweepFolder:
         self.path = path
         self.multirun = path / "multirun.yaml"
         self.jobs = path / "jobs.json"
+        # written by a sweeper that chooses the jobs one by one
+        self.trials = path / "trials.json"
+        self.optimum = path / "optimization_results.yaml"
         self.submitted = path / "submitted.json"
         self.submitted_code = path / ".submitit/code_version.txt"
         self.evaluation = RunFolder(path / "evaluation")
@@ -420,6 +423,21 @@ class SweepFolder:
         if not self.jobs.is_file():
             return None
         return migrations.planned(_tested(self.jobs, records.jobs, files.read_json(self.jobs)))
+
+    def write_trials(self, trials: Sequence[dict[str, Any]]) -> None:
+        """Record the values, by key, of each trial that a sweeper has chosen, before it starts."""
+        files.write_json(self.trials, list(trials))
+
+    def read_trials(self) -> list[dict[str, Any]]:
+        """Return the recorded trials. Raises a DataError where the record cannot be read."""
+        if not self.trials.is_file():
+            return []
+        trials: list[dict[str, Any]] = _tested(self.trials, records.trials, files.read_json(self.trials))
+        return trials
+
+    def write_optimum(self, optimum: dict[str, Any]) -> None:
+        """Write the best trial."""
+        files.write_text(self.optimum, yaml.safe_dump(optimum, allow_unicode=True))
 
     def add_submission(self, submission: Submission) -> None:
         """Record jobs that SLURM has accepted."""

@@ -34,6 +34,15 @@ def jobs(content: Any) -> str | None:
     return None if listed else "it lists no jobs"
 
 
+def trials(content: Any) -> str | None:
+    """Test the trials of a sweep: the values of each by their keys."""
+    listed = isinstance(content, list) and all(
+        isinstance(trial, dict) and all(isinstance(value, (int, float, str)) for value in trial.values())
+        for trial in content
+    )
+    return None if listed else "it lists no trials"
+
+
 def submissions(content: Any) -> str | None:
     """Test what was submitted to SLURM: ids, and the numbers of the runs of each task."""
     listed = isinstance(content, list) and all(

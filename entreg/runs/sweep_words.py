@@ -29,21 +29,21 @@ def jobs_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str]]:
 
     params: those of the sweeper's config; typed: the words of the command line
     """
-    parsed = _parsed(params, typed)
+    overrides = parsed(params, typed)
     count = 1
-    for override in parsed:
+    for override in overrides:
         if override.is_sweep_override():
             if not override.is_discrete_sweep():
                 raise SettingError(
                     f"{override.input_line}: only a sweeper that chooses values itself can choose within an interval\n"
                     "  try these values      KEY=0.1,1,10\n"
-                    "  let Optuna choose     hydra/sweeper=optuna (pip install hydra-optuna-sweeper)"
+                    "  let Optuna choose     hydra/sweeper=optuna (pip install optuna)"
                 )
             # counted lazily, since a short word can mean a range of a billion numbers
             count *= sum(1 for _ in islice(override.sweep_iterator(), MOST_JOBS + 1))
             if count > MOST_JOBS:
                 raise SettingError(f"{' '.join(typed)}: this sweep has more than {MOST_JOBS} jobs")
-    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+    return [list(job) for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
 
 
 def samples_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str]]:
@@ -53,7 +53,7 @@ def samples_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str
     values of all other settings.
     """
     choices = []
-    for override in _parsed(params, typed):
+    for override in parsed(params, typed):
         key = override.get_key_element()
         if not override.is_sweep_override():
             choices.append([str(override.input_line)])
@@ -66,6 +66,7 @@ def samples_of(params: Mapping[str, Any], typed: Sequence[str]) -> list[list[str
     return [first] + [[*first[:i], word, *first[i + 1 :]] for i, words in enumerate(choices) for word in words[1:]]
 
 
-def _parsed(params: Mapping[str, Any], typed: Sequence[str]) -> list[Any]:
+def parsed(params: Mapping[str, Any], typed: Sequence[str]) -> list[Any]:
+    """Return Hydra's form of the words of a sweep; params: those of the sweeper's config."""
     words = [f"{key}={value}" for key, value in params.items()] + list(typed)
     return OverridesParser.create().parse_overrides(words)

@@ -1,6 +1,7 @@
 """A finished training, read from its folder with the config that it was trained with.
 
-No code from such a folder is run: the data sources that it names are looked up among those of entreg.
+No code from such a folder is run: the data sources that it names are looked up among those of entreg. Code of another
+package that it names is called only where this job allows the package, see `runs/foreign_code.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from entreg.io.sums import differing
 from entreg.losses import losses
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.mixture import Mixture
-from entreg.runs import checkpoint, migrations
+from entreg.runs import checkpoint, foreign_code, migrations
 from entreg.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ def read(folder: RunFolder, composed: Config, typed: Sequence[str], *, loads_dat
     """
     replaced = {key: getattr(composed, key) for key in {"data", "sets", "ood"} & {*typed}}
     cfg = saved(folder, replaced, loads_data=loads_data)
+    cfg.allow = composed.allow
     before, store = cfg.paths.store, composed.paths.store
     for key in sorted(typed, key=lambda key: key.count(".")):  # ood=[NAME] before ood.NAME.limit=5
         if loads_data or key.partition(".")[0] not in ("data", "sets", "ood"):
@@ -110,7 +112,9 @@ def read(folder: RunFolder, composed: Config, typed: Sequence[str], *, loads_dat
         log.info("%s: its features were in %s, those of this job are in %s (paths.store)", folder, before, store)
         _move(cfg, before, store)
         cfg.paths.store = store
-    return finished(folder, cfg)
+    run = finished(folder, cfg)
+    backbone.refuse_unallowed(run.config.model.backbone, composed.allow)
+    return run
 
 
 def typed_keys(words: Sequence[str] | None) -> list[str]:
@@ -129,7 +133,8 @@ def saved(folder: RunFolder, replaced: Mapping[str, Any] | None = None, *, loads
         training's set, whatever its source, and none of the several and foreign sets
     """
     replaced = replaced or {}
-    tree = {key: value for key, value in folder.read_config().items() if key not in replaced}
+    # what a folder says of what it may call does not count
+    tree = {key: value for key, value in folder.read_config().items() if key not in replaced and key != "allow"}
     try:
         schemas: dict[str, Any] = {}
         if "data" in tree and loads_data:
@@ -164,12 +169,20 @@ def finished(folder: RunFolder, cfg: DictConfig) -> FinishedRun:
     try:
         run = FinishedRun(folder, resolved(cfg), state)
         backbone.check(run.config.model.backbone)
+        _warn_of_other_packages(run)
         return run
     except SettingError as error:
         wrong = "; ".join(map(brief, str(error).splitlines()[:3]))
         raise DataError(f"{folder.config}: {wrong}; {files.WAY_OUT}") from error
     except OmegaConfBaseException as error:
         raise _does_not_fit(folder, error) from error
+
+
+def _warn_of_other_packages(run: FinishedRun) -> None:
+    """Log where the run calls a package of which another version is installed than it was trained with."""
+    starts = run.folder.starts() if foreign_code.calls_of(run.config) else []
+    if starts:
+        foreign_code.warn_of_other_versions(run.folder, starts[-1].get("called_packages", {}), run.config)
 
 
 def final_model(run: FinishedRun, channels: int) -> DeepGaze3:

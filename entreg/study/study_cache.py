@@ -63,6 +63,7 @@ class RecipeSettings:
     dtype: str
     precision: torch.dtype
     convolution: str
+    allow: tuple[str, ...]
 
 
 def recipe_settings_of(config: Config, kind: str) -> RecipeSettings:
@@ -79,6 +80,7 @@ def recipe_settings_of(config: Config, kind: str) -> RecipeSettings:
         config.store.dtype,
         precision,
         convolution,
+        tuple(config.allow),
     )
 
 
@@ -206,16 +208,18 @@ class StudyCache:
         """Return the recipe by which features are computed from images."""
 
         def fetch() -> None:
-            if recipe_settings.backbone.weights is not None:
-                weights.fetched(
-                    recipe_settings.backbone.name,
-                    recipe_settings.backbone.weights,
-                    Path(recipe_settings.weights_folder),
-                )
+            wanted = recipe_settings.backbone.read_weights
+            if wanted is not None:
+                weights.fetched(recipe_settings.backbone.name, wanted, Path(recipe_settings.weights_folder))
 
         self.ranks.on_first_rank(fetch)
         return Recipe(
-            build(recipe_settings.backbone, recipe_settings.downsample, recipe_settings.weights_folder),
+            build(
+                recipe_settings.backbone,
+                recipe_settings.downsample,
+                recipe_settings.weights_folder,
+                recipe_settings.allow,
+            ),
             recipe_settings.readout_factor,
             recipe_settings.map_factor,
             getattr(torch, recipe_settings.dtype),

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 def check(config: Config) -> None:
     """Raise a SettingError before anything is downloaded, where features could not be built with these settings."""
     backbone.check(config.model.backbone)
+    backbone.refuse_unallowed(config.model.backbone, config.allow)
     backbone.check_convolution(config.model.backbone, config.hardware)
 
 

@@ -13,7 +13,7 @@ from entreg.model import published_weights
 from entreg.runs.folder import RunFolder
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
-from entreg.training import progress_loggers
+from entreg.training import optimizer_check, progress_loggers
 from entreg.training.start import advise_a_look, finished_before, record_start, seed_everything
 from entreg.training.trainer import Trainer
 from entreg.training.training_group import TrainingGroup
@@ -22,11 +22,14 @@ from entreg.training.training_group import TrainingGroup
 def check(config: Config) -> None:
     """Raise a SettingError before any data are read, where a training with these settings would end with one."""
     backbone.check(config.model.backbone)
+    backbone.refuse_unallowed(config.model.backbone, config.allow)
     backbone.check_convolution(config.model.backbone, config.hardware)
     published_weights.check(config.model)
     # the first start of a run records the primary outcome of the study
     primary_metric(config.evaluation.primary)
     losses.check(config)
+    config.loss.ready(config.allow)
+    optimizer_check.check(config.optim, config.trainer.epochs)
     progress_loggers.check(config.loggers)
 
 

@@ -1,13 +1,15 @@
-"""The learning rate, which falls by equal factors at milestones, in the study from 10^-2.8 to 10^-6.8."""
+"""The learning rate, which by default falls by equal factors at milestones, in the study from 10^-2.8 to 10^-6.8."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import Any
 
-import torch
+from torch.optim import Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from entreg.config import Optim
+from entreg.config import MILESTONES, Optim
+from entreg.training.optimizer import classes_in
 
 
 def milestones(shares: list[float], epochs: int) -> list[int]:
@@ -21,11 +23,16 @@ def milestones(shares: list[float], epochs: int) -> list[int]:
     return [min(max(math.ceil(share * epochs - 1e-9), 1), epochs - 1) for share in shares]
 
 
-def adam(
-    parameters: Iterable[torch.nn.Parameter], optim: Optim, epochs: int
-) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.LambdaLR]:
-    """Return Adam and its schedule, which takes a step after each epoch."""
-    optimizer = torch.optim.Adam(parameters, lr=optim.lr)
+def schedules() -> dict[str, Any]:
+    """Return the schedules of this PyTorch, by name. Some of them cannot step after each epoch by itself."""
+    return classes_in(lr_scheduler, LRScheduler)
+
+
+def schedule_of(optimizer: Optimizer, optim: Optim, epochs: int) -> LRScheduler:
+    """Return the schedule of the optimiser's learning rate, which takes a step after each epoch."""
+    if optim.schedule != MILESTONES:
+        schedule: LRScheduler = schedules()[optim.schedule](optimizer, **optim.schedule_settings)
+        return schedule
     steps = milestones(optim.milestones, epochs)
     factor = (optim.lr_final / optim.lr) ** (1 / len(steps)) if steps else 1.0
 
@@ -34,4 +41,4 @@ def adam(
         return factor ** sum(step <= epoch for step in steps)
 
     # MultiStepLR would keep its milestones in a Counter, which PyTorch before 2.4 does not load from a safe checkpoint
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+    return LambdaLR(optimizer, share)

@@ -12,7 +12,7 @@ import torch
 
 from entreg.command_line import command
 from entreg.priors import center_bias_file
-from entreg.runs import checkpoint, migrations
+from entreg.runs import checkpoint, foreign_code, migrations
 from entreg.runs.folder import RunFolder
 from entreg.runs.provenance import provenance
 from entreg.study import changed_sets
@@ -83,8 +83,10 @@ def record_start(trainer: Trainer, study: Study) -> None:
         fingerprints=trainer.fingerprints,
         features=trainer.training.recipe.describe(trainer.training.sizes),
         sets=study.images_by_set(),
+        called_packages=foreign_code.versions_of(config),
     )
     if earlier_starts:
+        foreign_code.warn_of_other_versions(folder, earlier_starts[-1].get("called_packages", {}), config)
         code = earlier_starts[-1].get("code", start["code"])
         if code != start["code"]:
             log.warning("the code changed since this run was last started: then %s, now %s", code, start["code"])

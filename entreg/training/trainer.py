@@ -29,8 +29,9 @@ from entreg.study import changed_sets
 from entreg.study.pooled_split import PooledSplit
 from entreg.study.split import UniformInputs
 from entreg.training import training_figures
+from entreg.training.optimizer import optimizer_of
 from entreg.training.progress_loggers import Reports
-from entreg.training.schedule import adam
+from entreg.training.schedule import schedule_of
 from entreg.units import BITS_PER_NAT, Size
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class TrainableStudy(Protocol):
 class Trainer:
     """A model, its optimiser and the history of its training so far. `TrainingGroup` takes the steps.
 
+    share: what the loss computes from bias maps, see `Loss.share`
     history, steps: a row for each epoch and for each step
     sum_nll_nats, images_seen: of the current epoch; the sum is weighted by images
     """
@@ -85,6 +87,7 @@ class Trainer:
     def __init__(self, study: TrainableStudy, folder: RunFolder) -> None:
         config = study.config
         self.study, self.config, self.ranks, self.folder = study, config, study.ranks, folder
+        self.share = config.loss.ready(config.allow)
         # this file is read before hours of features are built, since it may not fit
         start = published_weights.start_of(config.model)
         self.training, self.validation = study.training, study.validation
@@ -99,7 +102,8 @@ class Trainer:
         stored = self.training.recipe.dtype
         self._steps, self._why_plain = step_library.candidates(config.hardware, device.type, self.precision, stored)
         self.model.step = self._steps[0]
-        self.optimizer, self.scheduler = adam(self.model.parameters(), config.optim, config.trainer.epochs)
+        self.optimizer = optimizer_of(self.model.parameters(), config.optim)
+        self.schedule = schedule_of(self.optimizer, config.optim, config.trainer.epochs)
         self.epoch, self.step = 0, 0
         self.sum_nll_nats, self.images_seen = 0.0, 0
         self.history: list[dict[str, Any]] = []
@@ -190,8 +194,8 @@ class Trainer:
         validation: NLL (nats) and IG (bit/fixation); bias_map: at the landscape size; rate: images/s; started: when the
             epoch started, by `time.perf_counter`
         """
-        lr = float(self.scheduler.get_last_lr()[0])
-        self.scheduler.step()
+        lr = float(self.schedule.get_last_lr()[0])
+        self.schedule.step()
         self.epoch += 1
         validation_nll, validation_ig = validation
         if not math.isfinite(validation_nll):
@@ -247,7 +251,7 @@ class Trainer:
                 {
                     "model": self.model.state_dict(),
                     "optimizer": self.optimizer.state_dict(),
-                    "scheduler": self.scheduler.state_dict(),
+                    "scheduler": self.schedule.state_dict(),
                     "random_state": checkpoint.random_state(),
                     "epoch": self.epoch,
                     "step": self.step,
@@ -303,7 +307,7 @@ class Trainer:
             self.fingerprints |= foreign  # as they were when the training began
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.scheduler.load_state_dict(state["scheduler"])
+            self.schedule.load_state_dict(state["scheduler"])
             checkpoint.restore_random_state(state["random_state"])
             self.epoch, self.step = state["epoch"], state["step"]
             self.sum_nll_nats, self.images_seen = state["sums"]

@@ -192,7 +192,7 @@ class TrainingGroup:
         for trainer, density in zip(regularised, predicted, strict=True):
             loss = trainer.config.loss
             rank_density = dataclasses.replace(density, grid=density.grid[: len(items)])
-            share = loss.share(rank_density, len(uniform), self.ranks)
+            share = trainer.share(rank_density, len(uniform), self.ranks)
             sums[2 + 2 * trainers.index(trainer)] = share.detach()
             losses.append(loss.weight * share)
         torch.autograd.backward(losses)

@@ -91,6 +91,11 @@ def test_settings_of_data_beside_sets_are_refused_with_the_word_that_is_meant(re
     assert said in message
 
 
+def test_a_name_that_a_set_does_not_take_is_refused(refused):
+    message = refused("ood.synthetic_ood.name=lab", "seed=0,1")
+    assert "ood.synthetic_ood.name=lab: a set goes by the name under which it stands; type +data@ood.lab=" in message
+
+
 def test_several_real_sets_are_asked_for_their_weights_alone(refused):
     message = refused("sets=[osie,scene50]", "seed=0,1")
     assert f"A training on osie, scene50 needs its weights {TO_BE_CHOSEN}{ASK_WEIGHTS.rstrip()}" in message

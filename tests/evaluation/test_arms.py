@@ -72,6 +72,13 @@ def test_an_arm_is_named_by_lambda_and_by_what_is_not_at_its_default():
     ]
 
 
+def test_mappings_name_arms_by_their_items_whose_order_means_nothing():
+    runs = [run("nll", seed) for seed in range(3)]
+    for one, settings in zip(runs[1:], ({"a": 0.9, "b": True}, {"b": True, "a": 0.9}), strict=True):
+        one.config.optim.settings = settings
+    assert names(*runs) == {"nll": 1, "nll_optim_settings_a0.9_optim_settings_b_True": 2}
+
+
 def test_lambda_makes_no_difference_to_the_baseline():
     assert names(run("nll", lambda_entropy=0.3), run("nll", lambda_entropy=1.0)) == {"nll": 1}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -161,6 +162,16 @@ def test_all_of_mit1003_was_seen(composed, store, place, file):
     names = EvaluationCache(Ranks()).seen_elsewhere(config.data, "validation", ())
     assert len(names) == 3 and set(names.values()) == {"MIT1003's own"}
     assert EvaluationCache(Ranks()).seen_elsewhere(config.ood["foreign"], "all", ()) == {}
+
+
+def test_a_foreign_set_may_be_said_to_be_mit1003(composed, store, place):
+    """As docs/verdict.md says; a name of its own that is another one is its key."""
+    for name, said in (("mit1003", "MIT1003's own"), ("scene50", None)):
+        config = resolved(composed(*words(place, store), f"ood.foreign.name={name}"))
+        names = EvaluationCache(Ranks()).seen_elsewhere(config.ood["foreign"], "all", ())
+        assert {*names.values()} == {said} - {None}
+        again = dataclasses.replace(config)  # as it is read again from a run's folder
+        assert again.ood["foreign"].name == config.ood["foreign"].name == (name if said else "foreign")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ from entreg.model.deepgaze3 import DeepGaze3
 from entreg.priors.gaussian import gaussian_log_prior
 from entreg.priors.kde import FixationKde
 from entreg.training.batches import shuffled
-from entreg.training.schedule import adam
+from entreg.training.optimizer import optimizer_of
+from entreg.training.schedule import schedule_of
 from tests.conftest import ROOT
 from tests.fuzz.driver import outcome, tried
 
@@ -161,7 +162,8 @@ def used(config: Config) -> list[Any]:
         found += [items, *parts, *geometry.points(np.array([1.0]), np.array([1.5]), 3, 2)]
     found += [levels(config.uniform), folds(9, 3, config.evaluation.seed), config.loss.weight]
     model = DeepGaze3(4, config.model.sigma_px, config.seed)
-    optimizer, scheduler = adam(model.parameters(), config.optim, config.trainer.epochs)
+    optimizer = optimizer_of(model.parameters(), config.optim)
+    scheduler = schedule_of(optimizer, config.optim, config.trainer.epochs)
     for _ in range(3):
         found.append(scheduler.get_last_lr())
         optimizer.step()

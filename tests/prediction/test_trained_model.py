@@ -129,6 +129,24 @@ def test_a_run_needs_neither_its_data_set_nor_its_source(finished, photos):
         sys.path.remove(str(folder.path))
 
 
+def test_a_backbone_of_another_package_predicts_where_it_is_allowed(finished, photos):
+    """Also as a module, with gradients to the photos."""
+    called = "tests.features.test_module_backbone.Convolutional"
+    words = "model.backbone.name=theirs", f"+model.backbone.module._target_={called}", "model.backbone.taps=[second]"
+    folder = finished(*words, "allow=[tests]", "store.dtype=float32")
+    with pytest.raises(SettingError, match=r"Convolutional is code of the package tests, .*allow=\['tests'\]"):
+        entreg.load(folder.path, device="cpu")
+    trained = entreg.load(folder.path, device="cpu", allow=["tests"])
+    density = trained.log_density(photos / "a.jpg")
+    assert density.shape == (120, 301) and np.exp(density).sum() == pytest.approx(1) and density.std() > 0.01
+    rgb = np.asarray(Image.open(photos / "a.jpg"))
+    photo = torch.tensor(rgb).permute(2, 0, 1)[None].float().requires_grad_()
+    (log_density,) = trained.module(photo)
+    assert np.abs(log_density.detach().numpy() - density).max() < 0.02  # a stretched photo is not rounded to 8 bits
+    log_density[60, 150].backward()
+    assert float(photo.grad.abs().max()) > 0
+
+
 def test_a_run_of_version_0_2_0_predicts(photos):
     """Its config names its source by a module, and it keeps its centre bias."""
     density = entreg.load(EARLIER / "multirun/arms/0", device="cpu").log_density(photos / "a.jpg")

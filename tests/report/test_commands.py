@@ -39,7 +39,7 @@ def test_a_command_is_what_was_typed_fit_for_a_shell(tmp_path):
 
 @pytest.mark.parametrize(
     "word",
-    ["task._target_=os.system", "+x=1", "hydra.callbacks.x=1", "hydra.launcher._target_=x", "a b", "loss.x=1\nid"],
+    ["+x=1", "hydra.callbacks.x=1", "a b", "loss.x=1\nid"],
 )
 def test_words_of_unknown_origin_that_are_no_settings_are_never_a_command(tmp_path, word):
     """Of a word with a line end only the first line would be a comment."""
@@ -49,6 +49,21 @@ def test_words_of_unknown_origin_that_are_no_settings_are_never_a_command(tmp_pa
         assert command == "python train.py loss=nll 'loss.x=1\nid'"  # a setting, and quoted
     else:
         assert command == f"# no command is shown, since it holds a word that is no setting of entreg: {word!r}"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "task._target_=os.system",
+        "hydra.launcher._target_=x",
+        "allow=[os]",
+        "++allow=[os]",
+        "+loss.x={_target_:os.system}",
+    ],
+)
+def test_words_of_unknown_origin_that_call_code_are_never_a_command(tmp_path, word):
+    command = command_of(job(tmp_path / "0", "loss=nll", word))
+    assert command == f"# no command is shown, since it calls code of another package: {word!r}"
 
 
 @pytest.mark.parametrize(

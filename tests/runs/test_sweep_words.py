@@ -40,4 +40,4 @@ def test_an_interval_needs_a_sweeper_that_chooses():
 
 def test_hydras_own_sweeper_is_known_by_its_name():
     assert is_basic({}) and is_basic({"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"})
-    assert not is_basic({"_target_": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"})
+    assert not is_basic({"_target_": "hydra_plugins.entreg.optuna"})

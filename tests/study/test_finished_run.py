@@ -8,9 +8,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+import entreg
 from entreg.config import Primary
 from entreg.config.settings import resolved
-from entreg.errors import DataError, UserError
+from entreg.errors import DataError, SettingError, UserError
 from entreg.io.sums import sums_of
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder
@@ -117,7 +118,9 @@ def test_a_loss_that_is_no_longer_there_is_named_with_those_that_are(saved, type
     tree = OmegaConf.load(folder.config)
     tree.loss.name = "nll_peak"
     OmegaConf.save(tree, folder.config)
-    with pytest.raises(DataError, match=rf"{folder.config}: nll_peak is not a loss .*\(nll, nll_entropy\)$"):
+    with pytest.raises(
+        DataError, match=rf"{folder.config}: nll_peak is not a loss .*\(nll, nll_entropy, nll_regulariser\)$"
+    ):
         read(folder, *typed("task=evaluate"))
 
 
@@ -140,6 +143,29 @@ def test_a_folder_from_elsewhere_runs_none_of_its_code(saved, typed, tmp_path, m
         with pytest.raises(DataError, match=said):
             read(folder, *typed("task=evaluate"))
         saved()
+    assert not (tmp_path / "was_here").exists() and "evil" not in sys.modules
+
+
+def test_a_backbone_of_another_package_is_called_where_this_job_allows_it(saved, typed, tmp_path, monkeypatch, caplog):
+    """What the folder itself allows does not count; a regulariser is not called again, and needs no leave."""
+    folder = saved("loss=nll_regulariser")
+    (tmp_path / "run/evil.py").write_text("import pathlib\npathlib.Path('was_here').touch()\ndef load(): 1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "run"))
+    monkeypatch.chdir(tmp_path)
+    tree = OmegaConf.load(folder.config)
+    tree.allow, tree.loss.regulariser = ["evil"], {"_target_": "evil.load"}
+    OmegaConf.save(tree, folder.config)
+    assert read(folder, *typed("task=evaluate")).config.allow == []
+    tree.model.backbone.update(name="theirs", module={"_target_": "evil.load"}, weights=None)
+    OmegaConf.save(tree, folder.config)
+    said = r"^model.backbone.module: evil.load is code of the package evil, .*: allow=\[evil\]"
+    with pytest.raises(SettingError, match=said):
+        read(folder, *typed("task=evaluate", "allow=[other]"))
+    with pytest.raises(SettingError, match=said):
+        entreg.load(folder.path)
+    folder.add_start({"called_packages": {"evil": "0.1"}})
+    assert read(folder, *typed("task=evaluate", "allow=[evil]")).config.allow == ["evil"]
+    assert f"{folder} was trained with evil 0.1, and evil unknown is installed" in caplog.text
     assert not (tmp_path / "was_here").exists() and "evil" not in sys.modules
 
 

@@ -2,16 +2,18 @@ import pytest
 import torch
 
 from entreg.config import Optim
-from entreg.training.schedule import adam, milestones
+from entreg.training.optimizer import optimizer_of
+from entreg.training.schedule import milestones, schedule_of
 
 
 def rates(optim: Optim, epochs: int) -> list[float]:
-    optimizer, scheduler = adam([torch.nn.Parameter(torch.zeros(1))], optim, epochs)
+    optimizer = optimizer_of([torch.nn.Parameter(torch.zeros(1))], optim)
+    schedule = schedule_of(optimizer, optim, epochs)
     learning_rates = []
     for _ in range(epochs):
         learning_rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        scheduler.step()
+        schedule.step()
     return learning_rates
 
 
@@ -38,3 +40,9 @@ def test_any_number_of_milestones_meets_both_ends():
 
 def test_a_single_epoch_stays_at_the_first_rate():
     assert rates(Optim(), 1) == [0.001585]
+
+
+def test_a_schedule_of_pytorchs_starts_at_lr():
+    """StepLR multiplies by gamma after every second epoch."""
+    optim = Optim(lr=1.0, schedule="StepLR", schedule_settings={"step_size": 2, "gamma": 0.1})
+    assert rates(optim, 5) == pytest.approx([1, 1, 0.1, 0.1, 0.01])

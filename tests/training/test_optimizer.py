@@ -1,0 +1,102 @@
+"""Each optimiser of PyTorch's takes steps to the same bits beside others and after an interruption."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from entreg.config import Optim
+from entreg.config.settings import resolved
+from entreg.distributed.ranks import Stopped
+from entreg.errors import SettingError
+from entreg.runs.folder import RunFolder
+from entreg.study.study import Study
+from entreg.training.optimizer import optimizer_of, optimizers
+from entreg.training.optimizer_check import check
+from entreg.training.trainer import Trainer
+from entreg.training.training_group import TrainingGroup
+from tests.miniature import TRAIN
+from tests.training.test_trainer import AskedToStop, history, parameters
+
+SMALLEST = [word for word in TRAIN if not word.startswith(("paths.", "study="))]
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def suits(name: str) -> bool:
+    try:
+        check(Optim(name=name), 1)
+    except SettingError:
+        return False
+    return True
+
+
+SUITABLE = [name for name in optimizers() if suits(name)]
+
+
+@pytest.fixture
+def started(composed, store, cache, tmp_path):
+    """started(place, *names): a trainer by each of these optimisers."""
+
+    def trainer(folder: Path, name: str) -> Trainer:
+        config = resolved(composed(*SMALLEST, f"paths.store={store}"))
+        config.optim = Optim(name=name)
+        return Trainer(Study(config, cache), RunFolder(folder / name))
+
+    return lambda place, *names: {name: trainer(tmp_path / place, name) for name in names}
+
+
+def trained(trainers: dict[str, Trainer]) -> dict[str, Trainer]:
+    for _ in TrainingGroup([*trainers.values()]).run():
+        pass
+    return trainers
+
+
+def assert_same(found: Trainer, expected: Trainer) -> None:
+    ours, theirs = parameters(found), parameters(expected)
+    assert [name for name, value in theirs.items() if not torch.equal(ours[name], value)] == []
+    assert found.steps == expected.steps and history(found) == history(expected)
+
+
+def test_each_trains_beside_others_and_goes_on_after_a_stop_to_the_bits_that_it_has_alone(started):
+    assert {"Adam", "AdamW", "SGD", "NAdam", "RMSprop", "Adagrad"} <= {*SUITABLE}
+    alone = {name: trained(started("alone", name))[name] for name in SUITABLE}
+    for name, trainer in alone.items():
+        assert type(trainer.optimizer) is optimizers()[name] and trainer.epoch == 2
+    # they did not all do the same; without weight decay, AdamW is Adam
+    assert len({trainer.steps[-1]["nll_nats"] for trainer in alone.values()}) >= len(SUITABLE) - 1
+
+    steps = len(alone["Adam"].steps)
+    group = TrainingGroup([*started("beside", *SUITABLE).values()])
+    group.ranks = dataclasses.replace(group.ranks, stop=AskedToStop(steps // 2 + 1))  # within the second epoch
+    with pytest.raises(Stopped):
+        next(group.run())
+    resumed = started("beside", *SUITABLE)
+    trained(resumed)
+    for name, trainer in resumed.items():
+        assert_same(trainer, alone[name])
+
+
+def test_a_schedule_of_pytorchs_goes_on_after_a_stop_to_the_same_bits(trainer_of):
+    """Cosine annealing from lr to a tenth of it in two epochs is at their mean after the first one."""
+    settings = "+optim.schedule_settings={T_max:2,eta_min:0.01}"
+    words = (*SMALLEST, "optim=sgd", "optim.schedule=CosineAnnealingLR", settings)
+    alone = trained({"alone": trainer_of(*words, folder="alone")})["alone"]
+    assert [row["lr"] for row in alone.history] == pytest.approx([0.1, 0.055])
+    group = TrainingGroup([trainer_of(*words, folder="stopped")])
+    group.ranks = dataclasses.replace(group.ranks, stop=AskedToStop(len(alone.steps) // 2 + 1))
+    with pytest.raises(Stopped):
+        next(group.run())
+    assert_same(trained({"on": trainer_of(*words, folder="stopped")})["on"], alone)
+
+
+def test_settings_reach_the_optimiser():
+    """SGD with momentum 0.5: gradients of 1 move by lr, then by 1.5 lr."""
+    parameter = torch.nn.Parameter(torch.zeros(()))
+    optimizer = optimizer_of([parameter], Optim(name="SGD", lr=0.1, settings={"momentum": 0.5}))
+    for expected in (-0.1, -0.25):
+        parameter.grad = torch.ones(())
+        optimizer.step()
+        assert float(parameter.detach()) == pytest.approx(expected)
