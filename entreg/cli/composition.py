@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from entreg.cli import execution, launchers, outdated_words
 from entreg.cli.arguments import conf_folder
 from entreg.cli.execution import without_hydra
-from entreg.cli.slurm_launcher import ignore_schema_warning
+from entreg.cli.on_slurm import ignore_schema_warning
 from entreg.cli.submission import job_name
 from entreg.cli.unsaid import DEFAULT_OOD, RESOLVER
 from entreg.config import FIRST_OF_SETS, Config, Data, Loss

@@ -6,18 +6,15 @@ import logging
 import signal
 import sys
 import uuid
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
-from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from submitit import SlurmJob
 
 from entreg.cli import sweep_table
 from entreg.cli.arguments import quoted
+from entreg.cli.on_slurm import OnSlurm
 from entreg.cli.slurm_jobs import Job, Submitted, finished_before, numbered, results_of, returned
 from entreg.cli.submission import chunks, plain_params, submit
 from entreg.cli.sweep_table import relative
@@ -32,23 +29,12 @@ from entreg.slurm.queue import queue
 log = logging.getLogger(__name__)
 
 
-class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
+class Slurm(OnSlurm):
     """Submits a job of SLURM for each job of a sweep."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit all jobs that are not in the queue yet, wait for all, and return the result of each."""
         return self._launched([[job] for job in numbered(job_overrides, initial_job_idx)])
-
-    def __call__(
-        self, sweep_overrides: list[str], job_dir_key: str, job_num: int, job_id: str, singleton_state: dict[type, Any]
-    ) -> Any:
-        """Run the job of this number in SLURM's job."""
-        ready_for_signals()
-        # SLURM names the log by ids alone
-        print(f"run {job_num}: {' '.join(filter_overrides(sweep_overrides))}", flush=True)
-        with warnings.catch_warnings():
-            ignore_schema_warning()
-            return super().__call__(sweep_overrides, job_dir_key, job_num, job_id, singleton_state)
 
     def _launched(self, groups: list[list[Job]]) -> list[JobReturn]:
         """Submit a job of SLURM for each group of jobs, wait for all, and return the results in the groups' order."""
@@ -111,11 +97,7 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
         submitted = []
         for chunk in chunks(len(groups), most_tasks() if len(groups) > 1 else None):
             part = [groups[number] for number in chunk]
-            arguments = [
-                (group[0].overrides, "hydra.sweep.dir", self._number_of(group), "", Singleton.get_state())
-                for group in part
-            ]
-            jobs = submit(self.params, self, arguments, f"entreg:{uuid.uuid4().hex}")
+            jobs = submit(self.params, self, self.arguments_of(part), f"entreg:{uuid.uuid4().hex}")
             runs = [[job.number for job in group] for group in part]
             sweep.add_submission(Submission(jobs[0].job_id.partition("_")[0], runs))
             submitted += [Submitted(*pair) for pair in zip(jobs, part, strict=True)]
@@ -143,15 +125,10 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
         params["dependency"] = ":".join(["afterany", *dict.fromkeys(_array(one) for one in runs)]) if runs else None
         launcher = Slurm(**self.params)
         launcher.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
-        arguments = (job.overrides, "hydra.sweep.dir", job.number, "", Singleton.get_state())
-        (submitted,) = submit(params, launcher, [arguments], f"entreg:{uuid.uuid4().hex}")
+        (submitted,) = submit(params, launcher, launcher.arguments_of([[job]]), f"entreg:{uuid.uuid4().hex}")
         sweep.add_submission(Submission(submitted.job_id, [[]]))
         log.info("submitted the evaluation, which waits for them: %s", submitted.job_id)
         return [Submitted(submitted, [job], is_evaluation=True)]
-
-    def _number_of(self, group: list[Job]) -> int:
-        """Return the number by which the job of SLURM finds what it runs."""
-        return group[0].number
 
 
 def evaluation_words(jobs: Sequence[Sequence[str]], sweep: SweepFolder) -> list[str]:
@@ -164,16 +141,6 @@ def evaluation_words(jobs: Sequence[Sequence[str]], sweep: SweepFolder) -> list[
         f"runs={quoted(str(sweep.path))}",
         f"hydra.sweep.subdir={sweep.evaluation.path.name}",
     ]
-
-
-def ready_for_signals() -> None:
-    """Unblock USR2, which has been blocked since the job started: submitit's handler stands now."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
-
-
-def ignore_schema_warning() -> None:
-    """Ignore that conf/hydra/launcher/ is merged over the plugin's schemas of the same names, as is intended."""
-    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/")
 
 
 def how_to_look(sweep: SweepFolder) -> str:

@@ -72,7 +72,7 @@ def test_a_signal_waits_until_the_job_is_ready_for_it():
     code = (
         "import os, signal; os.kill(os.getpid(), signal.SIGUSR2); heard = []; "
         "signal.signal(signal.SIGUSR2, lambda *_: heard.append(1)); print(len(heard)); "
-        "from entreg.cli.slurm_launcher import ready_for_signals; ready_for_signals(); print(len(heard), os.getpid())"
+        "from entreg.cli.on_slurm import ready_for_signals; ready_for_signals(); print(len(heard), os.getpid())"
     )
     with subprocess.Popen(["sh", "-c", f'exec {python()} -c "$0"', code], stdout=subprocess.PIPE, text=True) as job:
         output, _ = job.communicate(timeout=120)
