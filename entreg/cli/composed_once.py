@@ -1,6 +1,7 @@
 """Hydra's loader of configs for a sweep: it composes the config of each job once, and reads each file of options once.
 
-Hydra itself composes a job's config anew in its sweeper, in its launcher and in the job, and reads all files each time.
+Hydra itself composes a job's config anew in its sweeper, in its launcher and in the job, and reads and merges all files
+each time.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.config_repository import ConfigRepository, IConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
@@ -36,6 +38,7 @@ class ComposedOnce(ConfigLoaderImpl):
         super().__init__(config_search_path)
         self.repository = ReadOnce(config_search_path)
         self._configs: dict[tuple[str, ...], bytes] = {}
+        self._merged: dict[str, bytes] = {}
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
         """Return the config of the job with these words. master_config: that of the sweep, always the same."""
@@ -53,9 +56,17 @@ class ComposedOnce(ConfigLoaderImpl):
         """Add configs that another process has composed."""
         self._configs.update(configs)
 
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        """Merge the options, once for all jobs that have the same ones and differ in settings alone."""
+        key = repr(defaults)
+        if key not in self._merged:
+            self._merged[key] = pickle.dumps(super()._compose_config_from_defaults_list(defaults, repo))
+        merged: DictConfig = pickle.loads(self._merged[key])
+        return merged
+
     def __getstate__(self) -> dict[str, Any]:
         # each job gets its own config alone
-        return self.__dict__ | {"_configs": {}}
+        return self.__dict__ | {"_configs": {}, "_merged": {}}
 
 
 class ReadOnce(ConfigRepository):

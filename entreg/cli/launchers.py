@@ -24,6 +24,7 @@ from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from omegaconf import DictConfig, open_dict, read_write
 
 from entreg.cli.execution import run_jobs_together, without_hydra
+from entreg.cli.local_launcher import Local, LocalConf
 from entreg.cli.slurm_jobs import Job, numbered
 from entreg.cli.slurm_launcher import Slurm
 from entreg.config.settings import resolved
@@ -64,6 +65,7 @@ def register() -> None:
         ("together", Together, TogetherConf),
         ("together_slurm", TogetherSlurm, TogetherSlurmConf),
         ("submitit_slurm", Slurm, None),  # the plugin has registered its settings
+        ("submitit_local", Local, LocalConf),
     ):
         plugins.register(launcher)
         plugins.class_name_to_class[f"hydra_plugins.entreg.{name}"] = launcher

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -71,8 +70,6 @@ class Preflight(Callback):
         if launcher not in LOCAL:
             _refuse_unwritable(Path(config.hydra.launcher.submitit_folder), "hydra.launcher.submitit_folder")
             files.write_text(folder.submitted_code, code_version() + "\n")
-        if launcher in SLURM:
-            _leave_allocation()
         if launcher == "basic" and jobs is not None and len(jobs) > 1 and config.task.name == "train":
             print(
                 "The runs are trained one after the other. hydra/launcher=together trains those that read the same "
@@ -93,6 +90,9 @@ def _checked_jobs(
         raise SettingError(f"hydra.sweeper.params: {answer}")
     if launcher in SLURM:
         _refuse_limits(config.hydra.launcher)
+    at_once = config.hydra.launcher.get("parallelism")
+    if at_once is not None and at_once < 1:
+        raise SettingError(f"hydra.launcher.parallelism={at_once}: at least 1, or null for all jobs at once")
     is_planned = sweep_words.is_basic(sweeper)
     jobs = []
     for number, words in enumerate((sweep_words.jobs_of if is_planned else sweep_words.samples_of)(params, typed)):
@@ -104,7 +104,7 @@ def _checked_jobs(
     if launcher in SLURM and shutil.which("sbatch") is None:
         raise SettingError(
             "there is no SLURM on this machine (no sbatch). hydra/launcher=submitit_local runs the sweep's jobs here, "
-            "all at once; without hydra/launcher they run one after the other"
+            "at once; without hydra/launcher they run one after the other"
         )
     if not is_planned:
         return None
@@ -187,12 +187,6 @@ def _refuse_limits(asked: DictConfig) -> None:
     )
     if why is not None:
         raise SettingError(why)
-
-
-def _leave_allocation() -> None:
-    """Remove the variables of the allocation that this process may run in, since the jobs would inherit them."""
-    for name in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]:
-        del os.environ[name]
 
 
 def _refuse_unwritable(folder: Path, key: str) -> None:

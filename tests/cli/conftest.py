@@ -16,7 +16,7 @@ from hydra.types import HydraContext, RunMode
 from submitit import SlurmJob
 
 from entreg import tasks
-from entreg.cli import composition, slurm_launcher, sweep_table
+from entreg.cli import composition, slurm_evaluation, slurm_launcher, sweep_table
 from entreg.cli.composed_once import load_sweeps_by
 from entreg.cli.preflight import Preflight
 from entreg.cli.slurm_jobs import Job
@@ -89,7 +89,8 @@ def sbatch(monkeypatch, tmp_path) -> list[list[Job]]:
             jobs.append(job)
         return jobs
 
-    monkeypatch.setattr(slurm_launcher, "submit", submit)
+    for module in (slurm_launcher, slurm_evaluation):
+        monkeypatch.setattr(module, "submit", submit)
     return submitted
 
 

@@ -15,7 +15,7 @@ from hydra.core.singleton import Singleton
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from entreg.cli import launchers, slurm_launcher
+from entreg.cli import launchers, slurm_evaluation, slurm_launcher
 from entreg.cli.composed_once import ComposedOnce, load_sweeps_by
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder
@@ -54,7 +54,8 @@ def sweep(start, sbatch, monkeypatch, tmp_path):
         function.task_function = train_alone
         return submit(params, function, arguments, mark)
 
-    monkeypatch.setattr(slurm_launcher, "submit", elsewhere)
+    for module in (slurm_launcher, slurm_evaluation):
+        monkeypatch.setattr(module, "submit", elsewhere)
     monkeypatch.setattr(slurm_launcher, "wait", lambda jobs: {})
     monkeypatch.setattr(slurm_launcher, "most_tasks", lambda: None)
     monkeypatch.setattr("shutil.which", lambda name: name)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
-from submitit import SlurmJob
 
 from entreg.cli import slurm_launcher, sweep_table
 from entreg.cli.execution import JobFailed
@@ -112,30 +109,3 @@ def test_a_detached_sweep_is_submitted_and_not_waited_for(launcher_of, launcher,
     assert len(sbatch) == 5 and [one.return_value for one in returns] == [None] * 5
     said = capsys.readouterr().out
     assert "submitted 5 jobs: 77" in said and " status runs=" in said and " cancel runs=" in said
-
-
-def test_the_evaluation_waits_for_all_jobs_and_is_submitted_once(
-    launcher_of, launcher, monkeypatch, tmp_path, commands
-):
-    """Two arrays of runs; the evaluation asks for the share of a node that one GPU is."""
-    monkeypatch.setattr(slurm_launcher, "most_tasks", lambda: 3)
-    commands.say("squeue", "")
-    asked, arrays = [], itertools.count(77)
-
-    def submit(params, function, arguments, mark):
-        asked.append((params, arguments))
-        array = next(arrays)
-        return [SlurmJob(tmp_path, f"{array}_{i}" if len(arguments) > 1 else f"{array}") for i in range(len(arguments))]
-
-    monkeypatch.setattr(slurm_launcher, "submit", submit)
-    detached = launcher_of("submitit_slurm", "sweep.evaluate=true", "sweep.detach=true")
-    detached.launch([[*words, "hardware=gpu4", "task=train"] for words in SWEEP], 0)
-    params, ((((number, words),), *_),) = asked[-1]
-    assert params["dependency"] == "afterany:77:78" and (params["gpus_per_node"], params["cpus_per_task"]) == (1, 8)
-    assert words == ["hardware=gpu4", "task=evaluate", f"runs='{tmp_path}'", "hydra.sweep.subdir=evaluation"]
-    assert number == 5
-    assert SweepFolder(tmp_path).evaluations() == ["79"] and "79" not in SweepFolder(tmp_path).job_ids().values()
-
-    commands.say("squeue", "".join(f"{job}|PENDING|None|\n" for job in ("77_0", "77_1", "77_2", "78_0", "78_1", "79")))
-    detached.launch([[*words, "hardware=gpu4", "task=train"] for words in SWEEP], 0)
-    assert len(asked) == 3

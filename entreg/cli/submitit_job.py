@@ -1,4 +1,4 @@
-"""What runs in a job of SLURM: a job of a sweep, whose config was composed before it was submitted."""
+"""What runs in a job that submitit has started: a job of a sweep, whose config was composed before."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 import cloudpickle
 from hydra.core.singleton import Singleton
 from hydra.core.utils import filter_overrides
-from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
 
 from entreg.cli.composed_once import ComposedOnce, Configs
 from entreg.cli.slurm_jobs import Job
 
 
-class OnSlurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
-    """The function that is submitted to SLURM."""
+class SubmititJob(BaseSubmititLauncher):  # type: ignore[misc]  # the plugin ships no types
+    """The function that is submitted, to SLURM or to this machine."""
 
     def arguments_of(self, groups: Sequence[list[Job]]) -> list[tuple[Any, ...]]:
-        """Return the arguments of a job of SLURM for each group of jobs of the sweep, as `__call__` takes them."""
+        """Return the arguments of a submitted job for each group of jobs of the sweep, as `__call__` takes them."""
         loader = self._loader()
         globals_of_hydra = cloudpickle.dumps(Singleton.get_state())  # once, for all
         return [(group, globals_of_hydra, loader.configs_of([job.overrides for job in group])) for group in groups]
 
     def __call__(self, jobs: list[Job], globals_of_hydra: bytes, configs: Configs) -> Any:
-        """Run the jobs in SLURM's job.
+        """Run the jobs of the sweep in the submitted job.
 
         globals_of_hydra: the state of Hydra's singletons, as pickle writes it; configs: what the jobs' words compose
         """
@@ -40,7 +40,7 @@ class OnSlurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
     def _run(self, jobs: list[Job], state: dict[type, Any]) -> Any:
         """Run the only one of the jobs, and return its result."""
         ((number, words),) = jobs
-        # SLURM names the log by ids alone
+        # the log is named by ids alone
         print(f"run {number}: {' '.join(filter_overrides(words))}", flush=True)
         return super().__call__(words, "hydra.sweep.dir", number, "", state)
 
