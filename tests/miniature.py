@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from entreg.data import image_hashes
 from entreg.io import files
 from tests.warm import Run, Warm
 
@@ -48,6 +49,7 @@ PREDICT = (
     "prediction.hdf5=true",
     "hardware=cpu",
     "hardware.threads=1",
+    "paths.store=store",
     "study=predicted",
 )
 COMMANDS = {"train": TRAIN, "evaluate": EVALUATE, "predict": PREDICT}
@@ -121,8 +123,12 @@ class Miniature:
         paths = (
             path
             for path in self.folder.rglob("*")
-            # what is left of a claim on a part of the store is taken over, or removed when it is old
-            if path.is_file() and path.name not in OF_THIS_START and ".owner" not in path.name
+            # what is left of a claim on a part of the store is taken over, or removed when it is old; hashes are kept
+            # with the times of the images
+            if path.is_file()
+            and path.name not in OF_THIS_START
+            and ".owner" not in path.name
+            and path.parent.name != image_hashes.FOLDER
         )
         return {str(path.relative_to(self.folder)): _meaning(path) for path in sorted(paths)}
 

@@ -14,7 +14,7 @@ from entreg.data import fixation_table
 from entreg.data.dataset import inside, sides_px
 from entreg.data.recording import Recording
 from entreg.errors import DataError
-from entreg.io import files
+from entreg.io import digests, files
 from entreg.version import VERSION
 
 TABLE, DESCRIPTION = "fixations.csv", "dataset.yaml"
@@ -81,7 +81,7 @@ def _description(data: TableData, found: Recording, table: pd.DataFrame, counts:
         "fixations": {"file": TABLE, "x_y": "pixels of the stored image, origin top left", "start_duration": "ms"},
         "source": {
             "table": data.table,
-            "files": {path.name: f"sha256:{files.sha256(path)}" for path in fixation_table.files(data)},
+            "files": {path.name: f"sha256:{digests.sha256(path)}" for path in fixation_table.files(data)},
             **{name: values for name, values in typed.items() if values},
             **{name: value for name in OTHERS if (value := getattr(data, name))},
             "entreg": VERSION,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from entreg.config import Backbone
 from entreg.errors import DataError
-from entreg.io import files, tensors
+from entreg.io import digests, tensors
 from entreg.io.download import download
 from entreg.io.published_file import Published
 
@@ -97,7 +97,7 @@ def fetched(name: str, weights: str, folder: Path) -> Path:
     path = folder / torchvisions.name
     try:
         download(torchvisions, path)
-        if not files.sha256(path).startswith(_hash_in(torchvisions.name)):
+        if not digests.sha256(path).startswith(_hash_in(torchvisions.name)):
             path.unlink()
             raise DataError(f"{torchvisions.address} does not have the hash that its name begins to state")
     except DataError as error:

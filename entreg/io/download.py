@@ -14,7 +14,7 @@ from pathlib import Path
 import requests
 
 from entreg.errors import DataError
-from entreg.io import files
+from entreg.io import digests, files
 from entreg.io.leases import make_once
 from entreg.io.published_file import Published
 from entreg.io.resume import PartialFile, reason
@@ -42,7 +42,7 @@ def record(path: Path) -> None:
     This is for files whose publisher states no hash; call it when the file has proved to be complete.
     """
     if not _record_of(path).is_file():
-        files.write_text(_record_of(path), f"{files.sha256(path)}  {path.name}\n")
+        files.write_text(_record_of(path), f"{digests.sha256(path)}  {path.name}\n")
 
 
 def recorded(path: Path) -> str | None:
@@ -64,7 +64,7 @@ def _record_of(path: Path) -> Path:
 
 def _matches(path: Path, known_hash: str) -> bool:
     algorithm, _, digits = known_hash.partition(":")
-    return files.digest_of(path, algorithm) == digits
+    return digests.digest_of(path, algorithm) == digits
 
 
 def _wrong(path: Path, published: Published) -> str:

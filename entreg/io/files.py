@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import errno
 import glob
-import hashlib
 import io
 import json
 import os
 import re
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -106,38 +104,6 @@ def check_zip(path: Path) -> None:
         raise ValueError(f"the checksum of {damaged} does not match")
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content as hexadecimal digits."""
-    return digest_of(path, "sha256")
-
-
-def sha256_of_each(paths: Iterable[Path]) -> list[str]:
-    """Return the SHA-256 of several files. Raises a DataError that names one that cannot be read."""
-
-    def digest(path: Path) -> str:
-        try:
-            return sha256(path)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-
-    paths, workers = list(paths), os.cpu_count() or 1
-    digests = [""] * len(paths)
-    with ThreadPoolExecutor(workers) as pool:  # a share for each, since handing over a small file takes as long as it
-        shares = pool.map(lambda share: list(map(digest, share)), (paths[i::workers] for i in range(workers)))
-        for i, share in enumerate(shares):
-            digests[i::workers] = share
-    return digests
-
-
-def digest_of(path: Path, algorithm: str) -> str:
-    """Return the hash of a file's content as hexadecimal digits, computed with an algorithm of hashlib."""
-    digest = hashlib.new(algorithm)
-    with path.open("rb", buffering=0) as file:
-        while part := file.read(1 << 17):  # a greater part would be allocated for each small file as well
-            digest.update(part)
-    return digest.hexdigest()
-
-
 def read_yaml(path: Path) -> Any:
     """Return what a YAML file holds as plain containers and values; interpolations stay strings.
 
@@ -224,6 +190,17 @@ def remove_temporary(folder: Path) -> None:
     for path in folder.glob(".*.tmp"):
         if TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path, stale_s: float) -> None:
+    """Remove what killed processes left of their writes of a file, a while before it was last written.
+
+    stale_s: the while, in seconds; what is younger may be another process's that goes on
+    """
+    for leftover in temporary_of(path):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime - leftover.stat().st_mtime > stale_s:
+                leftover.unlink()
 
 
 def temporary_of(path: Path) -> list[Path]:

@@ -18,7 +18,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -100,7 +99,7 @@ class Lease:
         self._ended = threading.Event()
         if not files.create(path, json.dumps(asdict(self._owner), indent=2) + "\n"):
             self._take_over()
-        self._remove_leftovers()
+        files.remove_leftovers(path, STALE_S)
         self._beat = threading.Thread(target=self._renew, daemon=True, name=f"heartbeat of {path}")
         self._beat.start()
 
@@ -140,13 +139,6 @@ class Lease:
         owner = owner_at(self._path)
         if owner is None or owner.token != self._owner.token:
             raise LeaseHeld(self._path, owner)
-
-    def _remove_leftovers(self) -> None:
-        """Remove the files of processes that were killed while they acquired the lease; current ones are younger."""
-        for leftover in files.temporary_of(self._path):
-            with suppress(FileNotFoundError):
-                if self._path.stat().st_mtime - leftover.stat().st_mtime > STALE_S:
-                    leftover.unlink()
 
     def _is_stale(self) -> bool:
         """Return whether the heartbeat has stopped, by the file system's clock."""
