@@ -11,6 +11,7 @@ against.py      steps compared with those of commit f7f6b1e: python -m benchmark
 speed.py        times, each measured in turns with what it is compared to
 growth.py       memory and time as functions of images and epochs
 shared.py       speed beside busy processes
+fingerprints.py the fingerprint of a large data set
 fresh.py        measurements in new processes
 study.py        the whole study
 golden.py       golden vectors of the published model, compared with this one: python -m benchmarks.golden FILE.npz

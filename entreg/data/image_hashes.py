@@ -37,40 +37,48 @@ class KnownHashes:
     def __init__(self, store: Path | None = None, *, reads_every_byte: bool = False, writes: bool = True) -> None:
         """Know hashes from memory and, where a store is given, from the files below it.
 
-        reads_every_byte: whether files are read even where they seem unchanged; the thumbnails of equal bytes are known
+        reads_every_byte: whether files are read even where they seem unchanged; thumbnails of the same bytes are known
         writes: whether `keep` writes; one of several ranks does
         """
         self._folder = None if store is None else store / FOLDER
         self._reads_every_byte, self._writes = reads_every_byte, writes
         self._found: dict[Path, HashedImage] = {}
         self._settled: set[Path] = set()
+        self._new: set[Path] = set()  # settled ones that are not kept yet
         self._kept: dict[str, dict[str, HashedImage]] = {}  # by the folder of images, and by name
 
     def sha256(self, paths: Sequence[Path]) -> list[str]:
         """Return the SHA-256 of image files. Raises a DataError that names one that cannot be read."""
         settled_before = time.time_ns() - SETTLED_NS
         identities = {path: _identity_of(path) for path in dict.fromkeys(paths) if path not in self._found}
-        unread = []
+        unread = {}
         for path, identity in identities.items():
-            kept = self._kept_of(path)
-            if kept is not None and kept.identity == identity and not self._reads_every_byte:
+            kept = None if self._reads_every_byte else self._kept_of(path)
+            if kept is not None and kept.identity == identity:
                 self._found[path] = kept
             else:
-                unread.append(path)
-        for path, digest in zip(unread, digests.sha256_of_each(unread), strict=True):
-            kept = self._kept_of(path)
+                unread[path] = kept
+        settled = {path for path, identity in identities.items() if max(identity[1:3]) < settled_before}
+        for (path, kept), digest in zip(unread.items(), digests.sha256_of_each(unread), strict=True):
             thumbnail = kept.thumbnail if kept is not None and kept.sha256 == digest else None
             self._found[path] = HashedImage(identities[path], digest, thumbnail)
-        self._settled |= {path for path, identity in identities.items() if max(identity[1:3]) < settled_before}
+        self._settled |= settled
+        if not self._reads_every_byte:
+            self._new |= settled.intersection(unread)
         return [self._found[path].sha256 for path in paths]
 
     def of(self, paths: Sequence[Path]) -> ImageHashes:
         """Return the SHA-256 and the thumbnails of image files. Raises a DataError where one is no image."""
         sums = self.sha256(paths)
-        without = [path for path in dict.fromkeys(paths) if self._found[path].thumbnail is None]
+        for path in self._without_thumbnail(paths):
+            kept = self._kept_of(path)
+            if kept is not None and kept.sha256 == self._found[path].sha256:
+                self._found[path] = dataclasses.replace(self._found[path], thumbnail=kept.thumbnail)
+        without = self._without_thumbnail(paths)
         with ThreadPoolExecutor() as pool:
             for path, thumbnail in zip(without, pool.map(images.thumbnail, without), strict=True):
                 self._found[path] = dataclasses.replace(self._found[path], thumbnail=thumbnail.tobytes())
+        self._new |= self._settled.intersection(without)
         thumbnails = b"".join(self._found[path].thumbnail or b"" for path in paths)
         return ImageHashes(sums, np.frombuffer(thumbnails, np.uint8).reshape(len(paths), *images.THUMBNAIL_SHAPE))
 
@@ -79,10 +87,10 @@ class KnownHashes:
         new: dict[str, dict[str, HashedImage]] = defaultdict(dict)
         if self._folder is None or not self._writes:
             return
-        for path in self._settled:
-            if self._found[path] != self._kept_of(path):
-                folder, name = _place_of(path)
-                new[folder][name] = self._found[path]
+        for path in self._new:
+            folder, name = _place_of(path)
+            new[folder][name] = self._found[path]
+        self._new.clear()
         for folder, of_folder in new.items():
             path = hash_file.path_of(self._folder, folder)
             all_kept = hash_file.read(path, folder) | of_folder  # another process may have added some
@@ -91,6 +99,9 @@ class KnownHashes:
                 hash_file.write(path, folder, self._kept[folder])
             except DataError as error:
                 log.info("hashes of images are computed again next time: %s", error)
+
+    def _without_thumbnail(self, paths: Sequence[Path]) -> list[Path]:
+        return [path for path in dict.fromkeys(paths) if self._found[path].thumbnail is None]
 
     def _kept_of(self, path: Path) -> HashedImage | None:
         if self._folder is None:
