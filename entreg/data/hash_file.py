@@ -22,7 +22,6 @@ from entreg.io import files
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-STALE_S = 300.0  # after which an unfinished write is one of a killed process
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,7 @@ def read(path: Path, images: str) -> dict[str, HashedImage]:
 
     images: the folder of the images
     """
+    files.remove_temporary_of(path, stale=True)
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept.pop("sha256") != _sha256(kept) or kept.pop("of") != _of(images):
@@ -81,7 +81,6 @@ def write(path: Path, images: str, hashed: Mapping[str, HashedImage]) -> None:
         },
     }
     files.write_text(path, json.dumps(kept | {"sha256": _sha256(kept)}))
-    files.remove_leftovers(path, STALE_S)
 
 
 def _of(images: str) -> list[Any]:

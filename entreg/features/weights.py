@@ -11,7 +11,7 @@ from torch import Tensor
 from entreg.config import Backbone
 from entreg.errors import DataError
 from entreg.io import digests, tensors
-from entreg.io.download import download
+from entreg.io.download import download, remove_unfinished
 from entreg.io.published_file import Published
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,8 @@ def fetched(name: str, weights: str, folder: Path) -> Path:
     """
     path = file_of(name, weights, folder)
     if path is not None:
+        if weights in known(name):
+            remove_unfinished(path)
         return path
     torchvisions = published(name, weights)
     path = folder / torchvisions.name

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ from entreg.errors import DataError, brief, escaped
 NOT_SUPPORTED = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # the name under which a file is written, see `write`
+
+STALE_S = 300.0  # no write takes so long
 
 MOST_YAML = 1_000_000  # characters of a saved file
 
@@ -192,14 +195,14 @@ def remove_temporary(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def remove_leftovers(path: Path, stale_s: float) -> None:
-    """Remove what killed processes left of their writes of a file, a while before it was last written.
+def remove_temporary_of(path: Path, *, stale: bool = False) -> None:
+    """Remove the unfinished writes of one file that killed processes have left.
 
-    stale_s: the while, in seconds; what is younger may be another process's that goes on
+    stale: remove only those that no living process can still be writing
     """
     for leftover in temporary_of(path):
         with suppress(FileNotFoundError):
-            if path.stat().st_mtime - leftover.stat().st_mtime > stale_s:
+            if not stale or time.time() - leftover.stat().st_mtime > STALE_S:
                 leftover.unlink()
 
 

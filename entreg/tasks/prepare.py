@@ -40,6 +40,7 @@ def prepare(config: Config, folder: RunFolder) -> None:
     for settings, archives in missing:
         for archive in archives:
             downloads.get(archive, Path(settings.root or ""))
+        downloads.remove_leftovers(settings)
     if wanted is not None:
         weights.fetched(config.model.backbone.name, wanted, Path(config.paths.weights))
     try:

@@ -10,6 +10,7 @@ import pytest
 
 from entreg.data import hash_file
 from entreg.data.hash_file import HashedImage
+from entreg.io import files
 
 HASHED = {
     "a.png": HashedImage(
@@ -59,9 +60,9 @@ def test_a_thumbnail_of_another_size_is_not_trusted(path):
 
 
 def test_what_killed_processes_left_is_removed_once_it_is_old(path):
-    for name, age_s in (("0123abcd", hash_file.STALE_S + 60), ("4567abcd", 0)):
+    for name, age_s in (("0123abcd", files.STALE_S + 60), ("4567abcd", 0)):
         leftover = path.with_name(f".kept.json.{name}.tmp")
         leftover.touch()
         os.utime(leftover, (leftover.stat().st_mtime - age_s,) * 2)
-    hash_file.write(path, "/data/stimuli", HASHED)
+    assert hash_file.read(path, "/data/stimuli") == HASHED
     assert [left.name for left in path.parent.glob(".*")] == [".kept.json.4567abcd.tmp"]
