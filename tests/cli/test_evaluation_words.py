@@ -15,10 +15,11 @@ def test_it_is_told_where_and_how_as_far_as_the_jobs_share_it(tmp_path):
             "hardware=cpu",
             f"hardware.threads={seed}",
             "evaluation.bootstrap=50",
+            "allow=[mine]",
         ]
         for seed in (0, 1)
     ]
-    kept = ["experiment=osie", "paths.store=a", "hardware=cpu", "evaluation.bootstrap=50"]
+    kept = ["experiment=osie", "paths.store=a", "hardware=cpu", "evaluation.bootstrap=50", "allow=[mine]"]
     assert words_of(jobs, SweepFolder(tmp_path)) == [*kept, "task=evaluate", f"runs='{tmp_path}'"]
 
 
