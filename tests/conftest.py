@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from entreg.cli import composition
 from tests.fork_server import ENTREG, LIBRARIES, ForkServer
 from tests.miniature import Miniature
+from tests.unpainted import Painting
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -58,6 +59,18 @@ def root_logger() -> Iterator[None]:
     for handler in logging.root.handlers[:]:
         if handler not in before:
             logging.root.removeHandler(handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def painting() -> Iterator[Painting]:
+    """Figures are painted by tests that are marked so alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield Painting(patch)
+
+
+@pytest.fixture(autouse=True)
+def _painted(painting: Painting, request: pytest.FixtureRequest) -> None:
+    painting.is_on = request.node.get_closest_marker("painted") is not None
 
 
 @pytest.fixture(scope="session")

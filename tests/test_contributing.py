@@ -1,4 +1,7 @@
-"""The recipes of CONTRIBUTING.md are carried out, word by word, on a copy of the project."""
+"""The recipes of CONTRIBUTING.md are carried out, word by word, on a copy of the project.
+
+Each takes seconds, and CI runs them in a step of their own.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from tests.conftest import ROOT, SMALL
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 END = "\n    ),\n)\n"  # of a list's last entry, and of the list
+pytestmark = pytest.mark.slow
 SECTIONS = dict(re.findall(r"^### (.+?)\n(.*?)(?=^##|\Z)", TEXT, re.M | re.S))
 
 
@@ -93,7 +97,6 @@ def test_a_data_set_to_learn_from_or_to_judge_on_is_one_yaml(project, run):
     assert "toy: 8 images, 40 fixations" in done.stdout
 
 
-@pytest.mark.slow
 def test_a_backbone_is_one_yaml(project, run):
     copy, carry_out = project
     carry_out("A backbone")
@@ -142,7 +145,6 @@ def test_a_format_of_tables_is_one_yaml(project, run):
     )
 
 
-@pytest.mark.slow
 def test_a_source_is_a_module_and_a_yaml(project, run):
     copy, carry_out = project
     carry_out("A source of data sets")
@@ -165,7 +167,6 @@ def test_a_source_is_a_module_and_a_yaml(project, run):
     assert "data.suffix = .png: end of the photos' names" in run(copy, "--help=all").stdout
 
 
-@pytest.mark.slow
 def test_a_metric_is_an_entry_of_a_list(project, run):
     copy, carry_out = project
     ((_, entry),) = carry_out("A metric").items()

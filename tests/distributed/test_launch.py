@@ -168,6 +168,7 @@ def test_ranks_agree_to_stop_on_a_loss_that_is_not_finite(runs, config_for, tmp_
     assert last["step"] == 3 and all(value.isfinite().all() for value in last["model"].values())
 
 
+@pytest.mark.slow
 def test_a_failing_rank_ends_the_run_with_its_number_and_traceback(command, tmp_path):
     done = command(
         *WORDS,

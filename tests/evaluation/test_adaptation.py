@@ -15,7 +15,6 @@ from entreg.report import page
 from entreg.runs.folder import RunFolder
 from tests.evaluation.drawn import GRID, Model, Split, domain, gaussian, log_densities, readouts
 from tests.report.findings import findings
-from tests.unpainted import paint_nothing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,7 +37,6 @@ def mean(found, subset, what):
 @pytest.fixture
 def said(tmp_path, monkeypatch):
     """said(adapted): which numbers ended where the search ends, and in how many fits: in results.json, on the page."""
-    paint_nothing(monkeypatch)
 
     def of(adapted):
         folder = RunFolder(tmp_path / str(len(list(tmp_path.iterdir()))))

@@ -11,13 +11,11 @@ from entreg.io import digests, sums
 from entreg.report import page
 from entreg.results.schema import Plan
 from entreg.runs.folder import RunFolder
-from tests.unpainted import paint_nothing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_page_is_written_after_all_else_and_the_sums_of_all_after_it(evaluator, tmp_path, monkeypatch):
-    paint_nothing(monkeypatch)
     folder = RunFolder(tmp_path)
     tables = folder.per_image, folder.arms, folder.comparisons, folder.bias_maps, folder.evidence, folder.illustrations
     others = (*tables, folder.results, folder.provenance)

@@ -22,7 +22,6 @@ from entreg.tasks.evaluate import evaluate
 from tests.data.sources.pysaliency_set import copied
 from tests.evaluation.photos import name_of, trained, words, write_sets
 from tests.model import published_files
-from tests.unpainted import paint_nothing
 
 MEMBER = "IIE's DenseNet member"
 
@@ -51,12 +50,11 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def study(composed, store, place, tmp_path, monkeypatch):
+def study(composed, store, place, tmp_path):
     """study(words, data): the evaluation's folder of a sweep with two seeds of each arm, judged with these words.
 
     data: paths.data, under which MIT1003 is or is not
     """
-    paint_nothing(monkeypatch)
     before = torch.get_num_threads()
     cache = EvaluationCache(Ranks())
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import entreg
 from benchmarks.generated import picture
 from tests.library.conftest import ONE_THREAD, Study
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_each_image_has_the_density_that_the_loaded_run_gives_it(made: Study, tmp_path):

@@ -24,6 +24,8 @@ from entreg.prediction.prediction import refuse_failures
 from entreg.runs.folder import RunFolder, State
 from entreg.tasks.predict import predict_all
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def images(photos, tmp_path):

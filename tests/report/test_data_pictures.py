@@ -17,6 +17,8 @@ from entreg.report.data_pictures import SHEET_SIDE_PX, SIDE_PX
 from entreg.report.pictures import Picture
 from entreg.study.look import Look, look_at
 
+pytestmark = pytest.mark.painted
+
 ORANGE = (230, 159, 0)
 
 

@@ -23,7 +23,6 @@ from entreg.runs.folder import RunFolder
 from tests.report.browser import CHROMIUM, Page, assert_numbers_are_the_results, console, laid_out
 from tests.report.findings import TOO_LATE, findings
 from tests.report.test_data_pictures import looked
-from tests.unpainted import paint_nothing
 
 PAINTING = [
     "two arms",
@@ -49,31 +48,27 @@ STUDIES = {
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """(path of the page, results as results.json holds them) of a study, written once."""
+def written(tmp_path_factory, painting):
+    """(path of the page, results as results.json holds them) of a study, written once, with its pictures or without."""
     done = {}
 
-    def write(name: str, painted: bool = False):
-        if (name, painted) not in done:
+    def write(name: str):
+        if (name, painting.is_on) not in done:
             folder = tmp_path_factory.mktemp("report")
             content = findings(folder / "sweep", **STUDIES[name])
-            with pytest.MonkeyPatch.context() as patch:
-                if not painted:
-                    paint_nothing(patch)
-                page.write(RunFolder(folder), content)
-            done[name, painted] = (
+            page.write(RunFolder(folder), content)
+            done[name, painting.is_on] = (
                 RunFolder(folder).report,
                 json.loads(json.dumps(plain(content.results), allow_nan=False)),
             )
-        return done[name, painted]
+        return done[name, painting.is_on]
 
     return write
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
-    """told(**settings): the answer of a page, and the results; figures are not painted, which takes seconds."""
-    paint_nothing(monkeypatch)
+def told(tmp_path):
+    """told(**settings): the answer of a page, and the results."""
 
     def tell(**settings):
         place = tmp_path / f"sweep {len(list(tmp_path.iterdir()))}"
@@ -84,16 +79,14 @@ def told(tmp_path, monkeypatch):
     return tell
 
 
-def test_control_characters_of_names_are_escaped_on_the_page(tmp_path, monkeypatch):
-    paint_nothing(monkeypatch)
+def test_control_characters_of_names_are_escaped_on_the_page(tmp_path):
     content = findings(tmp_path / "sweep", labels=("worst",))
     results = dataclasses.replace(content.results, study="s\x1b[31m\u202e<b>é")
     page.write(RunFolder(tmp_path), dataclasses.replace(content, results=results))
     assert r"<code>s\x1b[31m\u202e&lt;b&gt;é</code>" in RunFolder(tmp_path).report.read_text(encoding="utf-8")
 
 
-def test_the_data_of_every_domain_are_shown_as_in_a_preview(tmp_path, monkeypatch):
-    paint_nothing(monkeypatch)
+def test_the_data_of_every_domain_are_shown_as_in_a_preview(tmp_path):
     content = findings(tmp_path / "sweep", labels=("worst",))
     look = looked(tmp_path)
     shown = section_of(dataclasses.replace(content, looks={"in_domain": look, "ood.elsewhere": look}), tmp_path, "data")
@@ -141,9 +134,10 @@ def test_page_stands_alone_and_can_be_read_aloud(written, name):
     assert set(re.findall(r'(?:href="#|aria-labelledby=")([^"]+)"', text)) <= set(ids)
 
 
+@pytest.mark.painted
 @pytest.mark.parametrize("name", PAINTING)
 def test_pictures_can_be_seen(written, name):
-    for picture in Page(written(name, painted=True)[0].read_text()).pictures:
+    for picture in Page(written(name)[0].read_text()).pictures:
         kind, _, content = picture["src"].partition(";base64,")
         drawn = base64.b64decode(content, validate=True)
         if kind == "data:image/svg+xml":
@@ -181,8 +175,7 @@ def test_answer_tells_better_from_worse_from_unclear(told, gain, said):
         ({"gain": 0.1, "parts": {"scale": 0.1}}, "unclear"),  # better by its scale alone
     ],
 )
-def test_the_answer_has_the_colour_of_good_news_only_where_more_is_known(tmp_path, monkeypatch, settings, colour):
-    paint_nothing(monkeypatch)
+def test_the_answer_has_the_colour_of_good_news_only_where_more_is_known(tmp_path, settings, colour):
     page.write(RunFolder(tmp_path), findings(tmp_path / "sweep", labels=("worst",), **settings))
     text = RunFolder(tmp_path).report.read_text(encoding="utf-8")
     assert re.search(r'<p class="verdict (\w+)">', text)[1] == colour
@@ -267,9 +260,8 @@ def test_every_foreign_set_on_which_nothing_is_left_says_so(told):
     assert words(answer).count(f"{NOT_SHOWN[0].upper()}{NOT_SHOWN[1:]}.") == 3
 
 
-def test_the_page_says_what_the_results_say_and_decides_nothing(tmp_path, monkeypatch):
+def test_the_page_says_what_the_results_say_and_decides_nothing(tmp_path):
     """Other words, and sets that are called few, or not, whatever their numbers are."""
-    paint_nothing(monkeypatch)
     content = findings(tmp_path / "sweep", parts={"scale": 0.04}, foreign=2, images=12, labels=("worst",))
     assert not section_of(content, tmp_path, "details").text.count("elsewise")
     content = findings(tmp_path / "another", parts={"scale": 0.04}, foreign=2, labels=("worst",))
@@ -298,8 +290,7 @@ def test_the_primary_outcomes_arm_is_always_among_the_pictures(told, tmp_path):
     assert any("predicted by nll_entropy_lambda1 for" in picture["alt"] for picture in predicted.pictures)
 
 
-def test_a_metric_of_any_domain_is_in_the_glossary(tmp_path, monkeypatch):
-    paint_nothing(monkeypatch)
+def test_a_metric_of_any_domain_is_in_the_glossary(tmp_path):
     content = findings(tmp_path / "sweep", labels=("worst",))
     for arm in content.results.arms.values():
         del arm.domains["ood.elsewhere"].metrics["gold_ig_bits_per_fixation"]
@@ -397,9 +388,8 @@ def test_images_that_were_trained_on_are_named(told):
     assert "Left out" not in told()[0].text
 
 
-def test_what_became_of_the_fixations_is_said_of_every_set(tmp_path, monkeypatch):
+def test_what_became_of_the_fixations_is_said_of_every_set(tmp_path):
     """Of 24 images in domain, 24 * 2100 were read."""
-    paint_nothing(monkeypatch)
     content = findings(tmp_path / "sweep", accepted=("outside", "samples"), labels=("worst",))
     said = words(section_of(content, tmp_path, "repeat"))
     for domain, n in (("made_up", 24), ("elsewhere", 27)):
@@ -410,8 +400,7 @@ def test_what_became_of_the_fixations_is_said_of_every_set(tmp_path, monkeypatch
     assert limits.count("look implausible and were accepted as they are: outside, samples") == 2
 
 
-def test_nothing_is_said_to_be_accepted_where_nothing_was_and_counts_may_be_unknown(tmp_path, monkeypatch):
-    paint_nothing(monkeypatch)
+def test_nothing_is_said_to_be_accepted_where_nothing_was_and_counts_may_be_unknown(tmp_path):
     content = findings(tmp_path / "sweep", labels=("worst",))
     assert "implausible" not in words(section_of(content, tmp_path, "limits"))
     tree = plain(content.results)
@@ -525,8 +514,7 @@ def test_commands_and_commits_of_the_runs_are_told(written):
     assert "git checkout fedcba9876543210" in text and "fedcba9876 with uncommitted changes" in text
 
 
-def test_what_comes_from_files_is_text_not_markup(tmp_path, monkeypatch):
-    paint_nothing(monkeypatch)
+def test_what_comes_from_files_is_text_not_markup(tmp_path):
     evil = "<script>alert(1)</script>$x"
     content = findings(tmp_path / "sweep", seen={evil: evil}, images=12)
     tree = plain(content.results)
@@ -540,9 +528,10 @@ def test_what_comes_from_files_is_text_not_markup(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
+@pytest.mark.painted
 @pytest.mark.parametrize("name", PAINTING)
 def test_browser_shows_it_without_complaint_and_cuts_nothing_off(written, tmp_path, name):
-    path = written(name, painted=True)[0]
+    path = written(name)[0]
     assert not console(path, tmp_path)[1]
     pictures = len(Page(path.read_text()).pictures)
     measured = {width_px: laid_out(path, width_px, tmp_path) for width_px in (390, 1400, 1920)}
@@ -561,14 +550,14 @@ def test_browser_shows_it_without_complaint_and_cuts_nothing_off(written, tmp_pa
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
+@pytest.mark.painted
 def test_browser_that_is_dark_shows_dark_pictures(written, tmp_path):
-    path = written("two arms", painted=True)[0]
+    path = written("two arms")[0]
     light, dark = (laid_out(path, 1400, tmp_path, dark=dark)["corner"] for dark in (False, True))
     assert min(light[:3]) == 255 and max(dark[:3]) < 64
 
 
-def test_the_settings_and_the_counts_of_images_are_told(tmp_path, monkeypatch):
-    paint_nothing(monkeypatch)
+def test_the_settings_and_the_counts_of_images_are_told(tmp_path):
     content = findings(tmp_path / "sweep", labels=("worst",), lambdas=(0.0, 0.1, 1.0), synthetic=("elsewhere",))
     said = words(section_of(content, tmp_path, "settings"))
     assert "model.backbone.weightsIMAGENET1K_V1" in said  # once for all arms
@@ -577,8 +566,7 @@ def test_the_settings_and_the_counts_of_images_are_told(tmp_path, monkeypatch):
     assert "made_up2422240216024yes" in repeat and "elsewhere27222700027no, synthetic" in repeat
 
 
-def test_other_models_stand_beside_the_arms_and_in_no_verdict(tmp_path, monkeypatch):
-    paint_nothing(monkeypatch)
+def test_other_models_stand_beside_the_arms_and_in_no_verdict(tmp_path):
     content = findings(tmp_path / "sweep", labels=("worst",))
     metrics = content.results.arms["nll"].domains["ood.elsewhere"].metrics
     other = OtherModel("maps.hdf5", ["saliency map"], {"ood.elsewhere": {"nss": metrics["nss"]}})

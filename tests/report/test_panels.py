@@ -12,6 +12,8 @@ from PIL import Image
 from entreg.report import panels
 from entreg.report.panels import Prediction, Range
 
+pytestmark = pytest.mark.painted
+
 UNIFORM = np.full((6, 8), -math.log(48))
 
 

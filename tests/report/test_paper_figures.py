@@ -13,6 +13,8 @@ from entreg.report import latex, paper_figures
 from entreg.report.paper_figures import MM_PER_INCH
 from tests.report.findings import findings
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory):

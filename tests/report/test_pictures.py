@@ -10,6 +10,8 @@ import pytest
 from entreg.report import panels, pictures
 from tests.report.findings import findings
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture(autouse=True)
 def unpainted(monkeypatch):

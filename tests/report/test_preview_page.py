@@ -14,6 +14,8 @@ from entreg.runs.folder import RunFolder
 from tests.report.browser import Page
 from tests.report.test_data_pictures import looked
 
+pytestmark = pytest.mark.painted
+
 
 @pytest.fixture
 def look(tmp_path):

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 from entreg.report.svg import INK, PAPER, svg
 
+pytestmark = pytest.mark.painted
+
 SVG = "{http://www.w3.org/2000/svg}"
 
 

@@ -22,7 +22,6 @@ from entreg.runs.folder import RunFolder, State
 from entreg.tasks.evaluate import evaluate
 from tests.conftest import ROOT
 from tests.evaluation.photos import name_of, trained, words, write_sets
-from tests.unpainted import paint_nothing
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +54,8 @@ def study(composed, store, place, cache, tmp_path):
 
 
 @pytest.fixture
-def judged(composed, monkeypatch, tmp_path):
+def judged(composed, tmp_path):
     """judged(sweep): what an evaluation of it returns, and its folder; figures are not painted, which takes seconds."""
-    paint_nothing(monkeypatch)
 
     def run(sweep: Path, *more: str) -> tuple[float | None, RunFolder]:
         folder = RunFolder(tmp_path / "evaluation")

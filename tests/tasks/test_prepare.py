@@ -88,7 +88,7 @@ def test_everything_is_there_afterwards_and_a_training_needs_no_network(run, ser
         f"cat2000: {FOREIGN} images, {FOREIGN * DOTS} fixations",
         f"mit1003: as published: {IMAGES} images and {IMAGES * DOTS} fixations",
         f"cat2000: as published: {FOREIGN} images",
-        "weights: random, none are needed",
+        "weights: random or the module's own, none are needed",
         f"the features of {IMAGES + FOREIGN} images are there",
         "ready: training and evaluation with these settings need no network",
     ):

@@ -31,7 +31,6 @@ from entreg.tasks.train import train
 from entreg.tasks.verify import verify
 from tests.conftest import ROOT
 from tests.evaluation.photos import name_of, words, write_set
-from tests.unpainted import paint_nothing
 
 MADE = "outputs/judged", "outputs/predicted"
 Change = Callable[[Path], None]
@@ -53,14 +52,12 @@ def kept(composed, tmp_path_factory) -> Iterator[tuple[Path, Path]]:
     write_set(place / "foreign", range(100, 122))
     shutil.copytree(place / "foreign/stimuli", place / "photos", ignore=lambda _, names: sorted(names)[2:])
     common = [*words(place, place / "store"), "trainer.epochs=1", "trainer.batch_size=6", "study=s"]
-    with pytest.MonkeyPatch.context() as patch:
-        paint_nothing(patch)
-        for number, loss in enumerate(("nll", "nll_entropy")):
-            perform(train, composed, place / f"sweep/{number}", *common, f"loss={loss}")
-        on = "hardware=cpu", "hardware.threads=1", f"paths.store={place}/store", "study=m"
-        perform(evaluate, composed, place / MADE[0], "task=evaluate", f"runs={place}/sweep", *on)
-        asked = f"run={place}/sweep/1", f"images={place}/photos", "prediction.pictures=false"
-        perform(predict, composed, place / MADE[1], "task=predict", *asked, *on)
+    for number, loss in enumerate(("nll", "nll_entropy")):
+        perform(train, composed, place / f"sweep/{number}", *common, f"loss={loss}")
+    on = "hardware=cpu", "hardware.threads=1", f"paths.store={place}/store", "study=m"
+    perform(evaluate, composed, place / MADE[0], "task=evaluate", f"runs={place}/sweep", *on)
+    asked = f"run={place}/sweep/1", f"images={place}/photos", "prediction.pictures=false"
+    perform(predict, composed, place / MADE[1], "task=predict", *asked, *on)
     shutil.copytree(place, place.with_name("kept"))
     yield place, place.with_name("kept")
     torch.set_num_threads(threads)
@@ -231,7 +228,6 @@ def test_each_kind_of_silent_change_is_named(place, said, kind):
 def hashed(monkeypatch) -> Callable[..., Counter[str]]:
     """hashed(task, ...): performs a task; how many image files of each folder were read to be hashed."""
     monkeypatch.setattr(image_hashes, "SETTLED_NS", 0)
-    paint_nothing(monkeypatch)
     count, sums = Counter[str](), digests.sha256_of_each
 
     def counting(paths: Iterable[Path]) -> list[str]:
@@ -273,8 +269,7 @@ def test_other_weights_of_the_backbone_are_named(said, monkeypatch):
     assert "sweep/0: the backbone's weights are not those that it was trained with" in said()
 
 
-def test_features_that_were_changed_are_refused_when_they_are_read(place, composed, monkeypatch):
-    paint_nothing(monkeypatch)
+def test_features_that_were_changed_are_refused_when_they_are_read(place, composed):
     for path in place.glob("store/features/*/*x*.bin"):
         flip(path)
     on = "hardware=cpu", "hardware.threads=1", f"paths.store={place}/store", "study=m"

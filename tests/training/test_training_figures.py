@@ -13,6 +13,8 @@ from PIL import Image
 from entreg.report.panels import Prediction
 from entreg.training import training_figures
 
+pytestmark = pytest.mark.painted
+
 ROWS = [
     {
         "epoch": epoch,
