@@ -7,10 +7,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from entreg.cli.next_steps import evaluation_of, relative
 from entreg.columns import aligned
-from entreg.command_line import command
 from entreg.errors import UserError
 from entreg.runs.folder import RunFolder, State, SweepFolder
 from entreg.runs.submission import PlannedRun, telling_apart
@@ -93,7 +92,7 @@ def table(sweep: Sweep) -> str:
     lines = aligned(rows)
     lines += [f"log of run {i}: {relative(folder.log)}" for i, folder in enumerate(folders) if folder.why_failed()]
     if any(folder.is_trained for folder in folders):
-        lines.append(f"evaluate with: {command(['task=evaluate'])} 'runs={relative(sweep.folder.path)}'")
+        lines.append(f"evaluate with: {evaluation_of(sweep.folder.path)}")
     return "\n".join(["", *lines])
 
 
@@ -104,8 +103,3 @@ def _ig(folder: RunFolder) -> str:
     except UserError:
         return "cannot be read"
     return "" if ig_bits is None else f"{ig_bits:.4f}"
-
-
-def relative(folder: Path) -> str:
-    """Return a folder as somebody would type it here: below the current folder as a relative path."""
-    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)

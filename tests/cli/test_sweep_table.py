@@ -49,7 +49,7 @@ def test_the_command_that_evaluates_is_printed_where_something_was_trained(sweep
     final.write_bytes(b"damaged")
     *_, row, _, command = table(sweep).splitlines()
     assert "cannot be read" in row
-    assert command.startswith("evaluate with: ") and command.endswith(" task=evaluate 'runs=multirun/study'")
+    assert command.startswith("evaluate with: ") and command.endswith(" task=evaluate runs=multirun/study")
 
 
 def test_a_sweep_that_was_withdrawn_has_no_table(sweep, capsys):
