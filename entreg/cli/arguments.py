@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from entreg.command_line import program
+from entreg.command_line import program, quoted
 
 # by task, the setting that names the folder it works on: `entreg evaluate FOLDER` means `task=evaluate runs=FOLDER`
 FOLDER_SETTING = {"evaluate": "runs", "predict": "run", "verify": "runs", "figures": "runs"}
@@ -61,13 +60,6 @@ def expanded(words: Sequence[str]) -> list[str]:
             rest[0] = f"{setting}={quoted(rest[0])}"
         words = [f"task={first}", *rest]
     return ["--help" if word == "--help=all" else word for word in words]
-
-
-def quoted(value: str) -> str:
-    """Return a value in Hydra's grammar that means the text itself, whatever characters it contains."""
-    # a backslash is special only before a quote and at the end
-    escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
-    return "'" + escaped.replace("${", "\\${") + "'"
 
 
 def conf_folder() -> Path:

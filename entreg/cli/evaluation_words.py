@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from entreg.cli.arguments import quoted
+from entreg.command_line import quoted
 from entreg.runs.folder import SweepFolder
 
 # what says where and how the runs are evaluated, and what may be called; all else is read from the folder of each run

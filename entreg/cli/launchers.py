@@ -23,7 +23,8 @@ from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from omegaconf import DictConfig, open_dict, read_write
 
-from entreg.cli.execution import run_jobs_together, without_hydra
+from entreg.cli.execution import without_hydra
+from entreg.cli.jobs_together import run_jobs_together
 from entreg.cli.local_launcher import Local, LocalConf
 from entreg.cli.slurm_jobs import Job, numbered
 from entreg.cli.slurm_launcher import Slurm

@@ -22,7 +22,7 @@ from entreg.slurm.commands import NoAnswer
 from entreg.slurm.queue import active
 
 
-class Evaluation(SubmititJob):
+class EvaluationJob(SubmititJob):
     """The function that is submitted for the evaluation of a sweep.
 
     params: the settings of the launcher, as plain values; sweep: the folder of the sweep

@@ -13,13 +13,12 @@ from submitit import SlurmJob
 
 from entreg.cli import sweep_table
 from entreg.cli.evaluation_words import words_of
-from entreg.cli.slurm_evaluation import Evaluation
+from entreg.cli.next_steps import how_to_look, relative
+from entreg.cli.slurm_evaluation import EvaluationJob
 from entreg.cli.slurm_jobs import Job, Submitted, finished_before, numbered, results_of, returned
 from entreg.cli.submission import chunks, new_mark, plain_params, submit
 from entreg.cli.submitit_job import SubmititJob
-from entreg.cli.sweep_table import relative
 from entreg.cli.waiting import wait
-from entreg.command_line import command
 from entreg.errors import UserError
 from entreg.runs.folder import SweepFolder
 from entreg.runs.submission import Submission
@@ -118,7 +117,7 @@ class Slurm(SubmititJob):
         if waiting:
             return [self._evaluation_of(waiting[-1], job)]
         composed = self.hydra_context.config_loader.load_sweep_config(self.config, job.overrides)
-        evaluation = Evaluation(plain_params(composed.hydra.launcher), sweep)
+        evaluation = EvaluationJob(plain_params(composed.hydra.launcher), sweep)
         evaluation.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
         (arguments,) = evaluation.arguments_of([[job]])
         submitted = evaluation.submit(arguments, list(dict.fromkeys(_array(one) for one in runs)))
@@ -127,12 +126,6 @@ class Slurm(SubmititJob):
 
     def _evaluation_of(self, job_id: str, job: Job) -> Submitted:
         return Submitted(SlurmJob(self.params["submitit_folder"], job_id), [job], is_evaluation=True)
-
-
-def how_to_look(sweep: SweepFolder) -> str:
-    """Say how to look at the jobs of a sweep, and how to cancel them."""
-    look, end = (command([task, f"runs={relative(sweep.path)}"]) for task in ("status", "cancel"))
-    return f"Look at them with `{look}`, cancel them with `{end}`; the same command goes on waiting."
 
 
 def _array(one: Submitted) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from entreg.cli.arguments import quoted
-from entreg.command_line import command
 from entreg.errors import UserError, brief
 from entreg.runs.epochs import epochs_of, worker_of
 from entreg.runs.folder import RunFolder, State, SweepFolder
+from entreg.runs.newest_sweep import newest
 from entreg.runs.records import reason
 from entreg.runs.submission import PlannedRun, telling_apart
 from entreg.slurm.commands import NoAnswer
@@ -53,7 +51,7 @@ def find_sweep(runs: str | None) -> SweepFolder:
         begun = [sweep for sweep in sweeps if sweep.jobs.is_file() or sweep.multirun.is_file()]
         if not begun:
             raise UserError(f"there is no sweep under multirun/ of {Path.cwd()}; name one with runs=FOLDER")
-        return max(begun, key=lambda sweep: (sweep.jobs if sweep.jobs.is_file() else sweep.multirun).stat().st_mtime)
+        return newest(begun)
     if not Path(runs).expanduser().is_dir():
         raise UserError(f"runs={runs}: there is no such folder (seen from {Path.cwd()})")
     return SweepFolder(Path(runs).expanduser())
@@ -87,17 +85,6 @@ def planned_of(sweep: SweepFolder) -> Sequence[PlannedRun]:
         return planned
     words = RunFolder(sweep.path).read_typed()
     return sweep.begun() if words is None else [PlannedRun(words, ".")]
-
-
-def how_to_go_on(sweep: SweepFolder) -> str | None:
-    """Return the command that starts again what has not finished, or None where it is not known."""
-    task, hydra = sweep.read_typed(), sweep.read_typed_for_hydra()
-    if task is None or hydra is None:
-        return None
-    kept = [word for word in hydra if not word.startswith("hydra.sweep.dir=")]
-    place = str(sweep.path.absolute())
-    plain = re.fullmatch(r"[\w./-]+", place, re.ASCII) is not None  # others would be read as Hydra's grammar
-    return command(["-m", *task, *kept, f"hydra.sweep.dir={place if plain else quoted(place)}"])
 
 
 def exit_code(runs: Sequence[RunStatus], silence: str | None) -> int:

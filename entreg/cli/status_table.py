@@ -12,6 +12,7 @@ from entreg.cli.status import RunStatus
 from entreg.columns import aligned
 
 MOST_LINES = 40  # more runs than that are summed up by arm
+MOST_LOGS = 5  # of runs that have failed
 HEAD = ("run", "overrides", "state", "job", "node", "elapsed", "validation IG (bit/fix)")
 
 
@@ -22,10 +23,12 @@ def as_json(runs: Sequence[RunStatus], silence: str | None) -> str:
 
 def as_text(runs: Sequence[RunStatus], silence: str | None) -> str:
     """Return a table of the runs, the logs of those that failed, and the counts of each state."""
-    lines = aligned([HEAD, *map(_row, runs)] if len(runs) <= MOST_LINES else _by_arm(runs))
+    lines = aligned(
+        [HEAD, *map(_row, runs)] if len(runs) <= MOST_LINES else by_arm([(run.overrides, run.state) for run in runs])
+    )
     counted = ", ".join(f"{count} {state}" for state, count in Counter(run.state for run in runs).most_common())
     failed = [run for run in runs if run.state == "failed"]
-    lines += [f"log of run {run.run}: {run.log}" for run in failed[:5]]
+    lines += [f"log of run {run.run}: {run.log}" for run in failed[:MOST_LOGS]]
     lines.append(f"{len(runs)} runs: {counted}")
     if silence is not None:
         lines.append(f"{silence}; the states rest on the runs' folders alone")
@@ -54,11 +57,13 @@ def _row(run: RunStatus) -> tuple[str, ...]:
     )
 
 
-def _by_arm(runs: Sequence[RunStatus]) -> list[tuple[str, ...]]:
-    """Return a row for each arm: the words without the seed, and how many runs are in which state."""
+def by_arm(runs: Sequence[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """Return a row for each arm: the words without the seed, and how many runs are in which state.
+
+    runs: the words that tell each run apart, and its state
+    """
     arms: dict[str, Counter[str]] = {}
-    for run in runs:
-        arm = re.sub(r"(^| )seed=\S+", "", run.overrides).strip()
-        arms.setdefault(arm, Counter())[run.state] += 1
-    states = list(dict.fromkeys(run.state for run in runs))
+    for words, state in runs:
+        arms.setdefault(re.sub(r"(^| )seed=\S+", "", words).strip(), Counter())[state] += 1
+    states = list(dict.fromkeys(state for _, state in runs))
     return [("arm", *states), *((arm, *(str(count[state] or "") for state in states)) for arm, count in arms.items())]

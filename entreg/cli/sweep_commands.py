@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
 
+from entreg.command_line import unquoted
 from entreg.errors import UserError
 
 COMMANDS = ("status", "cancel")
@@ -36,8 +38,8 @@ def run(name: str, words: Sequence[str]) -> int:
 def _parsed(name: str, words: Sequence[str]) -> tuple[str | None, bool]:
     """Return the folder that is named, if any, and whether JSON is asked for."""
     rest = [word for word in words if word not in (name, f"task={name}")]
-    folders = [word.removeprefix("runs=").strip("'\"") for word in rest if not word.startswith("-")]
-    unknown = [word for word in rest if "=" in word and not word.startswith("runs=")]
+    folders = [unquoted(word.removeprefix("runs=")) for word in rest if not word.startswith("-")]
+    unknown = [word for word in rest if re.match(r"[\w.]+=", word) and not word.startswith("runs=")]
     unknown += [word for word in rest if word.startswith("-") and not (word == JSON and name == "status")]
     if unknown or len(folders) > 1:
         raise UserError(f"{' '.join(unknown) or ' '.join(folders)}: {name} takes one folder: {name} runs=FOLDER")
@@ -45,7 +47,7 @@ def _parsed(name: str, words: Sequence[str]) -> tuple[str | None, bool]:
 
 
 def _status(folder: str | None, is_json: bool) -> int:
-    from entreg.cli import status, status_table  # late, since other commands do not need them
+    from entreg.cli import next_steps, status, status_table  # late, since other commands do not need them
 
     sweep = status.find_sweep(folder)
     runs, silence = status.status_of(sweep, datetime.now())
@@ -53,7 +55,7 @@ def _status(folder: str | None, is_json: bool) -> int:
         raise UserError(f"{sweep.path} holds no runs")
     print(status_table.as_json(runs, silence) if is_json else status_table.as_text(runs, silence))
     code = status.exit_code(runs, silence)
-    again = status.how_to_go_on(sweep) if code == 1 and not is_json else None
+    again = next_steps.how_to_start_again(sweep) if code == 1 and not is_json else None
     if again is not None:
         print(f"what has not finished, perhaps with hardware.memory_gb=GB hardware.timeout_min=MINUTES:\n  {again}")
     return code

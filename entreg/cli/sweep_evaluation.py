@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from entreg.cli import composition
-from entreg.cli.arguments import quoted
 from entreg.cli.evaluation_words import words_of
+from entreg.command_line import quoted
 from entreg.runs.folder import SweepFolder
 
 

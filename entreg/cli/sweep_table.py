@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from entreg.cli.next_steps import evaluation_of, relative
+from entreg.cli.status_table import MOST_LINES, MOST_LOGS, by_arm
 from entreg.columns import aligned
-from entreg.command_line import command
 from entreg.errors import UserError
 from entreg.runs.folder import RunFolder, State, SweepFolder
 from entreg.runs.submission import PlannedRun, telling_apart
+
+HEAD = ("run", "overrides", "state", "validation IG (bit/fix)", "folder")
 
 
 @dataclass
@@ -82,19 +84,26 @@ def to_evaluate() -> list[Sweep]:
 def table(sweep: Sweep) -> str:
     """Return a row for each run: its number, the words that tell it apart, its state, validation IG and folder.
 
-    The log of each run that failed follows and, where a run has been trained, the command that evaluates the runs.
+    More than MOST_LINES runs are summed up by arm. The log of each run that failed follows and, where a run has been
+    trained, the command that evaluates the runs.
     """
-    head = ("run", "overrides", "state", "validation IG (bit/fix)", "folder")
-    rows = [head]
     jobs = sweep.folder.begun() if sweep.jobs is None else sweep.jobs
     folders = [RunFolder(sweep.folder.path / job.folder) for job in jobs]
-    for number, (words, folder) in enumerate(zip(telling_apart(jobs), folders, strict=True)):
-        rows.append((str(number), words, folder.state_in_words, _ig(folder), relative(folder.path)))
-    lines = aligned(rows)
-    lines += [f"log of run {i}: {relative(folder.log)}" for i, folder in enumerate(folders) if folder.why_failed()]
+    rows = [*zip(telling_apart(jobs), folders, strict=True)]
+    if len(rows) > MOST_LINES:
+        lines = aligned(by_arm([(words, folder.state.value) for words, folder in rows]))
+        lines.append(f"{len(rows)} runs in {relative(sweep.folder.path)}")
+    else:
+        lines = aligned([HEAD, *(_row(number, words, folder) for number, (words, folder) in enumerate(rows))])
+    failed = [number for number, folder in enumerate(folders) if folder.why_failed()]
+    lines += [f"log of run {number}: {relative(folders[number].log)}" for number in failed[:MOST_LOGS]]
     if any(folder.is_trained for folder in folders):
-        lines.append(f"evaluate with: {command(['task=evaluate'])} 'runs={relative(sweep.folder.path)}'")
+        lines.append(f"evaluate with: {evaluation_of(sweep.folder.path)}")
     return "\n".join(["", *lines])
+
+
+def _row(number: int, words: str, folder: RunFolder) -> tuple[str, ...]:
+    return str(number), words, folder.state_in_words, _ig(folder), relative(folder.path)
 
 
 def _ig(folder: RunFolder) -> str:
@@ -104,8 +113,3 @@ def _ig(folder: RunFolder) -> str:
     except UserError:
         return "cannot be read"
     return "" if ig_bits is None else f"{ig_bits:.4f}"
-
-
-def relative(folder: Path) -> str:
-    """Return a folder as somebody would type it here: below the current folder as a relative path."""
-    return os.path.relpath(folder) if folder.is_relative_to(Path.cwd()) else str(folder)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
-from datetime import datetime
 from glob import glob
 from pathlib import Path
 
 from entreg.errors import DataError, UserError
 from entreg.runs.folder import RunFolder, SweepFolder
+from entreg.runs.newest_sweep import newest
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +28,9 @@ def find(patterns: str | Sequence[str] | None) -> tuple[list[RunFolder], list[Ru
         if not finished:
             raise UserError(f"runs={in_words(patterns)}: there is no finished training ({len(folders)} unfinished)")
     else:
-        sweeps = [_trainings(path) for path in Path("multirun").glob("*")]
-        sweeps = [sweep for sweep in sweeps if any(folder.is_trained for folder in sweep)]
-        folders = max(sweeps, key=_begun_at) if sweeps else SweepFolder(Path("outputs")).trainings()
+        by_sweep = {path: _trainings(path) for path in Path("multirun").glob("*")}
+        sweeps = [SweepFolder(path) for path, runs in by_sweep.items() if any(run.is_trained for run in runs)]
+        folders = by_sweep[newest(sweeps).path] if sweeps else SweepFolder(Path("outputs")).trainings()
         finished = [folder for folder in folders if folder.is_trained]
         if not finished:
             raise UserError(
@@ -45,6 +44,9 @@ def places(patterns: str | Sequence[str]) -> list[Path]:
     """Return the folders that a pattern or a list of them names. Raises a UserError where a pattern names none."""
     found: list[Path] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        if Path(pattern).expanduser().is_dir():  # its name may hold what a glob reads otherwise
+            found.append(Path(pattern).expanduser())
+            continue
         named = sorted(Path(place) for place in glob(str(Path(pattern).expanduser())))  # noqa: PTH207  # ~ and / too
         if not named:
             raise UserError(f"runs={pattern}: there is no such folder (seen from {Path.cwd()})")
@@ -64,24 +66,3 @@ def _trainings(path: Path) -> list[RunFolder]:
     except DataError as error:
         log.warning("%s; this sweep is left out", error)
         return []
-
-
-def _begun_at(folders: list[RunFolder]) -> float:
-    """Return when the last of a sweep's finished trainings was last started, in seconds since the epoch.
-
-    The run's own record counts. Of one that version 0.2.0 started there is only the time of a file, which copying
-    changes; a time that is yet to come counts as none.
-    """
-    return max(_recorded(folder) or _of_file(folder.final) for folder in folders if folder.is_trained)
-
-
-def _recorded(folder: RunFolder) -> float | None:
-    try:
-        return datetime.fromisoformat(folder.starts()[-1]["started"]).timestamp()
-    except (DataError, LookupError, TypeError, ValueError):
-        return None
-
-
-def _of_file(path: Path) -> float:
-    changed = path.stat().st_mtime
-    return changed if changed <= time.time() else 0.0

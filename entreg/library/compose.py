@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from entreg.cli import in_process
-from entreg.cli.arguments import quoted
+from entreg.command_line import quoted
 from entreg.config import Config
 from entreg.config.settings import settings_of
 from entreg.errors import SettingError

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from entreg.cli import in_process
-from entreg.cli.arguments import quoted
+from entreg.command_line import quoted
 from entreg.data.memory_data import MemoryData
 from entreg.errors import SettingError
 from entreg.evaluation.find_runs import find

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from entreg.cli import in_process
-from entreg.cli.arguments import quoted
+from entreg.command_line import quoted
 from entreg.data.images import pictures_below
 from entreg.errors import UserError
 from entreg.library.compose import words_of

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -440,18 +441,20 @@ class SweepFolder:
         files.write_text(self.optimum, yaml.safe_dump(optimum, allow_unicode=True))
 
     def add_submission(self, submission: Submission) -> None:
-        """Record jobs that SLURM has accepted."""
-        files.write_json(self.submitted, [one._asdict() for one in (*self.submissions(), submission)])
+        """Record jobs that SLURM has just accepted."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        files.write_json(self.submitted, [*self._submitted(), {**submission._asdict(), "at": now}])
 
     def submissions(self) -> list[Submission]:
         """Return what was submitted to SLURM, the first submission first.
 
         Raises a DataError where the record cannot be read.
         """
-        if not self.submitted.is_file():
-            return []
-        content = _tested(self.submitted, records.submissions, files.read_json(self.submitted))
-        return [Submission(**one) for one in content]
+        return [Submission(one["job"], one["runs"]) for one in self._submitted()]
+
+    def submitted_at(self) -> list[str]:
+        """Return when jobs were submitted to SLURM, as ISO 8601, where that was recorded; else as above."""
+        return [one["at"] for one in self._submitted() if "at" in one]
 
     def evaluations(self) -> list[str]:
         """Return SLURM's ids of the evaluations that were submitted with the runs: their jobs have no run."""
@@ -460,6 +463,12 @@ class SweepFolder:
     def job_ids(self) -> dict[int, str]:
         """Return SLURM's id of the last job of each run, by the run's number."""
         return {run: job for submission in self.submissions() for job, runs in submission.tasks() for run in runs}
+
+    def _submitted(self) -> list[dict[str, Any]]:
+        if not self.submitted.is_file():
+            return []
+        content: list[dict[str, Any]] = _tested(self.submitted, records.submissions, files.read_json(self.submitted))
+        return content
 
     def _planned(self) -> list[RunFolder]:
         """Return the trainings that the sweep was started for; none where a sweeper chose the jobs one by one."""

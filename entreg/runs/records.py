@@ -44,10 +44,11 @@ def trials(content: Any) -> str | None:
 
 
 def submissions(content: Any) -> str | None:
-    """Test what was submitted to SLURM: ids, and the numbers of the runs of each task."""
+    """Test what was submitted to SLURM: ids, the numbers of the runs of each task and, in newer records, when."""
     listed = isinstance(content, list) and all(
         isinstance(one, dict)
-        and one.keys() == {"job", "runs"}
+        and one.keys() - {"at"} == {"job", "runs"}
+        and isinstance(one.get("at", ""), str)
         and isinstance(one["job"], str)
         and one["job"].isdecimal()  # it becomes a word of a command
         and isinstance(one["runs"], list)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from entreg.cli import arguments
 
@@ -31,12 +30,6 @@ def test_all_other_words_stay_as_they_are(words):
 
 def test_help_all_is_hydras_own_help():
     assert arguments.expanded(["loss=nll", "--help=all"]) == ["loss=nll", "--help"]
-
-
-@pytest.mark.parametrize("text", ["a b", "a,b", "it's", "a=b (c) #1", "back\\slash", "ends\\", "\\'", "${seed}", "é"])
-def test_a_quoted_value_means_the_text_itself(text):
-    parsed = OverridesParser.create().parse_override(f"runs={arguments.quoted(text)}")
-    assert parsed.value() == text.replace("${", "\\${")  # OmegaConf takes the backslash away when it resolves
 
 
 def test_the_version_is_answered_and_other_words_are_not():

@@ -24,7 +24,7 @@ def test_a_failing_run_does_not_stop_the_others_and_the_exit_code_tells(failed_o
     assert re.match(r"0 +task.name=fail_once +failed: ValueError: this rank broke +multirun/twice/0$", table[1])
     assert re.match(r"1 +task.name=train +finished +-?\d\.\d{4} +multirun/twice/1$", table[2])
     assert table[3] == "log of run 0: multirun/twice/0/train.log"
-    assert table[4] == "evaluate with: python train.py task=evaluate 'runs=multirun/twice'"
+    assert table[4] == "evaluate with: python train.py task=evaluate runs=multirun/twice"
     assert "rank 0 failed:\nTraceback" in first.stderr and f"(run {folder}/0, log {folder}/0/train.log)" in first.stderr
 
 
@@ -76,10 +76,10 @@ def test_a_job_is_told_that_the_code_moved_since_its_submission(tmp_path, caplog
     sweep = SweepFolder(tmp_path)
     sweep.submitted_code.parent.mkdir()
     sweep.submitted_code.write_text(code_version() + "\n")
-    execution._warn_of_other_code(sweep)
+    execution.warn_of_other_code(sweep)
     assert not caplog.records
     monkeypatch.setattr(execution, "code_version", lambda: "commit 123")
-    execution._warn_of_other_code(sweep)
+    execution.warn_of_other_code(sweep)
     assert "now commit 123" in caplog.text
 
 
@@ -107,3 +107,17 @@ def test_optuna_maximises_the_validation_ig_over_lambda(command, tmp_path):
     assert [line.split()[0] for line in table[1:4]] == ["0", "1", "2"] and "runs=multirun/opt" in table[4]
     assert f"{igs[1]:.4f}" in table[2] and f"loss.lambda_entropy={lambdas[1]}" in table[2]
     assert [one.path.name for one in SweepFolder(folder).trainings()] == ["0", "1", "2"]
+
+
+def test_a_single_run_says_once_where_it_is_and_what_to_type_next(command, tmp_path):
+    """Two ranks train it; the same command again, which finds it finished, says so as well."""
+    words = (*WORDS[:-2], "trainer.epochs=1", "hardware=cpu4", "hardware.devices=2", "study=a b")
+    for _ in range(2):
+        done = command(*words, folder=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("evaluate with: ") == 1
+        assert done.stdout.splitlines()[-3:] == [
+            "run outputs/a b",
+            """evaluate with: python train.py task=evaluate 'runs='"'"'outputs/a b'"'"''""",
+            """predict with: python train.py task=predict 'run='"'"'outputs/a b'"'"'' images=FOLDER""",
+        ]

@@ -9,7 +9,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmitit
 from submitit import SlurmJob
 
 from entreg.cli import slurm_evaluation, slurm_launcher
-from entreg.cli.slurm_evaluation import Evaluation
+from entreg.cli.slurm_evaluation import EvaluationJob
 from entreg.cli.slurm_jobs import Job
 from entreg.cli.submission import plain_params
 from entreg.errors import UserError
@@ -60,7 +60,7 @@ def evaluation(launcher_of, monkeypatch, tmp_path):
     sweep.run(0).final.parent.mkdir(parents=True)
     sweep.run(0).final.touch()
     launcher = launcher_of("submitit_slurm")
-    function = Evaluation(plain_params(launcher.config.hydra.launcher), sweep)
+    function = EvaluationJob(plain_params(launcher.config.hydra.launcher), sweep)
     function.setup(hydra_context=launcher.hydra_context, task_function=None, config=launcher.config)
     ((jobs, *others),) = function.arguments_of([[Job(2, ["task=evaluate"])]])
     return function, (jobs, *others), sweep

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from dataclasses import asdict
 from datetime import datetime
 
 import pytest
 
-from entreg.cli.status import exit_code, find_sweep, how_to_go_on, status_of
+from entreg.cli.status import exit_code, find_sweep, status_of
 from entreg.errors import UserError
 from entreg.io.leases import Owner
 from entreg.runs.folder import SweepFolder
@@ -115,14 +114,3 @@ def test_the_newest_sweep_is_meant_unless_one_is_named(sweep, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path / "multirun/s")
     with pytest.raises(UserError, match="^there is no sweep under multirun/"):
         find_sweep(None)
-
-
-def test_the_command_that_goes_on_is_the_one_that_was_typed_in_the_same_place(sweep, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["train.py"])
-    assert how_to_go_on(sweep) is None
-    typed = {"task": ["loss=nll,nll_entropy"], "hydra": ["hydra.mode=MULTIRUN", "hydra/launcher=submitit_slurm"]}
-    sweep.multirun.write_text(json.dumps({"hydra": {"overrides": typed}}))
-    expected = "python train.py -m loss=nll,nll_entropy hydra/launcher=submitit_slurm "
-    assert how_to_go_on(sweep) == f"{expected}hydra.sweep.dir={sweep.path}"
-    moved = SweepFolder(sweep.path.rename(sweep.path.with_name("a,b")))
-    assert how_to_go_on(moved) == expected + shlex.quote(f"hydra.sweep.dir='{moved.path}'")

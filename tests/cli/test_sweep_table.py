@@ -49,7 +49,7 @@ def test_the_command_that_evaluates_is_printed_where_something_was_trained(sweep
     final.write_bytes(b"damaged")
     *_, row, _, command = table(sweep).splitlines()
     assert "cannot be read" in row
-    assert command.startswith("evaluate with: ") and command.endswith(" task=evaluate 'runs=multirun/study'")
+    assert command.startswith("evaluate with: ") and command.endswith(" task=evaluate runs=multirun/study")
 
 
 def test_a_sweep_that_was_withdrawn_has_no_table(sweep, capsys):
@@ -66,3 +66,16 @@ def test_folders_have_the_names_that_hydra_gave_them(sweep):
     first, second = table(named).splitlines()[2:]
     assert "not started" in first and first.endswith("multirun/study/s5")
     assert "unfinished" in second and second.endswith("multirun/study/s6")
+
+
+def test_many_runs_are_summed_up_by_arm(sweep):
+    """Of 42 runs one has failed, one has begun, and the others have not."""
+    jobs = [PlannedRun([f"loss={loss}", f"seed={seed}"], f"{loss}{seed}") for loss in ("a", "b") for seed in range(21)]
+    many = Sweep(SweepFolder(sweep.folder.path / "many"), jobs)
+    for name in ("a3", "b7"):
+        (many.folder.path / name).mkdir(parents=True)
+    (many.folder.path / "b7/failure.txt").write_text("it broke")
+    head, *arms, counted, log = table(many).splitlines()[1:]
+    assert head.split() == ["arm", "not", "started", "unfinished", "failed"]
+    assert [line.split() for line in arms] == [["loss=a", "20", "1"], ["loss=b", "20", "1"]]
+    assert counted == "42 runs in multirun/study/many" and log == "log of run 28: multirun/study/many/b7/train.log"

@@ -51,8 +51,7 @@ def cluster() -> Iterator[dict[str, str]]:
         )
         _run(("slurmctld",), environment)
         _run(("slurmd",), environment)
-        ready = ("srun", "--immediate=20", "--gres=gpu:4", "printenv", "CUDA_VISIBLE_DEVICES")
-        wait_for(lambda: _output(ready, environment) == "0,1,2,3", 60, "SLURM runs a job", lab / "slurmctld.log")
+        _wait_until_ready(environment)
         yield environment
     finally:
         _output(("scancel", "--signal=KILL", "--user=root"), environment)
@@ -67,10 +66,10 @@ def kill_controller(environment: dict[str, str]) -> None:
     os.kill(int((_lab(environment) / "slurmctld.pid").read_text()), signal.SIGKILL)
 
 
-def start_controller(environment: dict[str, str]) -> None:
-    """Start the controller again, with the jobs that it knew, and wait until it answers."""
-    _run(("slurmctld",), environment)
-    wait_for(lambda: "is UP" in _output(("scontrol", "ping"), environment), 60, "the controller answers")
+def start_controller(environment: dict[str, str], *, forgets: bool = False) -> None:
+    """Start the controller again, and wait until it runs jobs. forgets: whether it has lost all jobs that it knew."""
+    _run(("slurmctld", *(["-c"] if forgets else [])), environment)
+    _wait_until_ready(environment)
 
 
 @contextmanager
@@ -105,6 +104,12 @@ def wait_for(holds: Callable[[], object], seconds: float, what: str, log: Path |
 
 def _lab(environment: dict[str, str]) -> Path:
     return Path(environment["SLURM_CONF"]).parent
+
+
+def _wait_until_ready(environment: dict[str, str]) -> None:
+    ready = ("srun", "--immediate=20", "--gres=gpu:4", "printenv", "CUDA_VISIBLE_DEVICES")
+    log = _lab(environment) / "slurmctld.log"
+    wait_for(lambda: _output(ready, environment) == "0,1,2,3", 60, "SLURM runs a job", log)
 
 
 def _configure(lab: Path) -> None:

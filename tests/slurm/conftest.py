@@ -54,10 +54,10 @@ class Sweep:
         output, _ = self.client.communicate(timeout=timeout_s)
         return self.client.returncode, output
 
-    def job(self, run: int) -> str:
+    def job(self, run: int, timeout_s: float = 120) -> str:
         """SLURM's name of a run's job, as soon as it was submitted."""
         record = SweepFolder(self.folder)
-        cluster.wait_for(lambda: self.client.poll() is not None or run in record.job_ids(), 120, "sbatch answers")
+        cluster.wait_for(lambda: self.client.poll() is not None or run in record.job_ids(), timeout_s, "sbatch answers")
         return record.job_ids()[run]
 
     def shown(self, run: int) -> dict[str, str]:

@@ -69,7 +69,7 @@ def at_home(command, tmp_path_factory) -> Path:
 
 
 def test_each_config_is_composed_once_and_all_jobs_are_one_array(many):
-    array, _, _ = many.sweep.job(RUNS - 1).partition("_")
+    array, _, _ = many.sweep.job(RUNS - 1, 400).partition("_")
     assert many.compositions == OF_THE_SWEEP_ITSELF + RUNS
     assert sorted(many.queued()) == sorted(f"{array}_{number}" for number in range(RUNS))
 
@@ -113,7 +113,7 @@ def test_the_same_command_submits_nothing_twice_and_ends_when_all_are_cancelled(
     again = many.again()
     said = f"{RUNS - RUN_HERE} of {RUNS - RUN_HERE} jobs are in the queue already and are not submitted again"
     lines: list[str] = []
-    cluster.wait_for(lambda: lines.append(again.client.stdout.readline()) or said in lines[-1], 300, "they are named")
+    cluster.wait_for(lambda: lines.append(again.client.stdout.readline()) or said in lines[-1], 400, "they are named")
     assert many.compositions == 2 * (OF_THE_SWEEP_ITSELF + RUNS)
     assert sorted(many.queued()) == sorted(left)
 

@@ -51,7 +51,7 @@ def test_a_sweep_of_two_arms_on_four_ranks(undisturbed):
     assert table[0].split() == ["run", "overrides", "state", "validation", "IG", "(bit/fix)", "folder"]
     assert re.match(r"0 +loss=nll +finished +-?\d\.\d{4} +\S+/0$", table[1])
     assert re.match(r"1 +loss=nll_entropy +finished +-?\d\.\d{4} +\S+/1$", table[2])
-    assert table[3] == f"evaluate with: python train.py task=evaluate 'runs={sweep.folder}'"
+    assert table[3] == f"evaluate with: python train.py task=evaluate runs={sweep.folder}"
 
 
 def test_what_is_asked_of_sbatch(undisturbed):
