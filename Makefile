@@ -72,7 +72,7 @@ bench-beyond-memory: $(ready) ## a training whose store is a quarter larger than
 bench-study: $(ready) ## a whole study at MIT1003's size on generated images
 	$(python) -m benchmarks --study
 
-clean-store: $(ready) ## removes all feature stores (STORE=FOLDER: those of paths.store=FOLDER)
+clean-store: $(ready) ## removes all feature stores and hashes of images (STORE=FOLDER: those of paths.store=FOLDER)
 	$(python) -m entreg.features.delete_stores $(STORE)
 
 # LOCKED=1 installs the versions of requirements.lock, as CI does; otherwise pip takes the newest that pyproject.toml allows

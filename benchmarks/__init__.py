@@ -14,6 +14,7 @@ tables.py       reading a table of fixations
 speed.py        times, each measured in turns with what it is compared to
 growth.py       memory and time as functions of images and epochs
 shared.py       speed beside busy processes
+fingerprints.py the fingerprint of a large data set
 fresh.py        measurements in new processes
 study.py        the whole study
 golden.py       golden vectors of the published model, compared with this one: python -m benchmarks.golden FILE.npz

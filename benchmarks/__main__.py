@@ -11,7 +11,19 @@ from typing import Any
 
 import torch
 
-from benchmarks import against, exactness, fresh, generated, growth, preview, shared, speed, study, tables
+from benchmarks import (
+    against,
+    exactness,
+    fingerprints,
+    fresh,
+    generated,
+    growth,
+    preview,
+    shared,
+    speed,
+    study,
+    tables,
+)
 from benchmarks.plain import PlainStep
 from entreg.distributed.hardware import processor_name
 from entreg.features.recipe import Recipe
@@ -46,6 +58,8 @@ TABLE = (
     ("table_s_per_million_rows", "  seconds per million rows of six columns", "", None),
     ("table_bytes_per_value", "  memory, bytes per value that is kept", "<=", 16),
     ("preview_s", "task=preview of a thousand images, s", "<=", 10),
+    ("fingerprints_s", "fingerprint of 20,000 images of 70 kB, every byte read, s", "<=", 1.5),
+    ("fingerprints_known_s", "  where their files did not change, s", "", None),
     ("train_rss_gb", "anonymous memory of a training, GB", "<=", 2),
     ("beyond_memory_store_gb", "a store larger than the memory, GB", "", None),
     ("beyond_memory_rss_gb", "  anonymous memory of its training, GB", "<=", 2),
@@ -97,6 +111,8 @@ def quick(folder: Path) -> dict[str, Any]:
     figures |= tables.measure(folder)
     print("previewing a data set", flush=True)
     figures |= preview.measure(folder)
+    print("fingerprints", flush=True)
+    figures |= fingerprints.measure(folder)
     print("training steps", flush=True)
     trained = generated.study(folder / "store", 128, generated.settings())
     figures |= speed.steps(trained, inputs, folder) | speed.entropy(trained, folder)

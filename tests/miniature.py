@@ -6,14 +6,17 @@ import csv
 import hashlib
 import io
 import json
+import re
 import shutil
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 
+from entreg.data import image_hashes
 from entreg.io import files
 from tests.warm import Run, Warm
 
@@ -48,18 +51,22 @@ PREDICT = (
     "prediction.hdf5=true",
     "hardware=cpu",
     "hardware.threads=1",
+    "paths.store=store",
     "study=predicted",
 )
 COMMANDS = {"train": TRAIN, "evaluate": EVALUATE, "predict": PREDICT}
 CHECKPOINTS = "outputs/run/checkpoints"
 TIMES = ("images_per_s", "seconds")
+CLAIMING = re.compile(r"\..*\.owner\.[0-9a-f]{8}\.tmp")
 OF_THIS_START = ("train.log", "provenance.json")  # when, where and how often a run was started
 
 
 class Miniature:
-    """The study's commands, `train`, `evaluate` and `predict`, in one folder that is emptied between studies."""
+    """The study's commands, such as `train`, `evaluate` and `predict`, in a folder that is emptied between studies."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, commands: Mapping[str, Sequence[str]] = COMMANDS) -> None:
+        """commands: the words of each, by its name."""
+        self._commands = commands
         self.folder, self.output, self._kept = place / "study", place / "output.txt", place / "kept"
         self.folder.mkdir()
         self._started: dict[str, Warm] = {}
@@ -76,7 +83,7 @@ class Miniature:
     def start(self, command: str, fault: dict[str, Any] | None = None) -> Run:
         """Begins one of the commands, see `Warm.start`."""
         if command not in self._started:
-            self._started[command] = Warm(self.folder, *COMMANDS[command])
+            self._started[command] = Warm(self.folder, *self._commands[command])
         return self._started[command].start(self.output, fault)
 
     def run(self, command: str, fault: dict[str, Any] | None = None) -> None:
@@ -121,8 +128,11 @@ class Miniature:
         paths = (
             path
             for path in self.folder.rglob("*")
-            # what is left of a claim on a part of the store is taken over, or removed when it is old
-            if path.is_file() and path.name not in OF_THIS_START and ".owner" not in path.name
+            # what is left of claiming a place is removed when it is old; hashes are kept with the times of the images
+            if path.is_file()
+            and path.name not in OF_THIS_START
+            and not CLAIMING.fullmatch(path.name)
+            and path.parent.name != image_hashes.FOLDER
         )
         return {str(path.relative_to(self.folder)): _meaning(path) for path in sorted(paths)}
 

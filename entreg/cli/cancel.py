@@ -9,7 +9,7 @@ from entreg.errors import UserError
 from entreg.runs.folder import State, SweepFolder
 from entreg.slurm.commands import answer_of
 from entreg.slurm.endings import MEANING
-from entreg.slurm.queue import queue
+from entreg.slurm.queue import active
 
 PATIENCE_S = 60.0  # a job under submitit takes up to 40 s to end
 LOOKS_EVERY_S = 1.0
@@ -17,9 +17,7 @@ LOOKS_EVERY_S = 1.0
 
 def active_jobs(sweep: SweepFolder) -> list[str]:
     """Return the ids of the sweep's jobs that wait or run. Raises NoAnswer where SLURM does not answer."""
-    submitted = [job for submission in sweep.submissions() for job, _ in submission.tasks()]
-    jobs = queue() if submitted else {}
-    return [job for job in submitted if job in jobs and jobs[job].is_active]
+    return active([job for submission in sweep.submissions() for job, _ in submission.tasks()])
 
 
 def cancel(sweep: SweepFolder, jobs: list[str], pause: Callable[[float], None] = time.sleep) -> None:

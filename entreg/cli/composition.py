@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from entreg.cli import execution, launchers, optuna_sweeper, outdated_words
 from entreg.cli.arguments import conf_folder
 from entreg.cli.execution import without_hydra
-from entreg.cli.slurm_launcher import ignore_schema_warning
 from entreg.cli.submission import job_name
+from entreg.cli.submitit_job import ignore_schema_warning
 from entreg.cli.unsaid import DEFAULT_OOD, RESOLVER
 from entreg.config import FIRST_OF_SETS, Config, Data, Loss
 from entreg.config.settings import listed

@@ -266,7 +266,7 @@ def _how_to_resume(folder: RunFolder, mode: RunMode | None) -> str:
 
 
 def _warn_of_other_code(sweep: SweepFolder) -> None:
-    """Warn where the code changed after the submission: a job reads code and conf/ only when it starts."""
+    """Warn where the code changed after the submission: a job reads the code only when it starts."""
     submitted, current = sweep.submitted_code.read_text().strip(), code_version()
     if submitted != current:
         log.warning("the code changed after this job was submitted: then %s, now %s", submitted, current)

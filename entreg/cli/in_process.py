@@ -25,7 +25,7 @@ from omegaconf.basecontainer import BaseContainer
 from entreg.cli import composition, outdated_words, wrong_words
 from entreg.cli.arguments import conf_folder
 from entreg.cli.execution import checked, performed, refuse_start, without_hydra
-from entreg.cli.slurm_launcher import ignore_schema_warning
+from entreg.cli.submitit_job import ignore_schema_warning
 from entreg.config import Config
 from entreg.distributed import process_state
 from entreg.distributed.launch import LOG_FORMAT

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,9 @@ from hydra_plugins.hydra_submitit_launcher.config import SlurmQueueConf
 from omegaconf import DictConfig, open_dict, read_write
 
 from entreg.cli.execution import run_jobs_together, without_hydra
+from entreg.cli.local_launcher import Local, LocalConf
 from entreg.cli.slurm_jobs import Job, numbered
-from entreg.cli.slurm_launcher import Slurm, ignore_schema_warning, ready_for_signals
+from entreg.cli.slurm_launcher import Slurm
 from entreg.config.settings import resolved
 from entreg.training.grouping import groups
 from entreg.training.train_together import train_together
@@ -65,6 +65,7 @@ def register() -> None:
         ("together", Together, TogetherConf),
         ("together_slurm", TogetherSlurm, TogetherSlurmConf),
         ("submitit_slurm", Slurm, None),  # the plugin has registered its settings
+        ("submitit_local", Local, LocalConf),
     ):
         plugins.register(launcher)
         plugins.class_name_to_class[f"hydra_plugins.entreg.{name}"] = launcher
@@ -101,28 +102,16 @@ class TogetherSlurm(Slurm):
     def __init__(self, runs_per_job: int | None, **params: Any) -> None:
         super().__init__(**params)
         self._most = runs_per_job
-        self._groups: list[list[Job]] = []
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit all groups and wait for them; return the result of each job, group by group."""
-        assert self.hydra_context is not None and self.config is not None
-        self._groups = _grouped(self.hydra_context, self.config, job_overrides, initial_job_idx, self._most)
-        return self._launched(self._groups)
+        return self._launched(_grouped(self.hydra_context, self.config, job_overrides, initial_job_idx, self._most))
 
-    def _number_of(self, group: list[Job]) -> int:
-        return self._groups.index(group)
-
-    def __call__(
-        self, sweep_overrides: list[str], job_dir_key: str, job_num: int, job_id: str, singleton_state: dict[type, Any]
-    ) -> Any:
-        """Train the group of this number in SLURM's job; return the result of each of its jobs."""
-        ready_for_signals()
-        assert self.hydra_context is not None and self.config is not None
-        Singleton.set_state(singleton_state)
+    def _run(self, jobs: list[Job], state: dict[type, Any]) -> Any:
+        """Train the jobs together, and return the result of each."""
+        Singleton.set_state(state)
         setup_globals()
-        with warnings.catch_warnings():
-            ignore_schema_warning()
-            return _trained(self.hydra_context, self.config, self._groups[job_num], submitit.JobEnvironment().job_id)
+        return _trained(self.hydra_context, self.config, jobs, submitit.JobEnvironment().job_id)
 
 
 def _composed(context: HydraContext, config: DictConfig, job: Job, job_id: str) -> DictConfig:

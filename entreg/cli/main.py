@@ -45,4 +45,4 @@ def _answer_or_run(words: list[str]) -> None:
     with sweep_table.printed_at_the_end():
         composition.run()
     for sweep in sweep_table.to_evaluate():
-        sweep_evaluation.evaluate(sweep_evaluation.words_of([job.words for job in sweep.jobs or []], sweep.folder))
+        sweep_evaluation.evaluate(sweep_evaluation.words_here([job.words for job in sweep.jobs or []], sweep.folder))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -10,7 +9,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -18,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from entreg.cli import outdated_words, wrong_words
 from entreg.cli.arguments import conf_folder
+from entreg.cli.composed_once import ComposedOnce, load_sweeps_by
 from entreg.cli.composition import refuse
 from entreg.cli.execution import checked, refuse_start, without_hydra
 from entreg.cli.launchers import LOCAL, SLURM, TOGETHER
@@ -54,7 +53,7 @@ class Preflight(Callback):
         launcher = config.hydra.runtime.choices["hydra/launcher"]
         folder = SweepFolder(Path(config.hydra.sweep.dir).absolute())
         try:
-            jobs = _checked_jobs(config, launcher, folder)
+            jobs = _checked_jobs(load_sweeps_by(), config, launcher, folder)
         except (UserError, OmegaConfBaseException) as error:
             refuse(str(error))
         except Exception:
@@ -71,8 +70,6 @@ class Preflight(Callback):
         if launcher not in LOCAL:
             _refuse_unwritable(Path(config.hydra.launcher.submitit_folder), "hydra.launcher.submitit_folder")
             files.write_text(folder.submitted_code, code_version() + "\n")
-        if launcher in SLURM:
-            _leave_allocation()
         if launcher == "basic" and jobs is not None and len(jobs) > 1 and config.task.name == "train":
             print(
                 "The runs are trained one after the other. hydra/launcher=together trains those that read the same "
@@ -81,7 +78,9 @@ class Preflight(Callback):
         announce(Sweep(folder, jobs, evaluates=config.sweep.evaluate and launcher not in SLURM))
 
 
-def _checked_jobs(config: DictConfig, launcher: str, sweep: SweepFolder) -> list[PlannedRun] | None:
+def _checked_jobs(
+    loader: ComposedOnce, config: DictConfig, launcher: str, sweep: SweepFolder
+) -> list[PlannedRun] | None:
     """Return each job after checking them all; None where the sweeper chooses the jobs by itself."""
     sweeper = config.hydra.sweeper
     params, typed = sweeper.get("params") or {}, list(config.hydra.overrides.task)
@@ -91,17 +90,21 @@ def _checked_jobs(config: DictConfig, launcher: str, sweep: SweepFolder) -> list
         raise SettingError(f"hydra.sweeper.params: {answer}")
     if launcher in SLURM:
         _refuse_limits(config.hydra.launcher)
+    at_once = config.hydra.launcher.get("parallelism")
+    if at_once is not None and at_once < 1:
+        raise SettingError(f"hydra.launcher.parallelism={at_once}: at least 1, or null for all jobs at once")
     is_planned = sweep_words.is_basic(sweeper)
     jobs = []
     for number, words in enumerate((sweep_words.jobs_of if is_planned else sweep_words.samples_of)(params, typed)):
         try:
-            jobs.append(PlannedRun(words, _checked_job(config, launcher, words, number, sweep if is_planned else None)))
+            name = _checked_job(loader, config, launcher, words, number, sweep if is_planned else None)
         except SettingError as error:
             raise SettingError(f"job {number} ({' '.join(words)}): {error}") from None
+        jobs.append(PlannedRun(words, name))
     if launcher in SLURM and shutil.which("sbatch") is None:
         raise SettingError(
             "there is no SLURM on this machine (no sbatch). hydra/launcher=submitit_local runs the sweep's jobs here, "
-            "all at once; without hydra/launcher they run one after the other"
+            "at once; without hydra/launcher they run one after the other"
         )
     if not is_planned:
         return None
@@ -109,13 +112,15 @@ def _checked_jobs(config: DictConfig, launcher: str, sweep: SweepFolder) -> list
     return jobs
 
 
-def _checked_job(config: DictConfig, launcher: str, words: list[str], number: int, sweep: SweepFolder | None) -> str:
+def _checked_job(
+    loader: ComposedOnce, config: DictConfig, launcher: str, words: list[str], number: int, sweep: SweepFolder | None
+) -> str:
     """Check one job's config by itself and against the config in its folder; return the name of this folder.
 
     sweep: None where the jobs will get other numbers
     """
     try:
-        composed = GlobalHydra.instance().config_loader().load_sweep_config(config, words)
+        composed = loader.load_sweep_config(config, words)
     except HydraException as error:
         raise SettingError(wrong_words.in_a_line(error, without_hydra(config))) from error
     with read_write(composed), open_dict(composed):
@@ -182,12 +187,6 @@ def _refuse_limits(asked: DictConfig) -> None:
     )
     if why is not None:
         raise SettingError(why)
-
-
-def _leave_allocation() -> None:
-    """Remove the variables of the allocation that this process may run in, since the jobs would inherit them."""
-    for name in [name for name in os.environ if name.startswith("SLURM_") and name != "SLURM_CONF"]:
-        del os.environ[name]
 
 
 def _refuse_unwritable(folder: Path, key: str) -> None:

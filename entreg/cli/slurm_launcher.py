@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import uuid
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
-from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from submitit import SlurmJob
 
 from entreg.cli import sweep_table
-from entreg.cli.arguments import quoted
+from entreg.cli.evaluation_words import words_of
+from entreg.cli.slurm_evaluation import Evaluation
 from entreg.cli.slurm_jobs import Job, Submitted, finished_before, numbered, results_of, returned
-from entreg.cli.submission import chunks, plain_params, submit
+from entreg.cli.submission import chunks, new_mark, plain_params, submit
+from entreg.cli.submitit_job import SubmititJob
 from entreg.cli.sweep_table import relative
 from entreg.cli.waiting import wait
 from entreg.command_line import command
@@ -27,28 +24,17 @@ from entreg.errors import UserError
 from entreg.runs.folder import SweepFolder
 from entreg.runs.submission import Submission
 from entreg.slurm.limits import most_tasks
-from entreg.slurm.queue import queue
+from entreg.slurm.queue import active
 
 log = logging.getLogger(__name__)
 
 
-class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
+class Slurm(SubmititJob):
     """Submits a job of SLURM for each job of a sweep."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit all jobs that are not in the queue yet, wait for all, and return the result of each."""
         return self._launched([[job] for job in numbered(job_overrides, initial_job_idx)])
-
-    def __call__(
-        self, sweep_overrides: list[str], job_dir_key: str, job_num: int, job_id: str, singleton_state: dict[type, Any]
-    ) -> Any:
-        """Run the job of this number in SLURM's job."""
-        ready_for_signals()
-        # SLURM names the log by ids alone
-        print(f"run {job_num}: {' '.join(filter_overrides(sweep_overrides))}", flush=True)
-        with warnings.catch_warnings():
-            ignore_schema_warning()
-            return super().__call__(sweep_overrides, job_dir_key, job_num, job_id, singleton_state)
 
     def _launched(self, groups: list[list[Job]]) -> list[JobReturn]:
         """Submit a job of SLURM for each group of jobs, wait for all, and return the results in the groups' order."""
@@ -72,6 +58,9 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
             return [returned(job, None) for group in groups for job in group]
         try:
             ended = wait([one.slurm for one in (*submitted, *evaluation)])
+            if evaluation and sweep.evaluations()[-1] != evaluation[0].slurm.job_id:  # it was submitted once more
+                evaluation = [self._evaluation_of(sweep.evaluations()[-1], evaluation[0].jobs[0])]
+                ended |= wait([evaluation[0].slurm])
         except KeyboardInterrupt:
             sweep_table.withdraw()
             print(f"\nThe jobs go on. {how_to_look(sweep)}", file=sys.stderr)
@@ -88,14 +77,11 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
         Raises NoAnswer where there may be such jobs and SLURM does not say.
         """
         ids = sweep.job_ids()
-        if not ids:
-            return []
-        jobs = queue()
-        active = {number: job for number, job in ids.items() if job in jobs and jobs[job].is_active}
+        waiting = {*active([*ids.values()])}
         found = [
-            Submitted(SlurmJob(self.params["submitit_folder"], active[group[0].number]), group)
+            Submitted(SlurmJob(self.params["submitit_folder"], ids[group[0].number]), group)
             for group in groups
-            if group[0].number in active
+            if ids.get(group[0].number) in waiting
         ]
         if found:
             log.info(
@@ -111,11 +97,7 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
         submitted = []
         for chunk in chunks(len(groups), most_tasks() if len(groups) > 1 else None):
             part = [groups[number] for number in chunk]
-            arguments = [
-                (group[0].overrides, "hydra.sweep.dir", self._number_of(group), "", Singleton.get_state())
-                for group in part
-            ]
-            jobs = submit(self.params, self, arguments, f"entreg:{uuid.uuid4().hex}")
+            jobs = submit(self.params, self, self.arguments_of(part), new_mark())
             runs = [[job.number for job in group] for group in part]
             sweep.add_submission(Submission(jobs[0].job_id.partition("_")[0], runs))
             submitted += [Submitted(*pair) for pair in zip(jobs, part, strict=True)]
@@ -129,51 +111,22 @@ class Slurm(SlurmLauncher):  # type: ignore[misc]  # the plugin ships no types
         One that an earlier command has submitted and that still waits or runs is left alone. It is submitted in the
         same breath as the runs: SLURM forgets jobs, and what depends on a forgotten job starts at once.
         """
-        assert self.config is not None and self.hydra_context is not None
         jobs_of_runs = [job for group in groups for job in group]
-        job = Job(len(jobs_of_runs), evaluation_words([one.overrides for one in jobs_of_runs], sweep))
-        ids = sweep.evaluations()
-        jobs = queue() if ids else {}
-        active = [evaluation for evaluation in ids if evaluation in jobs and jobs[evaluation].is_active]
-        if active:
-            return [Submitted(SlurmJob(self.params["submitit_folder"], active[-1]), [job], is_evaluation=True)]
+        place = f"hydra.sweep.subdir={sweep.evaluation.path.name}"
+        job = Job(len(jobs_of_runs), [*words_of([one.overrides for one in jobs_of_runs], sweep), place])
+        waiting = active(sweep.evaluations())
+        if waiting:
+            return [self._evaluation_of(waiting[-1], job)]
         composed = self.hydra_context.config_loader.load_sweep_config(self.config, job.overrides)
-        params = plain_params(composed.hydra.launcher)
-        # afterany: which runs have finished is read from their folders, and a page of some is better than none
-        params["dependency"] = ":".join(["afterany", *dict.fromkeys(_array(one) for one in runs)]) if runs else None
-        launcher = Slurm(**self.params)
-        launcher.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
-        arguments = (job.overrides, "hydra.sweep.dir", job.number, "", Singleton.get_state())
-        (submitted,) = submit(params, launcher, [arguments], f"entreg:{uuid.uuid4().hex}")
-        sweep.add_submission(Submission(submitted.job_id, [[]]))
+        evaluation = Evaluation(plain_params(composed.hydra.launcher), sweep)
+        evaluation.setup(hydra_context=self.hydra_context, task_function=self.task_function, config=self.config)
+        (arguments,) = evaluation.arguments_of([[job]])
+        submitted = evaluation.submit(arguments, list(dict.fromkeys(_array(one) for one in runs)))
         log.info("submitted the evaluation, which waits for them: %s", submitted.job_id)
         return [Submitted(submitted, [job], is_evaluation=True)]
 
-    def _number_of(self, group: list[Job]) -> int:
-        """Return the number by which the job of SLURM finds what it runs."""
-        return group[0].number
-
-
-def evaluation_words(jobs: Sequence[Sequence[str]], sweep: SweepFolder) -> list[str]:
-    """Return the words of the evaluation of a sweep: those that its jobs share, and what is evaluated."""
-    shared = [word for word in jobs[0] if all(word in words for words in jobs)]
-    kept = [word for word in shared if word.partition("=")[0].lstrip("+") not in ("task", "task.name")]
-    return [
-        *kept,
-        "task=evaluate",
-        f"runs={quoted(str(sweep.path))}",
-        f"hydra.sweep.subdir={sweep.evaluation.path.name}",
-    ]
-
-
-def ready_for_signals() -> None:
-    """Unblock USR2, which has been blocked since the job started: submitit's handler stands now."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
-
-
-def ignore_schema_warning() -> None:
-    """Ignore that conf/hydra/launcher/ is merged over the plugin's schemas of the same names, as is intended."""
-    warnings.filterwarnings("ignore", message=r"\s*'hydra/launcher/")
+    def _evaluation_of(self, job_id: str, job: Job) -> Submitted:
+        return Submitted(SlurmJob(self.params["submitit_folder"], job_id), [job], is_evaluation=True)
 
 
 def how_to_look(sweep: SweepFolder) -> str:

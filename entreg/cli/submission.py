@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -86,7 +88,10 @@ def submit(
     executor = executor_of(params, mark)
     said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):  # submitit prints what sbatch said, and raises it as well
+        with (
+            _outside_an_allocation(),
+            contextlib.redirect_stderr(said),
+        ):  # submitit prints what sbatch said, and raises it as well
             jobs: list[Job[Any]] = executor.map_array(function, *zip(*arguments, strict=True))
     except (FailedJobError, FailedSubmissionError) as error:
         text = str(error)
@@ -98,10 +103,27 @@ def submit(
     return jobs
 
 
+def new_mark() -> str:
+    """Return a new mark, by which jobs are found where sbatch did not say their ids."""
+    return f"entreg:{uuid.uuid4().hex}"
+
+
 def chunks(count: int, most: int | None) -> list[range]:
     """Return the numbers of `count` jobs in chunks that are each one array of at most `most` tasks."""
     size = most or max(count, 1)
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+@contextlib.contextmanager
+def _outside_an_allocation() -> Iterator[None]:
+    """Hide the variables of the allocation that this process may run in, since the jobs would inherit them."""
+    hidden = {
+        name: os.environ.pop(name) for name in {*os.environ} if name.startswith("SLURM_") and name != "SLURM_CONF"
+    }
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _taken_back(mark: str) -> str:

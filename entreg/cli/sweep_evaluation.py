@@ -8,17 +8,18 @@ from collections.abc import Sequence
 
 from entreg.cli import composition
 from entreg.cli.arguments import quoted
+from entreg.cli.evaluation_words import words_of
 from entreg.runs.folder import SweepFolder
 
-# what jobs are told of this machine and of what they may call, which holds for their evaluation as well
-KEPT = ("paths.", "hardware", "allow=")
 
+def words_here(jobs: Sequence[Sequence[str]], sweep: SweepFolder) -> list[str]:
+    """Return the words of the evaluation as a command of its own.
 
-def words_of(jobs: Sequence[Sequence[str]], sweep: SweepFolder) -> list[str]:
-    """Return the words of the evaluation: what is evaluated, where, and what its jobs share of this machine."""
-    shared = [word for word in jobs[0] if word.startswith(KEPT) and all(word in words for words in jobs)]
-    place = [f"runs={quoted(str(sweep.path))}", f"hydra.run.dir={quoted(str(sweep.evaluation.path))}"]
-    return [*shared, "task=evaluate", *place]
+    jobs: the words of each job of the sweep
+    """
+    # an experiment may hold a sweep, and its launcher
+    alone = ["hydra.mode=RUN", "hydra/launcher=basic", f"hydra.run.dir={quoted(str(sweep.evaluation.path))}"]
+    return [*words_of(jobs, sweep), *alone]
 
 
 def evaluate(words: Sequence[str]) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from entreg.config import Data, Download, PublishedData
 from entreg.errors import DataError
-from entreg.io.archives import unpacked
-from entreg.io.download import download, record
+from entreg.io import leases
+from entreg.io.archives import unpacked, unpacking
+from entreg.io.download import download, record, remove_unfinished
 from entreg.io.leases import make_once
 from entreg.io.published_file import Published
 
@@ -65,6 +66,21 @@ def get(archive: Download, root: Path) -> None:
         log.info("%s: unpacked to %s; the archive can be removed", path, target)
 
     make_once(target, make)
+    _remove_leftovers(archive, root)
+
+
+def remove_leftovers(settings: Data) -> None:
+    """Remove what a killed process has left beside the archives that it had downloaded and unpacked."""
+    if isinstance(settings, PublishedData) and settings.root:
+        for archive in settings.downloads.values():
+            _remove_leftovers(archive, Path(settings.root))
+
+
+def _remove_leftovers(archive: Download, root: Path) -> None:
+    path, target = root / _published(archive).name, root / archive.holds
+    leases.remove_leftovers(target, [unpacking(path)])
+    if target.exists():
+        remove_unfinished(path)
 
 
 def _published(archive: Download) -> Published:

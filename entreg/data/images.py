@@ -30,6 +30,8 @@ MOST_PIXELS = 89_478_485  # a quarter of a gigabyte as RGB; Pillow warns of more
 
 STRIP_PIXELS = 2**18  # that are converted at a time
 
+THUMBNAIL_SHAPE = 16, 17  # rows and columns, see `thumbnail`
+
 ORIENTATION = 0x0112  # tag of TIFF and EXIF; 1: upright
 
 Picture = str | Path | Image.Image | np.ndarray  # the forms in which callers may pass an image
@@ -151,7 +153,7 @@ def thumbnail(path: Path) -> np.ndarray:
     """
     with _opened(path) as image:
         image.draft("L", (128, 128))  # a JPEG is decoded at a fraction of its size
-        return np.asarray(_eight_bit(image).convert("L").resize((17, 16), Image.Resampling.BOX))
+        return np.asarray(_eight_bit(image).convert("L").resize(THUMBNAIL_SHAPE[::-1], Image.Resampling.BOX))
 
 
 def suffixes() -> set[str]:

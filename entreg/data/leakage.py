@@ -9,13 +9,9 @@ white.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-
-from entreg.data import images as image_files
 
 # Of 256 bits. Copies that were saved or resized anew differ in at most 23 (160 photos of OSIE), photos of different
 # scenes in at least 46 (OSIE, scene50 and ETOCVD). Half of the cut-outs with 96 % of each side are found, and none of
@@ -37,12 +33,6 @@ class ImageHashes:
     def at(self, numbers: Sequence[int]) -> ImageHashes:
         """Return those of some of the images."""
         return ImageHashes([self.digests[number] for number in numbers], self.thumbnails[list(numbers)])
-
-
-def image_hashes(paths: Sequence[Path], digests: Sequence[str]) -> ImageHashes:
-    """Return the hashes of images on disk; digests: the SHA-256 of each. Raises a DataError where one is no image."""
-    with ThreadPoolExecutor() as pool:
-        return ImageHashes(list(digests), np.array(list(pool.map(image_files.thumbnail, paths))))
 
 
 def matches(images: ImageHashes, trained: ImageHashes) -> list[int | None]:

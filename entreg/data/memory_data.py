@@ -14,7 +14,7 @@ from PIL import Image
 
 from entreg.data.images import Picture, rgb_of
 from entreg.errors import DataError, SettingError
-from entreg.io import arrays, files
+from entreg.io import arrays, digests, files
 from entreg.io.leases import make_once
 
 FORMAT = 1  # of what is written; raise it when an earlier version would read it wrongly
@@ -62,7 +62,9 @@ class MemoryData:
         content = hashlib.sha256(repr((FORMAT, self._names)).encode())
         for picture in self.images:
             pixels = None if isinstance(picture, (str, Path)) else rgb_of(picture)
-            content.update(files.sha256(Path(str(picture))).encode() if pixels is None else repr(pixels.shape).encode())
+            content.update(
+                digests.sha256(Path(str(picture))).encode() if pixels is None else repr(pixels.shape).encode()
+            )
             content.update(b"" if pixels is None else pixels.tobytes())
         for key, values in self._columns.items():
             content.update(key.encode() + values.tobytes())

@@ -112,25 +112,13 @@ def _alone(work: Work[Folder], config: Config, folder: Folder, stop: StopRequest
 def _start_ranks(work: Work[Folder], config: Config, folder: Folder, kind: str, devices: int) -> Any:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    from torch.distributed.launcher.api import elastic_launch
 
     # the libraries of the child processes read the number of threads from the environment when they load
     os.environ.setdefault("OMP_NUM_THREADS", str(threads_of(config.hardware, devices)))
     for name in [*logging.root.manager.loggerDict, "torch.distributed.elastic", "torch.multiprocessing"]:
         if name.startswith(("torch.distributed.elastic", "torch.multiprocessing")):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-    launcher = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=devices,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        monitor_interval=0.1,
-        # all ranks run on this node, whose own name may not resolve (in containers)
-        local_addr="localhost",
-    )
     # the launcher sets its own signal handlers and does not restore the previous ones
     handlers = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)}
     # SLURM and Ctrl-C signal every process, and a rank that is still loading its libraries would die without a handler.
@@ -140,12 +128,14 @@ def _start_ranks(work: Work[Folder], config: Config, folder: Folder, kind: str, 
     # a process of Python's own that USR2 would kill as well; starting it unblocks Ctrl-C, so it comes first
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
-    with tempfile.TemporaryDirectory(prefix="entreg-") as failures:
+    with tempfile.TemporaryDirectory(prefix="entreg-") as temporary:
+        failures = Path(temporary) / "failures"
+        failures.mkdir()
         try:
-            return elastic_launch(launcher, _rank)(work, config, folder, kind, Path(failures))[0]
+            return elastic_launch(_launcher(devices, temporary), _rank)(work, config, folder, kind, failures)[0]
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
-            raise _plain(rank, failure, Path(failures)) from None
+            raise _plain(rank, failure, failures) from None
         except SignalException as error:
             number = error.sigval
         finally:
@@ -156,6 +146,26 @@ def _start_ranks(work: Work[Folder], config: Config, folder: Folder, kind: str, 
         return StoppedBy(number)
     _end_by(number)
     return None
+
+
+def _launcher(devices: int, temporary: str) -> Any:
+    """Return the config of torch's launcher for so many ranks on this node; temporary: a folder for its own files."""
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs
+    from torch.distributed.launcher.api import LaunchConfig
+
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=devices,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.1,
+        # all ranks run on this node, whose own name may not resolve (in containers)
+        local_addr="localhost",
+        logs_specs=DefaultLogsSpecs(temporary),  # without one it leaves a folder behind
+    )
 
 
 def _end_by(number: int) -> None:

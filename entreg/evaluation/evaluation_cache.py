@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from entreg.config import Data, Prior
-from entreg.data.leakage import image_hashes, matches
+from entreg.data.leakage import matches
 from entreg.evaluation.adaptation_data import AdaptationData, adaptation_data_of
 from entreg.evaluation.domain import Domain
 from entreg.evaluation.published_arm import was_seen
 from entreg.features.store import FeatureStore
 from entreg.features.store_builder import fingerprint, open_store
-from entreg.io import files
 from entreg.study.split import ImageSubset
 from entreg.study.study_cache import RecipeSettings, StudyCache, cached_stage
 from entreg.study.training_sets import TrainingSets
@@ -75,7 +74,7 @@ class EvaluationCache(StudyCache):
         if not stimuli:
             return {}
         hashes = self.image_hashes(settings).at(self.rows(settings, which))
-        numbers = matches(hashes, image_hashes(stimuli, files.sha256_of_each(stimuli)))
+        numbers = matches(hashes, self.hashes.of(stimuli))
         return {
             name: f"MIT1003's {stimuli[number].name}"
             for name, number in zip(names, numbers, strict=True)

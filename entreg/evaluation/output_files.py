@@ -6,7 +6,7 @@ from typing import Any
 
 from entreg.evaluation import evidence_file, illustrations
 from entreg.evaluation.evaluator import Evaluator
-from entreg.io import arrays, files, sums
+from entreg.io import arrays, digests, files, sums
 from entreg.report import page, tables
 from entreg.report.illustrations import write as write_illustrations
 from entreg.results import writing
@@ -27,7 +27,7 @@ def write(folder: RunFolder, results: Results, evaluator: Evaluator, start: dict
     arrays.write(folder.bias_maps, bias_maps)
     arrays.write(folder.evidence, evidence_file.arrays_of(evaluator))
     judged = (run.folder for arm in evaluator.runs.arms for run in arm.trained_runs)
-    folder.add_start(start | {"runs": {str(run): files.sha256(run.final) for run in judged}})
+    folder.add_start(start | {"runs": {str(run): digests.sha256(run.final) for run in judged}})
     writing.write(folder.results, results)
     content = page.Content(
         {arm.name: [run.history for run in arm.runs] for arm in evaluator.runs.arms if not arm.is_fixed},

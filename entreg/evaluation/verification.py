@@ -9,7 +9,7 @@ from typing import Any
 from entreg.config import Config
 from entreg.errors import UserError
 from entreg.evaluation.find_runs import find, places
-from entreg.io import files, sums
+from entreg.io import digests, sums
 from entreg.runs.folder import RunFolder
 from entreg.study import changed_sets
 from entreg.study.finished_run import read
@@ -75,7 +75,7 @@ def of_made(folder: RunFolder) -> list[str]:
         lines = [f"{folder.path / name} {what} after it was written" for name, what in differing.items()]
         for run, digest in _runs_of(folder).items():
             final = RunFolder(Path(run)).final
-            if not final.is_file() or files.sha256(final) != digest:
+            if not final.is_file() or digests.sha256(final) != digest:
                 lines.append(f"{folder}: {final} is not the checkpoint that it was made of")
         return lines
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Remove all feature stores, centre-bias maps and synthetic images.
+"""Remove all feature stores, centre-bias maps, synthetic images and hashes of images.
 
     python -m entreg.features.delete_stores [FOLDER]
 
@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 from entreg.config import Paths
+from entreg.data import image_hashes
 
 if __name__ == "__main__":
     store = Path(*sys.argv[1:2] or [Paths.store]).expanduser()
-    for kind in ("features", "center_bias", "synthetic"):
+    for kind in ("features", "center_bias", "synthetic", image_hashes.FOLDER):
         folder = store / kind
         if folder.is_dir():
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -25,7 +25,7 @@ from entreg.errors import DataError
 from entreg.features.recipe import Images, Recipe
 from entreg.features.store import CHECKSUMS, FeatureStore, file_name, places
 from entreg.io import files
-from entreg.io.leases import Lease, LeaseHeld
+from entreg.io.leases import Lease, LeaseHeld, remove_leftovers
 from entreg.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ def open_store(images: Images, recipe: Recipe, folder: Path, ranks: Ranks) -> Fe
     final = folder / fingerprint(images, recipe)
     # every rank must come to the same conclusion, so that of the first rank is used
     if ranks.gather(final.is_dir())[0]:
+        if ranks.is_first:
+            remove_leftovers(final)
         return FeatureStore(final, images, recipe)
     lease, state = _lease_on(final, ranks) if ranks.is_first else (None, THERE)
     try:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from entreg.config import Backbone
 from entreg.errors import DataError
-from entreg.io import files, tensors
-from entreg.io.download import download
+from entreg.io import digests, tensors
+from entreg.io.download import download, remove_unfinished
 from entreg.io.published_file import Published
 
 log = logging.getLogger(__name__)
@@ -98,12 +98,14 @@ def fetched(name: str, weights: str, folder: Path) -> Path:
     """
     path = file_of(name, weights, folder)
     if path is not None:
+        if weights in known(name):
+            remove_unfinished(path)
         return path
     torchvisions = published(name, weights)
     path = folder / torchvisions.name
     try:
         download(torchvisions, path)
-        if not files.sha256(path).startswith(_hash_in(torchvisions.name)):
+        if not digests.sha256(path).startswith(_hash_in(torchvisions.name)):
             path.unlink()
             raise DataError(f"{torchvisions.address} does not have the hash that its name begins to state")
     except DataError as error:

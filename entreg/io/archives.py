@@ -31,13 +31,18 @@ def unpacked(archive: Path, wanted: str) -> Iterator[Path]:
     Raises a DataError where the file is not a zip archive or is damaged, where a member's name leads out of the folder,
     where it holds links or devices, and where it exceeds the limits above or the free space on the disk.
     """
-    partial = archive.with_name(f".{archive.name}.unpacking")
+    partial = unpacking(archive)
     shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left it
     try:
         _unpack(archive, wanted, partial)
         yield partial / wanted
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def unpacking(archive: Path) -> Path:
+    """Return the temporary folder into which an archive is unpacked."""
+    return archive.with_name(f".{archive.name}.unpacking")
 
 
 def _unpack(archive: Path, wanted: str, partial: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import requests
 
 from entreg.errors import DataError
-from entreg.io import files
-from entreg.io.leases import make_once
+from entreg.io import digests, files
+from entreg.io.leases import make_once, remove_leftovers
 from entreg.io.published_file import Published
 from entreg.io.resume import PartialFile, reason
 
@@ -34,6 +34,16 @@ def download(published: Published, path: Path) -> None:
     if path.is_file() and known_hash and not _matches(path, known_hash):
         raise DataError(f"{path}: {_wrong(path, published)}\n  download it again   remove it")
     make_once(path, lambda: _download(published, path, known_hash))
+    remove_unfinished(path)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what a process that was killed at the end of a download has left beside the file."""
+    remove_leftovers(path, [_unfinished(path), *files.temporary_of(_record_of(path))])
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name}.unfinished")
 
 
 def record(path: Path) -> None:
@@ -42,7 +52,7 @@ def record(path: Path) -> None:
     This is for files whose publisher states no hash; call it when the file has proved to be complete.
     """
     if not _record_of(path).is_file():
-        files.write_text(_record_of(path), f"{files.sha256(path)}  {path.name}\n")
+        files.write_text(_record_of(path), f"{digests.sha256(path)}  {path.name}\n")
 
 
 def recorded(path: Path) -> str | None:
@@ -64,7 +74,7 @@ def _record_of(path: Path) -> Path:
 
 def _matches(path: Path, known_hash: str) -> bool:
     algorithm, _, digits = known_hash.partition(":")
-    return files.digest_of(path, algorithm) == digits
+    return digests.digest_of(path, algorithm) == digits
 
 
 def _wrong(path: Path, published: Published) -> str:
@@ -77,7 +87,7 @@ def _wrong(path: Path, published: Published) -> str:
 
 
 def _download(published: Published, path: Path, known_hash: str | None) -> None:
-    folder = path.with_name(f".{path.name}.unfinished")
+    folder = _unfinished(path)
     partial = PartialFile(published, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import errno
 import glob
-import hashlib
 import io
 import json
 import os
 import re
+import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +25,8 @@ from entreg.errors import DataError, brief, escaped
 NOT_SUPPORTED = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # the name under which a file is written, see `write`
+
+STALE_S = 300.0  # no write takes so long
 
 MOST_YAML = 1_000_000  # characters of a saved file
 
@@ -104,38 +105,6 @@ def check_zip(path: Path) -> None:
         damaged = archive.testzip()
     if damaged is not None:
         raise ValueError(f"the checksum of {damaged} does not match")
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content as hexadecimal digits."""
-    return digest_of(path, "sha256")
-
-
-def sha256_of_each(paths: Iterable[Path]) -> list[str]:
-    """Return the SHA-256 of several files. Raises a DataError that names one that cannot be read."""
-
-    def digest(path: Path) -> str:
-        try:
-            return sha256(path)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-
-    paths, workers = list(paths), os.cpu_count() or 1
-    digests = [""] * len(paths)
-    with ThreadPoolExecutor(workers) as pool:  # a share for each, since handing over a small file takes as long as it
-        shares = pool.map(lambda share: list(map(digest, share)), (paths[i::workers] for i in range(workers)))
-        for i, share in enumerate(shares):
-            digests[i::workers] = share
-    return digests
-
-
-def digest_of(path: Path, algorithm: str) -> str:
-    """Return the hash of a file's content as hexadecimal digits, computed with an algorithm of hashlib."""
-    digest = hashlib.new(algorithm)
-    with path.open("rb", buffering=0) as file:
-        while part := file.read(1 << 17):  # a greater part would be allocated for each small file as well
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def read_yaml(path: Path) -> Any:
@@ -224,6 +193,17 @@ def remove_temporary(folder: Path) -> None:
     for path in folder.glob(".*.tmp"):
         if TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
+
+
+def remove_temporary_of(path: Path, *, stale: bool = False) -> None:
+    """Remove the unfinished writes of one file that killed processes have left.
+
+    stale: remove only those that no living process can still be writing
+    """
+    for leftover in temporary_of(path):
+        with suppress(FileNotFoundError):
+            if not stale or time.time() - leftover.stat().st_mtime > STALE_S:
+                leftover.unlink()
 
 
 def temporary_of(path: Path) -> list[Path]:

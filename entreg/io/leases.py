@@ -14,10 +14,11 @@ import json
 import logging
 import os
 import platform
+import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ class Lease:
         self._ended = threading.Event()
         if not files.create(path, json.dumps(asdict(self._owner), indent=2) + "\n"):
             self._take_over()
-        self._remove_leftovers()
+        files.remove_temporary_of(path, stale=True)
         self._beat = threading.Thread(target=self._renew, daemon=True, name=f"heartbeat of {path}")
         self._beat.start()
 
@@ -141,13 +142,6 @@ class Lease:
         if owner is None or owner.token != self._owner.token:
             raise LeaseHeld(self._path, owner)
 
-    def _remove_leftovers(self) -> None:
-        """Remove the files of processes that were killed while they acquired the lease; current ones are younger."""
-        for leftover in files.temporary_of(self._path):
-            with suppress(FileNotFoundError):
-                if self._path.stat().st_mtime - leftover.stat().st_mtime > STALE_S:
-                    leftover.unlink()
-
     def _is_stale(self) -> bool:
         """Return whether the heartbeat has stopped, by the file system's clock."""
         probe = self._path.with_name(f".{self._path.name}.{self._owner.token[:8]}.tmp")
@@ -182,14 +176,30 @@ def make_once(made: Path, make: Callable[[], None], pause: Callable[[], None] = 
         try:
             with Lease(made.with_name(f"{made.name}.owner")):
                 if not made.exists():
-                    for leftover in files.temporary_of(made):  # a killed process has left it
-                        leftover.unlink(missing_ok=True)
+                    files.remove_temporary_of(made)
                     make()
         except LeaseHeld as held:
             if time.monotonic() - told >= TOLD_EVERY_S:
                 told = time.monotonic()
                 log.info("%s is being made by %s: waiting for it", made, held.owner or "another process")
             pause()
+    remove_leftovers(made)
+
+
+def remove_leftovers(made: Path, beside: Iterable[Path] = ()) -> None:
+    """Remove what a process that was killed when it had made `made` has left: its lease, and files and folders beside.
+
+    Nothing happens where the process that holds the lease may still live.
+    """
+    lease = made.with_name(f"{made.name}.owner")
+    owner = owner_at(lease)
+    if not made.exists() or (lease.exists() if owner is None else not owner.has_ended):
+        return
+    with suppress(OSError):  # somebody else's folder, which may be read alone
+        lease.unlink(missing_ok=True)
+        files.remove_temporary_of(lease, stale=True)  # others may just be trying
+        for path in beside:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def owner_at(path: Path) -> Owner | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from entreg.errors import DataError
-from entreg.io import files
+from entreg.io import digests, files
 
 LINE = re.compile(rb"(\\?)([0-9a-f]{64})  (.+)")
 
@@ -17,7 +17,7 @@ def sums_of(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
     """Return the SHA-256 of those of the files below `folder` that exist, by their path below it."""
     there = [path for path in paths if path.is_file()]
     names = [path.relative_to(folder).as_posix() for path in there]
-    return dict(zip(names, files.sha256_of_each(there), strict=True))
+    return dict(zip(names, digests.sha256_of_each(there), strict=True))
 
 
 def differing(folder: Path, sums: Mapping[str, str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from entreg.config import Backbone, Model
 from entreg.errors import DataError, SettingError
-from entreg.io import files, tensors
+from entreg.io import digests, tensors
 from entreg.io.published_file import DEEPGAZE2E
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.mixture import Mixture
@@ -185,7 +185,7 @@ def read(path: Path) -> PublishedModel:
         more = f"\n  and {len(wrong) - MOST_NAMED} others" if len(wrong) > MOST_NAMED else ""
         listed = "\n  ".join(f"{prefix}{line}" for line in wrong[:MOST_NAMED])
         raise DataError(f"{path}: does not fit {kind.name}:\n  {listed}{more}")
-    digest = files.sha256(path)
+    digest = digests.sha256(path)
     if kind.sha256 is not None and digest != kind.sha256:
         log.warning(
             "%s is not the published file of %s: its sha256 is %s, not %s",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from entreg.config import Config
+from entreg.data.image_hashes import KnownHashes
 from entreg.data.images import read_rgb, require_file
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, UserError, brief
@@ -39,13 +40,17 @@ def rows(
 
     paths: the images, by name; run_sha256: the SHA-256 of the run's final checkpoint
     """
-    table, made = [], 0
+    table, made, hashes = [], 0, KnownHashes(Path(config.paths.store))
+
+    def made_from(path: Path) -> str:
+        return hashlib.sha256(f"{hashes.sha256([path])[0]} {run_sha256}".encode()).hexdigest()
+
     with Progress("predicting", len(paths), "image") as progress:
         for name, path in paths.items():
             ranks.stop_if_asked()
             row: dict[str, Any] = dict.fromkeys(("image", "height_px", "width_px", "entropy_nats", "failure"), "")
             try:
-                values, is_new = _predict_one(config, folder, trained, name, path, run_sha256)
+                values, is_new = _predict_one(config, folder, trained, name, path, made_from)
                 made += is_new
                 row |= {"height_px": values.shape[0], "width_px": values.shape[1], "entropy_nats": _entropy(values)}
             except PhotoFailed as error:
@@ -53,6 +58,7 @@ def rows(
                 row["failure"] = str(error)
             table.append(row | {"image": _in_table(name)})
             progress.step()
+    hashes.keep()
     failed = sum(bool(row["failure"]) for row in table)
     log.info("%d images predicted, %d done before, %d failed", made, len(table) - made - failed, failed)
     return table
@@ -82,18 +88,24 @@ class PhotoFailed(DataError):
 
 
 def _predict_one(
-    config: Config, folder: RunFolder, trained: TrainedModel, name: str, path: Path, run_sha256: str
+    config: Config,
+    folder: RunFolder,
+    trained: TrainedModel,
+    name: str,
+    path: Path,
+    made_from: Callable[[Path], str],
 ) -> tuple[np.ndarray, bool]:
     """Return the log density (H, W) of an image, float32, and whether it was made now.
 
+    made_from: of an image, the hash of its content and of the run's
     Raises a PhotoFailed for whatever the image itself runs into, and a DataError where the folder cannot be written.
     """
     map_path, pictures = folder.log_density(name), folder.pictures_of(name)
     drawn: tuple[bytes, ...] = ()
     with _failing_alone(path):
         _refuse_file(path, Path(config.images or ""))
-        made_from = hashlib.sha256(f"{files.sha256(path)} {run_sha256}".encode()).hexdigest()
-        values = map_files.read_if_current(map_path, made_from)
+        sources = made_from(path)
+        values = map_files.read_if_current(map_path, sources)
         is_new = values is None
         draws = config.prediction.pictures and (is_new or not all(picture.is_file() for picture in pictures))
         photo = read_rgb(path) if is_new or draws else None
@@ -107,7 +119,7 @@ def _predict_one(
         for picture, content in zip(pictures, drawn, strict=False):
             files.write(picture, partial(_save, content))
         if is_new:  # last of all: where this file exists, the image is done
-            map_files.write(map_path, values, made_from)
+            map_files.write(map_path, values, sources)
     except DataError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in NAME_ERRORS:
             raise PhotoFailed(f"{error}. Give {path} another name") from error

@@ -7,7 +7,7 @@ never there: only what a run left in its folder tells which.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from entreg.slurm.commands import answer_of
@@ -61,6 +61,12 @@ def queue() -> dict[str, QueuedJob]:
         if re.fullmatch(r"\d+(_\d+)?", job) and len(about) == 3:
             jobs[job] = QueuedJob(*about)
     return jobs
+
+
+def active(ids: Sequence[str]) -> list[str]:
+    """Return those of the jobs that wait, run or are about to end, in their order. Raises NoAnswer."""
+    jobs = queue() if ids else {}
+    return [job for job in ids if job in jobs and jobs[job].is_active]
 
 
 def found(jobs: Mapping[str, QueuedJob], job: str) -> QueuedJob | None:

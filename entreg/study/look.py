@@ -84,7 +84,9 @@ def is_first_look(store: Path, fingerprint: str) -> bool:
 
     fingerprint: that of the images that are used and the fixations on them, see `ImageSubset.fingerprint`
     """
-    return files.create(store / "looked_at" / fingerprint, "")
+    path = store / "looked_at" / fingerprint
+    files.remove_temporary_of(path, stale=True)
+    return files.create(path, "")
 
 
 def _examples(images: np.ndarray, counts: np.ndarray, outside: np.ndarray, seed: int) -> dict[int, str]:

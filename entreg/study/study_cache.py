@@ -16,7 +16,8 @@ from entreg.data import sources, splits
 from entreg.data.dataset import DataSet, Stimulus
 from entreg.data.fingerprint import Fingerprint, fingerprint_of
 from entreg.data.geometry import Photos, Resized, resize, shape_of
-from entreg.data.leakage import ImageHashes, image_hashes, matches
+from entreg.data.image_hashes import KnownHashes
+from entreg.data.leakage import ImageHashes, matches
 from entreg.data.uniform_images import UniformImages, levels
 from entreg.distributed.precision import convolution_of, precision_of
 from entreg.distributed.ranks import Ranks
@@ -26,7 +27,6 @@ from entreg.features.backbone import build
 from entreg.features.recipe import Recipe
 from entreg.features.store import FeatureStore
 from entreg.features.store_builder import open_store
-from entreg.io import files
 from entreg.priors.center_bias import CenterBias, leave_one_out_maps
 from entreg.priors.kde import FixationKde, kde_of, pooled
 from entreg.study.split import ImageSubset, Split, UniformInputs
@@ -90,10 +90,13 @@ class StudyCache:
     made: the product of each stage by the name of its method and the `repr` of its settings
     """
 
-    def __init__(self, ranks: Ranks) -> None:
-        self.ranks = ranks
+    def __init__(self, ranks: Ranks, hashes: KnownHashes | None = None) -> None:
+        """Share nothing as yet.
+
+        hashes: where those of images are looked up; by default every byte is read
+        """
+        self.ranks, self.hashes = ranks, hashes or KnownHashes()
         self.made: dict[tuple[str, str], Any] = {}
-        self._digests: dict[Path, str] = {}
 
     @cached_stage
     def stored(self, settings: Data) -> DataSet:
@@ -144,8 +147,9 @@ class StudyCache:
     @cached_stage
     def image_hashes(self, settings: Data) -> ImageHashes:
         """Return what the images of a data set that are used are recognised by."""
-        stimuli = self.subset(settings, "all").stimuli
-        return image_hashes([stimulus.path for stimulus in stimuli], self.digests(stimuli))
+        found = self.hashes.of([stimulus.path for stimulus in self.subset(settings, "all").stimuli])
+        self.hashes.keep()
+        return found
 
     @cached_stage
     def twins(self, trained_on: TrainingSets) -> dict[str, dict[str, str]]:
@@ -192,11 +196,10 @@ class StudyCache:
         return fingerprint_of(resized, items, self.digests([resized.dataset.stimuli[i] for i in items]), settings)
 
     def digests(self, stimuli: Sequence[Stimulus]) -> list[str]:
-        """Return the SHA-256 of the images' files, each of which is read once. Raises a DataError as files do."""
-        paths = [stimulus.path for stimulus in stimuli]
-        unknown = [path for path in dict.fromkeys(paths) if path not in self._digests]
-        self._digests |= zip(unknown, files.sha256_of_each(unknown), strict=True)
-        return [self._digests[path] for path in paths]
+        """Return the SHA-256 of the images' files. Raises a DataError that names one that cannot be read."""
+        found = self.hashes.sha256([stimulus.path for stimulus in stimuli])
+        self.hashes.keep()
+        return found
 
     def photos(self, settings: Data, items: Sequence[int]) -> Photos:
         """Return some images of a data set, from which features are computed."""

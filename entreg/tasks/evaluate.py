@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from pathlib import Path
 
 from entreg import losses
 from entreg.config import Config
+from entreg.data.image_hashes import KnownHashes
 from entreg.distributed.hardware import compute_deterministically
 from entreg.distributed.launch import launch
 from entreg.distributed.ranks import Ranks
@@ -57,7 +59,8 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
     log.info("features: %s", features)
     arms = selection.with_published(arms, config)
 
-    evaluated = EvaluatedRuns(arms, EvaluationCache(ranks), config.evaluation.seed, config.evaluation.accept)
+    hashes = KnownHashes(Path(config.paths.store), reads_every_byte=True, writes=ranks.is_first)
+    evaluated = EvaluatedRuns(arms, EvaluationCache(ranks, hashes), config.evaluation.seed, config.evaluation.accept)
     if evaluated.history.changed:
         plan = selection.without_plan(plan, evaluated.history.why)
     selection.refuse_unmeasured(plan, {name: domain.kde_images for name, domain in evaluated.domains.items()})

@@ -50,7 +50,7 @@ def import_(config: Config, folder: RunFolder) -> int:
     """
     data = config.data
     assert isinstance(data, own.Settings)
-    own_data_set.refuse_existing(Path(data.root or ""))
+    own_data_set.refuse_table(Path(data.root or ""))
     data.require()
     found = recording.read(data, data.pictures, with_times=True)
     count, line = own_data_set.write(data, found)

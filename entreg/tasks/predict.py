@@ -11,7 +11,7 @@ from entreg.distributed.hardware import compute_deterministically
 from entreg.distributed.launch import launch
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, SettingError
-from entreg.io import files, sums
+from entreg.io import digests, files, sums
 from entreg.prediction import map_files, prediction
 from entreg.prediction.trained_model import TrainedModel, finished_in
 from entreg.runs.folder import RunFolder
@@ -53,7 +53,7 @@ def predict_all(ranks: Ranks, config: Config, folder: RunFolder) -> int:
     start = provenance(
         ranks.device.type,
         {},
-        fingerprints=trained.run.state["fingerprints"] | {"run": files.sha256(run.final)},
+        fingerprints=trained.run.state["fingerprints"] | {"run": digests.sha256(run.final)},
         features=trained.recipe.describe([]),
     )
     folder.add_start(start | {"runs": {str(run): start["fingerprints"]["run"]}})

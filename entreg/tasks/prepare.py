@@ -10,6 +10,7 @@ from pathlib import Path
 
 from entreg.config import Config, PublishedData
 from entreg.data import downloads
+from entreg.data.image_hashes import KnownHashes
 from entreg.distributed.hardware import compute_deterministically, devices_of
 from entreg.distributed.launch import launch
 from entreg.distributed.ranks import Ranks
@@ -40,6 +41,7 @@ def prepare(config: Config, folder: RunFolder) -> None:
     for settings, archives in missing:
         for archive in archives:
             downloads.get(archive, Path(settings.root or ""))
+        downloads.remove_leftovers(settings)
     if wanted is not None:
         weights.fetched(config.model.backbone.name, wanted, Path(config.paths.weights))
     try:
@@ -57,7 +59,7 @@ def prepare(config: Config, folder: RunFolder) -> None:
 def build(ranks: Ranks, config: Config, _: RunFolder) -> bool:
     """Count images and build features on one rank. Raises a DataError where a set is not the published one."""
     compute_deterministically()
-    cache = StudyCache(ranks)
+    cache = StudyCache(ranks, KnownHashes(Path(config.paths.store), writes=ranks.is_first))
     _count(config, cache)
     study = Study(config, cache)
     images = len(study.training) + len(study.validation) + sum(len(study.foreign(name)) for name in config.ood)

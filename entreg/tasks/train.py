@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from entreg import losses
 from entreg.config import Config
+from entreg.data.image_hashes import KnownHashes
 from entreg.distributed.hardware import compute_deterministically, keep_freed_memory
 from entreg.distributed.launch import launch
 from entreg.distributed.ranks import Ranks
@@ -50,7 +53,8 @@ def run(ranks: Ranks, config: Config, folder: RunFolder) -> float:
     compute_deterministically()
     keep_freed_memory()
     seed_everything(config.seed)
-    study = Study(config, StudyCache(ranks))
+    hashes = KnownHashes(Path(config.paths.store), writes=ranks.is_first)
+    study = Study(config, StudyCache(ranks, hashes))
     if ranks.is_first:
         advise_a_look(study, folder)
     trainer = Trainer(study, folder)

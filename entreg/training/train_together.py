@@ -6,9 +6,11 @@ import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 
 from entreg import errors
 from entreg.config import Config
+from entreg.data.image_hashes import KnownHashes
 from entreg.distributed.hardware import compute_deterministically, keep_freed_memory
 from entreg.distributed.launch import LOG_FORMAT, launch
 from entreg.distributed.ranks import Ranks
@@ -73,7 +75,7 @@ def _train_on_rank(runs: list[Run], ranks: Ranks, config: Config, folder: RunFol
 
     with logs_of([*outcomes], LOG_FORMAT) if ranks.is_first else nullcontext():
         trainers = []
-        cache = StudyCache(ranks)
+        cache = StudyCache(ranks, KnownHashes(Path(config.paths.store), writes=ranks.is_first))
         for run_config, run_folder in runs:
             with about(run_folder):
                 seed_everything(run_config.seed)

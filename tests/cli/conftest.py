@@ -16,8 +16,10 @@ from hydra.types import HydraContext, RunMode
 from submitit import SlurmJob
 
 from entreg import tasks
-from entreg.cli import composition, slurm_launcher, sweep_table
+from entreg.cli import composition, slurm_evaluation, slurm_launcher, sweep_table
+from entreg.cli.composed_once import load_sweeps_by
 from entreg.cli.preflight import Preflight
+from entreg.cli.slurm_jobs import Job
 from entreg.cli.sweep_table import Sweep
 from tests.conftest import ROOT, SMALL
 from tests.runs import broken
@@ -65,30 +67,30 @@ def launcher_of(start, tmp_path, monkeypatch):
     def build(name: str, *words: str) -> Launcher:
         overrides = [f"hydra/launcher={name}", "hardware=cpu", "study=s", f"hydra.sweep.dir={tmp_path}", *words]
         config = GlobalHydra.instance().hydra.compose_config("config", overrides, RunMode.MULTIRUN)
-        loader = GlobalHydra.instance().config_loader()
-        context = HydraContext(config_loader=loader, callbacks=None)
+        context = HydraContext(config_loader=load_sweeps_by(), callbacks=None)
         return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=None, config=config)
 
     return build
 
 
 @pytest.fixture
-def sbatch(monkeypatch, tmp_path) -> list[tuple]:
-    """In place of SLURM each job is run here at once, in array 77, 78, ...; the arguments of each job, in order."""
-    submitted: list[tuple] = []
+def sbatch(monkeypatch, tmp_path) -> list[list[Job]]:
+    """In place of SLURM each job is run here at once, in array 77, 78, ...; the jobs of each, in order."""
+    submitted: list[list[Job]] = []
     arrays = itertools.count(77)
 
     def submit(params, function, arguments, mark):
         jobs, array = [], next(arrays)
-        for number, words in enumerate(arguments):
+        for number, (group, *others) in enumerate(arguments):
             job = SlurmJob(tmp_path / ".submitit", f"{array}_{number}" if len(arguments) > 1 else f"{array}")
             job.paths.folder.mkdir(exist_ok=True)
-            submitted.append(words)
-            job.paths.result_pickle.write_bytes(cloudpickle.dumps(("success", function(*words))))
+            submitted.append(group)
+            job.paths.result_pickle.write_bytes(cloudpickle.dumps(("success", function(group, *others))))
             jobs.append(job)
         return jobs
 
-    monkeypatch.setattr(slurm_launcher, "submit", submit)
+    for module in (slurm_launcher, slurm_evaluation):
+        monkeypatch.setattr(module, "submit", submit)
     return submitted
 
 

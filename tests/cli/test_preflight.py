@@ -51,13 +51,6 @@ def test_hardware_cannot_be_swept_on_slurm(refused, start):
     assert len(start("hardware=cpu,cpu4")[0].jobs) == 2
 
 
-def test_jobs_do_not_inherit_the_allocation_they_are_submitted_from(start, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(preflight.os, "environ", {"SLURM_JOB_ID": "1", "SLURM_CONF": "conf", "HOME": "home"})
-    start("loss=nll,nll_entropy", "hydra/launcher=submitit_slurm")
-    assert preflight.os.environ == {"SLURM_CONF": "conf", "HOME": "home"}
-
-
 def test_wrong_settings_are_refused_before_the_first_job(refused):
     for word, said in {
         "evaluation.ig_band_bits=[1.0]": "job 0 (loss=nll evaluation.ig_band_bits=[1.0]): evaluation.ig_band_bits=",
@@ -152,8 +145,7 @@ def test_limits_are_compared_before_anything_is_submitted(refused, commands, tmp
     assert not commands.calls("sbatch") and not (tmp_path / "jobs.json").exists()
 
 
-def test_memory_need_not_be_asked_for(start, commands, monkeypatch):
-    monkeypatch.setattr(preflight.os, "environ", dict(os.environ))
+def test_memory_need_not_be_asked_for(start, commands):
     commands.say("sbatch")
     (sweep,) = start(*SUBMIT, "hardware.memory_gb=null")
     assert len(sweep.jobs) == 2
@@ -177,6 +169,14 @@ def test_a_dry_run_shows_the_jobs_and_the_script_and_does_nothing(start, command
     assert jobs[1] == "  1: loss=nll seed=1" and "epochs" not in jobs[1]
     assert "#SBATCH --job-name=entreg-arms\n" in script and "#SBATCH --array=0-1%2\n" in script
     assert "#SBATCH --requeue\n" in script and not commands.calls("sbatch")
+
+
+def test_less_than_one_job_at_once_is_refused(refused, start):
+    local = ("loss=nll,nll_entropy", "hydra/launcher=submitit_local")
+    assert refused(*local, "hydra.launcher.parallelism=0").startswith(
+        "hydra.launcher.parallelism=0: at least 1, or null"
+    )
+    assert len(start(*local, "hydra.launcher.parallelism=1")[0].jobs) == 2
 
 
 def test_only_slurm_can_be_left_alone_with_jobs(refused):

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
-from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
-from submitit import SlurmJob
 
 from entreg.cli import slurm_launcher, sweep_table
 from entreg.cli.execution import JobFailed
@@ -24,10 +20,11 @@ SWEEP = [[f"seed={seed}"] for seed in range(5)]
 def launcher(launcher_of, monkeypatch):
     """The launcher, whose jobs return their words."""
 
-    def run(self, words, folder_key, number, job_id, state):
+    def run(self, jobs, state):
+        ((number, words),) = jobs
         return JobReturn(overrides=words, status=JobStatus.COMPLETED, _return_value=(number, words))
 
-    monkeypatch.setattr(Slurm, "__call__", run)
+    monkeypatch.setattr(Slurm, "_run", run)
     monkeypatch.setattr(slurm_launcher, "most_tasks", lambda: None)
     monkeypatch.setattr(slurm_launcher, "wait", lambda jobs: {})
     return launcher_of("submitit_slurm")
@@ -61,7 +58,7 @@ def test_jobs_in_the_queue_are_named_and_left_alone(launcher, sbatch, tmp_path, 
         patch.setattr(slurm_launcher, "wait", wait)
         returns = launcher.launch(SWEEP, 0)
     assert "2 of 5 jobs are in the queue already and are not submitted again: 66_1 66_3" in capsys.readouterr().out
-    assert [words for words, *_ in sbatch] == [SWEEP[0], SWEEP[2], SWEEP[4]]
+    assert [job.overrides for (job,) in sbatch] == [SWEEP[0], SWEEP[2], SWEEP[4]]
     assert sorted(results) == ["66_1", "66_3", "77_0", "77_1", "77_2"]
     assert [one.status is JobStatus.FAILED for one in returns] == [False, True, False, True, False]
 
@@ -112,36 +109,3 @@ def test_a_detached_sweep_is_submitted_and_not_waited_for(launcher_of, launcher,
     assert len(sbatch) == 5 and [one.return_value for one in returns] == [None] * 5
     said = capsys.readouterr().out
     assert "submitted 5 jobs: 77" in said and " status runs=" in said and " cancel runs=" in said
-
-
-def test_the_evaluation_waits_for_all_jobs_and_is_submitted_once(
-    launcher_of, launcher, monkeypatch, tmp_path, commands
-):
-    """Two arrays of runs; the evaluation asks for the share of a node that one GPU is."""
-    monkeypatch.setattr(slurm_launcher, "most_tasks", lambda: 3)
-    commands.say("squeue", "")
-    asked, arrays = [], itertools.count(77)
-
-    def submit(params, function, arguments, mark):
-        asked.append((params, arguments))
-        array = next(arrays)
-        return [SlurmJob(tmp_path, f"{array}_{i}" if len(arguments) > 1 else f"{array}") for i in range(len(arguments))]
-
-    monkeypatch.setattr(slurm_launcher, "submit", submit)
-    detached = launcher_of("submitit_slurm", "sweep.evaluate=true", "sweep.detach=true")
-    detached.launch([[*words, "hardware=gpu4", "task=train"] for words in SWEEP], 0)
-    params, ((words, _, number, *_),) = asked[-1]
-    assert params["dependency"] == "afterany:77:78" and (params["gpus_per_node"], params["cpus_per_task"]) == (1, 8)
-    assert words == ["hardware=gpu4", "task=evaluate", f"runs='{tmp_path}'", "hydra.sweep.subdir=evaluation"]
-    assert number == 5
-    assert SweepFolder(tmp_path).evaluations() == ["79"] and "79" not in SweepFolder(tmp_path).job_ids().values()
-
-    commands.say("squeue", "".join(f"{job}|PENDING|None|\n" for job in ("77_0", "77_1", "77_2", "78_0", "78_1", "79")))
-    detached.launch([[*words, "hardware=gpu4", "task=train"] for words in SWEEP], 0)
-    assert len(asked) == 3
-
-
-def test_slurms_log_says_which_run_it_is_of(launcher_of, monkeypatch, capsys):
-    monkeypatch.setattr(SlurmLauncher, "__call__", lambda self, *_: "done")
-    assert launcher_of("submitit_slurm")(["seed=3", "hydra.sweep.subdir=x"], "hydra.sweep.dir", 7, "", {}) == "done"
-    assert capsys.readouterr().out == "run 7: seed=3\n"

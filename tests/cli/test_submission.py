@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -72,13 +73,25 @@ def test_a_signal_waits_until_the_job_is_ready_for_it():
     code = (
         "import os, signal; os.kill(os.getpid(), signal.SIGUSR2); heard = []; "
         "signal.signal(signal.SIGUSR2, lambda *_: heard.append(1)); print(len(heard)); "
-        "from entreg.cli.slurm_launcher import ready_for_signals; ready_for_signals(); print(len(heard), os.getpid())"
+        "from entreg.cli.submitit_job import ready_for_signals; ready_for_signals(); print(len(heard), os.getpid())"
     )
     with subprocess.Popen(["sh", "-c", f'exec {python()} -c "$0"', code], stdout=subprocess.PIPE, text=True) as job:
         output, _ = job.communicate(timeout=120)
     assert output.split() == ["0", "1", str(job.pid)]
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     assert done.returncode == -signal.SIGUSR2
+
+
+def test_jobs_do_not_inherit_the_allocation_they_are_submitted_from(params, commands, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    monkeypatch.setenv("SLURM_CONF", "conf")
+    commands.say("sbatch", "Submitted batch job 5\n")
+    sbatch = commands.folder / "sbatch"
+    sbatch.write_text(sbatch.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\nenv > {commands.folder}/env\n"))
+    submit(params, len, [([],)], "entreg:1")
+    inherited = (commands.folder / "env").read_text()
+    assert "SLURM_CONF=conf\n" in inherited and "SLURM_JOB_ID" not in inherited
+    assert os.environ["SLURM_JOB_ID"] == "1"  # this process is still in its allocation
 
 
 def test_a_refusal_is_said_with_the_way_out(params, commands, capfd):

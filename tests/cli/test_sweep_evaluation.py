@@ -16,13 +16,14 @@ from tests import several_sets
 TINY = ("trainer.epochs=1", "leave_out=synthetic,synthetic_ood", "seed=0", "study=s")
 
 
-def test_it_is_told_of_this_machine_what_the_jobs_share(tmp_path):
-    jobs = [[f"seed={seed}", "paths.store=a", "hardware=cpu", f"hardware.threads={seed}"] for seed in (0, 1)]
-    assert sweep_evaluation.words_of(jobs, SweepFolder(tmp_path)) == [
-        "paths.store=a",
-        "hardware=cpu",
+def test_it_is_a_command_of_its_own_even_where_an_experiment_holds_the_sweep(tmp_path):
+    jobs = [["experiment=leave_one_set_out", f"seed={seed}"] for seed in (0, 1)]
+    assert sweep_evaluation.words_here(jobs, SweepFolder(tmp_path)) == [
+        "experiment=leave_one_set_out",
         "task=evaluate",
         f"runs='{tmp_path}'",
+        "hydra.mode=RUN",
+        "hydra/launcher=basic",
         f"hydra.run.dir='{SweepFolder(tmp_path).evaluation.path}'",
     ]
 

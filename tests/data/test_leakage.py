@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from benchmarks.generated import picture
+from entreg.data.image_hashes import KnownHashes
 from entreg.data.images import thumbnail
-from entreg.data.leakage import NEAR_BITS, ImageHashes, image_hashes, matches, near_matches
-from entreg.io import files
+from entreg.data.leakage import NEAR_BITS, ImageHashes, matches, near_matches
 from tests.evaluation.photos import PORTRAIT, SIZE
 
 PHOTOS = 12
@@ -24,7 +24,7 @@ def photos(tmp_path_factory) -> list[Path]:
 
 
 def hashes(paths: list[Path]) -> ImageHashes:
-    return image_hashes(paths, files.sha256_of_each(paths))
+    return KnownHashes().of(paths)
 
 
 def thumbnails(paths: list[Path]) -> np.ndarray:

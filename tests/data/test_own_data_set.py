@@ -48,15 +48,34 @@ def test_what_is_there_stays_and_no_half_is_left(tmp_path, exists):
     assert (tmp_path / exists).read_text() == "mine"
 
 
-def test_a_full_disk_leaves_no_half(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["fixations.csv", "dataset.yaml"])
+def test_a_full_disk_leaves_no_half(tmp_path, monkeypatch, name):
     create = files.create
 
     def full(path, text):
-        if path.name == "dataset.yaml":
+        if path.name == name:
             raise DataError("No space left on device")
         return create(path, text)
 
     monkeypatch.setattr(files, "create", full)
-    with pytest.raises(DataError, match="dataset.yaml: cannot be written, so fixations.csv is not kept either; choose"):
+    with pytest.raises(DataError, match="No space left on device; neither dataset.yaml nor fixations.csv is written"):
         own_data_set.write(settings(tmp_path), found())
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_an_import_that_was_killed_goes_on_and_one_that_is_done_changes_nothing(tmp_path):
+    own_data_set.write(settings(tmp_path), found())
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for left in ((), ("dataset.yaml",), ("dataset.yaml", ".dataset.yaml.0123abcd.tmp", ".fixations.csv.0123abcd.tmp")):
+        for path in tmp_path.glob("[!t]*"):
+            path.unlink()
+        for name in left:
+            (tmp_path / name).write_bytes(whole.get(name, b"half"))
+        assert own_data_set.write(settings(tmp_path), found())[0] == 1
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("[!t]*")}
+    assert own_data_set.write(settings(tmp_path), found())[0] == 1
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("[!t]*")} == before
+    with pytest.raises(DataError, match="fixations.csv is there already"):
+        own_data_set.write(settings(tmp_path), found(x=(2.5, 40.0)))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("[!t]*")} == before

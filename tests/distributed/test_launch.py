@@ -14,6 +14,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -71,7 +72,11 @@ def runs(command, config_for, tmp_path_factory):
     def folder(devices: int) -> Path:
         path = tmp_path_factory.mktemp(f"ranks{devices}")
         if devices > 1:
-            launch(functools.partial(broken.several, AGGREGATIONS), config_for(devices), RunFolder(path))
+            temporary = tmp_path_factory.mktemp("temporary")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(tempfile, "tempdir", str(temporary))
+                launch(functools.partial(broken.several, AGGREGATIONS), config_for(devices), RunFolder(path))
+            assert not list(temporary.iterdir())  # torch's launcher leaves nothing behind
             return path
         words = (*WORDS, "hardware.devices=1", f"loss.aggregation={','.join(AGGREGATIONS)}")
         place = (f"hydra.sweep.dir={path}", "hydra.sweep.subdir=${loss.aggregation}")

@@ -7,7 +7,7 @@ import pytest
 from entreg.config import Evaluation
 from entreg.evaluation import output_files
 from entreg.evaluation.summary import summarise
-from entreg.io import files, sums
+from entreg.io import digests, sums
 from entreg.report import page
 from entreg.results.schema import Plan
 from entreg.runs.folder import RunFolder
@@ -37,4 +37,4 @@ def test_the_page_is_written_after_all_else_and_the_sums_of_all_after_it(evaluat
     assert {tmp_path / name for name in known} == {folder.report, *others} and not sums.differing(tmp_path, known)
     (start,) = folder.starts()
     runs = [run.folder for arm in evaluator.runs.arms for run in arm.runs]
-    assert start["runs"] == {str(run): files.sha256(run.final) for run in runs}
+    assert start["runs"] == {str(run): digests.sha256(run.final) for run in runs}

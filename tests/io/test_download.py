@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from entreg.errors import DataError
-from entreg.io import files
+from entreg.io import digests
 from entreg.io.download import download, record, recorded
 from entreg.io.published_file import Published
 from entreg.io.resume import TRIES
@@ -34,7 +34,7 @@ def test_what_is_there_asks_nothing_of_the_network(server, get):
 
 @pytest.mark.parametrize("moment", ["before the hash", "after the hash"])
 def test_a_kill_at_the_end_loses_nothing(server, get, tmp_path, monkeypatch, moment):
-    module, name = {"before the hash": (files, "digest_of"), "after the hash": (os, "replace")}[moment]
+    module, name = {"before the hash": (digests, "digest_of"), "after the hash": (os, "replace")}[moment]
     usual = getattr(module, name)
 
     def killed(path, *more):

@@ -1,7 +1,6 @@
 """Files are whole or not there, and the forms that they are written in."""
 
 import errno
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -55,22 +54,6 @@ def test_an_exchange_of_files_needs_no_links(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", none)
     test_a_file_is_created_once_and_whole(tmp_path)
-
-
-def test_the_digests_of_many_files_come_in_their_order_and_one_that_cannot_be_read_is_named(tmp_path):
-    paths = [tmp_path / str(i) for i in range(50)]
-    for i, path in enumerate(paths):
-        path.write_bytes(bytes([i]) * (i * 10_000))
-    assert files.sha256_of_each(paths) == [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    paths[3].unlink()
-    with pytest.raises(DataError, match=rf"^{paths[3]}: cannot be read: No such file"):
-        files.sha256_of_each(paths)
-
-
-def test_a_digest_is_that_of_the_content(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    # FIPS 180-2, appendix B.1
-    assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 @pytest.mark.parametrize(

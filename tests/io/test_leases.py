@@ -187,6 +187,20 @@ def test_what_killed_processes_left_goes(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([made, *kept])
 
 
+def test_what_was_left_beside_what_is_made_goes_unless_its_process_lives(tmp_path):
+    made, lease, beside = tmp_path / "made", tmp_path / "made.owner", tmp_path / "beside"
+    for owner, left in (({}, True), ({"born": "123"}, False)):
+        for path in (made, beside):
+            path.mkdir(exist_ok=True)
+        owned(lease, **owner)
+        leases.remove_leftovers(made, [beside])
+        assert (lease.exists(), beside.exists()) == (left, left)
+    owned(lease, born="123")
+    made.rmdir()  # it is not made yet: the next one that makes it takes the lease over
+    leases.remove_leftovers(made, [beside])
+    assert lease.exists()
+
+
 def test_a_claim_that_cannot_be_removed_is_said_and_left(place, monkeypatch, caplog):
     """What it was for is done: a run must not fail of it in the end."""
 

@@ -36,7 +36,15 @@ def start(composed, finished, images, tmp_path):
     run = finished()
 
     def predict(*words: str, stop: StopFlag | None = None) -> RunFolder:
-        typed = "task=predict", f"run={run.path}", f"images={images}", "hardware=cpu", "study=p", *words
+        typed = (
+            "task=predict",
+            f"run={run.path}",
+            f"images={images}",
+            "hardware=cpu",
+            "study=p",
+            f"paths.store={tmp_path}/store",
+            *words,
+        )
         config = resolved(composed(*typed))
         tasks.check(config)
         folder = RunFolder(tmp_path / "predicted")

@@ -62,6 +62,35 @@ def cluster() -> Iterator[dict[str, str]]:
         shutil.rmtree(lab, ignore_errors=True)
 
 
+def kill_controller(environment: dict[str, str]) -> None:
+    """End the controller by kill -9: commands get no answer until `start_controller`."""
+    os.kill(int((_lab(environment) / "slurmctld.pid").read_text()), signal.SIGKILL)
+
+
+def start_controller(environment: dict[str, str]) -> None:
+    """Start the controller again, with the jobs that it knew, and wait until it answers."""
+    _run(("slurmctld",), environment)
+    wait_for(lambda: "is UP" in _output(("scontrol", "ping"), environment), 60, "the controller answers")
+
+
+@contextmanager
+def large_arrays(environment: dict[str, str]) -> Iterator[None]:
+    """Let the cluster accept arrays of a thousand tasks for the `with` block."""
+    conf = _lab(environment) / "slurm.conf"
+    small = conf.read_text()
+
+    def restart(text: str) -> None:
+        conf.write_text(text)
+        _stop(_lab(environment) / "slurmctld.pid")
+        start_controller(environment)
+
+    restart(small.replace("MaxArraySize=4", "MaxArraySize=1001"))
+    try:
+        yield
+    finally:
+        restart(small)
+
+
 def wait_for(holds: Callable[[], object], seconds: float, what: str, log: Path | None = None) -> object:
     """Asks until the answer is true, and returns it; AssertionError with the log's end after so many seconds."""
     deadline = time.monotonic() + seconds
@@ -72,6 +101,10 @@ def wait_for(holds: Callable[[], object], seconds: float, what: str, log: Path |
         time.sleep(0.1)
     tail = "\n".join(log.read_text().splitlines()[-30:]) if log and log.is_file() else ""
     raise AssertionError(f"waited {seconds} s in vain until {what}\n{tail}")
+
+
+def _lab(environment: dict[str, str]) -> Path:
+    return Path(environment["SLURM_CONF"]).parent
 
 
 def _configure(lab: Path) -> None:

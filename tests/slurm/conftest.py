@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,12 @@ class Sweep:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True, timeout=30)
         return done.stdout
 
+    def answer(self, command: str, *words: str) -> tuple[int, str]:
+        """Perform `status` or `cancel` on this sweep; the exit code and the output."""
+        typed = (sys.executable, "train.py", command, f"runs={self.folder}", *words)
+        done = subprocess.run(typed, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=100)
+        return done.returncode, done.stdout + done.stderr
+
     def waits(self, run: int) -> bool:
         """Whether a run of a waiting task has come to where it waits."""
         return (self.folder / f"{run}/waits").exists()
@@ -84,13 +91,20 @@ class Sweep:
 
 @pytest.fixture(scope="session")
 def submit(slurm, store, tmp_path_factory):
-    """submit(*words): starts the client of a sweep on the cluster, as somebody in the project's root would."""
+    """submit(*words): starts the client of a sweep on the cluster, as somebody in the project's root would.
+
+    more: environment variables
+    """
     clients = []
 
-    def start(*words: str, folder: Path | None = None, launcher: str = "submitit_slurm") -> Sweep:
+    def start(
+        *words: str, folder: Path | None = None, launcher: str = "submitit_slurm", more: Mapping[str, str] | None = None
+    ) -> Sweep:
         folder = folder or tmp_path_factory.mktemp("sweep")
         # sbatch hands it on to the jobs
-        environment = slurm | {"PYTHONPATH": f"{broken.TASKS}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
+        environment = (
+            slurm | dict(more or {}) | {"PYTHONPATH": f"{broken.TASKS}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
+        )
         client = subprocess.Popen(
             (
                 sys.executable,

@@ -6,17 +6,14 @@ Minutes; pytest -m slurm. What is asked of the queue alone is asked of jobs that
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.slurm.cluster import wait_for
-from tests.slurm.conftest import QUEUED, Sweep
+from tests.slurm.conftest import QUEUED
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -33,13 +30,6 @@ def test_a_signal_in_a_jobs_first_seconds_waits_and_the_job_is_requeued(submit):
     assert code == 0, output
     assert int(sweep.ended(0)["Restarts"]) == 1 and sweep.shown(0)["JobState"] == "COMPLETED"
     assert (sweep.folder / "0/checkpoints/final.pt").is_file()
-
-
-def ended(sweep: Sweep, command: str) -> tuple[int, str]:
-    """Perform `status` or `cancel` on a sweep; the exit code and the output."""
-    words = (sys.executable, "train.py", command, f"runs={sweep.folder}")
-    done = subprocess.run(words, cwd=ROOT, env=sweep.environment, capture_output=True, text=True, timeout=100)
-    return done.returncode, done.stdout + done.stderr
 
 
 def command_lines() -> Iterator[list[str]]:
@@ -66,11 +56,11 @@ def test_a_client_that_is_ended_leaves_its_jobs_and_another_waits_for_them(submi
     lines = []
     wait_for(lambda: lines.append(again.client.stdout.readline()) or said in lines[-1], 120, "the jobs are named")
     assert again.slurm("squeue", "--me", "-h", "-r", "-n", "entreg-again", "-o", "%i").split() == jobs
-    code, shown = ended(again, "status")
+    code, shown = again.answer("status")
     assert code == 3 and "5 runs: 5 queued" in shown
-    code, shown = ended(again, "cancel")
+    code, shown = again.answer("cancel")
     assert code == 0 and f"cancelling 5 jobs of {sweep.folder}: {' '.join(jobs)}\nthey are gone" in shown
-    code, shown = ended(again, "status")
+    code, shown = again.answer("status")
     assert code == 1 and "5 runs: 5 stopped" in shown and f"hydra.sweep.dir={sweep.folder}" in shown
     code, output = again.finished(60)  # nobody but squeue says that they have ended
     assert code == 1 and "Traceback" not in output

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from entreg.slurm.commands import NoAnswer
-from entreg.slurm.queue import QueuedJob, found, marked, queue
+from entreg.slurm.queue import QueuedJob, active, found, marked, queue
 
 SAID = """\
 7_0|RUNNING|None|node1
@@ -25,6 +25,12 @@ def test_each_job_is_known_by_the_id_of_its_task(commands):
     assert [job for job, about in jobs.items() if about.is_active] == ["7_0", "7_1", "8", "10"]
     assert [job for job, about in jobs.items() if about.is_waiting] == ["7_1"]
     assert len(commands.calls("squeue")) == 1
+
+
+def test_of_some_jobs_those_are_active_that_go_on(commands):
+    commands.say("squeue", SAID)
+    assert active(["9", "8", "11", "7_1"]) == ["8", "7_1"] and len(commands.calls("squeue")) == 1
+    assert active([]) == [] and len(commands.calls("squeue")) == 1  # nobody need ask
 
 
 def test_no_jobs_are_another_answer_than_none(commands):

@@ -10,15 +10,12 @@ import os
 import shutil
 import socket
 import sys
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import scipy.io
 import torch
-from PIL import Image
 
 from entreg.config.settings import resolved
 from entreg.distributed.ranks import Ranks
@@ -30,56 +27,16 @@ from entreg.runs.folder import RunFolder
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
 from entreg.tasks.prepare import prepare
+from tests import published_sets
 from tests.io.server import serving
+from tests.published_sets import DOTS, FOREIGN, IMAGES, md5, picture, task_words, zipped
 
-WIDTH, HEIGHT, DOTS = 64, 48, 20
-IMAGES, FOREIGN = 6, 4
 OBSERVED = [("name", object), ("data", object)]  # a struct of an observer's, as mat-io reads it
-
-
-def zipped(files):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return content.getvalue()
-
-
-def picture(rng, kind):
-    content = io.BytesIO()
-    Image.fromarray(rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)).save(content, kind)
-    return content.getvalue()
-
-
-def dots(rng):
-    found = np.zeros((HEIGHT, WIDTH), np.uint8)
-    found.flat[rng.choice(found.size, DOTS, replace=False)] = 255
-    return found
 
 
 @pytest.fixture(scope="module")
 def archives():
-    """The archives of a small MIT1003 and a small CAT2000, by the path that they are served at."""
-    rng = np.random.Generator(np.random.PCG64(0))
-    stimuli = {f"ALLSTIMULI/i{i}.jpeg": picture(rng, "jpeg") for i in range(IMAGES)}
-    maps, trained = {}, {}
-    for i in range(IMAGES):
-        content = io.BytesIO()
-        Image.fromarray(dots(rng)).save(content, "jpeg", quality=95)
-        maps[f"ALLFIXATIONMAPS/i{i}_fixPts.jpg"] = content.getvalue()
-    for i in range(FOREIGN):
-        content = io.BytesIO()
-        scipy.io.savemat(content, {"fixLocs": dots(rng) // 255})
-        trained |= {
-            f"trainSet/Stimuli/Action/{i:03d}.jpg": picture(rng, "jpeg"),
-            f"trainSet/FIXATIONLOCS/Action/{i:03d}.mat": content.getvalue(),
-        }
-    junk = {"__MACOSX/ALLSTIMULI/._i0.jpeg": b"junk", "ALLSTIMULI/.DS_Store": b"junk", "ALLSTIMULI/.svn/entries": b""}
-    return {
-        "/ALLSTIMULI.zip": zipped(stimuli | junk),
-        "/ALLFIXATIONMAPS.zip": zipped(maps),
-        "/trainSet.zip": zipped(trained),
-    }
+    return published_sets.archives()
 
 
 @pytest.fixture
@@ -90,35 +47,9 @@ def server(archives, monkeypatch):
         yield running
 
 
-def md5(content):
-    return f"md5:{hashlib.md5(content).hexdigest()}"
-
-
 @pytest.fixture
 def words(server, archives, tmp_path):
-    """What is typed so that the two small sets stand in for the published ones."""
-    return [
-        "task=prepare",
-        "data=mit1003",
-        "ood=[cat2000]",
-        f"paths.data={tmp_path}/data",
-        f"paths.store={tmp_path}/store",
-        f"paths.weights={tmp_path}/weights",
-        "hardware=cpu",
-        "data.folds=3",
-        "uniform.images=2",
-        "model.backbone.taps=[conv1_2]",
-        f"data.downloads.stimuli.address={server.address}/ALLSTIMULI.zip",
-        f"data.downloads.stimuli.hash={md5(archives['/ALLSTIMULI.zip'])}",
-        f"data.downloads.fixations.address={server.address}/ALLFIXATIONMAPS.zip",
-        f"data.expected_images={IMAGES}",
-        f"data.expected_fixations={IMAGES * DOTS}",
-        f"ood.cat2000.downloads.training_set.address={server.address}/trainSet.zip",
-        f"ood.cat2000.downloads.training_set.hash={md5(archives['/trainSet.zip'])}",
-        f"ood.cat2000.expected_images={FOREIGN}",
-        "ood.cat2000.sample=null",
-        *(f"{role}.{side}" for role in ("data", "ood.cat2000") for side in ("long_side_px=64", "short_side_px=48")),
-    ]
+    return task_words(server.address, archives, tmp_path)
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,10 @@ from PIL import Image
 from entreg.cli import composition
 from entreg.config import Config
 from entreg.config.settings import resolved
+from entreg.data import image_hashes
 from entreg.errors import DataError, UserError
 from entreg.features.vgg19 import Vgg19Taps
-from entreg.io import files
+from entreg.io import digests
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import finished, saved
 from entreg.tasks.evaluate import evaluate
@@ -225,6 +227,47 @@ def test_each_kind_of_silent_change_is_named(place, said, kind):
     assert re.search(expected, said(), re.DOTALL)
 
 
+@pytest.fixture
+def hashed(monkeypatch) -> Callable[..., Counter[str]]:
+    """hashed(task, ...): performs a task; how many image files of each folder were read to be hashed."""
+    monkeypatch.setattr(image_hashes, "SETTLED_NS", 0)
+    paint_nothing(monkeypatch)
+    count, sums = Counter[str](), digests.sha256_of_each
+
+    def counting(paths: Iterable[Path]) -> list[str]:
+        paths = list(paths)
+        count.update(path.parent.parent.name for path in paths if path.suffix == ".jpg")
+        return sums(paths)
+
+    monkeypatch.setattr(digests, "sha256_of_each", counting)
+
+    def of(task, composed, folder: Path, *typed: str) -> Counter[str]:
+        count.clear()
+        perform(task, composed, folder, *typed)
+        return Counter(count)
+
+    return of
+
+
+def test_every_byte_is_read_where_something_is_judged_and_elsewhere_of_files_that_may_have_changed(
+    place, composed, hashed
+):
+    every = {"own": 12, "foreign": 22}
+    common = [*words(place, place / "store"), "trainer.epochs=1", "trainer.batch_size=6"]
+    on = "hardware=cpu", "hardware.threads=1", f"paths.store={place}/store", "study=m"
+    asked = "task=predict", f"run={place}/sweep/1", f"images={place}/photos", "prediction.pictures=false"
+    assert hashed(train, composed, place / "new/0", *common, "study=new/0") == every
+    assert hashed(train, composed, place / "new/1", *common, "study=new/1") == {}
+    assert hashed(predict, composed, place / "outputs/p", *asked, *on) == {"now": 2}
+    assert hashed(predict, composed, place / "outputs/p", *asked, *on) == {}
+    append_byte(IMAGES["foreign"](place))
+    (place / "photos" / name_of(100)).touch()
+    assert hashed(train, composed, place / "new/2", *common, "study=new/2") == {"foreign": 1}
+    assert hashed(predict, composed, place / "outputs/p", *asked, *on) == {"now": 1}
+    assert hashed(evaluate, composed, place / "outputs/e", "task=evaluate", f"runs={place}/new/2", *on) == every
+    assert hashed(verify, composed, place / "outputs/v", "task=verify", f"runs={place}/new/2", "study=v") == every
+
+
 def test_other_weights_of_the_backbone_are_named(said, monkeypatch):
     monkeypatch.setattr(Vgg19Taps, "fingerprint", lambda self: "0" * 64)
     assert "sweep/0: the backbone's weights are not those that it was trained with" in said()
@@ -242,7 +285,7 @@ def test_features_that_were_changed_are_refused_when_they_are_read(place, compos
 def test_an_evaluation_stands_for_its_runs(place, composed):
     judged = place / MADE[0]
     made_of = json.loads((judged / "provenance.json").read_text())[-1]["runs"]
-    assert made_of == {str(place / f"sweep/{i}"): files.sha256(RunFolder(place / f"sweep/{i}").final) for i in (0, 1)}
+    assert made_of == {str(place / f"sweep/{i}"): digests.sha256(RunFolder(place / f"sweep/{i}").final) for i in (0, 1)}
     typed = "task=verify", f"runs={judged}", "study=v"
     place_of = perform(verify, composed, place / "outputs/verified", *typed)
     assert place_of.done.is_file() and yaml.safe_load(place_of.typed.read_text()) == list(typed)

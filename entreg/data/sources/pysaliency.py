@@ -21,7 +21,7 @@ from entreg.config.settings import setting
 from entreg.data.dataset import DataSet, Stimulus, natural_order, sorted_fixations
 from entreg.data.images import eight_bit_as_in_files, size_of
 from entreg.errors import DataError, SettingError
-from entreg.io import files
+from entreg.io import digests, files
 from entreg.io.hdf5 import Reader
 from entreg.io.leases import make_once
 
@@ -141,7 +141,7 @@ def _unpacked(file: Reader, settings: Settings) -> dict[str, tuple[Path, tuple[i
     if settings.unpacked is None:
         raise SettingError(f"{file.path} holds the stimuli themselves: data.unpacked=FOLDER is needed to unpack them")
     names = [f"{n:06d}.png" for n in range(file.count("size"))]
-    digest = hashlib.sha256(f"{files.sha256(file.path)} {UNPACKED}".encode()).hexdigest()[:20]
+    digest = hashlib.sha256(f"{digests.sha256(file.path)} {UNPACKED}".encode()).hexdigest()[:20]
     folder = Path(settings.unpacked) / digest
     partial = folder.with_name(f"{folder.name}.partial")
 
@@ -169,7 +169,7 @@ def _unpacked(file: Reader, settings: Settings) -> dict[str, tuple[Path, tuple[i
 
 def _sums(folder: Path, names: list[str]) -> str:
     """Return the hashes of the files in a folder, in sha256sum's format."""
-    return "".join(f"{files.sha256(folder / name)}  {name}\n" for name in names)
+    return "".join(f"{digests.sha256(folder / name)}  {name}\n" for name in names)
 
 
 def _gaze(file: Reader) -> Gaze:
