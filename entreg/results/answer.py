@@ -203,8 +203,9 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
         yield f"It was not planned: every comparison is exploratory ({results.primary.why})."
     few = [results.data[key] for key in _judged_in(results, domain) if results.data[key].few_images]
     if few:
-        counts = " and ".join(f"{data.n_images} images of {data.name}" for data in few)
-        yield f"The interval is uncertain, since {counts} are few."
+        counts = " and ".join(f"{data.n_images} image{'s' * (data.n_images > 1)} of {data.name}" for data in few)
+        verb = "is" if [data.n_images for data in few] == [1] else "are"
+        yield f"The interval is uncertain, since {counts} {verb} few."
     changed = [data.name for data in results.data.values() if data.identity and data.identity.changed]
     if changed:
         yield f"The data of {', '.join(changed)} have changed since the training."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 
 import pytest
@@ -13,6 +14,7 @@ from hydra.types import RunMode
 from entreg.cli import preflight, sweep_table
 from entreg.cli.preflight import Preflight
 from tests.cli.conftest import WORDS
+from tests.conftest import ROOT
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:\s*'hydra/launcher/")  # see composition.run
 
@@ -29,6 +31,15 @@ def test_every_job_is_checked_before_the_first_is_started(refused):
     message = refused("loss.lambda_entropy=1,-1")
     assert message.startswith("job 1 (loss.lambda_entropy=-1): loss.lambda_entropy=-1.0 is out of range")
     assert "at least 0" in message
+
+
+def test_the_documented_sweep_over_few_photos_holds_each_out_once(start):
+    """Of docs/data.md: two arms, two seeds and five folds."""
+    (line,) = (line for line in (ROOT / "docs/data.md").read_text().splitlines() if "data.folds=5" in line)
+    words = shlex.split(line)
+    assert words[:3] == ["python", "train.py", "-m"]
+    (started,) = start(*words[3:])
+    assert len(started.jobs) == 20 and {"data.fold=4", "seed=1", "loss=nll_entropy"} <= {*started.jobs[-1].words}
 
 
 def test_a_launcher_without_m_is_refused_with_the_right_command(command, tmp_path):

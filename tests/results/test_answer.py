@@ -142,6 +142,13 @@ def test_what_a_comparison_does_not_say_is_said(answer):
     ]
 
 
+def test_a_single_image_is_few(answer):
+    limits = answer(gain=0.0, images=1, foreign=0, primary="in_domain").limits
+    assert [limit for limit in limits if limit.endswith(" few.")] == [
+        "The interval is uncertain, since 1 image of made_up is few."
+    ]
+
+
 def test_results_of_an_earlier_version_have_an_answer_without_what_they_do_not_record(tmp_path):
     results = findings(tmp_path / "sweep", labels=()).results
     arms = {name: dataclasses.replace(arm, configured=None) for name, arm in results.arms.items()}
