@@ -164,8 +164,12 @@ class Resized:
 
     def of(self, i: int) -> Fixations:
         """Return the fixations on image i."""
+        return self.fixations[self.rows(i)]
+
+    def rows(self, i: int) -> slice:
+        """Return where the fixations on image i are among all."""
         end = int(self._ends[i])
-        return self.fixations[end - int(self.counts[i]) : end]
+        return slice(end - int(self.counts[i]), end)
 
     def pooled(self, items: Sequence[int]) -> Fixations:
         """Return the fixations on some images, image after image, in the order of `items`.
@@ -174,10 +178,6 @@ class Resized:
         """
         rows = [np.arange(self._ends[i] - self.counts[i], self._ends[i]) for i in items]
         return self.fixations[np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)]
-
-    def elsewhere(self, i: int) -> Fixations:
-        """Return the fixations on all other images."""
-        return self.fixations[self.fixations.image != i]
 
     def sides(self, fixations: Fixations) -> tuple[np.ndarray, np.ndarray]:
         """Return the heights (n,) and widths (n,), in pixels, of the images that these fixations were made on."""

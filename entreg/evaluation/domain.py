@@ -13,10 +13,12 @@ from entreg.config import Data, Prior
 from entreg.priors.gold import GoldStandard, gold_standard
 from entreg.priors.kde import FixationKde, kde_of
 from entreg.study.split import ImageSubset
+from entreg.units import Size
 
 log = logging.getLogger(__name__)
 
 ENOUGH_FOR_AN_INTERVAL = 30  # images; with fewer, the estimated variance behind an interval is itself uncertain
+CHUNK = 4096  # fixations whose Gaussians are in memory at a time: 60 MB at 1024x768
 ENOUGH_FOR_A_KDE = 200  # images; with fewer, the KDE prior is markedly weaker, so that IG over it looks better
 
 
@@ -59,9 +61,7 @@ class Domain:
         """Return what predictions for image i are compared with."""
         stimulus, size = self.subset.stimuli[i], self.subset.sizes[i]
         y, x = (axis.numpy() for axis in self.subset.fixations[i])
-        item = self.subset.items[i]
-        elsewhere = self.subset.resized.elsewhere(item)
-        heights, widths = self.subset.resized.sides(elsewhere)
+        other_y, other_x = self._elsewhere(self.subset.items[i], size)
         references = {name: values[i] for name, values in self._references.items()}
         return Truth(
             stimulus.name,
@@ -73,8 +73,8 @@ class Domain:
             self.log_gaussian[i],
             self.log_kde[i],
             references,
-            rescaled_pixels(elsewhere.y, heights, size[0]),
-            rescaled_pixels(elsewhere.x, widths, size[1]),
+            other_y,
+            other_x,
         )
 
     def own_center_biases(self, step: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -134,6 +134,21 @@ class Domain:
         sizes = np.array(self.subset.sizes)
         return gold_standard(y, x, pooled.image, pooled.subject, sizes, np.concatenate(self.log_kde))
 
+    def _elsewhere(self, item: int, size: Size) -> tuple[np.ndarray, np.ndarray]:
+        """Return the pixels (y, x) in an image of this size of the fixations on all other images of the data set."""
+        resized, known = self.subset.resized, self._rescaled
+        if size not in known:  # one size is kept, since there may be millions of fixations
+            known.clear()
+            axes = zip((resized.fixations.y, resized.fixations.x), resized.sides(resized.fixations), size, strict=True)
+            y, x = (rescaled_pixels(*axis).astype(np.int32) for axis in axes)
+            known[size] = y, x
+        y, x = (np.delete(axis, resized.rows(item)) for axis in known[size])
+        return y, x
+
+    @cached_property
+    def _rescaled(self) -> dict[Size, tuple[np.ndarray, np.ndarray]]:
+        return {}
+
     @cached_property
     def _references(self) -> dict[str, list[np.ndarray]]:
         """By name, the log densities that are known without a model, at each image's fixations: (n_i,) nats."""
@@ -169,9 +184,11 @@ def blurred_density(y: np.ndarray, x: np.ndarray, height: int, width: int, sigma
         raise ValueError("a density map needs at least one fixation")
     np.ravel_multi_index((y, x), (height, width))  # ValueError where one is outside
     # a Gaussian is a product of one in y and one in x, so their sum over the fixations is one matrix product
-    rows, columns = (
-        np.exp(-0.5 * ((np.arange(size) - np.asarray(at)[:, None]) / sigma_px) ** 2)
-        for at, size in ((y, height), (x, width))
-    )
-    density = rows.T @ columns
+    density = np.zeros((height, width))
+    for start in range(0, len(y), CHUNK):
+        rows, columns = (
+            np.exp(-0.5 * ((np.arange(size) - np.asarray(at)[start : start + CHUNK, None]) / sigma_px) ** 2)
+            for at, size in ((y, height), (x, width))
+        )
+        density += rows.T @ columns
     return np.asarray(density / density.sum())

@@ -61,7 +61,7 @@ def gold_standard(
     sizes, log_prior = np.asarray(sizes), np.asarray(log_prior, dtype=np.float64)
     log_uniform = -np.log(sizes.prod(1, dtype=np.float64))[image]
     rows_of_images = [np.flatnonzero(image == index) for index in np.unique(image)]
-    candidates = []
+    best = None
     for bandwidth in bandwidths:
         mass = {size: _mass_inside(size, bandwidth) for size in set(sizes.ravel().tolist())}
         others = np.empty(len(y))
@@ -73,8 +73,9 @@ def gold_standard(
         alone = np.isnan(others)
         components = np.stack([np.where(alone, log_prior, others), log_prior, log_uniform])
         weights, log_density = _fit_weights(components)
-        candidates.append(GoldStandard(log_density, bandwidth, weights))
-    best = max(candidates, key=lambda candidate: float(candidate.log_density.mean()))
+        if best is None or log_density.mean() > best.log_density.mean():  # one is kept: they may be millions of numbers
+            best = GoldStandard(log_density, bandwidth, weights)
+    assert best is not None  # there is at least one bandwidth
     if len(bandwidths) > 1 and best.bandwidth in (min(bandwidths), max(bandwidths)):
         log.warning(
             "gold standard: the best bandwidth, %.3g of the image's side, is at the end of the range that was tried; "

@@ -5,7 +5,7 @@ import pytest
 
 from entreg.config.settings import resolved
 from entreg.distributed.ranks import Ranks
-from entreg.evaluation.domain import blurred_density, rescaled_pixels
+from entreg.evaluation.domain import CHUNK, blurred_density, rescaled_pixels
 from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.priors.kde import FixationKde
 from tests.conftest import SMALL
@@ -33,7 +33,8 @@ def test_the_kde_prior_is_of_all_images_but_the_one_judged(composed, store, capl
         y, x = (axis.numpy() for axis in subset.fixations[i])
         np.testing.assert_allclose(domain.log_kde[i], kde.log_density(height, width)[y, x], atol=1e-5)
         truth = domain.truth(i)
-        assert len(truth.other_y) == len(truth.other_x) == others.sum()
+        assert truth.other_y.tolist() == rescaled_pixels(fixations.y[others], sides[others, 0], height).tolist()
+        assert truth.other_x.tolist() == rescaled_pixels(fixations.x[others], sides[others, 1], width).tolist()
         assert truth.other_y.max() < height and truth.other_x.max() < width
         assert np.array_equal(truth.y, y) and np.array_equal(truth.log_kde, domain.log_kde[i])
     for i, own in domain.own_center_biases(4):
@@ -79,6 +80,26 @@ def test_one_fixation_becomes_a_gaussian():
 def test_two_fixations_on_a_pixel_count_twice():
     p = blurred_density(np.array([10, 10, 10]), np.array([20, 20, 100]), 96, 128, sigma_px=2.0)
     assert p[10, 20] / p[10, 100] == pytest.approx(2)
+
+
+def test_however_many_fixations_there_are_each_counts():
+    rng = np.random.default_rng(0)
+    y, x = rng.integers(0, 24, 2 * CHUNK + 1), rng.integers(0, 32, 2 * CHUNK + 1)
+    count = np.zeros((24, 32))
+    np.add.at(count, (y, x), 1)
+    expected = sum(
+        n
+        * blurred_density(np.array([row]), np.array([column]), 24, 32, 3.0)
+        * mass(row, 24, 3.0)
+        * mass(column, 32, 3.0)
+        for (row, column), n in np.ndenumerate(count)
+    )
+    np.testing.assert_allclose(blurred_density(y, x, 24, 32, 3.0), expected / expected.sum(), rtol=1e-12)
+
+
+def mass(at: int, size: int, sigma: float) -> float:
+    """What of a Gaussian's values at whole distances lies inside a side."""
+    return float(np.exp(-0.5 * ((np.arange(size) - at) / sigma) ** 2).sum())
 
 
 def test_nothing_is_reflected_at_the_border():
