@@ -20,6 +20,8 @@ from entreg.evaluation.ladder import PARTS, REST, parts, shapley
 from entreg.priors.kde import FixationKde
 from tests.evaluation.drawn import GRID, SIZE, Model, Split, domain, gaussian, log_densities, readouts
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SHAPE = 3, 5  # seeds, images
 
 
