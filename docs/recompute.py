@@ -50,30 +50,30 @@ def values(rows, what):
 
 
 for (run, domain), rows in table.items():
-    number = list(saved["runs"]).index(run)
-    gains = saved[f"at/{domain}/{number}"] - saved[f"gaussian/{domain}/{saved[f'priors/{domain}'][number]}"]
-    gains = np.split(gains / np.log(2), np.cumsum([int(row["fixations"]) for row in rows])[:-1])
-    agree("IG", [gain.mean() for gain in gains], values(rows, "ig_bits_per_fixation"))
-    for row, key in [(row, f"map/{domain}/{number}/{i}") for i, row in enumerate(rows)]:
-        if f"{key}/grid" in saved:
-            p, at = np.exp(full(key)), np.exp(full(key))[saved[f"{key}/y"], saved[f"{key}/x"]]
-            agree("NSS", ((at - p.mean()) / p.std()).mean(), float(row["nss"]))
-            agree("AUC", np.mean([(p < one).mean() + (p <= one).mean() for one in at]) / 2, float(row["auc"]))
+    number, ends = list(saved["runs"]).index(run), np.cumsum([int(row["fixations"]) for row in rows])[:-1]
+    for prior, column in (("gaussian", "ig_bits_per_fixation"), ("kde", "ig_kde_bits_per_fixation")):
+        gains = saved[f"at/{domain}/{number}"] - saved[f"{prior}/{domain}/{saved[f'priors/{domain}'][number]}"]
+        agree(f"IG, {prior}", [gain.mean() for gain in np.split(gains / np.log(2), ends)], values(rows, column))
+    for row, key in [(r, k) for i, r in enumerate(rows) if (k := f"map/{domain}/{number}/{i}") + "/grid" in saved]:
+        p, at = np.exp(full(key)), np.exp(full(key))[saved[f"{key}/y"], saved[f"{key}/x"]]
+        agree("NSS", ((at - p.mean()) / p.std()).mean(), float(row["nss"]))
+        agree("AUC", np.mean([(p < one).mean() + (p <= one).mean() for one in at]) / 2, float(row["auc"]))
 for arm in results["arms"].values():
     maps = [full(f"bias/{list(saved['runs']).index(run)}/with") for run in arm["runs"]]
     agree("entropies", np.mean([-(np.exp(one) * one).sum() for one in maps]), arm["bias_entropy_nats"])
 for name, comparison in [(key, of) for key, of in results["comparisons"].items() if results["arms"][key]["folds"] == 1]:
     arms = [results["arms"][one] for one in (name, comparison["baseline"])]
-    same = arms[0]["seeds"] == arms[1]["seeds"]  # else differences are compared, and intervals are not
+    shared = {*arms[0]["seeds"]} & {*arms[1]["seeds"]}  # by which trainings are paired, where they are at least two
+    runs = [[arm["runs"][i] for i, s in enumerate(arm["seeds"]) if len(shared) < 2 or s in shared] for arm in arms]
     for domain, stated in [(key, of) for key, of in comparison.items() if key.startswith(("in_domain", "ood"))]:
         cells = {key: stated.get(of["difference_key"]) for key, of in results["metrics"].items()}
         planned, of = results["primary"]["planned"], f"{domain}."
         domains = [key for key in results["data"] if f"{key}.".startswith(of) and (of != "ood." or key[4:] in planned)]
         for what, cell in [pair for pair in (cells | (stated["ladder"] or {})).items() if pair[1]]:
-            sets = [[[values(table[run, one], what) for run in arm["runs"]] for arm in arms] for one in domains]
-            sets = [np.subtract(*of_arms if same else ([np.mean(arm, 0)] for arm in of_arms)) for of_arms in sets]
+            sets = [[[values(table[run, one], what) for run in of_arm] for of_arm in runs] for one in domains]
+            sets = [np.subtract(*two if len(shared) > 1 else ([np.mean(arm, 0)] for arm in two)) for two in sets]
             agree("differences", np.mean([d.mean() for d in sets]), cell["mean"])
-            if same and (ends := cell["ci95"] or cell["ci95_over_images"]):
+            if ends := cell["ci95"] if len(shared) > 1 else cell["ci95_over_images"]:
                 agree("intervals", half_interval(sets), (ends[1] - ends[0]) / 2)
 print(*(f"{what}: agree within {deviation:.1e}" for what, deviation in worst.items()), sep="\n")
 sys.exit(max(worst.values()) > 1e-5)  # entropies were summed in float32

@@ -196,12 +196,12 @@ def remove_temporary(folder: Path) -> None:
 
 
 def remove_temporary_of(path: Path, *, stale: bool = False) -> None:
-    """Remove the unfinished writes of one file that killed processes have left.
+    """Remove the unfinished writes of one file that killed processes have left. What cannot be removed stays.
 
     stale: remove only those that no living process can still be writing
     """
     for leftover in temporary_of(path):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             if not stale or time.time() - leftover.stat().st_mtime > STALE_S:
                 leftover.unlink()
 

@@ -71,8 +71,8 @@ def gold_standard(
                 y[rows], x[rows], subject[rows], height, width, bandwidth, mass[height][y[rows]] * mass[width][x[rows]]
             )
         alone = np.isnan(others)
-        components = np.stack([np.where(alone, log_prior, others), log_prior, log_uniform])
-        weights, log_density = _fit_weights(components)
+        np.copyto(others, log_prior, where=alone)
+        weights, log_density = _fit_weights(np.stack([others, log_prior, log_uniform]))
         if best is None or log_density.mean() > best.log_density.mean():  # one is kept: they may be millions of numbers
             best = GoldStandard(log_density, bandwidth, weights)
     assert best is not None  # there is at least one bandwidth
@@ -184,10 +184,11 @@ def _fit_weights(components: np.ndarray, tolerance: float = 1e-10, steps: int = 
     The likelihood is concave in the weights, so EM from equal weights finds its only maximum. It stops when a step
     gains less than `tolerance` nats per fixation. Source: Dempster, Laird & Rubin 1977.
 
-    components: (k, n) log densities
+    components: (k, n) log densities, which are overwritten: there may be millions of fixations
     """
     highest = components.max(0)
-    likelihood = np.exp(components - highest)
+    components -= highest
+    likelihood = np.exp(components, out=components)
     weights = np.full(len(components), 1 / len(components))
     mean_log = -np.inf
     for _ in range(steps):

@@ -132,7 +132,7 @@ def test_images_of_several_sizes_are_their_own_frames():
 def test_weights_are_the_likeliest():
     rng = np.random.default_rng(0)
     components = rng.normal(size=(3, 400))
-    weights, log_density = _fit_weights(components)
+    weights, log_density = _fit_weights(components.copy())
     np.testing.assert_allclose(log_density, np.log(weights @ np.exp(components)), atol=1e-12)
     grid = [(a, b, 1 - a - b) for a in np.linspace(0, 1, 41) for b in np.linspace(0, 1 - a, 41)]
     best = max(np.log(np.array(w) @ np.exp(components)).mean() for w in grid)
@@ -141,7 +141,7 @@ def test_weights_are_the_likeliest():
 
 def test_far_apart_fixations_do_not_underflow():
     components = np.array([[-np.inf, -2000.0], [-2000.0, -2001.0], [-2100.0, -2100.0]])
-    weights, log_density = _fit_weights(components)
+    weights, log_density = _fit_weights(components.copy())
     assert np.isfinite(log_density).all() and weights.sum() == pytest.approx(1)
 
 

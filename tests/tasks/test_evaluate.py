@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,7 +98,7 @@ def test_everything_that_is_found_lies_in_a_folder_of_its_own(study, judged, cap
     assert folder.read_config()["task"]["name"] == "evaluate"
     recompute = [sys.executable, str(ROOT / "docs/recompute.py"), str(folder)]
     done = subprocess.run(recompute, capture_output=True, text=True)
-    kinds = ["IG", "NSS", "AUC", "entropies", "differences", "intervals"]
+    kinds = ["IG, gaussian", "IG, kde", "NSS", "AUC", "entropies", "differences", "intervals"]
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == kinds and done.returncode == 0, done
     code = (ROOT / "docs/recompute.py").read_text()
     assert len([line for line in code.splitlines() if line.strip() and '"""' not in line]) <= 61
@@ -107,6 +108,21 @@ def test_everything_that_is_found_lies_in_a_folder_of_its_own(study, judged, cap
     assert subprocess.run(recompute, capture_output=True).returncode == 1
     said = capsys.readouterr().out.splitlines()
     assert said[-1] == str(folder) and any("paired by seed" in text for text in said)
+
+
+@pytest.mark.parametrize(
+    "without, compared", [((3, 4), {"differences", "intervals"}), ((2, 3, 4, 5), {"differences"})], ids=["two", "none"]
+)
+def test_arms_that_share_some_of_their_seeds_are_computed_again(study, judged, without, compared):
+    """Of four seeds each, runs 0 to 7: by two that both have they are paired, and else they are not."""
+    sweep = study("nll", "nll_entropy", seeds=(0, 1, 2, 3))
+    for number in without:
+        shutil.rmtree(sweep / str(number))
+    _, folder = judged(sweep)
+    recompute = [sys.executable, str(ROOT / "docs/recompute.py"), str(folder)]
+    done = subprocess.run(recompute, capture_output=True, text=True)
+    assert done.returncode == 0, done
+    assert {line.split(":")[0] for line in done.stdout.splitlines()} & {"differences", "intervals"} == compared
 
 
 def test_a_run_that_is_not_finished_is_named_and_in_no_number(study, judged, caplog):
