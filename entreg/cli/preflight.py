@@ -125,9 +125,11 @@ def _checked_job(
         raise SettingError(wrong_words.in_a_line(error, without_hydra(config))) from error
     with read_write(composed), open_dict(composed):
         composed.hydra.job.num = number
-    job_config, name = checked(without_hydra(composed)), _subfolder(composed, number)
+        name = _subfolder(composed, number)
+        hydra_config = composed.pop("hydra")
+    job_config = checked(composed)
     folder = None if sweep is None else RunFolder(sweep.path / name)
-    refuse_start(job_config, composed, composed.hydra, folder)
+    refuse_start(job_config, composed, hydra_config, folder)
     if launcher in TOGETHER and job_config.task.name != "train":
         raise SettingError(
             f"hydra/launcher={launcher} trains runs together, but task={job_config.task.name} trains nothing"

@@ -120,6 +120,18 @@ def check(cfg: DictConfig) -> None:
 
     Raises a SettingError that names each wrong key in full.
     """
+    _checked(cfg)
+
+
+def resolved(cfg: DictConfig) -> Any:
+    """Return the composed config as dataclasses, with resolved interpolations, checked ranges and absolute paths."""
+    config = _checked(cfg)
+    _make_paths_absolute(config)
+    return config
+
+
+def _checked(cfg: DictConfig) -> Any:
+    """Return the config as dataclasses; raise a SettingError as `check` does."""
     config = OmegaConf.to_object(cfg)
     wrong = [f"{key} is no setting{near(key, config)}" for key in _unknown(cfg, "")]
     wrong += [
@@ -136,13 +148,6 @@ def check(cfg: DictConfig) -> None:
     wrong += _broken_rules(config, "")
     if wrong:
         raise SettingError("\n".join(wrong))
-
-
-def resolved(cfg: DictConfig) -> Any:
-    """Return the composed config as dataclasses, with resolved interpolations, checked ranges and absolute paths."""
-    check(cfg)
-    config = OmegaConf.to_object(cfg)
-    _make_paths_absolute(config)
     return config
 
 

@@ -68,7 +68,8 @@ def at_home(command, tmp_path_factory) -> Path:
     return folder / "multirun/many"
 
 
-def test_each_config_is_composed_once_and_all_jobs_are_one_array(many):
+def test_each_config_is_composed_once_and_all_jobs_are_one_array(many, at_home):
+    """While the client composes, the first runs are trained at home."""
     array, _, _ = many.sweep.job(RUNS - 1, 400).partition("_")
     assert many.compositions == OF_THE_SWEEP_ITSELF + RUNS
     assert sorted(many.queued()) == sorted(f"{array}_{number}" for number in range(RUNS))
