@@ -18,7 +18,7 @@ from entreg.cli.arguments import conf_folder
 from entreg.cli.execution import without_hydra
 from entreg.cli.submission import job_name
 from entreg.cli.submitit_job import ignore_schema_warning
-from entreg.cli.unsaid import DEFAULT_OOD, RESOLVER
+from entreg.cli.typed_choices import DEFAULT_OOD, RESOLVER
 from entreg.config import FIRST_OF_SETS, Config, Data, Loss
 from entreg.config.settings import listed
 from entreg.data.sources import sources
@@ -32,7 +32,7 @@ def register(folders: Sequence[Path] = ()) -> None:
     conf/data/ and conf/loss/ refer to the schemas of data sources and losses as `schema_NAME`. Every data set of
     conf/data/ becomes an option of `ood` as well, so that models can be evaluated on it without a further file, and of
     `sets`, which it lets the model learn from instead of `data`, with no foreign sets but those that are chosen. The
-    resolvers are `new_study`, `job_name`, `asked`, `unsaid` (see `unsaid.py`), and `settings`, which lists every
+    resolvers are `new_study`, `job_name`, `asked`, `unsaid` (see `typed_choices.py`), and `settings`, which lists every
     setting for `--help=all`.
 
     Raises a SettingError where a source or a loss cannot be imported.

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from entreg import tasks
-from entreg.cli import unsaid
+from entreg.cli import typed_choices
 from entreg.cli.next_steps import after_training, how_to_go_on
 from entreg.cli.sole_writer import is_left_to_another, is_submitted, sole_writer
 from entreg.config import Config
@@ -112,13 +112,13 @@ def refuse_start(config: Config, cfg: DictConfig, hydra_config: Any, folder: Run
     config: the job's typed config; cfg: the composed one; hydra_config: Hydra's own part of it
     folder: None where it is not known
     """
-    unsaid.refuse_other_names(cfg, config, list(hydra_config.overrides.task))
+    typed_choices.refuse_other_names(cfg, config, list(hydra_config.overrides.task))
     if config.sets:
-        unsaid.refuse_settings_of_data(config, list(hydra_config.overrides.task))
+        typed_choices.refuse_settings_of_data(config, list(hydra_config.overrides.task))
     if folder is not None:
         folder.refuse_other_config(config)
     if folder is None or not folder.config.is_file():  # a run that goes on has its choices in its folder
-        unsaid.refuse_unsaid(cfg, config, hydra_config.runtime.choices)
+        typed_choices.refuse_unsaid(cfg, config, hydra_config.runtime.choices)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from entreg.errors import DataError
 from entreg.io import digests, files
 from entreg.io.leases import make_once, remove_leftovers
 from entreg.io.published_file import Published
-from entreg.io.resume import PartialFile, reason
+from entreg.io.resumed_download import PartialFile, reason
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from mlflow.entities import Metric, Param
 from entreg.config import Config
 from entreg.config.settings import settings_of
 from entreg.runs.folder import RunFolder
-from entreg.training.told_rows import AXES, ToldRows
+from entreg.training.logged_rows import AXES, LoggedRows
 
 MOST = 100  # metrics, or parameters, in one request
 LONGEST = 500  # characters of a parameter
@@ -30,7 +30,7 @@ class MlflowRun:
         if "://" not in uri:
             uri = Path(uri).expanduser().absolute().as_uri()
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # without it, MLflow 3.7 and newer refuse folders
-        self._client, self._told = MlflowClient(tracking_uri=uri), ToldRows(folder, "mlflow")
+        self._client, self._told = MlflowClient(tracking_uri=uri), LoggedRows(folder, "mlflow")
         if self._told.run is not None:
             self._id = self._told.run
             self._client.update_run(self._id, status="RUNNING")

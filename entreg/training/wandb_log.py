@@ -11,7 +11,7 @@ import wandb
 
 from entreg.config import Config
 from entreg.runs.folder import RunFolder, plain
-from entreg.training.told_rows import AXES, ToldRows
+from entreg.training.logged_rows import AXES, LoggedRows
 
 
 class WandbRun:
@@ -20,7 +20,7 @@ class WandbRun:
     def __init__(self, folder: RunFolder, config: Config) -> None:
         settings = config.loggers.wandb
         assert settings is not None
-        self._told = ToldRows(folder, "wandb")
+        self._told = LoggedRows(folder, "wandb")
         self._id = self._told.run or uuid.uuid4().hex[:8]
         folder.path.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(

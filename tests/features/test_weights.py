@@ -10,7 +10,7 @@ import torchvision
 
 from entreg.errors import DataError
 from entreg.features import weights
-from entreg.io import resume
+from entreg.io import resumed_download
 from entreg.io.published_file import Published
 
 
@@ -49,7 +49,7 @@ def test_a_local_file_is_taken_or_named(tmp_path):
 
 @pytest.mark.parametrize("backbone, title", [("vgg19", "VGG-19"), ("resnet18", "resnet18")])
 def test_without_a_network_the_ways_out_are_said(tmp_path, monkeypatch, backbone, title):
-    monkeypatch.setattr(resume, "WAIT_S", 0.0)
+    monkeypatch.setattr(resumed_download, "WAIT_S", 0.0)
     monkeypatch.setattr(weights, "published", lambda *_: Published("http://127.0.0.1:1/net-dcbb9e9d.pth"))
     with pytest.raises(DataError) as caught:
         weights.fetched(backbone, "IMAGENET1K_V1", tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entreg.io import resume
+from entreg.io import resumed_download
 from entreg.io.download import download
 from entreg.io.published_file import Published
 from tests.io.server import CONTENT, NAME, SHA256, serving
@@ -12,7 +12,7 @@ from tests.io.server import CONTENT, NAME, SHA256, serving
 
 @pytest.fixture(autouse=True)
 def without_waiting(monkeypatch):
-    monkeypatch.setattr(resume, "WAIT_S", 0.0)
+    monkeypatch.setattr(resumed_download, "WAIT_S", 0.0)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from entreg.io.resume import PART_BYTES
+from entreg.io.resumed_download import PART_BYTES
 
 NAME = "/set.zip"
 CONTENT = np.random.Generator(np.random.PCG64(0)).bytes(1_000_000)

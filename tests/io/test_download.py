@@ -14,7 +14,7 @@ from entreg.errors import DataError
 from entreg.io import digests
 from entreg.io.download import download, record, recorded
 from entreg.io.published_file import Published
-from entreg.io.resume import TRIES
+from entreg.io.resumed_download import TRIES
 from tests.conftest import ROOT
 from tests.io.server import BREAK, CONTENT, MD5, NAME, OTHER, SHA256, assert_whole_and_alone
 

@@ -21,7 +21,7 @@ from entreg.config.settings import resolved
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError
 from entreg.features import weights
-from entreg.io import resume
+from entreg.io import resumed_download
 from entreg.io.published_file import Published
 from entreg.runs.folder import RunFolder
 from entreg.study.study import Study
@@ -42,7 +42,7 @@ def archives():
 @pytest.fixture
 def server(archives, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(resume, "WAIT_S", 0.0)
+    monkeypatch.setattr(resumed_download, "WAIT_S", 0.0)
     with serving(dict(archives)) as running:
         yield running
 
@@ -306,7 +306,7 @@ def test_weights_come_the_same_way(run, server, tmp_path, monkeypatch):
     digest = hashlib.sha256(content.getvalue()).hexdigest()
     name = f"vgg19-{digest[:8]}.pth"
     server.files[f"/{name}"] = content.getvalue()
-    server.break_after = [None, None, None, 3 * resume.PART_BYTES]
+    server.break_after = [None, None, None, 3 * resumed_download.PART_BYTES]
     monkeypatch.setattr(weights, "published", lambda *_: Published(f"{server.address}/{name}", f"sha256:{digest}"))
     said = run("model.backbone.weights=IMAGENET1K_V1")
     path = tmp_path / "weights" / name

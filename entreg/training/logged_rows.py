@@ -11,7 +11,7 @@ from entreg.runs.folder import RunFolder
 AXES = ("epoch", "step")
 
 
-class ToldRows:
+class LoggedRows:
     """A logger's own run of this training, and how many rows of each table it was told.
 
     run: the id of the logger's run; None before it has one

@@ -14,14 +14,14 @@ import pytest
 
 from entreg import progress
 from entreg.errors import DataError
-from entreg.io import resume
-from entreg.io.resume import TRIES
+from entreg.io import resumed_download
+from entreg.io.resumed_download import TRIES
 from tests.conftest import ROOT
 from tests.io.server import BREAK, CONTENT, NAME, OTHER, SHA256, assert_whole_and_alone
 
 
 def test_a_broken_connection_goes_on_with_what_is_missing(server, get):
-    server.break_after = [BREAK, 10 * resume.PART_BYTES]
+    server.break_after = [BREAK, 10 * resumed_download.PART_BYTES]
     assert_whole_and_alone(get())
     assert server.asked == [(NAME, None), (NAME, "bytes=327680-"), (NAME, "bytes=491520-")]
     assert server.sent == len(CONTENT)
@@ -35,7 +35,7 @@ def test_it_goes_on_without_a_strong_etag_too(server, get, tag, modified):
 
 
 def test_more_breaks_than_tries_do_not_matter_as_long_as_each_brings_something(server, get):
-    server.break_after = [3 * resume.PART_BYTES] * 20
+    server.break_after = [3 * resumed_download.PART_BYTES] * 20
     assert_whole_and_alone(get())
     assert len(server.asked) == 21 and server.sent == len(CONTENT)
 
@@ -142,7 +142,7 @@ def test_a_size_that_is_not_told_does_no_harm(server, get):
 
 
 def test_a_stalling_server_is_asked_again(server, get, monkeypatch):
-    monkeypatch.setattr(resume, "TIMEOUT_S", (1, 0.3))
+    monkeypatch.setattr(resumed_download, "TIMEOUT_S", (1, 0.3))
     server.pauses_s = [1.0]
     assert_whole_and_alone(get())
     assert server.asked == [(NAME, None), (NAME, "bytes=507904-")]
@@ -164,7 +164,7 @@ def test_a_server_in_trouble_is_asked_again(server, get, status):
 
 
 def test_a_disk_that_is_too_small_is_named_before_it_is_full(server, get, monkeypatch):
-    monkeypatch.setattr(resume.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
+    monkeypatch.setattr(resumed_download.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
     with pytest.raises(DataError, match="set.zip needs 0.00 GB"):
         get()
     assert len(server.asked) == 1

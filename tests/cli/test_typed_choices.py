@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from entreg.cli.execution import checked, refuse_start
-from entreg.cli.unsaid import DEFAULT_OOD
+from entreg.cli.typed_choices import DEFAULT_OOD
 from entreg.errors import SettingError
 from entreg.runs.folder import RunFolder
 
