@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -94,17 +96,30 @@ def _refuse_for_sweeps(override: Override) -> None:
         raise SettingError(f"{override.input_line}: this is for jobs of the command line; type it there")
 
 
+PLUGINS = (Plugins, SourcesRegistry)  # which Hydra makes together
+_found: dict[type, Any] = {}  # Hydra's plugins, and under ConfigStore its options, as they were after the last use
+
+
 @contextmanager
 def _hydra_of_its_own() -> Iterator[None]:
-    """Leave Hydra's globals and OmegaConf's resolvers as they were before the `with` block, and begin without any."""
-    instances, resolvers = Singleton._instances, BaseContainer._resolvers
-    options = copy.deepcopy(ConfigStore.instance().repo)
-    Singleton._instances = {kind: one for kind, one in instances.items() if kind is ConfigStore}
+    """Leave Hydra's globals and OmegaConf's resolvers as they were before the `with` block.
+
+    Plugins are looked for once: Hydra imports their modules anew each time, which takes half a second and leaves other
+    classes in them than those that a program has by then.
+    """
+    store, resolvers, instances = ConfigStore.instance(), BaseContainer._resolvers, Singleton._instances
+    options = store.repo
+    made: dict[type, Any] = {kind: instances[kind] for kind in PLUGINS if kind in instances}
+    begin = copy.deepcopy(made | {ConfigStore: options} if made or not _found else _found)
+    store.repo = begin[ConfigStore]
+    Singleton._instances = begin | {ConfigStore: store}
     BaseContainer._resolvers = dict(resolvers)
     try:
         yield
     finally:
-        ConfigStore.instance().repo = options
+        _found.update({kind: Singleton._instances[kind] for kind in PLUGINS if kind in Singleton._instances})
+        _found[ConfigStore] = store.repo
+        store.repo = options
         Singleton._instances, BaseContainer._resolvers = instances, resolvers
 
 

@@ -38,9 +38,9 @@ def test_a_run_of_version_0_2_0_is_the_run_that_is_composed_today(composed):
     folder = RunFolder(EARLIER / "multirun/arms/1")
     today = plain(resolved(composed(*words)))
     saved, planned = folder.read_config(), folder.read_plan()
-    several = {"sets", "sets_images", "sets_images_seed", "sets_weight", "leave_out"}
-    # how a later version submits it and reports, and that it may learn from several sets
-    assert today.keys() - saved.keys() == {"sweep", "loggers", *several}
+    later = {"sets", "sets_images", "sets_images_seed", "sets_weight", "leave_out", "allow"}
+    # how a later version submits it and reports, that it may learn from several sets, and what it may call
+    assert today.keys() - saved.keys() == {"sweep", "loggers", *later}
     later = {key: today[key].keys() - saved[key].keys() for key in ("evaluation", "hardware")}
     assert later == {"evaluation": {"accept", "others"}, "hardware": {"step"}}
     for key in later:
