@@ -17,7 +17,7 @@ help:            ## this list
 train: $(ready)  ## the main job on embedded data: python train.py loss=nll_entropy
 	$(python) train.py loss=nll_entropy
 
-test: $(ready)   ## the tests (about 8 minutes on two cores)
+test: $(ready)   ## the tests (about 5 minutes on two cores)
 	$(python) -m pytest
 
 eval: $(ready)   ## judges the newest sweep

@@ -58,6 +58,7 @@ def test_what_takes_seconds_to_import_is_imported_when_it_is_needed():
         "from entreg.distributed.hardware import compute_deterministically\n"
         "compute_deterministically()\n"
         "late = {'torchvision', 'torch._dynamo', 'torch._inductor', 'sympy', 'scipy.stats', 'pandas'}\n"
+        "late |= {'tensorboard', 'wandb', 'mlflow'}\n"
         "print(late & set(sys.modules))"
     )
     done = subprocess.run(

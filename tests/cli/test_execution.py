@@ -109,6 +109,7 @@ def test_optuna_maximises_the_validation_ig_over_lambda(command, tmp_path):
     assert [one.path.name for one in SweepFolder(folder).trainings()] == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_a_single_run_says_once_where_it_is_and_what_to_type_next(command, tmp_path):
     """Two ranks train it; the same command again, which finds it finished, says so as well."""
     words = (*WORDS[:-2], "trainer.epochs=1", "hardware=cpu4", "hardware.devices=2", "study=a b")

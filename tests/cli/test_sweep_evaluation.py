@@ -44,6 +44,7 @@ def test_it_follows_when_all_runs_have_finished(tmp_path, monkeypatch, evaluates
     assert sweep_table.to_evaluate() == ([sweep] if evaluates else [])
 
 
+@pytest.mark.slow
 def test_a_sweep_over_the_sets_that_are_left_out_ends_with_its_page(command, tmp_path):
     words = [word for word in several_sets.words() if not word.startswith("hardware")]
     done = command("-m", *words, *TINY, "hardware=cpu", "hardware.threads=1", "sweep.evaluate=true", folder=tmp_path)

@@ -6,7 +6,7 @@ import pytest
 @pytest.mark.parametrize(
     "word, said",
     [
-        ("loss=nll,nnl", "job 1 (loss=nnl): loss=nnl: the options are nll, nll_entropy\n"),
+        ("loss=nll,nnl", "job 1 (loss=nnl): loss=nnl: the options are nll, nll_entropy, nll_regulariser\n"),
         (
             "data.fodl=1,2",
             "job 0 (data.fodl=1): data.fodl is no setting; near it are data.fold, data.folds\n",

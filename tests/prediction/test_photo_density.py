@@ -69,6 +69,7 @@ def test_images_of_a_batch_do_not_depend_on_each_other(trained):
         torch.testing.assert_close(together[number], trained.module(photos[number : number + 1])[0], atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # PyTorch warns of its own parts
 def test_an_export_takes_batches_and_sizes_of_any_number(trained, tmp_path):
     dynamic = torch.export.Dim.DYNAMIC

@@ -98,6 +98,7 @@ def code_blocks(path: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.painted
 def test_from_notebook_to_figure_in_five_lines(finished, photos, tmp_path, monkeypatch):
     """The lines of the README, which `help(entreg.load)` and docs/models.md show as well."""
     (block,) = (one for one in code_blocks(ROOT / "README.md") if "entreg.load" in one)
@@ -207,10 +208,3 @@ def test_devices_are_those_of_pytorch(finished, device):
         return
     with pytest.raises(SettingError, match=f"^device={device}: "):
         entreg.load(folder.path, device=device)
-
-
-def test_importing_entreg_loads_nothing_else():
-    import subprocess
-
-    code = "import sys, entreg; assert 'torch' not in sys.modules and 'numpy' not in sys.modules; entreg.load"
-    subprocess.run((sys.executable, "-c", code), check=True, cwd=Path(ROOT))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 
 import numpy as np
 import pytest
@@ -57,6 +56,7 @@ def test_rows_are_told_once_and_again_after_another_start(tmp_path, composed):
     assert b"\n    seed: 3\n" in text.tensor_proto.string_val[0]
 
 
+@pytest.mark.painted
 def test_a_training_leaves_its_tables_and_pictures_there(composed, store, tmp_path):
     pytest.importorskip("tensorboard")
     from entreg.config.settings import resolved
@@ -78,10 +78,3 @@ def test_a_training_leaves_its_tables_and_pictures_there(composed, store, tmp_pa
     assert [event.step for event in events.Scalars("step/nll_nats")] == [row["step"] for row in training.steps]
     assert sorted(events.Tags()["images"]) == ["bias_map", "predictions"]
     assert b"seed: 7" in events.Tensors("settings/text_summary")[0].tensor_proto.string_val[0]
-
-
-def test_tensorboard_is_not_loaded_where_nobody_asks_for_it():
-    import subprocess
-
-    code = "import sys; import entreg.tasks.train; assert not {'tensorboard', 'wandb', 'mlflow'} & {*sys.modules}"
-    subprocess.run((sys.executable, "-c", code), check=True)
