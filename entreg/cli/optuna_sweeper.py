@@ -55,7 +55,7 @@ class Optuna(Sweeper):
     """Asks Optuna for the values of each trial, and tells it what the trial's job returned."""
 
     def __init__(
-        self, direction: str, n_trials: int, n_jobs: int, sampler: Mapping[str, Any], params: Mapping[str, Any] | None
+        self, direction: Any, n_trials: int, n_jobs: int, sampler: Mapping[str, Any], params: Mapping[str, Any] | None
     ) -> None:
         self._direction, self._n_trials, self._n_jobs = direction, n_trials, n_jobs
         self._seed, self._params = int(sampler["seed"]), params or {}
