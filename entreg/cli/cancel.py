@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from entreg.errors import UserError
-from entreg.runs.folder import State, SweepFolder
+from entreg.runs.folder import SweepFolder
 from entreg.slurm.commands import answer_of
 from entreg.slurm.endings import MEANING
 from entreg.slurm.queue import active
@@ -16,8 +16,13 @@ LOOKS_EVERY_S = 1.0
 
 
 def active_jobs(sweep: SweepFolder) -> list[str]:
-    """Return the ids of the sweep's jobs that wait or run. Raises NoAnswer where SLURM does not answer."""
-    return active([job for submission in sweep.submissions() for job, _ in submission.tasks()])
+    """Return the ids of the sweep's jobs that wait or run. Raises NoAnswer where SLURM does not answer.
+
+    Jobs whose runs have finished, as their folders say, are none: they end by themselves, and a controller that was
+    started anew believes for a while that they run.
+    """
+    tasks = [task for submission in sweep.submissions() for task in submission.tasks()]
+    return active([job for job, runs in tasks if not runs or not all(map(sweep.is_finished, runs))])
 
 
 def cancel(sweep: SweepFolder, jobs: list[str], pause: Callable[[float], None] = time.sleep) -> None:
@@ -33,8 +38,7 @@ def cancel(sweep: SweepFolder, jobs: list[str], pause: Callable[[float], None] =
             break
         pause(LOOKS_EVERY_S)
     for run, job in sweep.job_ids().items():
-        folder = sweep.run(run)
-        if job in jobs and job not in left and folder.state is not State.FINISHED:
-            folder.write_ending(MEANING["CANCELLED"], job)
+        if job in jobs and job not in left and not sweep.is_finished(run):
+            sweep.run(run).write_ending(MEANING["CANCELLED"], job)
     if left:
         raise UserError(f"still there after {PATIENCE_S:.0f} s: {' '.join(left)}; look again with `squeue --me`")

@@ -460,6 +460,10 @@ class SweepFolder:
         """Return SLURM's ids of the evaluations that were submitted with the runs: their jobs have no run."""
         return [job for submission in self.submissions() for job, runs in submission.tasks() if not runs]
 
+    def is_finished(self, number: int) -> bool:
+        """Return whether the run with this number has finished, as its folder says."""
+        return self.run(number).state is State.FINISHED
+
     def job_ids(self) -> dict[int, str]:
         """Return SLURM's id of the last job of each run, by the run's number."""
         return {run: job for submission in self.submissions() for job, runs in submission.tasks() for run in runs}

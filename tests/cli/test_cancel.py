@@ -6,6 +6,7 @@ import pytest
 
 from entreg.cli.cancel import active_jobs, cancel
 from entreg.errors import UserError
+from entreg.runs import checkpoint
 from entreg.runs.folder import SweepFolder
 from entreg.runs.submission import PlannedRun, Submission
 
@@ -28,6 +29,16 @@ def test_jobs_that_wait_or_run_are_cancelled_and_their_runs_say_so(sweep, comman
     cancel(sweep, ["7_0", "7_1"], lambda seconds: commands.say("squeue", "7_2|COMPLETED|None|n\n"))
     assert commands.calls("scancel") == ["7_0 7_1"]
     assert [sweep.run(run).how_ended() for run in range(3)] == ["it was cancelled", "it was cancelled", ""]
+
+
+def test_a_job_whose_run_has_finished_is_none_although_slurm_believes_that_it_runs(sweep, commands):
+    run = sweep.run(0)
+    checkpoint.write(run.final, {})
+    for picture in (run.loss_curves, run.bias_map, run.predictions):
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_bytes(b"")
+    commands.say("squeue", QUEUE)
+    assert active_jobs(sweep) == ["7_1"]
 
 
 def test_jobs_that_stay_are_named(sweep, commands):
