@@ -1,4 +1,4 @@
-"""Speed compared with an earlier commit's, measured by turns: git worktree add FOLDER ae4a8f4.
+"""Speed compared with an earlier commit's, measured by turns: git worktree add FOLDER ae4a8f4; pip install pooch.
 
 Training steps and the reading of a table run in one lasting process for each of both; commands of train.py are started
 anew each time. Of all turns the median counts. Both use this Python and its packages.

@@ -33,7 +33,8 @@ TASKS = "task.name=fail_once,train"
 def start(monkeypatch, tmp_path):
     """start(*words): what the callback does before the first job of `python train.py -m *words` is started."""
     composition.register()
-    monkeypatch.setattr(sweep_table, "_started", [])
+    for name in ("_started", "_left"):
+        monkeypatch.setattr(sweep_table, name, [])
     monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(broken.TASKS / "tasks")])
 
     def callback(*words: str) -> list[Sweep]:
