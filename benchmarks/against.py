@@ -107,6 +107,7 @@ def loops(folder: Path, table: Path) -> dict[str, Callable[[], object]]:
 def measure(earlier: Path, folder: Path) -> dict[str, Any]:
     """Return the medians of both (seconds), and this code's shares of the earlier commit's."""
     seconds = _loops_by_turns(earlier, folder)
+    print(", ".join(f"{name} {value:.2f} s" for name, value in seconds.items()), flush=True)
     added = {who: seconds[f"{who}_entropy"] - seconds[f"{who}_alone"] for who in ("ours", "earlier")}
     ratios = {f"against_{what}": seconds[f"ours_{what}"] / seconds[f"earlier_{what}"] for what in _LOOPS}
     ratios["against_entropy"] = added["ours"] / added["earlier"]
