@@ -22,6 +22,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "osD^vPX"
 MAP_COLOURS = "viridis"
 RATIO = "density / uniform density"
+IG_DIFFERENCE_LABEL = "IG difference to the baseline (bit/fixation)"
 WIDTH, HEIGHT, BOTTOM = 4.8, 3.4, 0.55  # of a panel, and of the margin below its axes, inches
 MOST_ASPECT = 5.0  # of the longer side of a picture to its shorter one
 LOSS_PANELS = (
@@ -58,6 +59,9 @@ class Range(NamedTuple):
     ci95_over_images: tuple[float, float] | None = None
 
 
+Differences = Mapping[str, Mapping[str, Mean]]  # by domain (in words), then by arm
+
+
 @dataclass(frozen=True)
 class Prediction:
     """An image (H, W, 3), the log density predicted for it (H, W; nats), and the fixations on it (y, x; pixels).
@@ -83,7 +87,7 @@ class Prediction:
 
 def history_panel(histories: Histories, keys: Sequence[str], label: str) -> Figure:
     """Draw one quantity by epoch, or two, of which the first is dashed."""
-    figure, axes = blank_panel()
+    figure, axes = blank_panel(left=1.15)  # labels have two lines
     draw_history(axes, histories, keys, label)
     return figure
 
@@ -120,7 +124,7 @@ def greatest_ratio(maps: Iterable[np.ndarray]) -> float:
 
 def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> Figure:
     """Draw the baseline's IG of each image against another arm's, on equal axes with the line of equality."""
-    figure, axes = blank_panel(height=4.2, right=0.2)
+    figure, axes = blank_panel(height=4.2)
     both = np.concatenate([baseline, other])
     margin = 0.05 * (np.ptp(both) or 1)
     ends = both.min() - margin, both.max() + margin
@@ -146,30 +150,35 @@ def scatter_panel(baseline: np.ndarray, other: np.ndarray, names: tuple[str, str
     return figure
 
 
-def difference_panel(
-    differences: Mapping[str, Mapping[str, Mean]], label: str = "IG difference to the baseline (bit/fixation)"
-) -> Figure:
-    """Draw mean differences to the baseline with their intervals.
+def difference_panel(differences: Differences, label: str = IG_DIFFERENCE_LABEL) -> Figure:
+    """Draw mean differences to the baseline with their intervals, see `draw_differences`."""
+    arms = arms_of(differences)
+    legend = 0.15 + 0.2 * len(differences)
+    figure, axes = blank_panel(BOTTOM + 0.4 + 0.45 * len(arms) + legend, _beside(map(_wrapped, arms)), top=legend)
+    draw_differences(axes, differences, label)
+    figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="upper right")
+    return figure
 
-    differences: by domain (in words), then by arm; label: what they are differences of
-    """
-    arms = list(dict.fromkeys(arm for cells in differences.values() for arm in cells))
-    names = [_wrapped(arm) for arm in arms]
-    legend = 0.1 + 0.22 * -(-len(differences) // 2)
-    figure, axes = blank_panel(1.3 + 0.45 * len(arms), _beside(names), top=legend)
+
+def draw_differences(axes: Any, differences: Differences, label: str = IG_DIFFERENCE_LABEL) -> None:
+    """Draw mean differences to the baseline with their intervals, a row for each arm; label: what they are."""
+    arms = arms_of(differences)
     axes.axvline(0, color="grey", linewidth=1)
     for i, (domain, cells) in enumerate(differences.items()):
         y = np.array([arms.index(arm) for arm in cells]) + (i - (len(differences) - 1) / 2) * 0.28
         _with_intervals(axes, list(cells.values()), y, i, domain, axis="x")
     axes.set(
         yticks=range(len(arms)),
-        yticklabels=names,
+        yticklabels=list(map(_wrapped, arms)),
         ylim=(len(arms) - 0.4, -0.6),
     )
     axes.set_xlabel(label, loc="right")  # names take the room on the left
     axes.grid(alpha=0.3, axis="x")
-    figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="upper right", ncols=2)
-    return figure
+
+
+def arms_of(differences: Differences) -> list[str]:
+    """Return the arms of which there are differences, in their order."""
+    return list(dict.fromkeys(arm for cells in differences.values() for arm in cells))
 
 
 def waterfall_panel(parts: Mapping[str, Mean], total: Mean) -> Figure:
@@ -199,7 +208,7 @@ def draw_waterfall(axes: Any, parts: Mapping[str, Mean], total: Mean) -> None:
         yticklabels=names,
         ylim=(len(names) - 0.4, -0.6),
     )
-    axes.set_xlabel("IG difference to the baseline (bit/fixation)", loc="right")  # names take the room on the left
+    axes.set_xlabel(IG_DIFFERENCE_LABEL, loc="right")  # names take the room on the left
     axes.grid(alpha=0.3, axis="x")
 
 
@@ -208,7 +217,7 @@ def lambda_panel(curves: Mapping[str, Mapping[float, Mean]], label: str) -> Figu
 
     curves: by name, then by lambda, the mean and its interval
     """
-    figure, axes = blank_panel()
+    figure, axes = blank_panel(left=1.15)
     values = sorted({value for curve in curves.values() for value in curve})
     axes.set_xscale("symlog", linthresh=min((value for value in values if value > 0), default=1), linscale=0.6)
     for i, (name, curve) in enumerate(curves.items()):
@@ -217,7 +226,7 @@ def lambda_panel(curves: Mapping[str, Mapping[float, Mean]], label: str) -> Figu
         _with_intervals(axes, [curve[value] for value in at], at, i, name, axis="y")
     axes.set_xticks(values, [f"{value:g}" for value in values])
     axes.minorticks_off()
-    axes.set(xlabel="lambda (weight of the bias map's entropy; 0: baseline)", ylabel=label)
+    axes.set(xlabel="lambda (weight of the bias map's entropy; 0: baseline)", ylabel="\n(".join(label.rsplit(" (", 1)))
     axes.grid(alpha=0.3)
     if len(curves) > 1:
         axes.legend(fontsize="small")
@@ -336,9 +345,7 @@ def _with_intervals(axes: Any, cells: Sequence[Mean], at: Any, i: int, name: str
     )
 
 
-def blank_panel(
-    height: float = HEIGHT, left: float = 0.9, right: float = 0.15, top: float = 0.25
-) -> tuple[Figure, Any]:
+def blank_panel(height: float = HEIGHT, left: float = 0.9, right: float = 0.2, top: float = 0.25) -> tuple[Figure, Any]:
     """Make a figure with a single pair of axes; its height and the margins around the axes are in inches.
 
     To have matplotlib find the margins takes longer than to draw the panel.

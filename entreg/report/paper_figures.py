@@ -136,9 +136,13 @@ def _intervals(name: str, cells: Mapping[str, Mapping[str, Mean]]) -> PaperFigur
     """Show differences with their intervals; cells: by the name of the series, then by arm."""
 
     def draw(width: float) -> Figure:
-        figure = panels.difference_panel(cells)
-        count = len({arm for of_series in cells.values() for arm in of_series})
-        figure.set_size_inches(width, 0.9 + 0.3 * count + 0.15 * len(cells))
+        height = 0.9 + 0.3 * len(panels.arms_of(cells)) + 0.15 * len(cells)
+        columns = 2 if width * MM_PER_INCH > 120 else 1
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots()
+        panels.draw_differences(axes, cells)
+        names = axes.get_legend_handles_labels()
+        figure.legend(*names, fontsize="small", loc="outside upper right", ncols=columns)
         return figure
 
     numbers = [

@@ -16,6 +16,7 @@ from entreg.report import data_pictures
 from entreg.report.data_pictures import SHEET_SIDE_PX, SIDE_PX
 from entreg.report.pictures import Picture
 from entreg.study.look import Look, look_at
+from tests.report.words_within import assert_within
 
 pytestmark = pytest.mark.painted
 
@@ -100,3 +101,16 @@ def test_a_set_without_a_fixation_can_be_drawn(tmp_path):
     none = replace(look.dataset, fixations=look.dataset.fixations[:0])
     pictures = data_pictures.overview(look_at(none, Data(source="folder", name="two"), Prior(), 0))
     assert len(pictures) == 4 and "there are none" in pictures[1].alt
+
+
+def test_no_word_is_cut_off():
+    shares, counts = np.random.default_rng(0).random(100_000), np.arange(1, 2000)
+    for figure in (
+        data_pictures._center_bias_panel(np.full((6, 8), -np.log(48))),
+        data_pictures._center_bias_panel(np.full((8, 6), -np.log(48))),
+        data_pictures._position_panel(shares, shares),
+        data_pictures._value_panel(500 * shares, "duration of a fixation, ms"),
+        data_pictures._person_panel(90 * counts),
+        data_pictures._image_panel(counts),
+    ):
+        assert_within(figure)

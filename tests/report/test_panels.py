@@ -11,6 +11,7 @@ from PIL import Image
 
 from entreg.report import panels
 from entreg.report.panels import Prediction, Range
+from tests.report.words_within import assert_within
 
 pytestmark = pytest.mark.painted
 
@@ -120,6 +121,24 @@ def test_a_picture_and_its_density_stand_in_the_same_place_with_the_fixations_on
     for figure in (image, density):
         assert axes_of(figure).collections[0].get_offsets().tolist() == [[3, 1], [4, 2]]
     assert axes_of(density).images[0].get_clim() == (-8, 1)
+
+
+def test_no_word_is_cut_off():
+    """Labels of two lines, long names and great numbers."""
+    rows = [{"epoch": epoch, "validation_ig_bits_per_fixation": 1.25 + epoch / 1000} for epoch in (1, 2, 3)]
+    name = "nll_entropy_lambda0.316_entropy_of_mean"
+    few, many = cell(0.03, (0.01, 0.05)), cell(123.456, (-200.0, 300.0))
+    shown = prediction(half_uniform())
+    for figure in (
+        panels.history_panel({"nll": [rows]}, *panels.LOSS_PANELS[1]),
+        panels.difference_panel({"out of domain, mean of 2 sets": {name: many}, "left out (crowd100)": {name: few}}),
+        panels.waterfall_panel({"spread of the predictions": few, "what is left": few}, few),
+        panels.scatter_panel(np.array([1.0, 2.0]), np.array([1.5, 1.0]), ("nll", "nll_entropy_lambda0.316")),
+        panels.lambda_panel({"": {0.0: few, 0.1: many}}, "IG out of domain, mean of 2 sets (bit/fixation)"),
+        panels.bias_panel(half_uniform(), greatest=3.0),
+        panels.density_panel(shown, (-8, 1)),
+    ):
+        assert_within(figure)
 
 
 def test_a_figure_becomes_a_picture_on_white():

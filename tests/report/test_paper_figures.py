@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from entreg.report import latex, paper_figures
 from entreg.report.paper_figures import MM_PER_INCH
 from tests.report.findings import findings
+from tests.report.words_within import assert_within
 
 pytestmark = pytest.mark.painted
 
@@ -58,6 +60,14 @@ def test_a_figure_is_as_wide_as_a_column_with_its_fonts_in_it(figures, width_mm)
     svg = saved(figures["differences"], width_mm, "svg").decode()
     assert float(re.search(r'<svg [^>]*width="([\d.]+)pt"', svg)[1]) == pytest.approx(width_mm / MM_PER_INCH * 72)
     assert "<text" not in svg  # letters are drawn, so that no font is missing
+
+
+@pytest.mark.parametrize("width_mm", [89, 183])
+def test_no_word_is_cut_off(content, width_mm):
+    """Of the names of a lambda sweep, which are long, either."""
+    with mpl.rc_context(paper_figures.STYLE):
+        for figure in paper_figures.figures_of(content.results, content):
+            assert_within(figure.draw(width_mm / MM_PER_INCH), figure.name)
 
 
 def test_the_same_numbers_give_the_same_bytes(figures):
