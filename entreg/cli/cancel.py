@@ -22,7 +22,7 @@ def active_jobs(sweep: SweepFolder) -> list[str]:
     started anew believes for a while that they run.
     """
     tasks = [task for submission in sweep.submissions() for task in submission.tasks()]
-    return active([job for job, runs in tasks if not runs or not all(map(sweep.is_finished, runs))])
+    return active([job for job, runs in tasks if not runs or not all(sweep.run(run).is_finished for run in runs)])
 
 
 def cancel(sweep: SweepFolder, jobs: list[str], pause: Callable[[float], None] = time.sleep) -> None:
@@ -38,7 +38,8 @@ def cancel(sweep: SweepFolder, jobs: list[str], pause: Callable[[float], None] =
             break
         pause(LOOKS_EVERY_S)
     for run, job in sweep.job_ids().items():
-        if job in jobs and job not in left and not sweep.is_finished(run):
-            sweep.run(run).write_ending(MEANING["CANCELLED"], job)
+        folder = sweep.run(run)
+        if job in jobs and job not in left and not folder.is_finished:
+            folder.write_ending(MEANING["CANCELLED"], job)
     if left:
         raise UserError(f"still there after {PATIENCE_S:.0f} s: {' '.join(left)}; look again with `squeue --me`")

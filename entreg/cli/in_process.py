@@ -35,6 +35,9 @@ from entreg.errors import SettingError
 from entreg.io.log_file import LineFormatter, LogFile
 from entreg.runs.folder import RunFolder
 
+PLUGINS = (Plugins, SourcesRegistry)  # which Hydra makes together
+_found: dict[type, Any] = {}  # Hydra's plugins, and under ConfigStore its options, as they were after the last use
+
 
 def config_of(words: Sequence[str]) -> Config:
     """Return the config that these words compose on the command line, checked as there.
@@ -94,10 +97,6 @@ def _refuse_for_sweeps(override: Override) -> None:
         raise SettingError(f"{override.input_line}: this is a sweep; call it once for each value of {key}")
     if key.startswith("hydra") and key not in ("hydra.run.dir", "hydra.mode"):
         raise SettingError(f"{override.input_line}: this is for jobs of the command line; type it there")
-
-
-PLUGINS = (Plugins, SourcesRegistry)  # which Hydra makes together
-_found: dict[type, Any] = {}  # Hydra's plugins, and under ConfigStore its options, as they were after the last use
 
 
 @contextmanager

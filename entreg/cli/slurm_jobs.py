@@ -12,7 +12,7 @@ from submitit.core.utils import FailedJobError
 
 from entreg.cli.execution import JobFailed
 from entreg.errors import UserError
-from entreg.runs.folder import RunFolder, State, SweepFolder
+from entreg.runs.folder import RunFolder, SweepFolder
 from entreg.runs.records import reason
 from entreg.slurm.endings import LOST, MEANING
 
@@ -82,7 +82,7 @@ def results_of(sweep: SweepFolder, submitted: Submitted, ended: str | None) -> l
         folder: RunFolder = sweep.evaluation if submitted.is_evaluation else sweep.run(one.number)
         if ended == LOST:  # somebody who cancelled it may have written so
             why = folder.how_ended() or why
-        if folder.state is not State.FINISHED:
+        if not folder.is_finished:
             folder.write_ending(why, job)
         message = (
             f"job {job}: {why}\n(run {folder}, log {submitted.slurm.paths.stderr}; the same command goes on with it)"

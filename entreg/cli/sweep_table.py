@@ -12,7 +12,7 @@ from entreg.cli.next_steps import evaluation_of, relative
 from entreg.cli.status_table import MOST_LINES, MOST_LOGS, by_arm
 from entreg.columns import aligned
 from entreg.errors import UserError
-from entreg.runs.folder import RunFolder, State, SweepFolder
+from entreg.runs.folder import RunFolder, SweepFolder
 from entreg.runs.submission import PlannedRun, telling_apart
 
 HEAD = ("run", "overrides", "state", "validation IG (bit/fix)", "folder")
@@ -61,7 +61,7 @@ def printed_at_the_end() -> Iterator[None]:
     finally:
         for sweep in _started if os.environ.get("RANK", "0") == "0" else []:
             print(table(sweep), flush=True)
-    unfinished = [relative(folder.path) for folder in _left if folder.state is not State.FINISHED]
+    unfinished = [relative(folder.path) for folder in _left if not folder.is_finished]
     if unfinished:
         print(
             f"another process works on {', '.join(unfinished)}; the same command tells what came of it", file=sys.stderr
@@ -77,7 +77,7 @@ def to_evaluate() -> list[Sweep]:
         for sweep in _started
         if first
         and sweep.evaluates
-        and all(RunFolder(sweep.folder.path / job.folder).state is State.FINISHED for job in sweep.jobs or [])
+        and all(RunFolder(sweep.folder.path / job.folder).is_finished for job in sweep.jobs or [])
     ]
 
 

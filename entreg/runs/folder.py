@@ -158,6 +158,11 @@ class RunFolder:
         return self.is_trained and self.last.is_file() and not all(path.is_file() for path in pictures)
 
     @property
+    def is_finished(self) -> bool:
+        """Whether the run has finished, see `state`."""
+        return self.state is State.FINISHED
+
+    @property
     def state(self) -> State:
         """How far the run has come.
 
@@ -459,10 +464,6 @@ class SweepFolder:
     def evaluations(self) -> list[str]:
         """Return SLURM's ids of the evaluations that were submitted with the runs: their jobs have no run."""
         return [job for submission in self.submissions() for job, runs in submission.tasks() if not runs]
-
-    def is_finished(self, number: int) -> bool:
-        """Return whether the run with this number has finished, as its folder says."""
-        return self.run(number).state is State.FINISHED
 
     def job_ids(self) -> dict[int, str]:
         """Return SLURM's id of the last job of each run, by the run's number."""
