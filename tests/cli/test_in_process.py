@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import sys
 import warnings
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from omegaconf import OmegaConf
 from omegaconf.basecontainer import BaseContainer
@@ -51,6 +54,35 @@ def test_a_program_may_use_hydra_itself(tmp_path):
     finally:
         OmegaConf.clear_resolver("of_mine")
     assert not GlobalHydra.instance().is_initialized()
+
+
+@pytest.fixture
+def no_plugins(monkeypatch):
+    """Hydra as it is before anybody has looked for plugins; what their modules hold is put back at the end."""
+    names = [name for name in sys.modules if name.startswith(("hydra._internal.core_plugins", "hydra_plugins"))]
+    held = {name: dict(vars(sys.modules[name])) for name in names}
+    store = ConfigStore.instance()
+    monkeypatch.setattr(store, "repo", copy.deepcopy(store.repo))
+    monkeypatch.setattr(Singleton, "_instances", {ConfigStore: store})
+    monkeypatch.setattr(in_process, "_found", {})
+    yield
+    for name, content in held.items():
+        vars(sys.modules[name]).update(content)
+
+
+@pytest.mark.parametrize("has_plugins", [True, False])
+@pytest.mark.usefixtures("no_plugins")
+def test_hydra_s_plugins_are_imported_once(has_plugins, monkeypatch):
+    """Hydra imports their modules anew whenever it looks for them, and a program would hold other classes then."""
+    looked, look = [], Plugins._initialize
+    monkeypatch.setattr(Plugins, "_initialize", lambda self: looked.append(self) or look(self))
+    before = Plugins.instance() if has_plugins else None
+    known = sys.modules["hydra._internal.core_plugins.basic_sweeper"].BasicSweeperConf
+    in_process.config_of(["seed=3"])
+    in_process.config_of(["seed=4"])
+    assert len(looked) == 1 and Singleton._instances.get(Plugins) is before
+    if has_plugins:
+        assert sys.modules["hydra._internal.core_plugins.basic_sweeper"].BasicSweeperConf is known
 
 
 def test_the_log_stands_in_the_folder_and_warnings_are_shown(task, tmp_path, capsys, monkeypatch):
