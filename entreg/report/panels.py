@@ -172,6 +172,7 @@ def draw_differences(axes: Any, differences: Differences, label: str = IG_DIFFER
         yticklabels=list(map(_wrapped, arms)),
         ylim=(len(arms) - 0.4, -0.6),
     )
+    axes.locator_params(axis="x", nbins=5)
     axes.set_xlabel(label, loc="right")  # names take the room on the left
     axes.grid(alpha=0.3, axis="x")
 
@@ -208,6 +209,7 @@ def draw_waterfall(axes: Any, parts: Mapping[str, Mean], total: Mean) -> None:
         yticklabels=names,
         ylim=(len(names) - 0.4, -0.6),
     )
+    axes.locator_params(axis="x", nbins=5)
     axes.set_xlabel(IG_DIFFERENCE_LABEL, loc="right")  # names take the room on the left
     axes.grid(alpha=0.3, axis="x")
 
