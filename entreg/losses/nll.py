@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,10 @@ from torch import Tensor
 
 from entreg.config import Loss
 from entreg.config.settings import setting
+from entreg.features.grid import Grid
+from entreg.model.deepgaze3 import DeepGaze3, compiled_nlls, densities, numbers_by_step
 from entreg.model.log_density import LogDensity
+from entreg.model.step_library import TORCH
 
 
 @dataclass
@@ -46,3 +50,32 @@ def nll_nats(density: LogDensity, image: Tensor, y: Tensor, x: Tensor, weights: 
     """
     log_p = density.at(image, y, x)
     return -weights * log_p.new_zeros(len(weights)).index_add(0, image, log_p)
+
+
+def nlls_nats(
+    models: Sequence[DeepGaze3],
+    features: Tensor | Sequence[Tensor],
+    center_bias: Tensor,
+    grid: Grid,
+    precision: torch.dtype,
+    at: tuple[Tensor, Tensor, Tensor],
+    weights: Sequence[Tensor],
+) -> list[tuple[Tensor, Tensor]]:
+    """Return each model's NLL, through which gradients flow, and what each image adds to it, (B,), in nats.
+
+    features, center_bias, grid, precision: see `DeepGaze3.forward`
+    at: the image in the batch, and the pixel (y, x), of every fixation, image by image
+    weights: for each model, see `nll_nats`
+    """
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+    for version, numbers in numbers_by_step(models).items():
+        chosen, biases = [models[number] for number in numbers], [center_bias] * len(numbers)
+        of_each = [weights[number] for number in numbers]
+        if version == TORCH:
+            predicted = densities(chosen, features, biases, grid, precision)
+            images = [nll_nats(density, *at, of_model) for density, of_model in zip(predicted, of_each, strict=True)]
+            nlls = [(of_image.sum(), of_image.detach()) for of_image in images]
+        else:
+            nlls = compiled_nlls(chosen, features, biases, grid, at, of_each)
+        found |= zip(numbers, nlls, strict=True)
+    return [found[number] for number in range(len(models))]

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from entreg.distributed.threads import one_thread
 from entreg.features.grid import Grid
 from entreg.model.batched_readout import Head, layer_tensors, readouts
-from entreg.model.compiled_step import ModelTensors, log_densities
+from entreg.model.compiled_batch import ModelTensors
+from entreg.model.compiled_step import Fixated, image_nlls, log_densities
 from entreg.model.finalizer import Finalizer, log_density
-from entreg.model.log_density import LogDensity
+from entreg.model.log_density import LogDensity, cell_of_pixel
 from entreg.model.readout import FixationSelectionNetwork, Layer, Pointwise, SaliencyNetwork
 from entreg.model.step_library import TORCH
 
@@ -85,8 +86,7 @@ def densities(
     """
     rows, columns = (axis.map_counts.to(center_biases[0].device) for axis in (grid.rows, grid.columns))
     found: dict[int, Tensor] = {}
-    for version in {model.step: None for model in models}:
-        numbers = [number for number, model in enumerate(models) if model.step == version]
+    for version, numbers in numbers_by_step(models).items():
         chosen, biases = [models[number] for number in numbers], [center_biases[number] for number in numbers]
         if version == TORCH:
             heads = [_head(model, center_bias, grid) for model, center_bias in zip(chosen, biases, strict=True)]
@@ -96,6 +96,40 @@ def densities(
             grids = log_densities(version, [_tensors(model, grid) for model in chosen], features, biases, grid)
         found |= zip(numbers, grids, strict=True)
     return [LogDensity(found[number], rows, columns) for number in range(len(models))]
+
+
+def compiled_nlls(
+    models: Sequence[DeepGaze3],
+    features: Tensor | Sequence[Tensor],
+    center_biases: Sequence[Tensor],
+    grid: Grid,
+    at: tuple[Tensor, Tensor, Tensor],
+    weights: Sequence[Tensor],
+) -> list[tuple[Tensor, Tensor]]:
+    """Return what `losses.nll.nlls_nats` does, for models whose steps are computed by the same compiled version.
+
+    at: the image in the batch, and the pixel (y, x), of every fixation, image by image
+    """
+    image, y, x = at
+    counts = torch.bincount(image, minlength=len(features))
+    row, column = cell_of_pixel(grid.rows.map_counts)[y], cell_of_pixel(grid.columns.map_counts)[x]
+    tensors = [_tensors(model, grid) for model in models]
+    return image_nlls(
+        models[0].step,
+        tensors,
+        features,
+        center_biases,
+        grid,
+        Fixated(counts, row, column, torch.stack(list(weights), 1)),
+    )
+
+
+def numbers_by_step(models: Sequence[DeepGaze3]) -> dict[str, list[int]]:
+    """Return which of the models each version of the step computes."""
+    versions: dict[str, list[int]] = {}
+    for number, model in enumerate(models):
+        versions.setdefault(model.step, []).append(number)
+    return versions
 
 
 def _tensors(model: DeepGaze3, grid: Grid) -> ModelTensors:

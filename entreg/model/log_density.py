@@ -43,15 +43,13 @@ class LogDensity:
         """Return the log density at pixel (y, x) of image `image` of the batch, each (n,) integers: (n,) nats."""
         return self.grid[image, cell_of_pixel(self.rows)[y], cell_of_pixel(self.columns)[x]]
 
-    @one_thread()
     def entropy_nats(self) -> Tensor:
         """Return the Shannon entropy -sum p log p over the H*W pixels: (B,).
 
         It is at most log(H*W), which the uniform density reaches. Where p is 0 (log density -inf), p log p is 0.
         """
-        p = self.grid.exp()
-        plogp = torch.where(p == 0, torch.zeros_like(p), p * self.grid)
-        return -(self._pixels() * plogp).sum((-2, -1))
+        entropy: Tensor = _Entropy.apply(self.grid, self._pixels())
+        return entropy
 
     def full(self) -> Tensor:
         """Return the log density of every pixel: (B, H, W)."""
@@ -101,6 +99,25 @@ class _Normalised(torch.autograd.Function):
         summed, log_sum = ctx.saved_tensors
         p = (summed - log_sum).exp_()
         return p.mul_(-gradient.sum((1, 2), keepdim=True)).add_(gradient), None, None
+
+
+class _Entropy(torch.autograd.Function):
+    """The entropies -sum n p log p, n the pixels of each cell (h, w). Their gradient by log p is -n p (log p + 1)."""
+
+    @staticmethod
+    @one_thread()
+    def forward(ctx: Any, grid: Tensor, pixels: Tensor) -> Tensor:
+        np = grid.exp().mul_(pixels)
+        terms = torch.where(np == 0, torch.zeros_like(np), np * grid)
+        ctx.save_for_backward(np, terms)
+        return -terms.sum((-2, -1))
+
+    @staticmethod
+    @once_differentiable
+    @one_thread()
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        np, terms = ctx.saved_tensors
+        return (np + terms).mul_(-gradient[:, None, None]), None
 
 
 def cell_of_pixel(counts: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from entreg.config import Prior
 from entreg.data.dataset import Fixations, Stimulus
 from entreg.data.geometry import Resized
+from entreg.distributed.threads import one_thread
 from entreg.features.grid import Grid
 from entreg.features.store import FeatureStore
 from entreg.priors.gaussian import gaussian_log_prior
@@ -145,9 +146,11 @@ class Split(ImageSubset):
     def batch(self, members: Sequence[int]) -> Batch:
         """Return a batch of the images `members` (numbers within this split), which all have one size."""
         features = [self.store[self.rows[i]] for i in members]
+        with one_thread():  # a copy takes as long by several threads, and much longer where they wait for one
+            center_biases = torch.stack([self.center_biases[i] for i in members])
         return Batch(
             torch.stack(features).to(self.device) if self.device.type == "cuda" else features,
-            torch.stack([self.center_biases[i] for i in members]).to(self.device),
+            center_biases.to(self.device),
             self.store.recipe.grid(self.sizes[members[0]]),
             torch.repeat_interleave(torch.arange(len(members)), self.counts[members].long()).to(self.device),
             torch.cat([self.fixations[i][0] for i in members]).to(self.device),

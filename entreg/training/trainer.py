@@ -16,6 +16,7 @@ from entreg.config import Config
 from entreg.data.fingerprint import Fingerprint
 from entreg.distributed.precision import precision_of
 from entreg.distributed.ranks import Ranks
+from entreg.distributed.threads import one_thread
 from entreg.errors import DataError, NonFiniteLoss, UserError
 from entreg.io import files
 from entreg.io.sums import sums_of
@@ -175,7 +176,8 @@ class Trainer:
         regulariser: what the loss computed from the bias map; None where it computed nothing in this step
         images: the size of the global batch
         """
-        self.optimizer.step()
+        with one_thread():  # a few thousand numbers: threads would mostly wait for each other
+            self.optimizer.step()
         self.sum_nll_nats += nll_nats * images
         self.images_seen += images
         self.steps.append(

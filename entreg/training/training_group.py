@@ -24,7 +24,7 @@ from entreg.errors import UserError
 from entreg.features.grid import Grid
 from entreg.features.preload import preloaded
 from entreg.features.store import FeatureStore
-from entreg.losses.nll import fixation_weights, nll_nats
+from entreg.losses.nll import fixation_weights, nlls_nats
 from entreg.model.deepgaze3 import densities
 from entreg.model.log_density import LogDensity
 from entreg.progress import Progress
@@ -156,16 +156,18 @@ class TrainingGroup:
             return [torch.zeros(0) for _ in trainers]
         ranks, batch = self.ranks, self.training.batch(rank_items)
         counts, weight = self.training.counts[items], self.training.weight(items)
-        predicted = self._densities(trainers, batch.features, [batch.center_bias] * len(trainers), batch.grid)
-        image_nlls, losses = [], []
-        for k, (trainer, density) in enumerate(zip(trainers, predicted, strict=True)):
-            weights = fixation_weights(counts, trainer.config.loss.mean_over)[ranks.rank :: ranks.world_size] * weight
-            image_nll = nll_nats(density, batch.image, batch.y, batch.x, weights.to(ranks.device))
-            image_nlls.append(image_nll.detach())
-            sums[1 + 2 * k] = image_nll.detach().sum()
-            losses.append(image_nll.sum())
-        torch.autograd.backward(losses)
-        return image_nlls
+        weights = [
+            (fixation_weights(counts, trainer.config.loss.mean_over)[ranks.rank :: ranks.world_size] * weight).to(
+                ranks.device
+            )
+            for trainer in trainers
+        ]
+        models, at = [trainer.model for trainer in trainers], (batch.image, batch.y, batch.x)
+        nlls = nlls_nats(models, batch.features, batch.center_bias, batch.grid, self.precision, at, weights)
+        for k, (_, image_nlls) in enumerate(nlls):
+            sums[1 + 2 * k] = image_nlls.sum()
+        torch.autograd.backward([nll for nll, _ in nlls])
+        return [image_nlls for _, image_nlls in nlls]
 
     def _regularise(self, step: int, trainers: list[Trainer], size: Size, sums: Tensor) -> list[Trainer]:
         """Add to `sums` and to the gradients what losses compute from bias maps of `size`.

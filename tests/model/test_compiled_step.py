@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from entreg.features.grid import grid_of
+from entreg.losses.nll import nlls_nats
 from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.step_library import available
 
@@ -37,6 +38,11 @@ class Case:
         self.upstream = 0.01 * torch.randn(IMAGES, *map_size, generator=generator)
         self.upstream[:, map_size[0] // 2, map_size[1] // 3] = -1.0
         self.channels = channels
+        # as many fixations on an image as its number, some of them in one place, none on the first
+        self.image = torch.repeat_interleave(torch.arange(IMAGES), torch.arange(IMAGES))
+        self.y, self.x = (torch.randint(n, self.image.shape, generator=generator) for n in GRIDS[grid][0])
+        self.y[-2:], self.x[-2:] = self.y[-1].clone(), self.x[-1].clone()
+        self.weights = torch.rand(IMAGES, generator=generator)
 
     def model(self, seed: int, step: str) -> DeepGaze3:
         made = DeepGaze3(self.channels, 3.0, seed)
@@ -56,19 +62,36 @@ class Case:
         torch.autograd.backward([(one.grid * upstream).sum() for one in found])
         return [one.grid.detach() for one in found], [[p.grad for p in model.parameters()] for model in models]
 
+    def compute_nll(
+        self, models: list[DeepGaze3], precision: torch.dtype = torch.float32
+    ) -> tuple[list[torch.Tensor], list[list[torch.Tensor]]]:
+        """Return what each image adds to each model's NLL, and the gradients of that model's parameters."""
+        weights = [self.weights * (1 + number) for number in range(len(models))]
+        at, bias = (self.image, self.y, self.x), self.center_bias.to(precision)
+        found = nlls_nats(models, self.features, bias, self.grid, precision, at, weights)
+        torch.autograd.backward([nll for nll, _ in found])
+        for nll, of_image in found:
+            torch.testing.assert_close(nll.detach(), of_image.sum())
+        return [of_image for _, of_image in found], [[p.grad for p in model.parameters()] for model in models]
+
+
+WAYS = pytest.mark.parametrize("way", ["compute", "compute_nll"])
+
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
 @pytest.mark.parametrize("channels", [64, 1041])
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("step", available())
-def test_densities_and_gradients_are_those_of_float64(step, grid, channels, dtype):
-    """Within 1e-6 of the greatest log density, and 5e-5 of the greatest gradient of each parameter.
+@WAYS
+def test_densities_nlls_and_gradients_are_those_of_float64(way, step, grid, channels, dtype):
+    """Within 1e-6 of the greatest log density or NLL, and 5e-5 of the greatest gradient of each parameter.
 
     Some gradients are what is left of sums that nearly cancel: those may be off by 2e-7 of the model's greatest one.
     """
     case = Case(grid, channels, dtype)
-    (found,), (gradients,) = case.compute([case.model(0, step)])
-    (exact,), (exact_gradients,) = case.compute([case.model(0, "torch").double()], precision=torch.float64)
+    compute = getattr(case, way)
+    (found,), (gradients,) = compute([case.model(0, step)])
+    (exact,), (exact_gradients,) = compute([case.model(0, "torch").double()], precision=torch.float64)
     assert (found - exact).abs().max() <= 1e-6 * exact.abs().max()
     greatest = max(gradient.abs().max() for gradient in exact_gradients)
     for ours, theirs in zip(gradients, exact_gradients, strict=True):
@@ -104,21 +127,25 @@ def assert_same(found, expected):
 
 @pytest.mark.parametrize("step", available())
 @pytest.mark.parametrize("grid", ["77 cells", "mixed"])
-def test_a_model_has_the_bits_of_one_alone(step, grid):
+@WAYS
+def test_a_model_has_the_bits_of_one_alone(way, step, grid):
     """Beside three others of the same version, and one that PyTorch computes."""
     case = Case(grid, 64)
-    together = case.compute([case.model(seed, step if seed != 2 else "torch") for seed in range(5)])
+    together = getattr(case, way)([case.model(seed, step if seed != 2 else "torch") for seed in range(5)])
+    weights = case.weights
     for seed in (0, 1, 3, 4):
-        alone = case.compute([case.model(seed, step)])
+        case.weights = weights * (1 + seed)  # those that it has as the model of this number
+        alone = getattr(case, way)([case.model(seed, step)])
         assert_same([of_each[seed] for of_each in together], [of_each[0] for of_each in alone])
 
 
 @pytest.mark.parametrize("step", available())
-def test_the_bits_do_not_depend_on_the_number_of_threads(step):
+@WAYS
+def test_the_bits_do_not_depend_on_the_number_of_threads(way, step):
     case, found = Case("77 cells", 64), []
     for threads in (1, 2, 3, 8):
         torch.set_num_threads(threads)
-        found.append([of_each[0] for of_each in case.compute([case.model(0, step)])])
+        found.append([of_each[0] for of_each in getattr(case, way)([case.model(0, step)])])
     for other in found[1:]:
         assert_same(other, found[0])
 
@@ -160,6 +187,20 @@ def test_gradients_are_summed_over_images_in_float64(step):
     _, (expected,) = case.compute([case.model(0, step)])
     for ours, theirs in zip(gradients, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("step", available())
+def test_gradients_of_an_nll_grow_with_what_it_is_multiplied_by(step):
+    """And a model whose NLL nobody asks for gets none."""
+    case, grads = Case("77 cells", 64), []
+    for factor in (1.0, 2.0):
+        models = [case.model(seed, step) for seed in range(2)]
+        at = case.image, case.y, case.x
+        found = nlls_nats(models, case.features, case.center_bias, case.grid, torch.float32, at, [case.weights] * 2)
+        (factor * found[1][0]).backward()
+        assert all(p.grad is None for p in models[0].parameters())
+        grads.append([p.grad for p in models[1].parameters()])
+    assert all(torch.equal(2 * once, twice) for once, twice in zip(*grads, strict=True))
 
 
 @pytest.mark.parametrize("step", available())

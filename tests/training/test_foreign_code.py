@@ -56,10 +56,12 @@ def test_negative_entropy_as_a_regulariser_is_the_regularised_arm(trainer_of, ca
 
 
 def test_a_vision_transformer_trains_by_both_steps_and_the_package_is_recorded(trainer_of):
-    """By gradient descent in small steps, which amplify no rounding: Adam makes whole steps of gradients that nearly cancel."""
+    """By gradient descent in small steps, which amplify no rounding, as Adam does where gradients nearly cancel."""
     found = []
     for step in ("auto", "plain"):
-        trainer = trainer_of(*REGULARISED, *NETWORK, ALLOWED, "optim=sgd", "optim.lr=0.001", f"hardware.step={step}", folder=step)
+        trainer = trainer_of(
+            *REGULARISED, *NETWORK, ALLOWED, "optim=sgd", "optim.lr=0.001", f"hardware.step={step}", folder=step
+        )
         record_start(trainer, trainer.study)
         found.append([row["nll_nats"] for row in steps_of(trainer)])
         assert trainer.folder.starts()[-1]["called_packages"] == {"tests": "unknown"}

@@ -136,7 +136,7 @@ INLINE void layer_backwards(const Cells *cells, int inputs, int outputs, const f
     for (int start = 0; start < cells->width; start += BLOCK) {
         int length = least(BLOCK, cells->width - start);
         normalise(cells, inputs, x, of, start, length, block);
-        dots(inputs, outputs, length, block, BLOCK_ROW, FLOAT32, by_y + start, cells->width, by_matrix, 1, inputs);
+        dots(inputs, outputs, length, block, BLOCK_ROW, FLOAT32, by_y + start, cells->width, 1, by_matrix, 1, inputs);
         product(inputs, length, outputs, matrix, 1, inputs, by_y + start, cells->width, FLOAT32, by_x + start,
                 cells->width, 0);
     }

@@ -8,11 +8,11 @@
 
 enum { FLOAT32, FLOAT16 }; /* types of a factor */
 
-/* sums of a tile, as many as stay in the registers: PRODUCT_ROWS * 2 and DOT_ROWS * 4 vectors */
+/* sums of a tile, as many as stay in the registers: PRODUCT_ROWS * 2 and DOT_ROWS * DOT_COLUMNS vectors */
 #if LANES == 16
-enum { PRODUCT_ROWS = 8, DOT_ROWS = 6 };
+enum { PRODUCT_ROWS = 8, DOT_ROWS = 3, DOT_COLUMNS = 8 };
 #else
-enum { PRODUCT_ROWS = 4, DOT_ROWS = 3 };
+enum { PRODUCT_ROWS = 4, DOT_ROWS = 3, DOT_COLUMNS = 4 };
 #endif
 
 INLINE Vector load_as(const void *from, size_t at, int type)
@@ -40,6 +40,7 @@ INLINE void product_tile(int rows, int vectors, int k, const float *a, size_t a_
         UNROLLED
         for (int i = 0; i < rows; i++) {
             Vector x = all(a[i * a_row + t * a_step]);
+            IN_REGISTER(x);
             UNROLLED
             for (int v = 0; v < vectors; v++)
                 s[i][v] += x * factors[v];
@@ -86,59 +87,63 @@ INLINE void product(int m, int n, int k, const float *a, size_t a_row, size_t a_
 
 /* ahead: whether to ask the memory for the rows of a behind the next tile's */
 INLINE void dots_tile(int rows, int columns, int k, const void *a, size_t a_row, int type, const float *b, size_t b_row,
-                      double *c, size_t c_row, size_t c_column, int ahead)
+                      size_t b_step, double *c, size_t c_row, size_t c_column, int ahead)
 {
-    Vector s[DOT_ROWS][4];
+    Vector s[DOT_ROWS][DOT_COLUMNS];
     UNROLLED
     for (int i = 0; i < rows; i++)
         UNROLLED
         for (int j = 0; j < columns; j++)
             s[i][j] = (Vector){0};
     for (int t = 0; t < k; t += LANES) {
-        Vector factors[4];
-        UNROLLED
-        for (int j = 0; j < columns; j++)
-            factors[j] = load(b + j * b_row + t);
+        Vector x[DOT_ROWS];
         UNROLLED
         for (int i = 0; i < rows; i++) {
-            Vector x = load_as(a, i * a_row + t, type);
+            x[i] = load_as(a, i * a_row + t, type);
             if (ahead)
                 __builtin_prefetch((const uint16_t *)a + (i + 2 * rows) * a_row + t);
+        }
+        UNROLLED
+        for (int j = 0; j < columns; j++) {
+            Vector factor = load(b + j * b_row + t * b_step);
+            IN_REGISTER(factor);
             UNROLLED
-            for (int j = 0; j < columns; j++)
-                s[i][j] += x * factors[j];
+            for (int i = 0; i < rows; i++)
+                s[i][j] += x[i] * factor;
         }
     }
     for (int i = 0; i < rows; i++) {
-        float total[4];
-        if (columns == 4)
-            sums(s[i], total);
+        float total[DOT_COLUMNS];
+        for (int j = 0; j + 4 <= columns; j += 4)
+            sums(s[i] + j, total + j);
         for (int j = 0; j < columns; j++)
-            c[i * c_row + j * c_column] += columns == 4 ? (double)total[j] : sum(s[i][j]);
+            c[i * c_row + j * c_column] += columns > 1 ? (double)total[j] : sum(s[i][j]);
     }
 }
 
-/* c[i, j] += sum over t of a[i, t] b[j, t]: (m, n), k a multiple of 16; see `product`. type: that of a */
-INLINE void dots(int m, int n, int k, const void *a, size_t a_row, int type, const float *b, size_t b_row, double *c,
-                 size_t c_row, size_t c_column)
+/* c[i, j] += sum over t of a[i, t] b[j, t]: (m, n), k a multiple of 16; see `product`. type: that of a
+   b_step: numbers from one vector of b to the next, by LANES: 1 where the rows of b are contiguous */
+INLINE void dots(int m, int n, int k, const void *a, size_t a_row, int type, const float *b, size_t b_row, size_t b_step,
+                 double *c, size_t c_row, size_t c_column)
 {
     size_t bytes = type == FLOAT16 ? sizeof(uint16_t) : sizeof(float);
     for (int i = 0, rows; i < m; i += rows) {
         const void *from = (const char *)a + i * a_row * bytes;
         rows = i + DOT_ROWS <= m ? DOT_ROWS : 1;
         int j = 0;
-        for (; j + 4 <= n; j += 4) {
+        for (; j + DOT_COLUMNS <= n; j += DOT_COLUMNS) {
             double *to = c + i * c_row + j * c_column;
+            const float *columns = b + j * b_row;
             if (type == FLOAT16 && j == 0 && rows > 1)
-                dots_tile(DOT_ROWS, 4, k, from, a_row, type, b, b_row, to, c_row, c_column, 1);
+                dots_tile(DOT_ROWS, DOT_COLUMNS, k, from, a_row, type, columns, b_row, b_step, to, c_row, c_column, 1);
             else if (rows > 1)
-                dots_tile(DOT_ROWS, 4, k, from, a_row, type, b + j * b_row, b_row, to, c_row, c_column, 0);
+                dots_tile(DOT_ROWS, DOT_COLUMNS, k, from, a_row, type, columns, b_row, b_step, to, c_row, c_column, 0);
             else
-                dots_tile(1, 4, k, from, a_row, type, b + j * b_row, b_row, to, c_row, c_column, 0);
+                dots_tile(1, DOT_COLUMNS, k, from, a_row, type, columns, b_row, b_step, to, c_row, c_column, 0);
         }
         for (; j < n; j++)
             for (int r = 0; r < rows; r++)
-                dots_tile(1, 1, k, (const char *)from + r * a_row * bytes, a_row, type, b + j * b_row, b_row,
+                dots_tile(1, 1, k, (const char *)from + r * a_row * bytes, a_row, type, b + j * b_row, b_row, b_step,
                           c + (i + r) * c_row + j * c_column, c_row, c_column, 0);
     }
 }

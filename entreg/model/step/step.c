@@ -8,7 +8,8 @@
 #include "density.h"
 #include "networks.h"
 
-enum { PIECE = 512, GROUP = 16 }; /* channels and cells of an image that all models read while they are in the cache */
+/* cells and channels of an image that all models read while they are in the cache; see `widest_product` and its gradient */
+enum { CELLS = 48, PIECE = 512, GROUP = 32, STRIP = 2 * LANES };
 
 /* Everything is float32 and contiguous where nothing else is said.
 
@@ -19,7 +20,11 @@ enum { PIECE = 512, GROUP = 16 }; /* channels and cells of an image that all mod
    saved: (images, models, SAVED_ROWS * width + SAVED_STATISTICS), or NULL where no backward pass follows
    center_biases, log_densities, by_densities: (models) pointers to (images, map_rows, map_columns)
    by_wide: (images, models, WIDE, channels)
-   by_others: (images, models, others), the gradients by parameters, row blur, column blur and weight of the centre bias */
+   by_others: (images, models, others), the gradients by parameters, row blur, column blur and weight of the centre bias
+
+   of `entreg_nll` alone:
+   first_fixations: (images + 1) where each image's fixations begin among all, in int32; fixated: the place of each in a map
+   fixation_weights, nlls: (images, models), what a fixation on each image counts, and the NLL in nats */
 typedef struct {
     Cells cells;
     Map map;
@@ -32,6 +37,9 @@ typedef struct {
     float *const *log_densities;
     const float *const *by_densities;
     float *by_wide, *by_others;
+    const int32_t *first_fixations, *fixated;
+    const float *fixation_weights;
+    float *nlls;
 } Batch;
 
 #ifndef SOURCES
@@ -70,32 +78,61 @@ static const float *center_bias(const Batch *batch, int image, int model)
     return batch->center_biases[model] + image * map_numbers(batch);
 }
 
-INLINE void product_of_type(const Batch *batch, int type, const char *features, double *products)
+/* Write the matrices of the widest product as (models, channels / LANES, WIDE, LANES): what is read together lies together. */
+static void order_wide(const Batch *batch, float *to)
 {
-    int channels = batch->channels;
+    size_t channels = batch->channels;
+    for (size_t model = 0; model < (size_t)batch->models; model++)
+        for (size_t row = 0; row < WIDE; row++)
+            for (size_t i = 0; i < channels; i += LANES)
+                store(to + (model * channels + i) * WIDE + row * LANES, load(batch->wide + (model * WIDE + row) * channels + i));
+}
+
+INLINE void product_of_type(const Batch *batch, int type, const char *features, const float *wide, double *products)
+{
+    int cells = batch->cells.cells, channels = batch->channels, width = batch->cells.width;
     size_t bytes = type == FLOAT16 ? 2 : 4;
-    for (int channel = 0; channel < channels; channel += PIECE)
-        dots(batch->cells.cells, batch->models * WIDE, least(PIECE, channels - channel), features + channel * bytes,
-             channels, type, batch->wide + channel, channels, products, 1, batch->cells.width);
+    for (int cell = 0; cell < cells; cell += CELLS)
+        for (int channel = 0; channel < channels; channel += PIECE)
+            for (int model = 0; model < batch->models; model++)
+                dots(least(CELLS, cells - cell), WIDE, least(PIECE, channels - channel),
+                     features + ((size_t)cell * channels + channel) * bytes, channels, type,
+                     wide + ((size_t)model * channels + channel) * WIDE, LANES, WIDE,
+                     products + (size_t)model * WIDE * width + cell, 1, width);
 }
 
 /* products: (models, WIDE, width) float64 */
-static void widest_product(const Batch *batch, int image, double *products)
+static void widest_product(const Batch *batch, int image, const float *wide, double *products)
 {
     memset(products, 0, sizeof(double) * batch->models * WIDE * batch->cells.width);
     if (batch->type == FLOAT16)
-        product_of_type(batch, FLOAT16, batch->features[image], products);
+        product_of_type(batch, FLOAT16, batch->features[image], wide, products);
     else
-        product_of_type(batch, FLOAT32, batch->features[image], products);
+        product_of_type(batch, FLOAT32, batch->features[image], wide, products);
 }
 
 INLINE void gradient_of_type(const Batch *batch, int type, const char *features, const float *by_products, float *to)
 {
-    int cells = batch->cells.cells, channels = batch->channels;
+    int cells = batch->cells.cells, channels = batch->channels, width = batch->cells.width;
     size_t bytes = type == FLOAT16 ? 2 : 4;
-    for (int cell = 0; cell < cells; cell += GROUP)
-        product(batch->models * WIDE, channels, least(GROUP, cells - cell), by_products + cell, batch->cells.width, 1,
-                features + cell * bytes * channels, channels, type, to, channels, cell > 0);
+    for (int cell = 0; cell < cells; cell += GROUP) {
+        const char *group = features + (size_t)cell * channels * bytes;
+        int count = least(GROUP, cells - cell), add = cell > 0;
+        if (batch->models == 1)
+            product(WIDE, channels, count, by_products + cell, width, 1, group, channels, type, to, channels, add);
+        else
+            for (int channel = 0; channel < channels; channel += STRIP) {
+                /* rows of the features are often a power of 2 apart, see networks.h, and are converted once here */
+                float strip[GROUP * STRIP];
+                int length = least(STRIP, channels - channel);
+                for (int row = 0; row < count; row++)
+                    for (int i = 0; i < length; i += LANES)
+                        store(strip + row * STRIP + i, load_as(group, (size_t)row * channels + channel + i, type));
+                for (int model = 0; model < batch->models; model++)
+                    product(WIDE, length, count, by_products + (size_t)model * WIDE * width + cell, width, 1, strip, STRIP,
+                            FLOAT32, to + (size_t)model * WIDE * channels + channel, channels, add);
+            }
+    }
 }
 
 /* by_products: (models, WIDE, width); to: (models, WIDE, channels) */
@@ -107,68 +144,130 @@ static void widest_product_backwards(const Batch *batch, int image, const float 
         gradient_of_type(batch, FLOAT32, batch->features[image], by_products, to);
 }
 
-/* Memory for one image, aligned to cache lines: its widest products, then what networks and densities need. */
-static double *memory_for(const Batch *batch)
+/* What a thread works with: the numbers of one image and, but for the products, of one model.
+
+   wide: see `order_wide`; products, by_products: (models, WIDE, width)
+   saved, gradients, block, by_readout: see networks.h; map: see density.h
+   log_density, by_density: (map_rows, map_columns) */
+typedef struct {
+    double *products;
+    float *wide, *by_products, *saved, *gradients, *block, *by_readout, *map, *log_density, *by_density;
+} Memory;
+
+/* Return the memory of a thread, which begins with `products`, each array at a multiple of 64 bytes. */
+static Memory memory_for(const Batch *batch)
 {
-    size_t width = batch->cells.width, products = sizeof(double) * batch->models * WIDE * width;
-    size_t others = 2 * MOST * width + MOST * BLOCK_ROW + width + saved_numbers(batch) + density_memory(&batch->map);
-    return aligned_alloc(64, (products + sizeof(float) * others + 63) / 64 * 64);
+    size_t width = batch->cells.width, rows = (size_t)batch->models * WIDE;
+    const size_t lengths[] = {2 * rows * width,          rows * batch->channels, rows * width,
+                              saved_numbers(batch),      2 * MOST * width,       MOST * BLOCK_ROW,
+                              width,                     density_memory(&batch->map),
+                              map_numbers(batch),        map_numbers(batch)};
+    enum { ARRAYS = sizeof lengths / sizeof *lengths };
+    size_t starts[ARRAYS + 1] = {0};
+    for (int i = 0; i < ARRAYS; i++)
+        starts[i + 1] = starts[i] + (lengths[i] + 15) / 16 * 16;
+    float *all = aligned_alloc(64, sizeof(float) * starts[ARRAYS]);
+    if (all == NULL)
+        return (Memory){0};
+    Memory memory = {(double *)all,   all + starts[1], all + starts[2], all + starts[3], all + starts[4],
+                     all + starts[5], all + starts[6], all + starts[7], all + starts[8], all + starts[9]};
+    memset(memory.by_readout, 0, sizeof(float) * width); /* its padding stays 0 */
+    order_wide(batch, memory.wide);
+    return memory;
+}
+
+/* Write what `networks` saves, and the log density of one image by one model, whose widest products are there. */
+static void predict(const Batch *batch, int image, int model, const Memory *memory, float *saved, float *log_density)
+{
+    int width = batch->cells.width;
+    Finalizer of = finalizer(batch, model);
+    networks(&batch->cells, memory->products + (size_t)model * WIDE * width,
+             batch->parameters + (size_t)model * PARAMETERS, saved, memory->block);
+    density(&batch->map, &of, saved + (size_t)(SAVED_ROWS - 1) * width, center_bias(batch, image, model), log_density,
+            memory->map);
+}
+
+/* Write the gradients of one image and one model to by_others and to the memory's by_products. */
+static void differentiate(const Batch *batch, int image, int model, const Memory *memory, const float *saved,
+                          const float *log_density, const float *by_density)
+{
+    const Map *map = &batch->map;
+    int width = batch->cells.width;
+    float *by_parameters = batch->by_others + ((size_t)image * batch->models + model) * batch->others;
+    float *by_row_blur = by_parameters + PARAMETERS, *by_column_blur = by_row_blur + map->map_rows * map->wide_rows;
+    Finalizer of = finalizer(batch, model);
+    density_backwards(map, &of, saved + (size_t)(SAVED_ROWS - 1) * width, center_bias(batch, image, model), log_density,
+                      by_density, memory->by_readout, by_row_blur, by_column_blur,
+                      by_column_blur + map->columns * map->wide_map_columns, memory->map);
+    networks_backwards(&batch->cells, batch->parameters + (size_t)model * PARAMETERS, saved, memory->by_readout,
+                       by_parameters, memory->by_products + (size_t)model * WIDE * width, memory->gradients,
+                       memory->block);
+}
+
+static float *by_wide(const Batch *batch, int image)
+{
+    return batch->by_wide + (size_t)image * batch->models * WIDE * batch->channels;
 }
 
 /* Write saved and log_densities of the images `first` to `end`. Returns 1 where there is no memory, else 0. */
 int entreg_forward(const Batch *batch, int first, int end)
 {
-    double *products = memory_for(batch);
-    if (products == NULL)
+    Memory memory = memory_for(batch);
+    if (memory.products == NULL)
         return 1;
-    int width = batch->cells.width;
-    float *block = (float *)(products + (size_t)batch->models * WIDE * width), *own = block + MOST * BLOCK_ROW;
-    float *memory = own + saved_numbers(batch);
     for (int image = first; image < end; image++) {
-        widest_product(batch, image, products);
+        widest_product(batch, image, memory.wide, memory.products);
         for (int model = 0; model < batch->models; model++) {
             size_t number = (size_t)image * batch->models + model;
-            float *saved = batch->saved == NULL ? own : batch->saved + number * saved_numbers(batch);
-            Finalizer of = finalizer(batch, model);
-            networks(&batch->cells, products + (size_t)model * WIDE * width,
-                     batch->parameters + (size_t)model * PARAMETERS, saved, block);
-            density(&batch->map, &of, saved + (size_t)(SAVED_ROWS - 1) * width, center_bias(batch, image, model),
-                    batch->log_densities[model] + image * map_numbers(batch), memory);
+            float *saved = batch->saved == NULL ? memory.saved : batch->saved + number * saved_numbers(batch);
+            predict(batch, image, model, &memory, saved, batch->log_densities[model] + image * map_numbers(batch));
         }
     }
-    free(products);
+    free(memory.products);
     return 0;
 }
 
 /* Write the gradients of the images `first` to `end`, from by_densities and what the forward pass wrote; see above. */
 int entreg_backward(const Batch *batch, int first, int end)
 {
-    double *start = memory_for(batch);
-    if (start == NULL)
+    Memory memory = memory_for(batch);
+    if (memory.products == NULL)
         return 1;
-    const Map *map = &batch->map;
-    int width = batch->cells.width;
-    float *by_products = (float *)start, *gradients = (float *)(start + (size_t)batch->models * WIDE * width);
-    float *block = gradients + (size_t)2 * MOST * width, *by_readout = block + MOST * BLOCK_ROW, *memory = by_readout + width;
-    memset(by_readout, 0, sizeof(float) * width);
     for (int image = first; image < end; image++) {
         for (int model = 0; model < batch->models; model++) {
-            size_t number = (size_t)image * batch->models + model;
-            const float *saved = batch->saved + number * saved_numbers(batch);
-            float *by_parameters = batch->by_others + number * batch->others, *by_row_blur = by_parameters + PARAMETERS;
-            float *by_column_blur = by_row_blur + map->map_rows * map->wide_rows;
-            Finalizer of = finalizer(batch, model);
-            density_backwards(map, &of, saved + (size_t)(SAVED_ROWS - 1) * width, center_bias(batch, image, model),
-                              batch->log_densities[model] + image * map_numbers(batch),
-                              batch->by_densities[model] + image * map_numbers(batch), by_readout, by_row_blur,
-                              by_column_blur, by_column_blur + map->columns * map->wide_map_columns, memory);
-            networks_backwards(&batch->cells, batch->parameters + (size_t)model * PARAMETERS, saved, by_readout,
-                               by_parameters, by_products + (size_t)model * WIDE * width, gradients, block);
+            size_t number = (size_t)image * batch->models + model, start = image * map_numbers(batch);
+            differentiate(batch, image, model, &memory, batch->saved + number * saved_numbers(batch),
+                          batch->log_densities[model] + start, batch->by_densities[model] + start);
         }
-        widest_product_backwards(batch, image, by_products,
-                                 batch->by_wide + (size_t)image * batch->models * WIDE * batch->channels);
+        widest_product_backwards(batch, image, memory.by_products, by_wide(batch, image));
     }
-    free(start);
+    free(memory.products);
+    return 0;
+}
+
+/* Write the NLL of the images `first` to `end` and its gradients, while an image's numbers are in the cache. */
+int entreg_nll(const Batch *batch, int first, int end)
+{
+    Memory memory = memory_for(batch);
+    if (memory.products == NULL)
+        return 1;
+    for (int image = first; image < end; image++) {
+        widest_product(batch, image, memory.wide, memory.products);
+        for (int model = 0; model < batch->models; model++) {
+            float weight = batch->fixation_weights[(size_t)image * batch->models + model];
+            predict(batch, image, model, &memory, memory.saved, memory.log_density);
+            memset(memory.by_density, 0, sizeof(float) * map_numbers(batch));
+            double log_likelihood = 0;
+            for (int i = batch->first_fixations[image]; i < batch->first_fixations[image + 1]; i++) {
+                log_likelihood += (double)memory.log_density[batch->fixated[i]];
+                memory.by_density[batch->fixated[i]] -= weight;
+            }
+            batch->nlls[(size_t)image * batch->models + model] = (float)(-weight * log_likelihood);
+            differentiate(batch, image, model, &memory, memory.saved, memory.log_density, memory.by_density);
+        }
+        widest_product_backwards(batch, image, memory.by_products, by_wide(batch, image));
+    }
+    free(memory.products);
     return 0;
 }
 

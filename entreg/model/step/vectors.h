@@ -31,6 +31,15 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Loads a vector once, which the compiler would otherwise load from memory for each product. */
+#if LANES == 4
+#define IN_REGISTER(vector) (void)(vector)
+#elif LANES == 8
+#define IN_REGISTER(vector) __asm__("" : "+x"(vector))
+#else
+#define IN_REGISTER(vector) __asm__("" : "+v"(vector))
+#endif
+
 typedef float Vector __attribute__((vector_size(4 * LANES)));
 typedef int32_t Integers __attribute__((vector_size(4 * LANES)));
 
