@@ -12,12 +12,12 @@ from entreg.config.evaluation import Evaluation, Primary
 from entreg.config.hardware import Hardware
 from entreg.config.loggers import Loggers, MLflow, TensorBoard, WeightsAndBiases
 from entreg.config.loss import Loss
-from entreg.config.model import OWN, Backbone, Model
+from entreg.config.model import OWN, PER_SET, Backbone, Model
 from entreg.config.optim import MILESTONES, Optim
 from entreg.config.paths import Paths
 from entreg.config.prediction import Predicting
 from entreg.config.prior import Prior
-from entreg.config.schema import FIRST_OF_SETS, NEED_SETS, Config
+from entreg.config.schema import FIRST_OF_SETS, Config
 from entreg.config.store import Stored
 from entreg.config.task import Task
 from entreg.config.trainer import Training
@@ -26,8 +26,8 @@ from entreg.config.uniform import Uniform
 __all__ = [
     "FIRST_OF_SETS",
     "MILESTONES",
-    "NEED_SETS",
     "OWN",
+    "PER_SET",
     "Backbone",
     "Config",
     "Data",

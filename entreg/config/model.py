@@ -9,6 +9,8 @@ from typing import Any
 from entreg.config.settings import MOST_SEED, Rule, group, setting
 
 OWN = "own"  # as weights: those that a module is made with
+# the numbers that each of several sets may have of its own, see entreg/model/per_set.py
+PER_SET = ("center_bias", "scale", "spread")
 
 
 @dataclass
@@ -99,6 +101,13 @@ class Model:
         affects="result",
         one_of=("kde", "gaussian", "uniform"),
     )
+    per_set: list[str] = setting(
+        [],
+        "numbers that each of several `sets` has of its own; center_bias: the weight of the centre bias; scale: a "
+        "factor on the readout; spread: the blur. On other images their averages over the sets stand in",
+        affects="result",
+        one_of=PER_SET,
+    )
     init_from: str | None = setting(
         None,
         "file of a published DeepGaze (IIE or III) from whose parameters a training starts; null: random parameters",
@@ -106,6 +115,10 @@ class Model:
         path=True,
     )
     init_component: int = setting(0, "number of the component in that file", affects="result", at_least=0)
+
+    def __post_init__(self) -> None:
+        # neither the order in which they were typed nor a repetition means anything
+        self.per_set = sorted({*self.per_set})
 
     def broken_rules(self) -> Iterator[Rule]:
         """Yield what is wrong where a component is given without a file."""

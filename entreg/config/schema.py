@@ -28,8 +28,6 @@ from entreg.config.uniform import Uniform
 # what `data` is where `sets` were chosen without it: the first of these in alphabetical order
 FIRST_OF_SETS = Data(source="first_of_sets", name="first_of_sets")
 
-NEED_SETS = ("sets_images", "leave_out")  # settings that mean something beside `sets` alone
-
 
 @dataclass
 class Config:
@@ -158,7 +156,7 @@ class Config:
     def _broken_rules_of_sets(self) -> Iterator[Rule]:
         """Yield what is wrong with `data` beside several sets, and with settings that have no use without them."""
         if not self.sets:
-            for name in NEED_SETS:
+            for name in ("sets_images", "leave_out"):
                 if getattr(self, name) is not None:
                     yield name, "it needs several sets to learn from (sets=[NAME,...])"
         elif self.data.name not in self.sets:
@@ -167,3 +165,5 @@ class Config:
             yield "leave_out", f"one of sets=[{','.join(self.sets)}]"
         elif self.leave_out is not None and len(self.sets) == 1:
             yield "leave_out", "no other set is left to learn from; choose more (sets=[NAME,...])"
+        if self.model.per_set and len(self.sets.keys() - {self.leave_out}) < 2:
+            yield "model.per_set", "numbers of their own need two sets or more to learn from (sets=[NAME,NAME,...])"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from entreg.evaluation.differences import metrics_in, values_of
 from entreg.evaluation.evidence import Evidence
 from entreg.evaluation.metrics import PRIMARY
 from entreg.evaluation.scores import Rows
-from entreg.results.schema import ArmInDomain, ArmLadder, ArmResults, Category, Estimate, Plan
+from entreg.results.schema import ArmInDomain, ArmLadder, ArmResults, Category, Estimate, Plan, SetNumbers
 from entreg.study.finished_run import FinishedRun
 
 
@@ -53,7 +54,24 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
         configured=result_settings(arm.runs[0].config),
         sets_left_out=arm.left_out or None,
         ig_bits_by_set_left_out=dict(evidence.by_set_left_out) or None,
+        per_set=own_numbers(arm.runs) or None,
     )
+
+
+def own_numbers(runs: Sequence[FinishedRun]) -> dict[str, SetNumbers]:
+    """Return, by set, the means of the numbers that it has of its own over the runs that learned from it."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for run in runs:
+        for of_set, numbers in run.own_numbers().items():
+            factor = {"sigma_factor": numbers["sigma_px"] / run.learned()["sigma_px"]} if "sigma_px" in numbers else {}
+            found.setdefault(of_set, []).append(numbers | factor)
+    keys = [field.name for field in dataclasses.fields(SetNumbers)]
+    return {
+        of_set: SetNumbers(
+            **{key: float(np.mean([one[key] for one in each])) if key in each[0] else None for key in keys}
+        )
+        for of_set, each in sorted(found.items())
+    }
 
 
 def explained(metrics: Mapping[str, Estimate]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from entreg.config import Data
@@ -17,6 +17,7 @@ from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.judged_sets import JudgedSets
 from entreg.evaluation.published_arm import descends, stimuli
 from entreg.evaluation.scores import Model
+from entreg.model.deepgaze3 import DeepGaze3
 from entreg.results.schema import (
     FOREIGN,
     IN_DOMAIN,
@@ -36,11 +37,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run with its final model and the study from which it reads its images."""
+    """A run with its final model and the study from which it reads its images.
+
+    own: by the name of a set that has numbers of its own, the model with these; `model` is that of the average set
+    """
 
     run: FinishedRun
     study: Study
     model: Model
+    own: Mapping[str, DeepGaze3]
+
+    def model_in(self, domain: str) -> Model:
+        """Return the model that predicts the images of a domain: for a foreign one that of the average set."""
+        return self.model if is_foreign(domain) else self.own.get(domain.partition(".")[2], self.model)
 
 
 class EvaluatedRuns:
@@ -81,7 +90,8 @@ class EvaluatedRuns:
         Raises a DataError where the parameters do not fit the model.
         """
         study = self._studies[run.folder]
-        return LoadedRun(run, study, load_model(run, study))
+        model = load_model(run, study)
+        return LoadedRun(run, study, model, model.of_each_set() if isinstance(model, DeepGaze3) else {})
 
     def judging(self, runs: Sequence[FinishedRun], name: str) -> list[FinishedRun]:
         """Return those of some runs that are judged in a domain: on a set that was left out, one of each training."""

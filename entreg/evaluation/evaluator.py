@@ -119,7 +119,7 @@ class Evaluator:
         for group in groups.values():
             domain = self.runs.domain(group[0].run, name)
             step = group[0].run.config.model.saliency_map_factor if is_foreign(name) else None
-            models = [(loaded.model, self.runs.split(loaded, name)) for loaded in group]
+            models = [(loaded.model_in(name), self.runs.split(loaded, name)) for loaded in group]
             with Progress(f"scoring on {domain.settings.name}", len(domain.subset), "image") as progress:
 
                 def after_image(progress: Progress = progress) -> None:

@@ -71,7 +71,7 @@ def _prediction(evaluator: Evaluator, arm: Arm, domain: str, i: int) -> Predicti
     """Return what the first run of an arm that is judged in a domain predicts for image i there."""
     loaded = evaluator.loaded_in(arm, domain)[0]
     split = evaluator.runs.split(loaded, domain)
-    density = scores.predict(loaded.model, split, i)
+    density = scores.predict(loaded.model_in(domain), split, i)
     y, x = (axis.numpy() for axis in split.fixations[i])
     ig = evaluator.scored[arm.name][domain][0].rows[i][PRIMARY]
     title = f"{arm.name}: {ig:.2f} bit/fixation".replace(": -", ": −")

@@ -13,6 +13,7 @@ from entreg.config.settings import setting
 from entreg.features.grid import Grid
 from entreg.model.deepgaze3 import DeepGaze3, compiled_nlls, densities, numbers_by_step
 from entreg.model.log_density import LogDensity
+from entreg.model.per_set import OnSet
 from entreg.model.step_library import TORCH
 
 
@@ -53,7 +54,7 @@ def nll_nats(density: LogDensity, image: Tensor, y: Tensor, x: Tensor, weights: 
 
 
 def nlls_nats(
-    models: Sequence[DeepGaze3],
+    models: Sequence[DeepGaze3 | OnSet],
     features: Tensor | Sequence[Tensor],
     center_bias: Tensor,
     grid: Grid,

@@ -26,7 +26,7 @@ class ModelTensors(NamedTuple):
 
     wide: (8, C) the matrix of the widest product
     parameters: (2505,) the networks' other tensors, one after the other
-    rows, columns: the blurs, see `Gauss.matrix`
+    rows, columns: the blurs, see `blur_matrix`
     weight: (1,) that of the centre bias
     """
 

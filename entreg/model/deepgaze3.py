@@ -15,6 +15,7 @@ from entreg.model.compiled_batch import ModelTensors
 from entreg.model.compiled_step import Fixated, image_nlls, log_densities
 from entreg.model.finalizer import Finalizer, log_density
 from entreg.model.log_density import LogDensity, cell_of_pixel
+from entreg.model.per_set import OnSet, PerSet
 from entreg.model.readout import FixationSelectionNetwork, Layer, Pointwise, SaliencyNetwork
 from entreg.model.step_library import TORCH
 
@@ -22,20 +23,23 @@ from entreg.model.step_library import TORCH
 class DeepGaze3(nn.Module):
     """The trained part of the model: readout networks, blur and weight of the centre bias.
 
-    The state dict has the published parameter names.
+    The state dict has the published parameter names. Where sets have numbers of their own, it also has these, and the
+    model by itself is that of the average set; `on` returns that of one set.
 
     channels: the number of channels of all taps together
     sigma_px: the initial blur, in pixels of the blurred map
     seed: the seed of the initial weights
+    per_set: the numbers that each set has of its own; None where sets have none
 
     step: the version of the compiled step that computes densities, one of `step_library.available`; `torch`: PyTorch
     """
 
-    def __init__(self, channels: int, sigma_px: float, seed: int) -> None:
+    def __init__(self, channels: int, sigma_px: float, seed: int, per_set: PerSet | None = None) -> None:
         super().__init__()
         self.saliency_network = SaliencyNetwork(channels)
         self.fixation_selection_network = FixationSelectionNetwork()
         self.finalizer = Finalizer(sigma_px)
+        self.per_set = per_set
         self.step = TORCH
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
@@ -72,9 +76,28 @@ class DeepGaze3(nn.Module):
         layers = [*self.saliency_network.layers(), *self.fixation_selection_network.layers()]
         return [*layers, (last, last.new_zeros(0))]
 
+    def tensors(self, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the finalizer computes with, see `Finalizer.tensors`."""
+        return self.finalizer.tensors(grid)
+
+    def on(self, of_set: str) -> DeepGaze3 | OnSet:
+        """Return the model that predicts images of a set: with the set's own numbers where it has some, else itself."""
+        return self._on_each().get(of_set, self)
+
+    def own_numbers(self) -> dict[str, dict[str, float]]:
+        """Return, by set, the numbers that it has of its own, see `OnSet.numbers`."""
+        return {of_set: on_set.numbers() for of_set, on_set in self._on_each().items()}
+
+    def of_each_set(self) -> dict[str, DeepGaze3]:
+        """Return, by set that has numbers of its own, a model that holds these, see `OnSet.as_model`."""
+        return {of_set: on_set.as_model() for of_set, on_set in self._on_each().items()}
+
+    def _on_each(self) -> dict[str, OnSet]:
+        return {} if self.per_set is None else {name: OnSet(self, self.per_set, name) for name in self.per_set.sets}
+
 
 def densities(
-    models: Sequence[DeepGaze3],
+    models: Sequence[DeepGaze3 | OnSet],
     features: Tensor | Sequence[Tensor],
     center_biases: Sequence[Tensor],
     grid: Grid,
@@ -99,7 +122,7 @@ def densities(
 
 
 def compiled_nlls(
-    models: Sequence[DeepGaze3],
+    models: Sequence[DeepGaze3 | OnSet],
     features: Tensor | Sequence[Tensor],
     center_biases: Sequence[Tensor],
     grid: Grid,
@@ -124,7 +147,7 @@ def compiled_nlls(
     )
 
 
-def numbers_by_step(models: Sequence[DeepGaze3]) -> dict[str, list[int]]:
+def numbers_by_step(models: Sequence[DeepGaze3 | OnSet]) -> dict[str, list[int]]:
     """Return which of the models each version of the step computes."""
     versions: dict[str, list[int]] = {}
     for number, model in enumerate(models):
@@ -132,18 +155,18 @@ def numbers_by_step(models: Sequence[DeepGaze3]) -> dict[str, list[int]]:
     return versions
 
 
-def _tensors(model: DeepGaze3, grid: Grid) -> ModelTensors:
+def _tensors(model: DeepGaze3 | OnSet, grid: Grid) -> ModelTensors:
     """Return what the compiled step reads of a model."""
     wide, *rest = layer_tensors(model)
     with one_thread():
-        return ModelTensors(wide, torch.cat([tensor.flatten() for tensor in rest]), *model.finalizer.tensors(grid))
+        return ModelTensors(wide, torch.cat([tensor.flatten() for tensor in rest]), *model.tensors(grid))
 
 
-def _head(model: DeepGaze3, center_bias: Tensor, grid: Grid) -> Head:
+def _head(model: DeepGaze3 | OnSet, center_bias: Tensor, grid: Grid) -> Head:
     """Return the head that computes log densities from readouts with the model's finalizer."""
 
     def compute(readout: Tensor, tensors: Sequence[Tensor], images: slice) -> Tensor:
         rows, columns, weight = tensors
         return log_density(readout, center_bias[images], grid, rows, columns, weight).grid
 
-    return Head(model.finalizer.tensors(grid), compute)
+    return Head(model.tensors(grid), compute)

@@ -21,25 +21,12 @@ class Gauss(nn.Module):
         self.sigma = nn.Parameter(torch.tensor(float(sigma_px)))
 
     def kernel(self) -> Tensor:
-        """Return the kernel's weights, which sum to 1: (2*ceil(3*sigma)+1,)."""
-        # abs: a step of the optimiser past 0 must not make the size negative. A sigma that is not finite makes the loss
-        # so as well
-        sigma_px = abs(float(self.sigma.detach()))
-        radius = math.ceil(3 * sigma_px) if math.isfinite(sigma_px) else 0
-        x = torch.arange(-radius, radius + 1, device=self.sigma.device, dtype=self.sigma.dtype)
-        return torch.softmax(-x.square() / (2 * self.sigma.square()), 0)
+        """Return the kernel's weights, see `gaussian_kernel`."""
+        return gaussian_kernel(self.sigma)
 
     def matrix(self, axis: Axis) -> Tensor:
-        """Return the matrix (m, n) that resizes n cells to the m rows of the map (nearest) and blurs them.
-
-        The blur replicates the border.
-        """
-        kernel, cells = self.kernel(), axis.map_cells.to(self.sigma.device)
-        radius, m = len(kernel) // 2, len(cells)
-        rows = torch.arange(m, device=cells.device)
-        source = (rows[:, None] + torch.arange(-radius, radius + 1, device=cells.device)).clamp(0, m - 1)
-        blank = kernel.new_zeros(m, len(axis.counts))
-        return blank.scatter_add(1, cells[source], kernel.expand(m, -1))
+        """Return the matrix of this blur, see `blur_matrix`."""
+        return blur_matrix(self.sigma, axis)
 
 
 class Finalizer(nn.Module):
@@ -60,8 +47,31 @@ class Finalizer(nn.Module):
             return log_density(readout, center_bias, grid, *self.tensors(grid))
 
     def tensors(self, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the blur along rows and along columns, see `Gauss.matrix`, and the weight of the centre bias."""
+        """Return the blur along rows and along columns, see `blur_matrix`, and the weight of the centre bias."""
         return self.gauss.matrix(grid.rows), self.gauss.matrix(grid.columns), self.center_bias_weight
+
+
+def gaussian_kernel(sigma: Tensor) -> Tensor:
+    """Return the weights of a Gaussian of this sigma, which sum to 1: (2*ceil(3*sigma)+1,)."""
+    # abs: a step of the optimiser past 0 must not make the size negative. A sigma that is not finite makes the loss so
+    # as well
+    sigma_px = abs(float(sigma.detach()))
+    radius = math.ceil(3 * sigma_px) if math.isfinite(sigma_px) else 0
+    x = torch.arange(-radius, radius + 1, device=sigma.device, dtype=sigma.dtype)
+    return torch.softmax(-x.square() / (2 * sigma.square()), 0)
+
+
+def blur_matrix(sigma: Tensor, axis: Axis) -> Tensor:
+    """Return the matrix (m, n) that resizes n cells to the m rows of the map (nearest) and blurs them.
+
+    The blur, of sigma pixels of the map, replicates the border.
+    """
+    kernel, cells = gaussian_kernel(sigma), axis.map_cells.to(sigma.device)
+    radius, m = len(kernel) // 2, len(cells)
+    rows = torch.arange(m, device=cells.device)
+    source = (rows[:, None] + torch.arange(-radius, radius + 1, device=cells.device)).clamp(0, m - 1)
+    blank = kernel.new_zeros(m, len(axis.counts))
+    return blank.scatter_add(1, cells[source], kernel.expand(m, -1))
 
 
 def log_density(

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from entreg.config import Config, Data, Loss
+from entreg.config.settings import nearest
 from entreg.data.geometry import shape_of
 from entreg.data.images import Picture, rgb_of
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, SettingError, UserError
 from entreg.model import published_weights
+from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.model.mixture import Mixture
 from entreg.prediction.photo_density import PhotoDensity
@@ -26,6 +28,7 @@ from entreg.runs.folder import RunFolder, SweepFolder
 from entreg.study import feature_precision
 from entreg.study.finished_run import FinishedRun, final_model, finished, saved
 from entreg.study.study_cache import StudyCache, recipe_settings_of
+from entreg.study.training_sets import training_sets_of
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +36,16 @@ log = logging.getLogger(__name__)
 class TrainedModel:
     """A finished training with everything that it needs to predict. `load` returns that of a run's folder."""
 
-    def __init__(self, run: FinishedRun, device: torch.device, typed: Sequence[str] = ()) -> None:
+    def __init__(
+        self, run: FinishedRun, device: torch.device, typed: Sequence[str] = (), of_set: str | None = None
+    ) -> None:
         """Load the model, the backbone and the centre bias.
 
         Raises a UserError where the run was trained on crops, or where its backbone's weights or its centre bias are
         missing or are not those of the training.
 
         run: its config says where the weights are; typed: the keys of settings that were typed for this prediction
+        of_set: the set that the images are taken to belong to, see `load`
         """
         config, self.run, self.device = run.config, run, device
         if config.data.geometry == "crop":
@@ -56,14 +62,36 @@ class TrainedModel:
                 f"{run.folder}: the backbone's weights ({config.model.backbone.weights}) are not those that it was "
                 f"trained with: their SHA-256 is {self.recipe.weights_sha256[:12]}... and not {str(expected)[:12]}..."
             )
-        model = config.model
+        kind, map_factor = config.model.center_bias, config.model.saliency_map_factor
         self.center_bias: CenterBias = (
-            center_bias_file.read(run.folder.center_bias, model.center_bias, model.saliency_map_factor)
+            center_bias_file.read(run.folder.center_bias, kind, map_factor)
             if run.fixed is None
-            else CenterBias(model.center_bias, config.prior, model.saliency_map_factor, None)
+            else CenterBias(kind, config.prior, map_factor, None)
         )
-        self.model = (run.fixed.eval() if run.fixed else final_model(run, self.recipe.channels)).to(device)
+        model = run.fixed.eval() if run.fixed else final_model(run, self.recipe.channels)
+        self.model = (self._of_set(model, of_set) if isinstance(model, DeepGaze3) else model).to(device)
         self.recipe.backbone.to(device)
+
+    def _of_set(self, model: DeepGaze3, of_set: str | None) -> DeepGaze3:
+        """Return the model for images of a set, whose centre bias is then the set's own, and log which it is."""
+        sets = [settings.name for settings in training_sets_of(self.run.config).sets]
+        numbers = model.own_numbers()
+        if of_set is None:
+            if len(sets) > 1:
+                averages = ", and with the averages of their own numbers" if numbers else ""
+                log.info("predicting with the centre bias of %s together%s", ", ".join(sets), averages)
+            return model
+        if of_set not in sets:
+            raise SettingError(f"set={of_set}: {self.run.folder} did not learn from it{nearest(of_set, sets)}")
+        if len(sets) > 1 and self.center_bias.kde is not None and of_set not in self.center_bias.of_sets:
+            raise DataError(
+                f"{self.run.folder.center_bias}: holds no centre bias of {of_set}, but that of all sets together "
+                "alone; predict without the set"
+            )
+        self.center_bias = self.center_bias.of_set(of_set)
+        own = "".join(f", {number} {value:.3f}" for number, value in numbers.get(of_set, {}).items())
+        log.info("predicting as for images of %s: with its centre bias%s", of_set, own)
+        return model.of_each_set().get(of_set, model)
 
     @cached_property
     def module(self) -> PhotoDensity:
@@ -124,6 +152,7 @@ def load(
     weights: str | Path | None = None,
     center_bias: str | None = None,
     allow: Sequence[str] = (),
+    set: str | None = None,
 ) -> TrainedModel:
     """Return the finished training in the folder `run`, ready to predict where people look in any image.
 
@@ -143,7 +172,10 @@ def load(
     weights: the file of the backbone's weights, or its folder, where the file has been moved since the training
     allow: packages whose code may be called where the backbone is a module of one, such as `["timm"]`
     center_bias: for the file of a published model in place of a folder, which holds none: `gaussian` or `uniform`
+    set: a set that the run learned from, whose centre bias and own numbers predict; None: those of all sets together
     """
+    if Path(run).expanduser().is_file() and set is not None:
+        raise SettingError(f"set={set}: a published file has no numbers of its own for a set; leave it out")
     if Path(run).expanduser().is_file():
         return _published(Path(run).expanduser(), _device(device), center_bias)
     if center_bias is not None:
@@ -155,7 +187,7 @@ def load(
         cfg.paths.weights = str(weights)
     elif weights is not None:
         cfg.model.backbone.weights = str(weights)
-    return TrainedModel(finished(folder, cfg), chosen)
+    return TrainedModel(finished(folder, cfg), chosen, of_set=set)
 
 
 def _published(path: Path, device: torch.device, center_bias: str | None) -> TrainedModel:

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import time
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,11 +36,24 @@ class CenterBias:
 
     kind: `kde`, `gaussian` or `uniform`
     kde: the KDE of all training fixations, which only the kind `kde` needs
+    of_sets: where these are of several sets, the KDE of each by the set's name
     """
 
-    def __init__(self, kind: str, prior: Prior, map_factor: int, kde: FixationKde | None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        prior: Prior,
+        map_factor: int,
+        kde: FixationKde | None,
+        of_sets: Mapping[str, FixationKde] | None = None,
+    ) -> None:
         self.kind, self.prior, self.map_factor, self.kde = kind, prior, map_factor, kde
+        self.of_sets = of_sets or {}
         self._shared: dict[Size, Tensor] = {}
+
+    def of_set(self, name: str) -> CenterBias:
+        """Return the centre bias of images of one set that was trained on."""
+        return CenterBias(self.kind, self.prior, self.map_factor, self.of_sets.get(name, self.kde))
 
     def map(self, size: Size) -> Tensor:
         """Return the centre bias (m_y, m_x), in nats, of an image of `size` (H, W) that is not a training image."""

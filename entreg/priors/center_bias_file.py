@@ -1,6 +1,7 @@
 """The file of a run's centre bias, which lets the run predict without its data set.
 
-For a KDE the file holds the training fixations as shares of their images' sides, for a Gaussian its parameters.
+For a KDE the file holds the training fixations as shares of their images' sides, for a Gaussian its parameters. Those
+of several sets stand there set after set, with the sets' names and numbers of fixations.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ def write(path: Path, center_bias: CenterBias) -> None:
     content |= {name: np.array(getattr(center_bias.prior, name)) for name in NUMBERS}
     if center_bias.kde is not None:
         content |= dict(zip("yx", center_bias.kde.fixations[:2], strict=True), image=center_bias.kde.fixations[2])
+    if center_bias.of_sets:  # of which `kde` is made, in this order
+        counts = [len(kde.fixations[2]) for kde in center_bias.of_sets.values()]
+        content |= {"sets": np.array([*center_bias.of_sets]), "fixations": np.array(counts)}
     arrays.write(path, content)
 
 
@@ -39,7 +43,9 @@ def read(path: Path, kind: str, map_factor: int) -> CenterBias:
         if str(content["kind"]) != kind:
             raise ValueError(f"its kind is {content['kind']}, and the run was trained with {kind}")
         prior = Prior(**{name: _positive(content, name) for name in NUMBERS})
-        return CenterBias(kind, prior, map_factor, _kde(content, prior) if kind == "kde" else None)
+        if kind != "kde":
+            return CenterBias(kind, prior, map_factor, None)
+        return CenterBias(kind, prior, map_factor, _kde(content, prior), _of_sets(content, prior))
     except Exception as error:  # the reader raises errors of many kinds for a damaged file
         raise DataError(f"{path}: cannot be read as a run's centre bias: {brief(error)}; {files.WAY_OUT}") from error
 
@@ -51,6 +57,20 @@ def _kde(content: dict[str, np.ndarray], prior: Prior) -> FixationKde:
     if not all(axis.dtype == np.float64 and (axis >= 0).all() and (axis <= 1).all() for axis in (y, x)):
         raise ValueError("its fixations are not shares of an image's sides")
     return FixationKde(y, x, image, prior.kde_bandwidth, prior.kde_regularisation)
+
+
+def _of_sets(content: dict[str, np.ndarray], prior: Prior) -> dict[str, FixationKde]:
+    """Return the KDE of each of several sets."""
+    names, counts = (content.get(name, np.zeros(0, int)) for name in ("sets", "fixations"))
+    if names.shape != counts.shape or counts.sum() != (len(content["y"]) if len(names) else 0) or (counts < 0).any():
+        raise ValueError("its sets are not those of its fixations")
+    parts = (
+        ({axis: np.split(content[axis], np.cumsum(counts)[:-1]) for axis in ("y", "x", "image")}) if len(names) else {}
+    )
+    return {
+        str(name): _kde({axis: of_axis[number] for axis, of_axis in parts.items()}, prior)
+        for number, name in enumerate(names)
+    }
 
 
 def _positive(content: dict[str, np.ndarray], name: str) -> float:

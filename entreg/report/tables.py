@@ -218,6 +218,8 @@ def arms(results: Results) -> list[dict[str, Any]]:
         for domain, in_domain in arm.domains.items():
             rows += _rows(in_domain.metrics, **head, domain=domain)
         numbers = arm.entropies | {"center_bias_weight": arm.center_bias_weight, "sigma_px": arm.sigma_px}
+        for of_set, own in (arm.per_set or {}).items():
+            numbers |= {f"{key}.{of_set}": value for key, value in vars(own).items() if value is not None}
         rows += [head | {"domain": None, "metric": key, "mean": value} for key, value in numbers.items()]
     return rows
 

@@ -139,6 +139,19 @@ class ArmLadder:
 
 
 @dataclass(frozen=True)
+class SetNumbers:
+    """The numbers that a set has of its own (model.per_set), means over the trainings that learned from it.
+
+    They mean what those of an ArmLadder mean: scale and sigma_factor are relative to the model of the average set,
+    which a foreign set's ladder adapts. None where the sets have no such number of their own.
+    """
+
+    scale: float | None
+    sigma_factor: float | None
+    center_bias_weight: float | None
+
+
+@dataclass(frozen=True)
 class ArmInDomain:
     """An arm in a domain.
 
@@ -174,6 +187,7 @@ class ArmResults:
     entropies: those of the bias map at the landscape size, see `bias_map.entropies`, means over trainings
     published: the description of the published file that it is, or that its trainings started from, see
         `published_arm.described`
+    per_set: by set that was learned from, the numbers that it has of its own; None where sets have none
     configured: every setting that affects its results, by full key, with those that are equal in all arms; None where
         an earlier version did not record them
     """
@@ -199,6 +213,7 @@ class ArmResults:
     configured: dict[str, Any] | None = None
     sets_left_out: list[str] | None = None
     ig_bits_by_set_left_out: dict[str, dict[str, float]] | None = None
+    per_set: dict[str, SetNumbers] | None = None
 
 
 @dataclass(frozen=True)

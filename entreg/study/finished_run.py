@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from entreg.config import NEED_SETS, Config, Data, Loss
+from entreg.config import Config, Data, Loss
 from entreg.config.settings import resolved
 from entreg.config.settings import settings_of as all_settings
 from entreg.data.sources import settings_of
@@ -30,6 +30,7 @@ from entreg.io.sums import differing
 from entreg.losses import losses
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.mixture import Mixture
+from entreg.model.per_set import PerSet
 from entreg.runs import checkpoint, foreign_code, migrations
 from entreg.runs.folder import RunFolder
 
@@ -77,6 +78,15 @@ class FinishedRun:
             key: float(torch.stack([value for name, value in parameters.items() if name.endswith(end)]).detach().mean())
             for key, end in (("center_bias_weight", ".center_bias_weight"), ("sigma_px", ".gauss.sigma"))
         }
+
+    def own_numbers(self) -> dict[str, dict[str, float]]:
+        """Return, by set, the numbers that it has of its own at the end of the training, see `OnSet.numbers`."""
+        found: dict[str, dict[str, float]] = {}
+        for column, value in ({} if self.fixed else self.history[-1]).items():
+            number, _, of_set = column.partition(".")
+            if of_set:
+                found.setdefault(of_set, {})[number] = value
+        return found
 
     def stability(self) -> dict[str, Any]:
         """Return whether the training diverged, and how far its last validation loss is from its best."""
@@ -130,25 +140,24 @@ def saved(folder: RunFolder, replaced: Mapping[str, Any] | None = None, *, loads
 
     replaced: `data`, `sets` and `ood` as wholes, in place of the saved ones
     loads_data: whether its data sets will be loaded. If not, only the settings that all data sets have are read of the
-        training's set, whatever its source, and none of the several and foreign sets
+        training's sets, whatever their source, and none of the foreign sets
     """
     replaced = replaced or {}
     # what a folder says of what it may call does not count
     tree = {key: value for key, value in folder.read_config().items() if key not in replaced and key != "allow"}
     try:
         schemas: dict[str, Any] = {}
-        if "data" in tree and loads_data:
-            schemas["data"] = _schema(folder, "data", tree["data"])
-        elif "data" in tree:
-            known = [field.name for field in dataclasses.fields(Data)]
-            tree["data"], schemas["data"] = {key: tree["data"][key] for key in known if key in tree["data"]}, Data()
+        if not loads_data:
+            tree |= {"ood": {}} | {key: _of_all_sets(key, tree[key]) for key in {"data", "sets"} & {*tree}}
+        if "data" in tree:
+            schemas["data"] = _schema(folder, "data", tree["data"]) if loads_data else Data()
         if "loss" in tree:
             schemas["loss"] = _loss(folder, tree["loss"]["name"])
         for group in {"sets", "ood"} & {*tree}:
-            tree[group] = tree[group] if loads_data else {}
-            schemas[group] = {name: _schema(folder, group, settings) for name, settings in tree[group].items()}
-        if not loads_data:
-            tree |= dict.fromkeys(NEED_SETS)
+            schemas[group] = {
+                name: _schema(folder, group, settings) if loads_data else Data()
+                for name, settings in tree[group].items()
+            }
         merged = OmegaConf.merge(OmegaConf.structured(Config(**schemas, **replaced)), tree)
     except UserError:
         raise
@@ -190,13 +199,22 @@ def final_model(run: FinishedRun, channels: int) -> DeepGaze3:
 
     Raises a DataError where the parameters do not fit.
     """
-    model = DeepGaze3(channels, run.config.model.sigma_px, run.config.seed)
+    numbers = run.config.model.per_set
+    own = PerSet(run.state.get("sets", ()), numbers) if numbers else None
+    model = DeepGaze3(channels, run.config.model.sigma_px, run.config.seed, own)
     try:
         model.load_state_dict(run.state["model"])
     except (RuntimeError, TypeError, AttributeError) as error:  # other names, shapes or types
         what = f"its parameters do not fit the model of its config: {brief(error)}; {files.WAY_OUT}"
         raise DataError(f"{run.folder.final}: {what}") from error
     return model.eval()
+
+
+def _of_all_sets(key: str, tree: Any) -> Any:
+    """Return the saved settings of a data set, or of several by name, without those that its source alone knows."""
+    if key == "sets":
+        return {name: _of_all_sets("data", settings) for name, settings in tree.items()}
+    return {field.name: tree[field.name] for field in dataclasses.fields(Data) if field.name in tree}
 
 
 def _schema(folder: RunFolder, key: str, tree: Any) -> Data:
@@ -237,6 +255,8 @@ def _state_of(folder: RunFolder) -> dict[str, Any]:
         wrong = "its config holds other things than settings"
     elif not _are_sums(state.get("file_sums", {})):
         wrong = "its sums of files are none"
+    elif not _are_names(state.get("sets", [])):
+        wrong = "its sets have no names"
     if wrong is not None:
         raise DataError(f"{folder.final}: is not the final checkpoint of a training: {wrong}; {files.WAY_OUT}")
     return state
@@ -303,8 +323,13 @@ def _are_sums(tree: Any) -> bool:
     return isinstance(tree, dict) and all(isinstance(text, str) for pair in tree.items() for text in pair)
 
 
+def _are_names(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
+
+
 def _is_row(row: Any) -> bool:
-    numbers = [row.get(key) for key in HISTORY] if isinstance(row, dict) else [None]
+    keys = [*HISTORY, *(key for key in row if "." in str(key))] if isinstance(row, dict) else []
+    numbers = [row.get(key) for key in keys] or [None]
     return all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers)
 
 

@@ -75,9 +75,13 @@ class PooledSplit:
         name, number = self._places[i]
         return self.parts[name].read(number)
 
+    def set_of(self, members: Sequence[int]) -> str:
+        """Return the name of the set that the images of a batch belong to."""
+        return self._places[members[0]][0]
+
     def weight(self, members: Sequence[int]) -> float:
         """Return what each image of a batch counts in a mean."""
-        return self.weights[self._places[members[0]][0]]
+        return self.weights[self.set_of(members)]
 
     def batch(self, members: Sequence[int]) -> Batch:
         """Return a batch of the images `members`, which are all of one kind."""

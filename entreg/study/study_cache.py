@@ -256,8 +256,10 @@ class StudyCache:
 
         sets: those that it comes from: all that are trained on, for images of no set of these; kind: see `CenterBias`
         """
-        kdes = [self.kde(settings, trained_on, prior) for settings in sets] if kind == "kde" else []
-        return CenterBias(kind, prior, map_factor, pooled(kdes) if kdes else None)
+        if kind != "kde":
+            return CenterBias(kind, prior, map_factor, None)
+        kdes = {settings.name: self.kde(settings, trained_on, prior) for settings in sets}
+        return CenterBias(kind, prior, map_factor, pooled([*kdes.values()]), kdes if len(kdes) > 1 else None)
 
     @cached_stage
     def split(

@@ -47,7 +47,9 @@ def predict_all(ranks: Ranks, config: Config, folder: RunFolder) -> int:
     if not paths:
         raise DataError(f"images={images}: there is no image of a type that Pillow reads")
     typed = typed_keys(folder.read_typed())
-    trained = TrainedModel(read(run, config, typed, loads_data=False), ranks.device, typed)
+    trained = TrainedModel(
+        read(run, config, typed, loads_data=False), ranks.device, typed, of_set=config.prediction.set
+    )
     log.info("%d images; features: %s", len(paths), trained.arithmetic)
     folder.write_config(config)
     start = provenance(

@@ -33,5 +33,5 @@ def shared_settings(config: Config) -> str:
     # an order seed that was not set is the run's own seed
     trainer = dataclasses.replace(config.trainer, epochs=0, checkpoint_every=0, order_seed=config.order_seed)
     settings = dataclasses.asdict(dataclasses.replace(config, trainer=trainer))
-    settings["model"]["sigma_px"] = None
+    settings["model"] |= {"sigma_px": None, "per_set": None}
     return repr({key: value for key, value in settings.items() if key not in MAY_DIFFER})

@@ -21,8 +21,9 @@ from entreg.errors import DataError, NonFiniteLoss, UserError
 from entreg.io import files
 from entreg.io.sums import sums_of
 from entreg.model import published_weights, step_library
-from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.log_density import LogDensity
+from entreg.model.per_set import PerSet
 from entreg.report.panels import Prediction
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder, plain
@@ -30,7 +31,7 @@ from entreg.study import changed_sets
 from entreg.study.pooled_split import PooledSplit
 from entreg.study.split import UniformInputs
 from entreg.training import training_figures
-from entreg.training.optimizer import optimizer_of
+from entreg.training.optimizer import groups_of, optimizer_of
 from entreg.training.progress_loggers import Reports
 from entreg.training.schedule import schedule_of
 from entreg.units import BITS_PER_NAT, Size
@@ -96,14 +97,15 @@ class Trainer:
         device = self.ranks.device
         self.precision = precision_of(config.hardware, device.type)
         channels = self.training.recipe.channels
-        self.model = DeepGaze3(channels, config.model.sigma_px, config.seed).to(device)
+        own = PerSet([*self.training.parts], config.model.per_set) if config.model.per_set else None
+        self.model = DeepGaze3(channels, config.model.sigma_px, config.seed, own).to(device)
         if start is not None:
             start.start(self.model, config.model, self.training.recipe.backbone.state_dict())
             self.fingerprints |= {"init_from": start.sha256}
         stored = self.training.recipe.dtype
         self._steps, self._why_plain = step_library.candidates(config.hardware, device.type, self.precision, stored)
         self.model.step = self._steps[0]
-        self.optimizer = optimizer_of(self.model.parameters(), config.optim)
+        self.optimizer = optimizer_of(groups_of(self.model, config.optim.lr), config.optim)
         self.schedule = schedule_of(self.optimizer, config.optim, config.trainer.epochs)
         self.epoch, self.step = 0, 0
         self.sum_nll_nats, self.images_seen = 0.0, 0
@@ -162,7 +164,8 @@ class Trainer:
         validation, examples = self.validation, []
         for i in range(min(4, len(validation))):
             batch = validation.batch([i])
-            density = self.model(batch.features, batch.center_bias, batch.grid, self.precision)
+            model = self.model.on(validation.set_of([i]))
+            density = densities([model], batch.features, [batch.center_bias], batch.grid, self.precision)[0]
             y, x = (axis.numpy() for axis in validation.fixations[i])
             ig = float(density.at(batch.image, batch.y, batch.x).mean() - self.prior_nats[i]) * BITS_PER_NAT
             image = validation.read(i)
@@ -214,6 +217,10 @@ class Trainer:
             "sigma_px": float(finalizer.gauss.sigma.detach()),
             "images_per_s": rate,
             "seconds": time.perf_counter() - started,
+        } | {
+            f"{number}.{of_set}": value
+            for of_set, numbers in self.model.own_numbers().items()
+            for number, value in numbers.items()
         }
         self.history.append(row)
         self.sum_nll_nats, self.images_seen = 0.0, 0
@@ -263,6 +270,7 @@ class Trainer:
                     "config": plain(self.config),
                     "fingerprints": self.fingerprints,
                     "step_version": step_library.description(self.model.step),
+                    "sets": [*self.training.parts],  # in the order of the numbers that each has of its own
                     **more,
                 },
             )

@@ -25,8 +25,9 @@ from entreg.features.grid import Grid
 from entreg.features.preload import preloaded
 from entreg.features.store import FeatureStore
 from entreg.losses.nll import fixation_weights, nlls_nats
-from entreg.model.deepgaze3 import densities
+from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.log_density import LogDensity
+from entreg.model.per_set import OnSet
 from entreg.progress import Progress
 from entreg.runs.log_routing import about
 from entreg.study.bias_map import bias_map
@@ -162,7 +163,10 @@ class TrainingGroup:
             )
             for trainer in trainers
         ]
-        models, at = [trainer.model for trainer in trainers], (batch.image, batch.y, batch.x)
+        models, at = (
+            [trainer.model.on(self.training.set_of(items)) for trainer in trainers],
+            (batch.image, batch.y, batch.x),
+        )
         nlls = nlls_nats(models, batch.features, batch.center_bias, batch.grid, self.precision, at, weights)
         for k, (_, image_nlls) in enumerate(nlls):
             sums[1 + 2 * k] = image_nlls.sum()
@@ -190,7 +194,8 @@ class TrainingGroup:
             flat if trainer.config.loss.center_bias == "uniform" else center_bias for trainer in regularised
         ]
         losses = []
-        predicted = self._densities(regularised, features, center_biases, grid)
+        # uniform images belong to no set, so their numbers are the averages, as their centre bias is that of all sets
+        predicted = self._densities([trainer.model for trainer in regularised], features, center_biases, grid)
         for trainer, density in zip(regularised, predicted, strict=True):
             loss = trainer.config.loss
             rank_density = dataclasses.replace(density, grid=density.grid[: len(items)])
@@ -214,8 +219,8 @@ class TrainingGroup:
             if not rank_items:
                 continue
             batch = validation.batch(rank_items)
-            center_biases = [batch.center_bias] * len(self.active)
-            predicted = self._densities(self.active, batch.features, center_biases, batch.grid)
+            models = [trainer.model.on(validation.set_of(items)) for trainer in self.active]
+            predicted = self._densities(models, batch.features, [batch.center_bias] * len(models), batch.grid)
             for total, density in zip(sums, predicted, strict=True):
                 log_p = torch.zeros(len(rank_items), dtype=torch.float64, device=device)
                 log_p.index_add_(0, batch.image, density.at(batch.image, batch.y, batch.x).double())
@@ -226,9 +231,13 @@ class TrainingGroup:
         return [(nll, ig) for nll, ig in (self.ranks.sum(sums) / len(validation)).tolist()]
 
     def _densities(
-        self, trainers: Sequence[Trainer], features: Tensor | Sequence[Tensor], center_biases: list[Tensor], grid: Grid
+        self,
+        models: Sequence[DeepGaze3 | OnSet],
+        features: Tensor | Sequence[Tensor],
+        center_biases: list[Tensor],
+        grid: Grid,
     ) -> list[LogDensity]:
-        return densities([trainer.model for trainer in trainers], features, center_biases, grid, self.precision)
+        return densities(models, features, center_biases, grid, self.precision)
 
     def _guarded(self, trainer: Trainer, work: Callable[[], None]) -> None:
         """Do the work of one training; where it fails, that training leaves the group and the others go on."""

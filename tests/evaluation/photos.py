@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from benchmarks.generated import gazes, picture
 from entreg.config import Config, Data
 from entreg.data.splits import split
 from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.per_set import PerSet
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder
 from entreg.study import changed_sets
@@ -108,12 +110,23 @@ def words(place: Path, store: Path) -> list[str]:
 
 
 def trained(folder: Path, config: Config, cache: StudyCache, weights: int) -> FinishedRun:
-    """A finished run, in its folder: its weights are drawn from a seed."""
+    """A finished run, in its folder: its weights are drawn from a seed, and so are the numbers that sets have."""
     study, place = Study(config, cache), RunFolder(folder)
+    sets = [settings.name for settings in study.trained_on.sets]
+    own = PerSet(sets, config.model.per_set) if config.model.per_set else None
+    model = DeepGaze3(study.recipe.channels, config.model.sigma_px, weights, own)
+    if own is not None:
+        generator = torch.Generator().manual_seed(weights)
+        for parameter in own.parameters():
+            parameter.data = 0.5 * torch.randn(len(sets), generator=generator)
+    numbers = {
+        f"{key}.{of_set}": value for of_set, known in model.own_numbers().items() for key, value in known.items()
+    }
     state: dict[str, Any] = {
-        "model": DeepGaze3(study.recipe.channels, config.model.sigma_px, weights).state_dict(),
-        "history": HISTORY,
+        "model": model.state_dict(),
+        "history": [row | numbers for row in HISTORY],
         "fingerprints": study.fingerprints,
+        "sets": sets,
     }
     place.write_config(config)
     place.write_plan(config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from entreg.config import Data
 from entreg.config.settings import resolved
 from entreg.errors import DataError
 from entreg.report import tables
@@ -61,7 +62,8 @@ def test_a_run_is_read_with_its_sets(runs, composed, store):
     run = read(runs[0].folder, resolved(composed("task=evaluate", "hardware=cpu", f"paths.store={store}")), [])
     assert run.config.sets == runs[0].config.sets and run.config.data is run.config.sets[FIRST]
     predicting = finished(runs[0].folder, saved(runs[0].folder, loads_data=False)).config
-    assert predicting.sets == {} and predicting.data.long_side_px == 96
+    assert [*predicting.sets] == [FIRST, SECOND] and predicting.data.long_side_px == 96
+    assert {type(settings) for settings in predicting.sets.values()} == {Data}  # whatever their sources
 
 
 def test_what_changed_in_one_of_the_sets_is_named(runs):

@@ -9,7 +9,7 @@ from entreg.config import Prior
 from entreg.errors import DataError
 from entreg.priors import center_bias_file
 from entreg.priors.center_bias import CenterBias
-from entreg.priors.kde import FixationKde
+from entreg.priors.kde import FixationKde, pooled
 
 SIZES = (48, 64), (64, 48), (33, 70)
 
@@ -29,6 +29,35 @@ def test_a_kde_comes_back_to_the_bit(tmp_path, center_bias):
     for size in SIZES:
         assert np.array_equal(found.map(size), center_bias.map(size))
     assert np.array_equal(found.kde.log_density(48, 64, leave_out=5), center_bias.kde.log_density(48, 64, leave_out=5))
+
+
+@pytest.fixture
+def of_two_sets(center_bias):
+    """The same, and 30 fixations of another set."""
+    rng, prior = np.random.default_rng(1), center_bias.prior
+    y, x, image = rng.random(30) ** 2, rng.random(30), rng.integers(0, 5, 30)
+    other = FixationKde(y, x, image, prior.kde_bandwidth, prior.kde_regularisation)
+    return CenterBias("kde", prior, 4, pooled([center_bias.kde, other]), {"a": center_bias.kde, "b": other})
+
+
+def test_that_of_each_of_several_sets_comes_back_to_the_bit(tmp_path, of_two_sets):
+    center_bias_file.write(tmp_path / "kept.npz", of_two_sets)
+    found = center_bias_file.read(tmp_path / "kept.npz", "kde", 4)
+    for size in SIZES:
+        assert np.array_equal(found.map(size), of_two_sets.map(size))
+        for name, kde in of_two_sets.of_sets.items():
+            expected = CenterBias("kde", of_two_sets.prior, 4, kde).map(size)
+            assert np.array_equal(found.of_set(name).map(size), expected)
+            assert not np.array_equal(expected, found.map(size))
+
+
+@pytest.mark.parametrize("counts", [[40, 31], [70], [-1, 71]])
+def test_sets_that_are_not_those_of_the_fixations_are_named(tmp_path, of_two_sets, counts):
+    path = tmp_path / "kept.npz"
+    center_bias_file.write(path, of_two_sets)
+    np.savez(path, **dict(np.load(path)) | {"fixations": np.array(counts)})
+    with pytest.raises(DataError, match=rf"^{path}: .* its sets are not those of its fixations"):
+        center_bias_file.read(path, "kde", 4)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "uniform"])

@@ -41,13 +41,18 @@ def test_a_run_of_version_0_2_0_is_the_run_that_is_composed_today(composed):
     new = {"sets", "sets_images", "sets_images_seed", "sets_weight", "leave_out", "allow"}
     # how a later version submits it and reports, that it may learn from several sets, and what it may call
     assert today.keys() - saved.keys() == {"sweep", "loggers", *new}
-    later = {key: today[key].keys() - saved[key].keys() for key in ("evaluation", "hardware", "optim")}
+    later = {key: today[key].keys() - saved[key].keys() for key in ("evaluation", "hardware", "optim", "prediction")}
     optim = {"name", "settings", "schedule", "schedule_settings"}
-    assert later == {"evaluation": {"accept", "others"}, "hardware": {"step"}, "optim": optim}
+    assert later == {
+        "evaluation": {"accept", "others"},
+        "hardware": {"step"},
+        "optim": optim,
+        "prediction": {"set"},
+    }
     for key in later:
         assert today[key] | saved[key] == today[key]
     module = {"module": {}, "patch_px": None, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-    assert today["model"] == saved["model"] | {"backbone": saved["model"]["backbone"] | module}
+    assert today["model"] == saved["model"] | {"backbone": saved["model"]["backbone"] | module, "per_set": []}
     others = saved.keys() - later.keys() - {"model"}
     assert {key for key in others if saved[key] != today[key]} == {"data", "ood", "paths"}  # places are others
     foreign = today["ood"]["foreign"] | {"root": ""}
