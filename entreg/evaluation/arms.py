@@ -218,6 +218,8 @@ def _suffix(key: str, value: Any) -> str:
     """Return what is appended to an arm's name for a setting, of a mapping for each of its items."""
     if isinstance(value, dict):
         return "".join(_suffix(f"{key}.{name}", below) for name, below in value.items())
+    if isinstance(value, list):
+        value = "+".join(map(str, value))
     name = key.removeprefix("loss.").removesuffix("_entropy").replace(".", "_")
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return f"_{name}{value:g}" if is_number else f"_{name}_{str(value).replace(' ', '')}"

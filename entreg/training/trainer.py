@@ -139,6 +139,8 @@ class Trainer:
         bias_map: see `bias_map.bias_map`, at the study's landscape size
         """
         if self.ranks.is_first:
+            for of_set, numbers in self.model.own_numbers().items():
+                log.info("%s: %s", of_set, ", ".join(f"{number} {value:.3f}" for number, value in numbers.items()))
             try:
                 self._draw(bias_map)
             except DataError as error:

@@ -72,6 +72,12 @@ def test_an_arm_is_named_by_lambda_and_by_what_is_not_at_its_default():
     ]
 
 
+def test_lists_name_arms_by_their_items():
+    runs = [run("nll"), run("nll"), run("nll")]
+    runs[1].config.model.per_set, runs[2].config.model.per_set = ["scale"], ["center_bias", "scale"]
+    assert [*names(*runs)] == ["nll", "nll_model_per_set_scale", "nll_model_per_set_center_bias+scale"]
+
+
 def test_mappings_name_arms_by_their_items_whose_order_means_nothing():
     runs = [run("nll", seed) for seed in range(3)]
     for one, settings in zip(runs[1:], ({"a": 0.9, "b": True}, {"b": True, "a": 0.9}), strict=True):

@@ -78,6 +78,8 @@ def test_in_domain_a_model_has_the_numbers_of_the_set_and_elsewhere_the_averages
         assert rows == pytest.approx(expected_ig(evaluator, model, loaded, domain), abs=1e-5)
         if model is not average:
             assert rows != pytest.approx(expected_ig(evaluator, average, loaded, domain), abs=1e-3)
+    # a foreign set that is called as one which was learned from
+    assert loaded.model_in(f"ood.{SECOND}") is loaded.model is not loaded.model_in(f"in_domain.{SECOND}")
 
 
 def test_the_results_hold_the_mean_of_the_runs_that_learned_from_a_set(results, runs):

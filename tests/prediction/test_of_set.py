@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import entreg
+from entreg.config.settings import resolved
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, SettingError
 from entreg.evaluation.evaluated_runs import load_model
 from entreg.evaluation.scores import predict
+from entreg.prediction import map_files
 from entreg.prediction.trained_model import TrainedModel
 from entreg.priors import center_bias_file
 from entreg.priors.center_bias import CenterBias
@@ -20,6 +22,7 @@ from entreg.study.finished_run import finished as finished_run
 from entreg.study.finished_run import saved
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
+from entreg.tasks.predict import predict_all
 from tests import several_sets
 from tests.evaluation.photos import trained
 
@@ -34,8 +37,6 @@ def folder(composed, store, cache, tmp_path) -> RunFolder:
 
 
 def made(path, composed, store, cache, *more: str) -> RunFolder:
-    from entreg.config.settings import resolved
-
     words = several_sets.words(several_sets.NAMES, f"paths.store={store}", "study=s", *more)
     run = trained(path, resolved(composed(*words)), cache, 3)
     center_bias_file.write(run.folder.center_bias, Study(run.config, cache).center_bias)
@@ -97,3 +98,19 @@ def test_a_folder_without_the_centre_bias_of_each_set_predicts_for_none(folder):
     entreg.load(folder.path, device="cpu")
     with pytest.raises(DataError, match=rf"^{folder.center_bias}: .*{FIRST}"):
         entreg.load(folder.path, device="cpu", set=FIRST)
+
+
+def test_a_folder_of_images_is_predicted_as_for_one_set_and_goes_on_for_no_other(folder, composed, photos, tmp_path):
+    def config(*words: str):
+        typed = f"run={folder.path}", f"images={photos}", f"paths.store={tmp_path}/store", "prediction.pictures=false"
+        return resolved(composed("task=predict", "hardware=cpu", "study=p", *typed, *words))
+
+    predicted = RunFolder(tmp_path / "predicted")
+    assert predict_all(Ranks(), config(f"prediction.set={SECOND}"), predicted) == 3
+    expected = entreg.load(folder.path, device="cpu", set=SECOND).log_density(photos / "a.jpg")
+    assert np.array_equal(map_files.read(predicted.log_density("a.jpg")), expected.astype(np.float32))
+    for words in ((), (f"prediction.set={FIRST}",)):
+        with pytest.raises(SettingError, match=r"these settings differ: prediction\.set"):
+            predicted.refuse_other_config(config(*words))
+    with pytest.raises(SettingError, match="did not learn from it; there are"):
+        predict_all(Ranks(), config("prediction.set=osie"), RunFolder(tmp_path / "other"))

@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from entreg.config import Optim
+from entreg.config import PER_SET, Optim
 from entreg.config.settings import resolved
 from entreg.distributed.ranks import Stopped
 from entreg.errors import SettingError
+from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.per_set import PerSet
 from entreg.runs.folder import RunFolder
 from entreg.study.study import Study
-from entreg.training.optimizer import optimizer_of, optimizers
+from entreg.training.optimizer import groups_of, optimizer_of, optimizers
 from entreg.training.optimizer_check import check
+from entreg.training.schedule import schedule_of
 from entreg.training.trainer import Trainer
 from entreg.training.training_group import TrainingGroup
 from tests.miniature import TRAIN
@@ -100,3 +103,27 @@ def test_settings_reach_the_optimiser():
         parameter.grad = torch.ones(())
         optimizer.step()
         assert float(parameter.detach()) == pytest.approx(expected)
+
+
+def test_sets_own_numbers_learn_ten_times_as_fast_as_the_networks():
+    """A step of plain gradient descent, and half of it after the rate was halved."""
+    model = DeepGaze3(3, 2.0, 0, PerSet(("a", "b"), PER_SET))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    optim = Optim(name="SGD", lr=0.5, lr_final=0.25, milestones=[0.5])
+    optimizer = optimizer_of(groups_of(model, optim.lr), optim)
+    schedule = schedule_of(optimizer, optim, 2)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    for _ in range(2):
+        optimizer.step()
+        schedule.step()
+    for name, parameter in model.named_parameters():
+        moved = before[name] - parameter.detach()
+        expected = torch.full_like(moved, 7.5 if name.startswith("per_set.") else 0.75)
+        torch.testing.assert_close(moved, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_without_own_numbers_there_is_one_group_as_before():
+    model = DeepGaze3(3, 2.0, 0)
+    (group,) = groups_of(model, 0.1)
+    assert [*map(id, group["params"])] == [*map(id, model.parameters())] and {*group} == {"params"}

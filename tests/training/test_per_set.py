@@ -9,7 +9,7 @@ import torch
 
 from entreg.config import PER_SET
 from entreg.config.settings import resolved
-from entreg.distributed.ranks import Stopped
+from entreg.distributed.ranks import Ranks, Stopped
 from entreg.errors import SettingError, UserError
 from entreg.model import reference
 from entreg.model.deepgaze3 import DeepGaze3, densities
@@ -64,6 +64,27 @@ def test_a_step_minimises_the_nll_with_the_numbers_of_its_set(trainer_of):
     for number in PER_SET:  # what raises one set above the average lowers the other one
         first, second = expected[f"per_set.{number}"].tolist()
         assert second == pytest.approx(-first, rel=1e-4) and abs(second) > 1e-6
+
+
+def test_the_gradients_of_two_ranks_add_up_to_those_of_one(trainer_of):
+    """Of three images, of which one rank has two. Real processes are slow tests, below."""
+
+    class Alone(Ranks):
+        """One of several ranks, which hears nothing of the others."""
+
+        def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+            return tensor
+
+    found = []
+    for ranks in (Alone(0, 1), Alone(0, 2), Alone(1, 2)):
+        trainer = spread_out(trainer_of(*WORDS))
+        members = [i for i, kind in enumerate(trainer.training.kinds) if kind == (SECOND, (64, 96))][:3]
+        group = TrainingGroup([trainer])
+        group.ranks = ranks
+        group.step(members, 0)
+        found.append([parameter.grad for parameter in trainer.model.parameters()])
+    for whole, first, second in zip(*found, strict=True):
+        torch.testing.assert_close(first + second, whole, rtol=1e-4, atol=1e-7)
 
 
 def test_validation_takes_the_numbers_of_each_images_set(trainer_of):
@@ -130,6 +151,7 @@ def test_a_group_that_was_stopped_goes_on_to_the_bits_of_each_alone(trainer_of, 
 def test_another_order_of_sets_and_numbers_changes_no_bit(trainer_of, alone):
     words = several_sets.words((SECOND, FIRST), "model.per_set=[spread,scale,center_bias,scale]")
     other = trainer_of(*words, folder="other")
+    assert other.config.model == alone["own"].config.model  # so that it is the same arm, and resumes
     run(other)
     assert_same(other, alone["own"])
 
