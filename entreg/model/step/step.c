@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "density.h"
+#include "moments.h"
 #include "networks.h"
 
 /* cells and channels of an image that all models read while they are in the cache; see `widest_product` and its gradient */
