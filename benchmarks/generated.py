@@ -18,7 +18,7 @@ from entreg.data.dataset import DataSet, Fixations, Stimulus
 from entreg.data.fingerprint import Fingerprint
 from entreg.data.geometry import Geometry, resize
 from entreg.data.images import read_rgb
-from entreg.distributed.precision import convolution_of, precision_of
+from entreg.distributed.precision import backbone_precision_of, convolution_of
 from entreg.distributed.ranks import Ranks
 from entreg.features.backbone import Taps, build
 from entreg.features.recipe import Recipe
@@ -89,11 +89,11 @@ def backbone() -> Taps:
     return build(Backbone(), 2, ".")
 
 
-def recipe(dtype: torch.dtype = torch.float16, hardware: Hardware | None = None) -> Recipe:
+def recipe(dtype: torch.dtype = torch.float16, precision: str = "float32", convolution: str = "auto") -> Recipe:
     """Return the recipe of that backbone's features with the default factors, on the CPU."""
-    hardware = hardware or Hardware()
-    precision = precision_of(hardware, "cpu")
-    return Recipe(backbone(), 4, 4, dtype, precision, convolution_of(hardware, "cpu", precision, dtype))
+    products = backbone_precision_of(Backbone(precision=precision), "cpu")
+    algorithm = convolution_of(Hardware(convolution=convolution), "cpu", products, dtype)
+    return Recipe(backbone(), 4, 4, dtype, products, algorithm)
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,9 @@ def study(folder: Path, images: int, config: Config) -> GeneratedStudy:
     training, validation = list(range(images)), list(range(images, total))
     return GeneratedStudy(
         config,
-        _pooled(Split(resized, training, store, training, biases, CPU)),
-        _pooled(Split(resized, validation, store, validation, [shared] * DISTINCT, CPU)),
-        UniformInputs(_uniform_store(folder, features_recipe), LANDSCAPE, shared, CPU),
+        _pooled(Split(resized, training, store, training, biases, CPU, torch.float32)),
+        _pooled(Split(resized, validation, store, validation, [shared] * DISTINCT, CPU, torch.float32)),
+        UniformInputs(_uniform_store(folder, features_recipe), LANDSCAPE, shared, CPU, torch.float32),
     )
 
 

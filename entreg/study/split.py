@@ -121,17 +121,14 @@ class Split(ImageSubset):
 
     rows: the index of each image in the store
     center_biases: (m_y, m_x) nats for each image
+    precision: that of the model's widest product
     """
 
     store: FeatureStore
     rows: list[int]
     center_biases: list[Tensor]
     device: torch.device
-
-    @property
-    def precision(self) -> torch.dtype:
-        """The precision of the model's widest product, which is that of the backbone."""
-        return self.store.recipe.precision
+    precision: torch.dtype
 
     def without(self, names: Collection[str]) -> Split:
         """Return the split without the images of these names."""
@@ -164,20 +161,16 @@ class Split(ImageSubset):
 
 @dataclass(frozen=True)
 class UniformInputs:
-    """Uniform images of one size, for which the bias map is predicted."""
+    """Uniform images of one size, for which the bias map is predicted. precision: see `Split`."""
 
     store: FeatureStore
     size: Size
     center_bias: Tensor
     device: torch.device
+    precision: torch.dtype
 
     def __len__(self) -> int:
         return len(self.store.names)
-
-    @property
-    def precision(self) -> torch.dtype:
-        """The precision of the model's widest product, which is that of the backbone."""
-        return self.store.recipe.precision
 
     def inputs(self, members: Sequence[int]) -> tuple[Tensor | Sequence[Tensor], Tensor, Grid]:
         """Return the features, centre bias and grid of some of the images, as the model takes them."""
