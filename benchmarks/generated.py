@@ -163,7 +163,8 @@ def _write_store(folder: Path, images: int, recipe: Recipe) -> None:
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
     shape = (recipe.grid(LANDSCAPE).cells, recipe.channels)
-    rows = [random.standard_normal(shape, dtype=np.float32).astype(np.float16).tobytes() for _ in range(DISTINCT)]
+    drawn = (random.standard_normal(shape, dtype=np.float32).astype(np.float16) for _ in range(DISTINCT))
+    rows = [recipe.layout.row(torch.from_numpy(features)).numpy().tobytes() for features in drawn]
     with (folder / "768x1024.bin").open("wb") as file:
         for i in range(images):
             file.write(rows[i % DISTINCT])

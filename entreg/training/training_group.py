@@ -23,6 +23,7 @@ from entreg.distributed.ranks import Stopped
 from entreg.errors import UserError
 from entreg.features.grid import Grid
 from entreg.features.preload import preloaded
+from entreg.features.rectified import Features
 from entreg.features.store import FeatureStore
 from entreg.losses.nll import fixation_weights, nlls_nats
 from entreg.model.deepgaze3 import densities
@@ -226,7 +227,11 @@ class TrainingGroup:
         return [(nll, ig) for nll, ig in (self.ranks.sum(sums) / len(validation)).tolist()]
 
     def _densities(
-        self, trainers: Sequence[Trainer], features: Tensor | Sequence[Tensor], center_biases: list[Tensor], grid: Grid
+        self,
+        trainers: Sequence[Trainer],
+        features: Tensor | Sequence[Features],
+        center_biases: list[Tensor],
+        grid: Grid,
     ) -> list[LogDensity]:
         return densities([trainer.model for trainer in trainers], features, center_biases, grid, self.precision)
 
