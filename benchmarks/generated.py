@@ -18,7 +18,7 @@ from entreg.data.dataset import DataSet, Fixations, Stimulus
 from entreg.data.fingerprint import Fingerprint
 from entreg.data.geometry import Geometry, resize
 from entreg.data.images import read_rgb
-from entreg.distributed.precision import convolution_of, precision_of
+from entreg.distributed.precision import backbone_precision_of, convolution_of
 from entreg.distributed.ranks import Ranks
 from entreg.features.backbone import Taps, build
 from entreg.features.recipe import Recipe
@@ -89,11 +89,11 @@ def backbone() -> Taps:
     return build(Backbone(), 2, ".")
 
 
-def recipe(dtype: torch.dtype = torch.float16, hardware: Hardware | None = None) -> Recipe:
+def recipe(dtype: torch.dtype = torch.float16, precision: str = "float32", convolution: str = "auto") -> Recipe:
     """Return the recipe of that backbone's features with the default factors, on the CPU."""
-    hardware = hardware or Hardware()
-    precision = precision_of(hardware, "cpu")
-    return Recipe(backbone(), 4, 4, dtype, precision, convolution_of(hardware, "cpu", precision, dtype))
+    products = backbone_precision_of(Backbone(precision=precision), "cpu")
+    algorithm = convolution_of(Hardware(convolution=convolution), "cpu", products, dtype)
+    return Recipe(backbone(), 4, 4, dtype, products, algorithm)
 
 
 @dataclass(frozen=True)
@@ -149,9 +149,9 @@ def study(folder: Path, images: int, config: Config) -> GeneratedStudy:
     training, validation = list(range(images)), list(range(images, total))
     return GeneratedStudy(
         config,
-        _pooled(Split(resized, training, store, training, biases, CPU)),
-        _pooled(Split(resized, validation, store, validation, [shared] * DISTINCT, CPU)),
-        UniformInputs(_uniform_store(folder, features_recipe), LANDSCAPE, shared, CPU),
+        _pooled(Split(resized, training, store, training, biases, CPU, torch.float32)),
+        _pooled(Split(resized, validation, store, validation, [shared] * DISTINCT, CPU, torch.float32)),
+        UniformInputs(_uniform_store(folder, features_recipe), LANDSCAPE, shared, CPU, torch.float32),
     )
 
 
@@ -163,7 +163,8 @@ def _write_store(folder: Path, images: int, recipe: Recipe) -> None:
     folder.mkdir(parents=True)
     random = np.random.default_rng(0)
     shape = (recipe.grid(LANDSCAPE).cells, recipe.channels)
-    rows = [random.standard_normal(shape, dtype=np.float32).astype(np.float16).tobytes() for _ in range(DISTINCT)]
+    drawn = (random.standard_normal(shape, dtype=np.float32).astype(np.float16) for _ in range(DISTINCT))
+    rows = [recipe.layout.row(torch.from_numpy(features)).numpy().tobytes() for features in drawn]
     with (folder / "768x1024.bin").open("wb") as file:
         for i in range(images):
             file.write(rows[i % DISTINCT])

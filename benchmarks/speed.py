@@ -21,7 +21,6 @@ from benchmarks.generated import (
     settings,
 )
 from benchmarks.plain import PlainStep
-from entreg.config import Hardware
 from entreg.distributed.ranks import Ranks
 from entreg.distributed.threads import in_threads
 from entreg.features.recipe import Recipe
@@ -49,7 +48,7 @@ def by_turns(repetitions: int, **work: Callable[[], object]) -> dict[str, float]
 
 def fastest() -> Recipe:
     """Return the recipe with the precision, memory format and algorithm in which this machine's backbone is fastest."""
-    return recipe(hardware=Hardware(precision="auto"))
+    return recipe(precision="auto")
 
 
 class Steps:
@@ -168,7 +167,7 @@ def store(pictures: Pictures, folder: Path) -> dict[str, float]:
 def _store(pictures: Pictures, folder: Path) -> dict[str, float]:
     fast = fastest()
     images = [torch.from_numpy(pictures.read(i)).permute(2, 0, 1)[None].float() for i in range(len(pictures.paths))]
-    direct = recipe(hardware=Hardware(precision="auto", convolution="direct"))
+    direct = recipe(precision="auto", convolution="direct")
     alone, by_direct = (PlainStep(r.backbone, {"none": torch.zeros(1)}, r.precision) for r in (fast, direct))
 
     def build() -> None:

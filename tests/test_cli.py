@@ -240,7 +240,8 @@ def test_help_is_worth_reading(command, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_low_precision_trains_to_the_same_gain(command, sweep, precision, tmp_path):
-    study = (*SMALL, EPOCHS, "optim.milestones=[0.9]", f"hardware.precision={precision}")
+    both = f"hardware.precision={precision}", f"model.backbone.precision={precision}"
+    study = (*SMALL, EPOCHS, "optim.milestones=[0.9]", *both)
     done = command("loss=nll", *study, "hydra.run.dir=low", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     low, full = (rows(folder / "metrics.csv")[-1] for folder in (tmp_path / "low", sweep / "multirun/arms/0"))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
+from entreg.config.model import PRECISIONS
 from entreg.config.settings import setting
 
 
@@ -23,10 +24,10 @@ class Hardware:
     )
     precision: str = setting(
         "float32",
-        "precision of the matrix products of backbone and readout; auto: bfloat16 where the device computes it "
-        "natively, else float32",
+        "precision of the readout's matrix products; auto: bfloat16 where the device computes it natively, else "
+        "float32; model.backbone.precision is the backbone's",
         affects="result",
-        one_of=("auto", "float32", "bfloat16", "float16"),
+        one_of=PRECISIONS,
     )
     convolution: str = setting(
         "auto",

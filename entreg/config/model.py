@@ -11,6 +11,7 @@ from entreg.config.settings import MOST_SEED, Rule, group, setting
 OWN = "own"  # as weights: those that a module is made with
 # the numbers that each of several sets may have of its own, see entreg/model/per_set.py
 PER_SET = ("center_bias", "scale", "spread")
+PRECISIONS = "auto", "float32", "bfloat16", "float16"  # of products
 
 
 @dataclass
@@ -45,6 +46,12 @@ class Backbone:
         "{_target_: PACKAGE.FUNCTION, SETTING: VALUE}, which returns a torch.nn.Module in place of torchvision's "
         "classifier `name`; its taps are the names of its submodules, and it needs allow=[PACKAGE]",
         affects="result",
+    )
+    precision: str = setting(
+        "float32",
+        "precision of the backbone's products; auto: bfloat16 where the device computes it natively, else float32",
+        affects="result",
+        one_of=PRECISIONS,
     )
     patch_px: int | None = setting(
         None,

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from entreg.evaluation.adaptation_data import AdaptationData, SizeGroup
+from entreg.evaluation.moments import LOG_SUM, moments
 from entreg.features.grid import Grid
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.finalizer import Gauss
@@ -68,9 +69,12 @@ class Adapted:
 
 
 @torch.no_grad()
-def adapt(model: DeepGaze3, split: Split, data: AdaptationData) -> Adapted:
-    """Fit every subset of the numbers to all folds but one and score the images of that fold, for each fold."""
-    return _Adaptation(model, split, data).run()
+def adapt(model: DeepGaze3, split: Split, data: AdaptationData, version: str) -> Adapted:
+    """Fit every subset of the numbers to all folds but one and score the images of that fold, for each fold.
+
+    version: that of the sums over pixels, see `moments`
+    """
+    return _Adaptation(model, split, data, version).run()
 
 
 class _Adaptation:
@@ -81,8 +85,8 @@ class _Adaptation:
         that a fit sums over, and its mean over each image's fixations
     """
 
-    def __init__(self, model: DeepGaze3, split: Split, data: AdaptationData) -> None:
-        finalizer = model.finalizer
+    def __init__(self, model: DeepGaze3, split: Split, data: AdaptationData, version: str) -> None:
+        finalizer, self.version = model.finalizer, version
         self.trained = Fit(1.0, float(finalizer.center_bias_weight), abs(float(finalizer.gauss.sigma)))
         self.data = data
         self.readouts = [_readouts(model, split, group) for group in data.groups]
@@ -169,20 +173,25 @@ class _Adaptation:
         ig_bits = np.empty(self.data.n_images)
         for k, (group, grid, readouts) in enumerate(zip(self.data.groups, self.grids, self.readouts, strict=True)):
             center_biases = group.kde if "centre_bias" in subset else self.given[k]
-            log_counts = (group.row_counts[:, None] * group.column_counts).double().log()
-            at = torch.empty(len(group.numbers), dtype=torch.float64)
+            log_counts = (group.row_counts[:, None] * group.column_counts).flatten().float().log()
+            nats = torch.empty(len(group.numbers), dtype=torch.float64)
             for fold in np.unique(group.fold):
                 images = torch.from_numpy(np.flatnonzero(group.fold == fold))
                 fit = fits[fold]
                 rows, columns = _matrices(grid, fit.sigma_px)
-                z = fit.scale * (rows @ readouts[images] @ columns.T) + fit.weight * center_biases[images]
-                log_sum = (z.double() + log_counts).flatten(1).logsumexp(1)
-                k_image = torch.arange(len(images))[:, None]
-                weighted = (
-                    z[k_image, group.fixation_rows[images], group.fixation_columns[images]] * group.weights[images]
-                )
-                at[images] = weighted.double().sum(1) - log_sum
-            ig_bits[group.numbers] = ((at - group.log_prior) * BITS_PER_NAT).numpy()
+                blurred = rows @ readouts[images] @ columns.T
+                log_sum = moments(
+                    self.version,
+                    log_counts,
+                    blurred.flatten(1),
+                    center_biases[images].flatten(1),
+                    torch.arange(len(images)),
+                    fit.scale,
+                    fit.weight,
+                )[:, LOG_SUM]
+                at = fit.scale * group.at(blurred, images) + fit.weight * group.at(center_biases[images], images)
+                nats[images] = at.double() - log_sum
+            ig_bits[group.numbers] = ((nats - group.log_prior) * BITS_PER_NAT).numpy()
         return ig_bits
 
 
@@ -203,16 +212,16 @@ class _Likelihood:
         self._images = [torch.from_numpy(np.flatnonzero(group.fold != fold)) for group in groups]
         self._count = sum(len(images) for images in self._images)
         self._center_biases = [
-            (group.kde_fitted[fold][images], group.kde_at[fold][images])
+            (group.kde_fitted[fold], _float64(group.kde_at[fold][images]))
             if own_center_bias
-            else (adaptation.given_fitted[k][images], adaptation.given_at[k][images])
+            else (adaptation.given_fitted[k], _float64(adaptation.given_at[k][images]))
             for k, (group, images) in enumerate(zip(groups, self._images, strict=True))
         ]
 
     def maximum(self, sigma_px: float, start: tuple[float, float]) -> _Maximum:
         """Return the maximum that Newton's method finds from `start` over the free numbers, all at least 0."""
         blurred = [
-            (fitted[images], at[images])
+            (fitted, _float64(at[images]))
             for (fitted, at), images in zip(self._adaptation.blurred(sigma_px), self._images, strict=True)
         ]
         theta = np.array(start, dtype=np.float64)
@@ -240,28 +249,29 @@ class _Likelihood:
             theta, nats, (gradient, hessian) = next_theta, next_nats, slopes
         return _Maximum(Fit(float(theta[0]), float(theta[1]), sigma_px), nats)
 
-    def _at(self, blurred: list[tuple[Tensor, Tensor]], theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    def _at(self, blurred: list[tuple[Tensor, np.ndarray]], theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Return the mean log likelihood (nats), its gradient (2,) and Hessian (2, 2)."""
         scale, weight = theta.tolist()
         sums = np.zeros(6)
         groups = self._adaptation.data.groups
-        for (b, b_at), (c, c_at), group in zip(blurred, self._center_biases, groups, strict=True):
-            z = torch.add(group.log_counts, b, alpha=scale).add_(c, alpha=weight)
-            log_sum = z.logsumexp(1, keepdim=True)
-            p = z.sub_(log_sum).exp_()
-            pb, pc = p * b, p * c
-            mean_b, mean_c = pb.sum(1), pc.sum(1)
-            nats = (scale * b_at + weight * c_at - log_sum[:, 0]).double().sum()
-            sums += [
-                float(nats),
-                float((b_at - mean_b).double().sum()),
-                float((c_at - mean_c).double().sum()),
-                float((torch.linalg.vecdot(pb, b) - mean_b.square()).double().sum()),
-                float((torch.linalg.vecdot(pb, c) - mean_b * mean_c).double().sum()),
-                float((torch.linalg.vecdot(pc, c) - mean_c.square()).double().sum()),
-            ]
+        for (b, b_at), (c, c_at), images, group in zip(blurred, self._center_biases, self._images, groups, strict=True):
+            of_images = moments(self._adaptation.version, group.log_counts, b, c, images, scale, weight).numpy()
+            log_sum, mean_b, mean_c, bb, bc, cc = of_images.T
+            of_group = (
+                scale * b_at + weight * c_at - log_sum,
+                b_at - mean_b,
+                c_at - mean_c,
+                bb - mean_b**2,
+                bc - mean_b * mean_c,
+                cc - mean_c**2,
+            )
+            sums += [float(terms.sum()) for terms in of_group]
         nats, slope_b, slope_c, bb, bc, cc = sums / self._count
         return nats, np.array([slope_b, slope_c]), -np.array([[bb, bc], [bc, cc]])
+
+
+def _float64(x: Tensor) -> np.ndarray:
+    return x.double().numpy()
 
 
 def _newton_step(gradient: np.ndarray, hessian: np.ndarray, moving: np.ndarray) -> np.ndarray:

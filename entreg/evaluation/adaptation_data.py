@@ -54,10 +54,11 @@ class SizeGroup:
     kde_at: Tensor
     log_prior: Tensor
 
-    def at(self, maps: Tensor) -> Tensor:
-        """Return the mean of (n, m_y, m_x) maps over each image's fixations: (n,)."""
+    def at(self, maps: Tensor, images: Tensor | slice = slice(None)) -> Tensor:
+        """Return the mean of maps (k, m_y, m_x) over each image's fixations: (k,). images: those of the maps."""
         image = torch.arange(len(maps))[:, None]
-        return (maps[image, self.fixation_rows, self.fixation_columns] * self.weights).sum(1)
+        fixated = maps[image, self.fixation_rows[images], self.fixation_columns[images]]
+        return (fixated * self.weights[images]).sum(1)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from entreg.evaluation.adaptation_data import AdaptationData, adaptation_data_of
 from entreg.evaluation.domain import Domain
 from entreg.evaluation.published_arm import was_seen
 from entreg.features.store import FeatureStore
-from entreg.features.store_builder import fingerprint, open_store
+from entreg.features.store_builder import find, open_store
 from entreg.study.split import ImageSubset
 from entreg.study.study_cache import RecipeSettings, StudyCache, cached_stage
 from entreg.study.training_sets import TrainingSets
@@ -24,7 +24,7 @@ class EvaluationCache(StudyCache):
     ) -> tuple[FeatureStore, list[int]]:
         """Return the training's store where it exists; else build one of the evaluated images alone."""
         photos = self.photos(settings, self.items(settings))
-        if (Path(store) / "features" / fingerprint(photos, self.recipe(recipe_settings))).is_dir():
+        if find(photos, self.recipe(recipe_settings), Path(store) / "features") is not None:
             return super().features_of(settings, which, recipe_settings, store)
         return self._evaluated_features(settings, which, recipe_settings, store), list(
             range(len(self.subset(settings, which)))

@@ -18,6 +18,7 @@ from entreg.evaluation.evaluated_runs import EvaluatedRuns, LoadedRun
 from entreg.evaluation.evidence import Evidence
 from entreg.evaluation.metrics import PRIMARY
 from entreg.evaluation.scores import Rows, Scored
+from entreg.model import step_library
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.progress import Progress
 from entreg.results.schema import is_foreign
@@ -136,14 +137,14 @@ class Evaluator:
     def _adapt(self, name: str) -> None:
         """Adapt all models to a foreign domain, except mixtures, which do not have three numbers to adapt."""
         work = [
-            (loaded.model, self.runs.split(loaded, name), data)
+            (loaded.model, self.runs.split(loaded, name), data, step_library.for_evaluation(loaded.run.config.hardware))
             for loaded in self._all_loaded(name)
             if isinstance(loaded.model, DeepGaze3) and (data := self.runs.adaptation_data(loaded.run, name)) is not None
         ]
         if not work:
             return
 
-        def adapt_one(arguments: tuple[DeepGaze3, Split, AdaptationData]) -> Adapted:
+        def adapt_one(arguments: tuple[DeepGaze3, Split, AdaptationData, str]) -> Adapted:
             self.runs.cache.ranks.stop_if_asked()
             return adapt(*arguments)
 

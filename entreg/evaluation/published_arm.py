@@ -28,6 +28,7 @@ def arm_of(published: Path, component: int | None, beside: Config) -> Arm:
     model = origin.model(component)
     config = copy.deepcopy(beside)
     config.model, config.loss = origin.settings(beside.model.center_bias), nll.Settings()
+    config.model.backbone.precision = beside.model.backbone.precision
     name = origin.kind.name if component is None else f"{origin.kind.name}, component {component}"
     description = described(published, "judged", beside) | {
         "name": name,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from entreg import config
 from entreg.errors import SettingError
 from entreg.features import vgg19
+from entreg.features.rectified import Relu
 from entreg.runs import foreign_code
 
 MODULE = "model.backbone.module"  # the setting that names code of another package
@@ -41,6 +42,9 @@ class Taps(Protocol):
 
     def channels(self) -> int:
         """Return the number of channels of all taps together."""
+
+    def relus(self) -> list[Relu]:
+        """Return the taps that are the ReLUs of other taps."""
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the weights up to the last tap and of the normalisation of colours."""

@@ -17,6 +17,7 @@ from entreg import config
 from entreg.errors import SettingError, brief
 from entreg.features import weights
 from entreg.features.grid import downsampled
+from entreg.features.rectified import Relu
 from entreg.runs.foreign_code import TARGET
 
 # two sizes, which distinguish a tap's channels from its rows and columns
@@ -96,6 +97,10 @@ class ModuleTaps(nn.Module):
                 f"{second} for {PROBES[1]}; a tap must be maps (images, channels, rows, columns)"
             )
         return sum(first)
+
+    def relus(self) -> list[Relu]:
+        """Return no tap: none is known to be the ReLU of another one."""
+        return []
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the weights, of the normalisation, and of what makes the module."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from torch import Tensor
 from entreg.features.backbone import Taps
 from entreg.features.grid import Grid, grid_of, rounds_otherwise_in_float64
 from entreg.features.normalisation import normalised
+from entreg.features.rectified import layout
 
 # of the computation of rows; raise it when the code computes other numbers from the same images and settings, so that
 # older stores are not reused. Stores of version 1 do not record it.
@@ -35,6 +37,7 @@ class Images(Protocol):
 class Recipe:
     """How features are computed from images: backbone, factors and precisions.
 
+    layout: which channels a store holds
     dtype: the precision of the stored features
     precision, convolution: those of the backbone, see `entreg.distributed.hardware`; `winograd` is only used where the
         backbone supports it
@@ -53,6 +56,7 @@ class Recipe:
         self.dtype, self.precision = dtype, precision
         self.convolution = backbone.lay_out(winograd=convolution == "winograd")
         self.weights_sha256, self.channels = backbone.fingerprint(), backbone.channels()
+        self.layout = layout(self.channels, backbone.relus())
         self._grids: dict[tuple[int, int], Grid] = {}
 
     def grid(self, size: tuple[int, int]) -> Grid:
@@ -63,8 +67,14 @@ class Recipe:
         return self._grids[size]
 
     def row_bytes(self, size: tuple[int, int]) -> int:
-        """Return the number of bytes of one image's features."""
-        return self.grid(size).cells * self.channels * BYTES[self.dtype]
+        """Return the number of bytes of one image's row in a store."""
+        return self.layout.numbers(self.grid(size).cells) * BYTES[self.dtype]
+
+    def uncompacted(self) -> Recipe:
+        """Return the recipe of stores of earlier versions, which hold all channels."""
+        recipe = copy.copy(self)
+        recipe.layout = layout(self.channels, [])
+        return recipe
 
     def describe(self, sizes: Iterable[tuple[int, int]]) -> dict[str, Any]:
         """Return what the contents of a store depend on, besides its images, which have these sizes (H, W)."""
@@ -87,7 +97,7 @@ class Recipe:
 
     @torch.inference_mode()
     def row(self, image: np.ndarray, device: torch.device) -> Tensor:
-        """Return the normalised features of an image (H, W, 3), RGB 0..255, as stored, on the CPU: (cells, C)."""
+        """Return the normalised features of an image (H, W, 3), RGB 0..255, as (cells, C) on the CPU."""
         batch = torch.from_numpy(image).permute(2, 0, 1)[None].to(device).float()
         grid = self.grid((batch.shape[-2], batch.shape[-1]))
         with nullcontext() if self.precision == torch.float32 else torch.autocast(device.type, self.precision):

@@ -1,8 +1,8 @@
 """Feature stores: the backbone's features, computed once and memory-mapped by all runs and ranks of a machine.
 
 A store is a folder named by the fingerprint of everything that its contents depend on, so no outdated features are
-read. `store_builder` builds it. Each row has a checksum, which a process tests when it first reads the row. During a
-training `preload` may keep rows in memory.
+read, and by COMPACT where it leaves ReLUs out, see `rectified`. `store_builder` builds it. Each row has a checksum,
+which a process tests when it first reads the row. During a training `preload` may keep rows in memory.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from torch import Tensor
 
 from entreg.distributed.memory import resident_bytes
 from entreg.errors import DataError
-from entreg.features.recipe import BYTES, Images, Recipe
+from entreg.features.recipe import Images, Recipe
+from entreg.features.rectified import Features, full
 
 CHECKSUMS = "checksums.bin"
+COMPACT = "-compact"  # end of the name of a store that leaves ReLUs out; earlier versions left none out
 
 
 class FeatureStore:
@@ -50,9 +52,18 @@ class FeatureStore:
             torch.frombuffer(bytes(1), dtype=torch.uint8)
         self._checksums = np.fromfile(folder / CHECKSUMS, dtype=np.int64)
         self._verified = np.zeros(len(images.sizes), dtype=bool)
-        self.preloaded: dict[int, Tensor] = {}
+        self.preloaded: dict[int, Features] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of everything that the features depend on, however they are stored."""
+        return self.folder.name.removesuffix(COMPACT)
 
     def __getitem__(self, i: int) -> Tensor:
+        """Return all features (cells, C) of image i, a copy where ReLUs are left out of the store; see `compact`."""
+        return full(self.compact(i))
+
+    def compact(self, i: int) -> Features:
         """Return the features (cells, C) of image i as a view of the file or, if preloaded, where they were loaded to.
 
         Raises a DataError where they are damaged.
@@ -73,11 +84,11 @@ class FeatureStore:
         length = self.recipe.row_bytes(size)
         return self.folder / file_name(size), row * length, length
 
-    def row(self, i: int, memory: mmap.mmap | bytearray, start: int) -> Tensor:
+    def row(self, i: int, memory: mmap.mmap | bytearray, start: int) -> Features:
         """Return the features (cells, C) of image i as a view of memory in which their bytes begin at `start`."""
-        count = self.recipe.row_bytes(self.sizes[i]) // BYTES[self.recipe.dtype]
-        flat = torch.frombuffer(memory, dtype=self.recipe.dtype, count=count, offset=start)
-        return flat.view(self.recipe.grid(self.sizes[i]).cells, -1)
+        cells, layout = self.recipe.grid(self.sizes[i]).cells, self.recipe.layout
+        row = torch.frombuffer(memory, dtype=self.recipe.dtype, count=layout.numbers(cells), offset=start)
+        return layout.features(row, cells)
 
     def read(self, i: int, to: memoryview) -> None:
         """Read all bytes of image i's features from the disk. Raises a DataError where they cannot be read."""
@@ -96,7 +107,8 @@ class FeatureStore:
     def cached_bytes(self, i: int) -> int:
         """Return how many bytes of image i's features are in the page cache, in whole pages."""
         _, start, length = self.place(i)
-        return resident_bytes(self.row(i, self._maps[self.sizes[i]], start).data_ptr(), length)
+        first = torch.frombuffer(self._maps[self.sizes[i]], dtype=torch.uint8, count=1, offset=start)
+        return resident_bytes(first.data_ptr(), length)
 
     def prefetch(self, items: list[int]) -> None:
         """Ask the system to read these images' features from the disk while something else is computed."""

@@ -23,7 +23,7 @@ from entreg.distributed.ranks import Ranks, Stopped
 from entreg.distributed.threads import in_threads
 from entreg.errors import DataError
 from entreg.features.recipe import Images, Recipe
-from entreg.features.store import CHECKSUMS, FeatureStore, file_name, places
+from entreg.features.store import CHECKSUMS, COMPACT, FeatureStore, file_name, places
 from entreg.io import files
 from entreg.io.leases import Lease, LeaseHeld, remove_leftovers
 from entreg.progress import Progress
@@ -41,12 +41,13 @@ def open_store(images: Images, recipe: Recipe, folder: Path, ranks: Ranks) -> Fe
     cannot be read, and where the disk is too small or cannot be written to. Raises Stopped where the run was asked to
     stop in the meantime; the next run continues the build.
     """
-    final = folder / fingerprint(images, recipe)
+    final = folder / (fingerprint(images, recipe) + (COMPACT if recipe.layout.has_relus else ""))
     # every rank must come to the same conclusion, so that of the first rank is used
-    if ranks.gather(final.is_dir())[0]:
+    found = ranks.gather(find(images, recipe, folder))[0]
+    if found is not None:
         if ranks.is_first:
-            remove_leftovers(final)
-        return FeatureStore(final, images, recipe)
+            remove_leftovers(found)
+        return FeatureStore(found, images, recipe if found == final else recipe.uncompacted())
     lease, state = _lease_on(final, ranks) if ranks.is_first else (None, THERE)
     try:
         state = ranks.gather(state, patient=True)[0]
@@ -63,6 +64,13 @@ def open_store(images: Images, recipe: Recipe, folder: Path, ranks: Ranks) -> Fe
         if lease is not None:
             lease.release()
     return FeatureStore(final, images, recipe)
+
+
+def find(images: Images, recipe: Recipe, folder: Path) -> Path | None:
+    """Return the complete store of these images under `folder`, also one of an earlier version; None where none is."""
+    name = fingerprint(images, recipe)
+    names = [name + COMPACT, name] if recipe.layout.has_relus else [name]
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 
 def fingerprint(images: Images, recipe: Recipe) -> str:
@@ -109,7 +117,8 @@ def _build(images: Images, recipe: Recipe, final: Path, ranks: Ranks) -> None:
         if ranks.is_asked_to_stop:
             return
         size, position = place[i]
-        data = recipe.row(images.read(i), ranks.device).contiguous().view(torch.uint8).numpy().data
+        row = recipe.layout.row(recipe.row(images.read(i), ranks.device))
+        data = row.contiguous().view(torch.uint8).numpy().data
         _write(rows[size], data, position * data.nbytes, partial)
         # 0 means that the row is missing, so 1 is added to checksums
         _write(table, np.array([zlib.crc32(data) + 1], dtype=np.int64).data, i * 8, partial)

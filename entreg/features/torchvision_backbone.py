@@ -22,6 +22,7 @@ from entreg import config
 from entreg.errors import SettingError
 from entreg.features import weights
 from entreg.features.grid import downsampled
+from entreg.features.rectified import Relu
 
 # two sizes, which distinguish a tap's channels from its rows and columns
 PROBES = (256, 352), (320, 288)
@@ -74,6 +75,10 @@ class ClassifierTaps(nn.Module):
     def channels(self) -> int:
         """Return the number of channels of all taps together."""
         return sum(shape[1] for shape in _shapes(self.name, self.taps, PROBES[0]))
+
+    def relus(self) -> list[Relu]:
+        """Return no tap: none is known to be the ReLU of another one."""
+        return []
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the weights up to the last tap and of the normalisation."""

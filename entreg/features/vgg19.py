@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from entreg import config
 from entreg.errors import DataError, SettingError
 from entreg.features import weights
 from entreg.features.grid import downsampled
+from entreg.features.rectified import Relu
 
 log = logging.getLogger(__name__)
 
@@ -115,11 +117,25 @@ class Vgg19Taps(nn.Module):
 
     def channels(self) -> int:
         """Return the number of channels of all taps together."""
+        return sum(self._widths())
+
+    def relus(self) -> list[Relu]:
+        """Return the taps that are the ReLUs of other taps, as `relu5_1` is that of `conv5_1`."""
+        widths = self._widths()
+        first = dict(zip(self.taps, accumulate(widths, initial=0), strict=False))
+        return [
+            Relu(first[tap], first[source], width)
+            for tap, width in zip(self.taps, widths, strict=True)
+            if tap.startswith("relu") and (source := tap.replace("relu", "conv")) in first
+        ]
+
+    def _widths(self) -> list[int]:
+        """Return the number of channels of each tap."""
         widths, width = {}, 3
         for name, layer in self.layers.named_children():
             width = layer.out_channels if isinstance(layer, Convolution) else width
             widths[name] = width
-        return sum(widths[tap] for tap in self.taps)
+        return [widths[tap] for tap in self.taps]
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the weights up to the last tap."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from entreg.config import Loss
 from entreg.config.settings import setting
 from entreg.features.grid import Grid
+from entreg.features.rectified import Features
 from entreg.model.deepgaze3 import DeepGaze3, compiled_nlls, densities, numbers_by_step
 from entreg.model.log_density import LogDensity
 from entreg.model.per_set import OnSet
@@ -55,7 +56,7 @@ def nll_nats(density: LogDensity, image: Tensor, y: Tensor, x: Tensor, weights: 
 
 def nlls_nats(
     models: Sequence[DeepGaze3 | OnSet],
-    features: Tensor | Sequence[Tensor],
+    features: Tensor | Sequence[Features],
     center_bias: Tensor,
     grid: Grid,
     precision: torch.dtype,

@@ -20,6 +20,7 @@ from torch import Tensor
 from entreg.distributed.threads import in_threads, one_thread
 from entreg.features.grid import Grid
 from entreg.features.normalisation import normalised
+from entreg.features.rectified import Features
 from entreg.model.exact_operations import bmm, softplus, wake_log1p
 from entreg.model.readout import Layer
 from entreg.model.wide_product import product_gradients, products
@@ -57,14 +58,14 @@ AS_IT_IS = Head((), lambda readout, tensors, images: readout)
 
 def readouts(
     models: Sequence[HasLayers],
-    features: Tensor | Sequence[Tensor],
+    features: Tensor | Sequence[Features],
     grid: Grid,
     precision: torch.dtype,
     heads: Sequence[Head] | None = None,
 ) -> list[Tensor]:
     """Return each model's readouts of B images, (B, cells, 1), or what its head computes from them, (B, ...).
 
-    features: (B, cells, C) normalised, as the store holds them; a tensor or a sequence of B tensors
+    features: (B, cells, C) normalised, as the store holds them; a tensor or a sequence of B times (cells, C)
     precision: the precision of the widest product in the forward pass; the rest has that of the parameters
 
     Gradients only flow to the models' parameters and the heads' tensors.
@@ -103,7 +104,7 @@ class Forward(NamedTuple):
 class Chunk(NamedTuple):
     """Some images of a batch, with each model's forward pass."""
 
-    features: Tensor | Sequence[Tensor]
+    features: Tensor | Sequence[Features]
     passes: list[Forward]
 
 
@@ -113,7 +114,7 @@ class _Readouts(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        features: Tensor | Sequence[Tensor],
+        features: Tensor | Sequence[Features],
         grid: Grid,
         precision: torch.dtype,
         heads: Sequence[Head],

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from entreg.distributed.threads import in_threads
 from entreg.features.grid import Grid
+from entreg.features.rectified import Block, Features, Rectified, full
 
 # of networks.h: outputs of the widest product, and numbers of the other parameters
 WIDE, PARAMETERS, SAVED_ROWS, SAVED_STATISTICS = 8, 2505, 170, 16
@@ -52,6 +53,10 @@ class _Map(Structure):
     ]
 
 
+class _Block(Structure):
+    _fields_ = [(name, c_int) for name in Block._fields]
+
+
 class CompiledBatch(Structure):
     """The arguments of the compiled functions, as step.c describes them, with the memory that they point to."""
 
@@ -59,10 +64,9 @@ class CompiledBatch(Structure):
         ("cells", _Cells),
         ("map", _Map),
         ("type", c_int),
-        ("channels", c_int),
-        ("models", c_int),
+        *((name, c_int) for name in ("channels", "stored", "blocks", "models")),
         ("others", c_size_t),
-        *((name, c_void_p) for name in ("features", "wide", "parameters")),
+        *((name, c_void_p) for name in ("block", "features", "floors", "wide", "parameters")),
         *((name, c_void_p) for name in ("row_blurs", "column_blurs", "column_blurs_transposed", "weights")),
         *((name, c_void_p) for name in ("center_biases", "saved", "log_densities", "by_densities")),
         *((name, c_void_p) for name in ("by_wide", "by_others")),
@@ -122,15 +126,24 @@ class CompiledBatch(Structure):
         self.hold("column_blurs_transposed", _filled_up(columns.mT))
         self.hold("weights", weights)
 
-    def set_images(self, features: Tensor | Sequence[Tensor], center_biases: Sequence[Tensor]) -> None:
-        """Point to the images' features and to each model's centre biases."""
+    def set_images(self, features: Tensor | Sequence[Features], center_biases: Sequence[Tensor]) -> None:
+        """Point to the images' features, after `set_models`, and to each model's centre biases."""
         self.images, self.type = len(features), TYPES[features[0].dtype]
         shape = self.images, self.map.map_rows, self.map.map_columns
-        whole = [_filled_up(image) for image in features]
-        assert all(image.shape == (self.cells.cells, self.channels) for image in whole)
         assert all(bias.shape == shape for bias in center_biases)
-        self.hold_each("features", whole)
         self.hold_each("center_biases", [bias.contiguous() for bias in center_biases])
+        compact = [image for image in features if isinstance(image, Rectified) and _has_whole_vectors(image.blocks)]
+        if compact:
+            stored, blocks = [image.stored for image in compact], compact[0].blocks
+            self.hold("floors", torch.stack([image.floor for image in compact]).float())
+        else:
+            stored, blocks = [_filled_up(full(image)) for image in features], (Block(0, self.channels, 0, False),)
+        self.stored, self.blocks = stored[0].shape[1], len(blocks)
+        assert len(stored) == self.images and blocks[-1].end == self.channels
+        assert all(image.shape == (self.cells.cells, self.stored) for image in stored)
+        self.hold_each("features", stored)
+        self._held["block"] = (_Block * len(blocks))(*(_Block(*block) for block in blocks))
+        self.block = addressof(self._held["block"])
 
     def run(self, function: Callable[[Any, int, int], int]) -> None:
         """Call a compiled function, for other images in each thread."""
@@ -151,6 +164,11 @@ class CompiledBatch(Structure):
         rows = rows.view(of_rows)[:, : self.map.rows]
         columns = columns.view(of_columns)[:, : self.map.map_columns].mT
         return wide[:, :channels].float(), parameters, rows.float(), columns.float(), weight.float()
+
+
+def _has_whole_vectors(blocks: Sequence[Block]) -> bool:
+    """Return whether the compiled functions can read these blocks."""
+    return not any(place % VECTOR for block in blocks for place in (block.start, block.end, block.source))
 
 
 def _whole(length: int) -> int:

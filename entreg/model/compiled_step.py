@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from entreg.features.grid import Grid
+from entreg.features.rectified import Features
 from entreg.model.compiled_batch import SAVED_ROWS, SAVED_STATISTICS, WIDE, CompiledBatch, ModelTensors
 from entreg.model.step_library import library
 
@@ -37,7 +38,7 @@ class Fixated(NamedTuple):
 def log_densities(
     version: str,
     models: Sequence[ModelTensors],
-    features: Tensor | Sequence[Tensor],
+    features: Tensor | Sequence[Features],
     center_biases: Sequence[Tensor],
     grid: Grid,
 ) -> list[Tensor]:
@@ -56,7 +57,7 @@ def log_densities(
 def image_nlls(
     version: str,
     models: Sequence[ModelTensors],
-    features: Tensor | Sequence[Tensor],
+    features: Tensor | Sequence[Features],
     center_biases: Sequence[Tensor],
     grid: Grid,
     fixated: Fixated,
@@ -76,7 +77,7 @@ class _LogDensities(torch.autograd.Function):
     def forward(
         ctx: Any,
         version: str,
-        features: Tensor | Sequence[Tensor],
+        features: Tensor | Sequence[Features],
         center_biases: Sequence[Tensor],
         grid: Grid,
         *flat: Tensor,
@@ -113,7 +114,7 @@ class _Nlls(torch.autograd.Function):
     def forward(
         ctx: Any,
         version: str,
-        features: Tensor | Sequence[Tensor],
+        features: Tensor | Sequence[Features],
         center_biases: Sequence[Tensor],
         grid: Grid,
         fixated: Fixated,
@@ -141,7 +142,7 @@ class _Nlls(torch.autograd.Function):
 
 
 def _batch(
-    features: Tensor | Sequence[Tensor], center_biases: Sequence[Tensor], grid: Grid, flat: Sequence[Tensor]
+    features: Tensor | Sequence[Features], center_biases: Sequence[Tensor], grid: Grid, flat: Sequence[Tensor]
 ) -> CompiledBatch:
     """Return the arguments that all functions read. flat: the fields of the models, one model after the other."""
     batch = CompiledBatch()

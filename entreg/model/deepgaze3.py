@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from entreg.distributed.threads import one_thread
 from entreg.features.grid import Grid
+from entreg.features.rectified import Features
 from entreg.model.batched_readout import Head, layer_tensors, readouts
 from entreg.model.compiled_batch import ModelTensors
 from entreg.model.compiled_step import Fixated, image_nlls, log_densities
@@ -51,21 +52,21 @@ class DeepGaze3(nn.Module):
 
     def forward(
         self,
-        features: Tensor | Sequence[Tensor],
+        features: Tensor | Sequence[Features],
         center_bias: Tensor,
         grid: Grid,
         precision: torch.dtype = torch.float32,
     ) -> LogDensity:
         """Return the log densities of a batch of images of one size.
 
-        features: (B, cells, C) normalised, as the store holds them; a tensor or a sequence of B tensors
+        features: (B, cells, C) normalised, as the store holds them; a tensor or a sequence of B times (cells, C)
         center_bias: (B, m_y, m_x) log density in nats at the pixels that `grid` names
         precision: the precision of the widest product; the rest is float32
         """
         return densities([self], features, [center_bias], grid, precision)[0]
 
     def readout(
-        self, features: Tensor | Sequence[Tensor], grid: Grid, precision: torch.dtype = torch.float32
+        self, features: Tensor | Sequence[Features], grid: Grid, precision: torch.dtype = torch.float32
     ) -> Tensor:
         """Return the networks' readout of the features, before blur and centre bias: (B, cells, 1)."""
         return readouts([self], features, grid, precision)[0]
@@ -98,7 +99,7 @@ class DeepGaze3(nn.Module):
 
 def densities(
     models: Sequence[DeepGaze3 | OnSet],
-    features: Tensor | Sequence[Tensor],
+    features: Tensor | Sequence[Features],
     center_biases: Sequence[Tensor],
     grid: Grid,
     precision: torch.dtype,
@@ -123,7 +124,7 @@ def densities(
 
 def compiled_nlls(
     models: Sequence[DeepGaze3 | OnSet],
-    features: Tensor | Sequence[Tensor],
+    features: Tensor | Sequence[Features],
     center_biases: Sequence[Tensor],
     grid: Grid,
     at: tuple[Tensor, Tensor, Tensor],

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from entreg.features.grid import Grid
+from entreg.features.rectified import Features
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 
@@ -23,7 +24,7 @@ class Mixture(nn.Module):
 
     def forward(
         self,
-        features: Tensor | Sequence[Tensor],
+        features: Tensor | Sequence[Features],
         center_bias: Tensor,
         grid: Grid,
         precision: torch.dtype = torch.float32,

@@ -71,6 +71,11 @@ def candidates(
     return ([*available(), TORCH], None) if reason is None else ([TORCH], reason)
 
 
+def for_evaluation(hardware: Hardware) -> str:
+    """Return the version that an evaluation adapts a run with: the fastest, or `torch` where none may be used."""
+    return TORCH if hardware.step == "plain" or not available() else available()[0]
+
+
 def _why_not(kind: str, precision: torch.dtype, stored: torch.dtype) -> str | None:
     """Return why the compiled step cannot be used; None where it can."""
     if kind != "cpu":

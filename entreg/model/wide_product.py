@@ -17,16 +17,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.grad import conv2d_weight
 
+from entreg.features.rectified import Features, Rectified
+
 PIECE = 1 << 19  # numbers that a thread casts at a time, 2 MB of float32; twice as many for a convolution
 SUM = 16  # blocks of cells whose products are summed one after the other
 ALIGNED = 64  # bytes of the widest vector, to which PyTorch aligns the memory that it allocates
 PICTURES = 16  # pictures that a product is cut into where it is computed as a convolution
 
 
-def products(features: Tensor | Sequence[Tensor], matrices: Sequence[Tensor], precision: torch.dtype) -> list[Tensor]:
+def products(features: Tensor | Sequence[Features], matrices: Sequence[Tensor], precision: torch.dtype) -> list[Tensor]:
     """Return the features times each matrix (out, C): (B, cells, out) in the matrix's precision.
 
-    features: (B, cells, C) of any stored precision, as one tensor or as a sequence of B tensors (cells, C), which need
+    features: (B, cells, C) of any stored precision, as one tensor or as a sequence of B times (cells, C), which need
         not be contiguous in memory; they are cast once for all matrices
     precision: the precision of the product's factors
     """
@@ -51,7 +53,9 @@ def products(features: Tensor | Sequence[Tensor], matrices: Sequence[Tensor], pr
     return outputs
 
 
-def product_gradients(features: Tensor | Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor | list[Tensor]]:
+def product_gradients(
+    features: Tensor | Sequence[Features], gradients: Sequence[Tensor]
+) -> list[Tensor | list[Tensor]]:
     """Return the gradients of `products` with respect to each matrix: (out, C) for each image.
 
     gradients: (B, cells, out) for each matrix, whose precision the results have
@@ -66,7 +70,7 @@ def product_gradients(features: Tensor | Sequence[Tensor], gradients: Sequence[T
     return [[*of_model] for of_model in zip(*images, strict=True)]
 
 
-def _image_gradients(image: Tensor, gradients: Sequence[Tensor]) -> list[Tensor]:
+def _image_gradients(image: Features, gradients: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradient (out, C) of each model from an image (cells, C) and each gradient (cells, out).
 
     Cells are summed over a piece or SUM blocks, and then these sums are added, which rounds less than one long sum.
@@ -81,7 +85,7 @@ def _image_gradients(image: Tensor, gradients: Sequence[Tensor]) -> list[Tensor]
 class _Total:
     """The gradient with respect to one model's matrix for one image, summed piece by piece."""
 
-    def __init__(self, gradient: Tensor, image: Tensor) -> None:
+    def __init__(self, gradient: Tensor, image: Features) -> None:
         self._gradient = gradient.clone()  # so that its memory is aligned as if there were no other image
         self._total = gradient.new_zeros(gradient.shape[1], image.shape[1])
         self._convolves = _convolves(len(image), gradient.dtype)
@@ -121,15 +125,19 @@ def _pictures(x: Tensor) -> Tensor:
     return x.view(PICTURES, 1, -1, x.shape[1]).permute(0, 3, 1, 2)
 
 
-def _pieces(image: Tensor, precision: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
+def _pieces(image: Features, precision: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
     """Yield some of an image's cells at a time, in whole pictures or blocks, with their cast features."""
     length, numbers = (PICTURES, 2 * PIECE) if _convolves(len(image), precision) else (_block(len(image)), PIECE)
     step = max(length, numbers // image.shape[1] // length * length)
-    memory = image.new_empty(min(step, len(image)), image.shape[1], dtype=precision)
+    memory = torch.empty(min(step, len(image)), image.shape[1], dtype=precision)
     for start in range(0, len(image), step):
         part = image[start : start + step]
-        as_it_is = part.dtype == precision and part.is_contiguous() and part.data_ptr() % ALIGNED == 0
-        yield slice(start, start + len(part)), part if as_it_is else memory[: len(part)].copy_(part)
+        cells = slice(start, start + len(part))
+        if isinstance(part, Rectified):
+            yield cells, part.write(memory[: len(part)])
+        else:
+            as_it_is = part.dtype == precision and part.is_contiguous() and part.data_ptr() % ALIGNED == 0
+            yield cells, part if as_it_is else memory[: len(part)].copy_(part)
 
 
 def _blocks(x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from entreg.config import Config, Data, Loss
 from entreg.config.settings import nearest
 from entreg.data.geometry import shape_of
 from entreg.data.images import Picture, rgb_of
+from entreg.distributed.precision import precision_of
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError, SettingError, UserError
 from entreg.model import published_weights
@@ -54,6 +55,7 @@ class TrainedModel:
                 "that there is no density of a whole image"
             )
         self.arithmetic = feature_precision.choose([run], device.type, typed)
+        self.precision = precision_of(config.hardware, device.type)
         self.geometry = shape_of(config.data)
         self.recipe = StudyCache(Ranks(device=device)).recipe(recipe_settings_of(config, device.type))
         expected = run.state["fingerprints"].get("weights")
@@ -141,7 +143,7 @@ class TrainedModel:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             features = self.recipe.row(photo, self.device)[None].to(self.device)
             center_bias = self.center_bias.map(size)[None].to(self.device)
-            density = self.model(features, center_bias, self.recipe.grid(size), self.recipe.precision)
+            density = self.model(features, center_bias, self.recipe.grid(size), self.precision)
         return LogDensity(density.grid.cpu(), density.rows.cpu(), density.columns.cpu())
 
 

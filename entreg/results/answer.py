@@ -28,6 +28,12 @@ from entreg.results.schema import (
     is_foreign,
 )
 
+EXACT = "float32"  # as model.backbone.precision
+EFFECT_OF_ROUNDING = (
+    "In the one comparison that was made, VGG-19 in bfloat16 changed the IG in domain (OSIE) by 0.0005 bit/fixation, "
+    "out of domain (scene50) by 0.0017, and the entropy of the bias map by 0.0013 nats."
+)
+
 
 def answer_of(results: Results) -> Answer:
     """Return the answer: that of the primary outcome, else of the first regularised arm out of domain."""
@@ -75,8 +81,11 @@ def backbone_in_words(arm: ArmResults) -> str | None:
         return None
     name, weights = arm.configured["model.backbone.name"], arm.configured["model.backbone.weights"]
     if weights == OWN:
-        return f"{name} with weights of its own"
-    return f"{name} with {'random weights' if weights is None else f'the weights {Path(weights).name}'}"
+        which = "weights of its own"
+    else:
+        which = "random weights" if weights is None else f"the weights {Path(weights).name}"
+    precision = arm.configured.get("model.backbone.precision", EXACT)
+    return f"{name} with {which}" + ("" if precision == EXACT else f", computed in {precision}")
 
 
 def loss_in_words(arm: ArmResults) -> str | None:
@@ -181,6 +190,13 @@ def _limits_of_models(results: Results) -> Iterator[str]:
     if random:
         whose = "" if len(random) == len(results.arms) else f" of {', '.join(random)}"
         yield f"The backbone{whose} has random weights: it knows nothing about photos, and this is a demonstration."
+    rounded = {
+        arm.configured.get("model.backbone.precision", EXACT)
+        for arm in results.arms.values()
+        if arm.configured is not None
+    } - {EXACT}
+    if rounded:
+        yield f"The backbone was computed in {' and '.join(sorted(rounded))}, not in float32. {EFFECT_OF_ROUNDING}"
     if not any(map(is_foreign, results.data)):
         yield "No foreign set was judged, so this says nothing about generalisation."
 

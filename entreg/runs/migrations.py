@@ -1,4 +1,4 @@
-"""Reading what version 0.2.0 saved.
+"""Reading what version 0.2.0 and early versions of 0.3.0 saved.
 
 A saved name is looked up here and never imported, because a folder of unknown origin must not choose what is run.
 """
@@ -36,6 +36,11 @@ def today(tree: dict[str, Any]) -> dict[str, Any]:
         renamed["data"] = data_set(tree["data"])
     if isinstance(ood, dict):
         renamed["ood"] = {name: data_set(settings) for name, settings in ood.items()}
+    model, hardware = tree.get("model"), tree.get("hardware")
+    if isinstance(model, dict) and isinstance(model.get("backbone"), dict) and isinstance(hardware, dict):
+        # one setting was for the products of backbone and readout
+        precision = {"precision": hardware["precision"]} if "precision" in hardware else {}
+        renamed["model"] = model | {"backbone": precision | model["backbone"]}
     return renamed
 
 

@@ -78,7 +78,7 @@ def starts(content: Any) -> str | None:
     if not isinstance(content, list) or not content or not all(isinstance(start, dict) for start in content):
         return "it holds no entry for each start"
     for start in content:
-        names = [start.get("version"), start.get("git_commit"), start.get("code")]
+        names = [start.get(key) for key in ("version", "git_commit", "code", "precision")]
         features = start.get("features")
         # a training records a recipe, an evaluation text
         if isinstance(features, dict):
@@ -86,7 +86,7 @@ def starts(content: Any) -> str | None:
         else:
             names.append(features)
         if not all(name is None or isinstance(name, str) for name in names):
-            return "its version, commit, code or features are no names"
+            return "its version, commit, code, precision or features are no names"
         # the page shows it in a command that people paste into a shell
         if not re.fullmatch(COMMIT, start.get("git_commit") or "0000"):
             return "its git_commit is no commit"

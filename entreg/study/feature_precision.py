@@ -1,29 +1,40 @@
-"""The precision and convolution of finished runs' features: the same for all, so that arms do not differ by them."""
+"""The arithmetic by which finished runs are judged: the same for all, so that arms do not differ by it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
-from entreg.config import Hardware
-from entreg.distributed.precision import convolution_of, precision_of
+from entreg.config import Config
+from entreg.distributed.precision import backbone_precision_of, convolution_of, precision_of
 from entreg.errors import SettingError
 from entreg.study.finished_run import FinishedRun
 
-Arithmetic = tuple[str, str]  # the precision of the backbone's products, and the algorithm of its convolutions
+# the settings that it comes from, in the order of Arithmetic
+SETTINGS = "model.backbone.precision", "hardware.convolution", "hardware.precision"
+
+
+class Arithmetic(NamedTuple):
+    """The precision of the backbone's products, the algorithm of its convolutions, the readout's precision."""
+
+    backbone: str
+    convolution: str
+    readout: str
 
 
 def choose(runs: Sequence[FinishedRun], kind: str, typed: Sequence[str]) -> str:
-    """Set `hardware.precision` and `hardware.convolution` in all runs' configs; return the choice and its reason.
+    """Set SETTINGS in all runs' configs; return the choice and its reason.
 
-    They are those of the trainings, where these agree and a device of this kind supports them; then the stored features
-    can be read on any machine. Otherwise they are this machine's defaults. Typed values override both.
+    It is that of the trainings, where these agree and a device of this kind supports it; then the stored features can
+    be read on any machine. Otherwise it is what the first run's settings mean on this machine. Typed values override
+    both.
     """
     recorded = {_recorded(run) for run in runs}
-    chosen, why = None, ""
-    if {"hardware.precision", "hardware.convolution"} & {*typed}:
+    first, chosen, why = runs[0].config, None, ""
+    if {*SETTINGS} & {*typed}:
         why = ", as typed"
     elif len(recorded) > 1:
         why = ", the defaults of this machine, because the trainings differ"
@@ -31,20 +42,23 @@ def choose(runs: Sequence[FinishedRun], kind: str, typed: Sequence[str]) -> str:
         (chosen,) = recorded
         if chosen is None:
             why = ", the defaults of this machine, because the trainings did not record theirs"
-        elif _supports(runs[0].config.hardware, chosen, kind, runs[0].config.store.dtype):
+        elif _supports(first, chosen, kind):
             why = ", as in the trainings"
         else:
-            why = f", the defaults of this machine, which does not support the trainings' ({chosen[0]}, {chosen[1]})"
+            words = ", ".join(chosen[:2])
+            why = f", the defaults of this machine, which does not support the trainings' ({words})"
             chosen = None
+    chosen = chosen or _arithmetic(first, kind)
     for run in runs:
-        hardware = run.config.hardware
-        if chosen is None:
-            precision = precision_of(hardware, kind)
-            convolution = convolution_of(hardware, kind, precision, getattr(torch, run.config.store.dtype))
-            chosen = str(precision).removeprefix("torch."), convolution
-        hardware.precision, hardware.convolution = chosen
-    assert chosen is not None
-    return f"{chosen[0]} products, {chosen[1]} convolution{why}"
+        run.config.model.backbone.precision, run.config.hardware.convolution, run.config.hardware.precision = chosen
+    return f"{chosen.backbone} products, {chosen.convolution} convolution{why}"
+
+
+def _arithmetic(config: Config, kind: str) -> Arithmetic:
+    """Return what the settings mean on a device. Raises a SettingError where it does not support them."""
+    backbone, readout = backbone_precision_of(config.model.backbone, kind), precision_of(config.hardware, kind)
+    convolution = convolution_of(config.hardware, kind, backbone, getattr(torch, config.store.dtype))
+    return Arithmetic(_name(backbone), convolution, _name(readout))
 
 
 def _recorded(run: FinishedRun) -> Arithmetic | None:
@@ -52,13 +66,20 @@ def _recorded(run: FinishedRun) -> Arithmetic | None:
     recipe = starts[-1].get("features") if starts else None
     if not isinstance(recipe, dict) or not {"backbone_precision", "convolution"} <= recipe.keys():
         return None
-    return recipe["backbone_precision"].removeprefix("torch."), recipe["convolution"]
+    # until they were two settings, the readout was computed in the backbone's precision
+    readout = starts[-1].get("precision", recipe["backbone_precision"])
+    return Arithmetic(_name(recipe["backbone_precision"]), recipe["convolution"], _name(readout))
 
 
-def _supports(hardware: Hardware, arithmetic: Arithmetic, kind: str, stored: str) -> bool:
-    wanted = replace(hardware, precision=arithmetic[0], convolution=arithmetic[1])
+def _supports(config: Config, arithmetic: Arithmetic, kind: str) -> bool:
+    backbone = replace(config.model.backbone, precision=arithmetic.backbone)
+    hardware = replace(config.hardware, precision=arithmetic.readout, convolution=arithmetic.convolution)
     try:
-        convolution_of(wanted, kind, precision_of(wanted, kind), getattr(torch, stored))
+        _arithmetic(replace(config, model=replace(config.model, backbone=backbone), hardware=hardware), kind)
     except SettingError:
         return False
     return True
+
+
+def _name(precision: object) -> str:
+    return str(precision).removeprefix("torch.")

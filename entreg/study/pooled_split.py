@@ -63,8 +63,8 @@ class PooledSplit:
 
     @property
     def stores(self) -> str:
-        """The names of the folders of the features."""
-        return ", ".join(dict.fromkeys(part.store.folder.name for part in self.parts.values()))
+        """The fingerprints of the features."""
+        return ", ".join(dict.fromkeys(part.store.fingerprint for part in self.parts.values()))
 
     def rows_read(self) -> dict[FeatureStore, list[int]]:
         """Return the rows that are read of each feature store."""

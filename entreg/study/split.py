@@ -17,6 +17,7 @@ from entreg.data.dataset import Fixations, Stimulus
 from entreg.data.geometry import Resized
 from entreg.distributed.threads import one_thread
 from entreg.features.grid import Grid
+from entreg.features.rectified import Features, full
 from entreg.features.store import FeatureStore
 from entreg.priors.gaussian import gaussian_log_prior
 from entreg.units import Size
@@ -31,7 +32,7 @@ class Batch:
     image, y, x: (n,) the image in the batch, and the pixel, of every fixation
     """
 
-    features: Tensor | Sequence[Tensor]
+    features: Tensor | Sequence[Features]
     center_bias: Tensor
     grid: Grid
     image: Tensor
@@ -121,17 +122,14 @@ class Split(ImageSubset):
 
     rows: the index of each image in the store
     center_biases: (m_y, m_x) nats for each image
+    precision: that of the model's widest product
     """
 
     store: FeatureStore
     rows: list[int]
     center_biases: list[Tensor]
     device: torch.device
-
-    @property
-    def precision(self) -> torch.dtype:
-        """The precision of the model's widest product, which is that of the backbone."""
-        return self.store.recipe.precision
+    precision: torch.dtype
 
     def without(self, names: Collection[str]) -> Split:
         """Return the split without the images of these names."""
@@ -145,11 +143,11 @@ class Split(ImageSubset):
 
     def batch(self, members: Sequence[int]) -> Batch:
         """Return a batch of the images `members` (numbers within this split), which all have one size."""
-        features = [self.store[self.rows[i]] for i in members]
+        features = [self.store.compact(self.rows[i]) for i in members]
         with one_thread():  # a copy takes as long by several threads, and much longer where they wait for one
             center_biases = torch.stack([self.center_biases[i] for i in members])
         return Batch(
-            torch.stack(features).to(self.device) if self.device.type == "cuda" else features,
+            _on(self.device, features),
             center_biases.to(self.device),
             self.store.recipe.grid(self.sizes[members[0]]),
             torch.repeat_interleave(torch.arange(len(members)), self.counts[members].long()).to(self.device),
@@ -164,25 +162,24 @@ class Split(ImageSubset):
 
 @dataclass(frozen=True)
 class UniformInputs:
-    """Uniform images of one size, for which the bias map is predicted."""
+    """Uniform images of one size, for which the bias map is predicted. precision: see `Split`."""
 
     store: FeatureStore
     size: Size
     center_bias: Tensor
     device: torch.device
+    precision: torch.dtype
 
     def __len__(self) -> int:
         return len(self.store.names)
 
-    @property
-    def precision(self) -> torch.dtype:
-        """The precision of the model's widest product, which is that of the backbone."""
-        return self.store.recipe.precision
-
-    def inputs(self, members: Sequence[int]) -> tuple[Tensor | Sequence[Tensor], Tensor, Grid]:
+    def inputs(self, members: Sequence[int]) -> tuple[Tensor | Sequence[Features], Tensor, Grid]:
         """Return the features, centre bias and grid of some of the images, as the model takes them."""
-        features: Tensor | Sequence[Tensor] = [self.store[i] for i in members]
+        features = _on(self.device, [self.store.compact(i) for i in members])
         center_bias = self.center_bias.to(self.device).expand(len(members), -1, -1)
-        if self.device.type == "cuda":
-            features = torch.stack(list(features)).to(self.device)
         return features, center_bias, self.store.recipe.grid(self.size)
+
+
+def _on(device: torch.device, features: Sequence[Features]) -> Tensor | Sequence[Features]:
+    """Return the features of a batch as the model takes them on a device: on a GPU as one tensor (B, cells, C)."""
+    return torch.stack([full(image.to(device)) for image in features]) if device.type == "cuda" else features

@@ -6,9 +6,12 @@ import hashlib
 from functools import cached_property
 from typing import Any
 
+import torch
+
 from entreg.config import Config, Data, Prior
 from entreg.data.fingerprint import Fingerprint, digests_of
 from entreg.data.geometry import Resized
+from entreg.distributed.precision import precision_of
 from entreg.features.recipe import Recipe
 from entreg.priors.center_bias import CenterBias
 from entreg.study.pooled_split import PooledSplit
@@ -38,7 +41,7 @@ class Study:
     @cached_property
     def center_bias(self) -> CenterBias:
         """The centre bias that the model receives for new images."""
-        kind, recipe_settings, prior, _ = self._model_inputs
+        kind, recipe_settings, prior, *_ = self._model_inputs
         sets = self.trained_on
         return self._cache.center_bias(sets.sets, sets, kind, recipe_settings.map_factor, prior)
 
@@ -134,5 +137,7 @@ class Study:
         return recipe_settings_of(self.config, self.ranks.device.type)
 
     @property
-    def _model_inputs(self) -> tuple[str, RecipeSettings, Prior, str]:
-        return self.config.model.center_bias, self._recipe_settings, self.config.prior, self.config.paths.store
+    def _model_inputs(self) -> tuple[str, RecipeSettings, Prior, str, torch.dtype]:
+        config = self.config
+        precision = precision_of(config.hardware, self.ranks.device.type)
+        return config.model.center_bias, self._recipe_settings, config.prior, config.paths.store, precision

@@ -19,7 +19,7 @@ from entreg.data.geometry import Photos, Resized, resize, shape_of
 from entreg.data.image_hashes import KnownHashes
 from entreg.data.leakage import ImageHashes, matches
 from entreg.data.uniform_images import UniformImages, levels
-from entreg.distributed.precision import convolution_of, precision_of
+from entreg.distributed.precision import backbone_precision_of, convolution_of
 from entreg.distributed.ranks import Ranks
 from entreg.errors import DataError
 from entreg.features import weights
@@ -68,7 +68,7 @@ class RecipeSettings:
 
 def recipe_settings_of(config: Config, kind: str) -> RecipeSettings:
     """Return the settings that features depend on, on a device of this kind (cpu or cuda)."""
-    precision = precision_of(config.hardware, kind)
+    precision = backbone_precision_of(config.model.backbone, kind)
     convolution = convolution_of(config.hardware, kind, precision, getattr(torch, config.store.dtype))
     model = config.model
     return RecipeSettings(
@@ -271,6 +271,7 @@ class StudyCache:
         recipe_settings: RecipeSettings,
         prior: Prior,
         store: str,
+        precision: torch.dtype,
     ) -> Split:
         """Return a split with everything that a model reads; which: see `rows`, kind: see `center_bias`.
 
@@ -299,7 +300,7 @@ class StudyCache:
             sets = trained_on.sets if which == "all" else (settings,)
             center_bias = self.center_bias(sets, trained_on, kind, recipe_settings.map_factor, prior)
             center_biases = [center_bias.map(size) for size in subset.sizes]
-        return Split(subset.resized, subset.items, features, rows, center_biases, self.ranks.device)
+        return Split(subset.resized, subset.items, features, rows, center_biases, self.ranks.device, precision)
 
     @cached_stage
     def uniform(
@@ -311,9 +312,10 @@ class StudyCache:
         recipe_settings: RecipeSettings,
         prior: Prior,
         store: str,
+        precision: torch.dtype,
     ) -> UniformInputs:
         """Return the uniform images of `size` (H, W), with the centre bias that the model receives for new images."""
         images = UniformImages(levels(settings), size)
         features = open_store(images, self.recipe(recipe_settings), Path(store) / "features", self.ranks)
         center_bias = self.center_bias(trained_on.sets, trained_on, kind, recipe_settings.map_factor, prior)
-        return UniformInputs(features, size, center_bias.map(size), self.ranks.device)
+        return UniformInputs(features, size, center_bias.map(size), self.ranks.device, precision)

@@ -82,6 +82,7 @@ def record_start(trainer: Trainer, study: Study) -> None:
         seeds,
         fingerprints=trainer.fingerprints,
         features=trainer.training.recipe.describe(trainer.training.sizes),
+        precision=str(trainer.precision),
         sets=study.images_by_set(),
         called_packages=foreign_code.versions_of(config),
     )

@@ -23,6 +23,7 @@ from entreg.distributed.ranks import Stopped
 from entreg.errors import UserError
 from entreg.features.grid import Grid
 from entreg.features.preload import preloaded
+from entreg.features.rectified import Features
 from entreg.features.store import FeatureStore
 from entreg.losses.nll import fixation_weights, nlls_nats
 from entreg.model.deepgaze3 import DeepGaze3, densities
@@ -233,7 +234,7 @@ class TrainingGroup:
     def _densities(
         self,
         models: Sequence[DeepGaze3 | OnSet],
-        features: Tensor | Sequence[Tensor],
+        features: Tensor | Sequence[Features],
         center_biases: list[Tensor],
         grid: Grid,
     ) -> list[LogDensity]:

@@ -45,6 +45,7 @@ def test_what_the_settings_change():
         "data.drop_first": "result",
         "prior.kde_bandwidth": "result",
         "hardware.precision": "result",
+        "model.backbone.precision": "result",
         "seed": "replicate",
         "hardware.devices": "replicate",
         "hardware.threads": "replicate",

@@ -1,17 +1,27 @@
-"""The precision of products and the algorithm of convolutions: from `hardware` and what the machine has."""
+"""The precision of products and the algorithm of convolutions: from the settings and what the machine has."""
 
 from pathlib import Path
 
 import pytest
 import torch
 
-from entreg.config import Hardware
-from entreg.distributed.precision import convolution_of, precision_of
+from entreg.config import Backbone, Hardware
+from entreg.distributed import precision
+from entreg.distributed.precision import backbone_precision_of, convolution_of, precision_of
 from entreg.errors import SettingError
 
 
 def test_precision_is_what_was_asked_for():
     assert precision_of(Hardware(precision="float16"), "cuda") is torch.float16
+    assert backbone_precision_of(Backbone(precision="float16"), "cuda") is torch.float16
+
+
+def test_a_precision_that_is_not_possible_is_refused_with_its_setting(monkeypatch):
+    monkeypatch.setattr(precision, "_cpu_computes_in_float16", lambda: False)
+    with pytest.raises(SettingError, match=r"^hardware\.precision=float16"):
+        precision_of(Hardware(precision="float16"), "cpu")
+    with pytest.raises(SettingError, match=r"^model\.backbone\.precision=float16"):
+        backbone_precision_of(Backbone(precision="float16"), "cpu")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +52,7 @@ def test_auto_is_bfloat16_where_the_cpu_computes_it(monkeypatch, flags, expected
 
 
 @pytest.mark.parametrize(
-    "asked, kind, precision, stored, available, expected",
+    "asked, kind, products, stored, available, expected",
     [
         ("auto", "cpu", "float32", "float16", True, "winograd"),
         ("auto", "cpu", "float32", "bfloat16", True, "winograd"),
@@ -59,10 +69,10 @@ def test_auto_is_bfloat16_where_the_cpu_computes_it(monkeypatch, flags, expected
     ],
 )
 def test_winograd_where_it_can_be_used_and_half_precision_hides_its_error(
-    monkeypatch, asked, kind, precision, stored, available, expected
+    monkeypatch, asked, kind, products, stored, available, expected
 ):
     monkeypatch.setattr(torch, "_nnpack_available", lambda: available)
-    arguments = Hardware(convolution=asked), kind, getattr(torch, precision), getattr(torch, stored)
+    arguments = Hardware(convolution=asked), kind, getattr(torch, products), getattr(torch, stored)
     if expected is SettingError:
         with pytest.raises(SettingError, match="hardware.convolution=winograd needs"):
             convolution_of(*arguments)

@@ -11,6 +11,7 @@ import torch
 from entreg.evaluation.adaptation import ADAPTED, NO_BLUR_PX, SUBSETS, adapt
 from entreg.evaluation.adaptation_data import adaptation_data_of
 from entreg.evaluation.ladder import REST, parts
+from entreg.model.step_library import TORCH, available
 from entreg.report import page
 from entreg.runs.folder import RunFolder
 from tests.evaluation.drawn import GRID, Model, Split, domain, gaussian, log_densities, readouts
@@ -22,12 +23,13 @@ IMAGES = 40
 CENTRE, CORNER = gaussian(0.5, 0.5, 0.25), gaussian(0.3, 0.7, 0.2)
 UNIFORM = torch.full_like(CENTRE, -math.log(16 * CENTRE.numel()))
 FITS = 5  # folds of 40 images
+VERSION = [*available(), TORCH][0]
 
 
 def adapted(model, log_density, fixations=400, seed=0, given=CENTRE):
     """The model, with the given centre bias, adapted to fixations from a density."""
     target = adaptation_data_of(domain(log_density, fixations, seed), 4, seed=0)
-    return adapt(model, Split(given, len(model.readouts)), target)
+    return adapt(model, Split(given, len(model.readouts)), target, VERSION)
 
 
 def mean(found, subset, what):
@@ -91,11 +93,23 @@ def test_the_trained_model_itself_needs_nothing(model):
 def test_as_trained_is_the_models_own_density(model):
     log_density = log_densities(model, CENTRE)
     drawn = domain(log_density, 50, seed=3)
-    found = adapt(model, Split(CENTRE, IMAGES), adaptation_data_of(drawn, 4, seed=0))
+    found = adapt(model, Split(CENTRE, IMAGES), adaptation_data_of(drawn, 4, seed=0), VERSION)
     for i in (0, 7, IMAGES - 1):
         y, x = drawn.subset.fixations[i]
         expected = (log_density[i, y, x].double().numpy() - drawn.log_gaussian[i]).mean() / math.log(2)
         assert found.ig_bits[()][i] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("version", available())
+def test_a_compiled_version_finds_what_torch_finds(model, version):
+    target = adaptation_data_of(domain(log_densities(model, CORNER, 0.6), 100, seed=2), 4, seed=0)
+    found, expected = (adapt(model, Split(CENTRE, IMAGES), target, one) for one in (version, TORCH))
+    for subset in SUBSETS:
+        np.testing.assert_allclose(found.ig_bits[subset], expected.ig_bits[subset], rtol=0, atol=1e-4)
+        for ours, theirs in zip(found.fits[subset], expected.fits[subset], strict=True):
+            assert ours.sigma_px == theirs.sigma_px
+            # a fit ends where a step can gain no more than 1e-8 nats
+            assert (ours.scale, ours.weight) == pytest.approx((theirs.scale, theirs.weight), abs=5e-4)
 
 
 def test_each_image_is_judged_by_a_fit_to_others(model):
@@ -103,10 +117,10 @@ def test_each_image_is_judged_by_a_fit_to_others(model):
     drawn = domain(log_densities(model, CENTRE, 0.5), 60, seed=4)
     target = adaptation_data_of(drawn, 4, seed=0)
     (group,) = target.groups
-    first = adapt(model, Split(CENTRE, IMAGES), target)
+    first = adapt(model, Split(CENTRE, IMAGES), target, VERSION)
     fold = int(group.fold[0])
     group.weights[0].zero_()[0] = 1.0  # all fixations of image 0 are now its first one
-    second = adapt(model, Split(CENTRE, IMAGES), target)
+    second = adapt(model, Split(CENTRE, IMAGES), target, VERSION)
     for subset in (("scale",), ADAPTED):
         assert first.fits[subset][fold] == second.fits[subset][fold]
         assert all(first.fits[subset][k] != second.fits[subset][k] for k in range(target.n_folds) if k != fold)
@@ -117,7 +131,7 @@ def test_what_is_fitted_is_the_maximum(model):
     drawn = domain(log_densities(model, CENTRE, 0.6), 100, seed=5)
     target = adaptation_data_of(drawn, 4, seed=0)
     (group,) = target.groups
-    fit = adapt(model, Split(CENTRE, IMAGES), target).fits[("scale",)][0]
+    fit = adapt(model, Split(CENTRE, IMAGES), target, VERSION).fits[("scale",)][0]
     others = np.flatnonzero(group.fold != 0)
 
     def nats(scale: float) -> float:
@@ -147,7 +161,9 @@ def test_a_centre_bias_that_only_misleads_gets_no_weight(model, said):
 def test_where_the_given_centre_bias_is_uniform_no_weight_is_fitted(model):
     """No weight of it changes a prediction: it stays as trained, whatever that is, and nothing depends on it."""
     target = adaptation_data_of(domain(log_densities(model, CENTRE, 0.5), 100, seed=7), 4, seed=0)
-    one, half = (adapt(Model(model.readouts, weight=weight), Split(UNIFORM, IMAGES), target) for weight in (1.0, 0.5))
+    one, half = (
+        adapt(Model(model.readouts, weight=weight), Split(UNIFORM, IMAGES), target, VERSION) for weight in (1.0, 0.5)
+    )
     for subset in SUBSETS:
         if "centre_bias" not in subset:
             for found, trained in ((one, 1.0), (half, 0.5)):
@@ -182,7 +198,7 @@ def test_arms_that_differ_by_scale_alone_differ_by_nothing_else():
     target = adaptation_data_of(domain(log_densities(ours, CENTRE, 0.8), 400, seed=6), 4, seed=0)
     shares = []
     for model in (ours, base):
-        found = adapt(model, Split(CENTRE, IMAGES), target)
+        found = adapt(model, Split(CENTRE, IMAGES), target, VERSION)
         shares.append(parts({subset: found.ig_bits[subset][None] for subset in SUBSETS}))
     difference = {part: float((shares[0][part] - shares[1][part]).mean()) for part in shares[0]}
     raw = sum(difference.values())

@@ -17,12 +17,14 @@ from entreg.evaluation.adaptation import ADAPTED, SUBSETS, adapt
 from entreg.evaluation.adaptation_data import adaptation_data_of
 from entreg.evaluation.domain import Domain
 from entreg.evaluation.ladder import PARTS, REST, parts, shapley
+from entreg.model.step_library import TORCH, available
 from entreg.priors.kde import FixationKde
 from tests.evaluation.drawn import GRID, SIZE, Model, Split, domain, gaussian, log_densities, readouts
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SHAPE = 3, 5  # seeds, images
+VERSION = [*available(), TORCH][0]
 
 
 def drawn(seed: int) -> dict[tuple[str, ...], np.ndarray]:
@@ -199,7 +201,7 @@ def test_shares_are_those_of_all_eight_subsets_fitted_by_brute_force():
     brute = BruteForce(model, given, drawn, group.fold)
     values = {subset: brute.ig_bits(subset) for subset in SUBSETS}
     expected = {part: -share for part, share in over_all_orders(values).items()} | {REST: values[ADAPTED]}
-    for part, share in parts(adapt(model, Split(given, 20), target).ig_bits).items():
+    for part, share in parts(adapt(model, Split(given, 20), target, VERSION).ig_bits).items():
         # the search for a blur goes in steps of a sixteenth octave
         np.testing.assert_allclose(share, expected[part], rtol=0, atol=0.003, err_msg=part)
         assert share.mean() == pytest.approx(expected[part].mean(), abs=0.0003)

@@ -17,7 +17,7 @@ from entreg.features.store_builder import open_store
 
 CPU = torch.device("cpu")
 SIZES = [(64, 96), (96, 64), (64, 96), (64, 96)]
-TAPS = ["conv2_1", "relu2_1"]
+TAPS = ["conv2_1", "relu2_2"]
 
 
 class Pictures:

@@ -23,7 +23,7 @@ from entreg.features import preload
 from entreg.features.preload import preloaded
 from entreg.features.store import FeatureStore
 from tests.conftest import ROOT
-from tests.features.pictures import Pictures, in_process, opened, recipe
+from tests.features.pictures import TAPS, Pictures, in_process, opened, recipe
 
 ALONE = Ranks()
 ROW = 8 * 12 * 256 * 4  # bytes of a row of these pictures' features; a whole number of pages
@@ -65,9 +65,10 @@ def damage(store: FeatureStore, i: int) -> None:
         file.write(bytes([byte ^ 1]))
 
 
+@pytest.mark.parametrize("taps", [TAPS, ["conv2_1", "relu2_1"]], ids=["all stored", "without a ReLU"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_rows_are_the_files_to_the_bit_and_only_those_that_are_wanted_are_held(tmp_path, dtype):
-    store = opened(tmp_path, Pictures(tmp_path), recipe(dtype))
+def test_rows_are_the_files_to_the_bit_and_only_those_that_are_wanted_are_held(tmp_path, dtype, taps):
+    store = opened(tmp_path, Pictures(tmp_path), recipe(dtype, taps=taps))
     expected = [store[i].clone() for i in range(4)]
     with preloaded({store: [3, 1, 0, 3]}, "memory", ALONE):
         assert sorted(store.preloaded) == [0, 1, 3] and len(shared()) == 1

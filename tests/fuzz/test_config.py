@@ -22,7 +22,7 @@ from entreg.data.geometry import Geometry
 from entreg.data.sources import synthetic
 from entreg.data.splits import chosen, folds, split
 from entreg.data.uniform_images import levels
-from entreg.distributed.precision import convolution_of, precision_of
+from entreg.distributed.precision import backbone_precision_of, convolution_of, precision_of
 from entreg.errors import SettingError
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.priors.gaussian import gaussian_log_prior
@@ -176,7 +176,8 @@ def used(config: Config) -> list[Any]:
     kde = FixationKde(shares, shares, np.arange(3), prior.kde_bandwidth, prior.kde_regularisation)
     found += [kde.log_density(24, 32), *kde.leave_one_out([0, 1], 24, 32)]
     torch.Generator().manual_seed(config.model.backbone.seed)
-    precision = precision_of(config.hardware, "cpu")
+    precision_of(config.hardware, "cpu")
+    precision = backbone_precision_of(config.model.backbone, "cpu")
     convolution_of(config.hardware, "cpu", precision, getattr(torch, config.store.dtype))
     plain = dataclasses.asdict(config)
     assert differing(plain, config) == [] and OmegaConf.create(OmegaConf.to_yaml(OmegaConf.structured(config)))

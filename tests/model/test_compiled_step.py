@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from entreg.features.grid import grid_of
+from entreg.features.rectified import Rectified, Relu, layout
 from entreg.losses.nll import nlls_nats
 from entreg.model.deepgaze3 import DeepGaze3, densities
-from entreg.model.step_library import available
+from entreg.model.step_library import TORCH, available
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -96,6 +97,24 @@ def test_densities_nlls_and_gradients_are_those_of_float64(way, step, grid, chan
     greatest = max(gradient.abs().max() for gradient in exact_gradients)
     for ours, theirs in zip(gradients, exact_gradients, strict=True):
         assert (ours - theirs).abs().max() <= max(5e-5 * theirs.abs().max(), 2e-7 * greatest)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize("width, rest", [(512, 64), (20, 7)], ids=["whole vectors", "parts of vectors"])
+@pytest.mark.parametrize("models", [1, 3])
+@pytest.mark.parametrize("step", [*available(), TORCH])
+@WAYS
+def test_relus_that_are_not_stored_give_the_same_bits(way, step, models, width, rest, dtype):
+    """The channels of a tap, those of its ReLU, whose 0 became -0.25, and others."""
+    case, plain = Case("77 cells", 2 * width + rest, dtype), Case("77 cells", 2 * width + rest, dtype)
+    plain.features[:, :, width : 2 * width] = plain.features[:, :, :width].clamp(min=-0.25)
+    of = layout(2 * width + rest, [Relu(width, 0, width)])
+    case.features = [of.features(of.row(image), len(image)) for image in plain.features]
+    assert isinstance(case.features[0], Rectified)
+    found, expected = (getattr(one, way)([one.model(k, step) for k in range(models)]) for one in (case, plain))
+    assert all(map(torch.equal, found[0], expected[0]))
+    for ours, theirs in zip(found[1], expected[1], strict=True):
+        assert all(map(torch.equal, ours, theirs))
 
 
 @pytest.mark.parametrize("step", available())

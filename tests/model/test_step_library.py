@@ -11,7 +11,7 @@ import torch
 from entreg.config import Hardware
 from entreg.errors import SettingError
 from entreg.model import step_library
-from entreg.model.step_library import NEEDS, available, candidates, description
+from entreg.model.step_library import NEEDS, TORCH, available, candidates, description, for_evaluation
 from tests.conftest import ROOT
 
 ALL_FLAGS = set().union(*NEEDS.values())
@@ -49,6 +49,15 @@ def chosen(step: str = "auto", kind="cpu", precision=torch.float32, stored=torch
 def test_a_version_is_there_where_it_is_built_and_the_processor_has_its_instructions(machine, flags, built, expected):
     machine(flags, built)
     assert available() == expected
+
+
+def test_an_evaluation_takes_the_fastest_version_unless_the_settings_forbid_it(machine):
+    machine(ALL_FLAGS, ["avx2", "c"])
+    assert for_evaluation(Hardware()) == for_evaluation(Hardware(step="compiled", precision="bfloat16")) == "avx2"
+    assert for_evaluation(Hardware(step="plain")) == TORCH
+    # also of runs that were trained with hardware.step=compiled elsewhere
+    machine(ALL_FLAGS, [])
+    assert for_evaluation(Hardware(step="compiled")) == TORCH
 
 
 def test_a_variable_names_the_fastest_version_that_may_be_used(machine, monkeypatch):

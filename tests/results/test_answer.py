@@ -131,6 +131,19 @@ def test_a_demonstration_says_first_that_it_is_one(answer, settings, limits):
     assert not {SYNTHETIC, RANDOM, NO_FOREIGN} & {*plain}
 
 
+def test_the_backbones_precision_is_said_with_what_is_known_of_its_effect(tmp_path):
+    results = findings(tmp_path / "sweep", labels=()).results
+    assert "float" not in " ".join([*results.answer.rests_on, *results.answer.limits])
+    arms = {
+        name: dataclasses.replace(arm, configured=arm.configured | {"model.backbone.precision": "bfloat16"})
+        for name, arm in results.arms.items()
+    }
+    said = answer_of(dataclasses.replace(results, arms=arms))
+    assert "backbone: vgg19 with the weights IMAGENET1K_V1, computed in bfloat16" in said.rests_on
+    assert said.limits[0].startswith("The backbone was computed in bfloat16, not in float32.")
+    assert "scene50) by 0.0017" in said.limits[0]
+
+
 def test_what_a_comparison_does_not_say_is_said(answer):
     said = answer(gain=0.0, primary=None, images=12)
     low, high = (f"{end:+.3f}".replace("-", "−") for end in said.interval)

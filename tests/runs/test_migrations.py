@@ -32,6 +32,15 @@ def test_a_saved_config_names_its_task_and_its_sources():
     assert saved == before
 
 
+def test_a_backbone_has_the_precision_that_was_the_products_before_it_had_its_own():
+    saved = {"model": {"backbone": {"name": "vgg19"}, "downsample": 2}, "hardware": {"precision": "bfloat16"}}
+    today = {"model": {"backbone": {"name": "vgg19", "precision": "bfloat16"}, "downsample": 2}}
+    assert migrations.today(saved) == saved | today
+    assert migrations.today(saved | today) == saved | today
+    other = {"model": {"backbone": {"precision": "float32"}}, "hardware": {"precision": "bfloat16"}}
+    assert migrations.today(other) == other
+
+
 def test_a_run_of_version_0_2_0_is_the_run_that_is_composed_today(composed):
     """All that it saved, and what its plan says of foreign sets; later settings have their defaults."""
     words = (EARLIER / "multirun/arms/1/.hydra/overrides.yaml").read_text().replace("- ", "").split()
@@ -51,6 +60,8 @@ def test_a_run_of_version_0_2_0_is_the_run_that_is_composed_today(composed):
     }
     for key in later:
         assert today[key] | saved[key] == today[key]
+    backbone = {"precision": saved["hardware"]["precision"]} | saved["model"]["backbone"]
+    assert saved["model"]["backbone"] == backbone
     module = {"module": {}, "patch_px": None, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
     assert today["model"] == saved["model"] | {"backbone": saved["model"]["backbone"] | module, "per_set": []}
     others = saved.keys() - later.keys() - {"model"}

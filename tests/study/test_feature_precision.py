@@ -1,24 +1,26 @@
-"""Features of judged images are computed as in the trainings where these agree, whatever this machine would choose."""
+"""Runs are judged by the arithmetic of their trainings where these agree, whatever this machine would choose."""
 
 from __future__ import annotations
 
 import pytest
 
-from entreg.config import Config, Data, Hardware
+from entreg.config import Backbone, Config, Data, Hardware, Model
 from entreg.losses import nll
 from entreg.runs.folder import RunFolder
 from entreg.study import feature_precision
 from entreg.study.feature_precision import choose
 from entreg.study.finished_run import FinishedRun
 
-HERE = "bfloat16", "direct"  # what this machine would choose
-THERE = "float32", "winograd"
+# backbone, convolution, readout
+HERE = "bfloat16", "direct", "bfloat16"  # what this machine would choose
+THERE = "float32", "winograd", "float32"
+SLOW = "float32", "winograd", "float16"
 
 
 @pytest.fixture(autouse=True)
 def of_this_machine(monkeypatch):
-    def precision_of(hardware, kind):
-        return getattr(feature_precision.torch, HERE[0] if hardware.precision == "auto" else hardware.precision)
+    def precision_of(settings, kind):
+        return getattr(feature_precision.torch, HERE[0] if settings.precision == "auto" else settings.precision)
 
     def convolution_of(hardware, kind, precision, stored):
         if hardware.convolution == "winograd" and kind == "cuda":
@@ -26,6 +28,7 @@ def of_this_machine(monkeypatch):
         return HERE[1] if hardware.convolution == "auto" else hardware.convolution
 
     monkeypatch.setattr(feature_precision, "precision_of", precision_of)
+    monkeypatch.setattr(feature_precision, "backbone_precision_of", precision_of)
     monkeypatch.setattr(feature_precision, "convolution_of", convolution_of)
 
 
@@ -33,22 +36,26 @@ def of_this_machine(monkeypatch):
 def runs(tmp_path):
     """runs(way, ...): a run for each, that recorded it; None: a run that recorded nothing of the kind."""
 
-    def make(*ways: tuple[str, str] | None) -> list[FinishedRun]:
+    def make(*ways: tuple[str, str, str] | None) -> list[FinishedRun]:
         made = []
         for number, way in enumerate(ways):
             folder = RunFolder(tmp_path / str(number))
             folder.add_start({"features": {"backbone_precision": "torch.int8", "convolution": "another"}})
             features = {"backbone_precision": f"torch.{way[0]}", "convolution": way[1]} if way else None
-            folder.add_start({"features": features} if features else {})
-            hardware = Hardware(precision="auto")
-            made.append(FinishedRun(folder, Config(data=Data(name="a"), loss=nll.Settings(), hardware=hardware), {}))
+            folder.add_start({"features": features, "precision": f"torch.{way[2]}"} if way else {})
+            model, hardware = Model(backbone=Backbone(precision="auto")), Hardware(precision="auto")
+            config = Config(data=Data(name="a"), model=model, loss=nll.Settings(), hardware=hardware)
+            made.append(FinishedRun(folder, config, {}))
         return made
 
     return make
 
 
-def ways(runs: list[FinishedRun]) -> list[tuple[str, str]]:
-    return [(run.config.hardware.precision, run.config.hardware.convolution) for run in runs]
+def ways(runs: list[FinishedRun]) -> list[tuple[str, str, str]]:
+    return [
+        (run.config.model.backbone.precision, run.config.hardware.convolution, run.config.hardware.precision)
+        for run in runs
+    ]
 
 
 def test_what_the_trainings_agree_in_is_done_here_too(runs):
@@ -57,11 +64,23 @@ def test_what_the_trainings_agree_in_is_done_here_too(runs):
     assert ways(found) == [THERE, THERE]
 
 
+def test_the_readouts_precision_is_that_of_the_trainings_too(runs):
+    """Trainings that were begun before it was recorded computed the readout in the backbone's precision."""
+    found = runs(SLOW, SLOW)
+    choose(found, "cpu", [])
+    assert ways(found) == [SLOW, SLOW]
+    old = runs(THERE)
+    old[0].folder.add_start({"features": {"backbone_precision": "torch.float16", "convolution": "direct"}})
+    choose(old, "cpu", [])
+    assert ways(old) == [("float16", "direct", "float16")]
+
+
 @pytest.mark.parametrize(
     "recorded, kind, why",
     [
         ((THERE, HERE), "cpu", "because the trainings differ"),
         ((THERE, None), "cpu", "because the trainings differ"),
+        ((THERE, SLOW), "cpu", "because the trainings differ"),
         ((None, None), "cpu", "because the trainings did not record theirs"),
         ((THERE, THERE), "cuda", "which does not support the trainings' (float32, winograd)"),
     ],
@@ -75,6 +94,7 @@ def test_otherwise_they_are_the_defaults_of_this_machine(runs, recorded, kind, w
 def test_what_was_typed_counts_above_all(runs):
     found = runs(THERE, THERE)
     for run in found:
-        run.config.hardware.precision = "float16"
-    assert choose(found, "cpu", ["runs", "hardware.precision"]) == "float16 products, direct convolution, as typed"
-    assert ways(found) == [("float16", "direct")] * 2
+        run.config.model.backbone.precision = "float16"
+    typed = ["runs", "model.backbone.precision"]
+    assert choose(found, "cpu", typed) == "float16 products, direct convolution, as typed"
+    assert ways(found) == [("float16", "direct", "bfloat16")] * 2

@@ -8,6 +8,12 @@
 
 enum { FLOAT32, FLOAT16 }; /* types of a factor */
 
+/* Numbers as they are read: where `is_relu`, the greater of each and of the floor. */
+typedef struct {
+    int is_relu;
+    float floor;
+} Reading;
+
 /* sums of a tile, as many as stay in the registers: PRODUCT_ROWS * 2 and DOT_ROWS * DOT_COLUMNS vectors */
 #if LANES == 16
 enum { PRODUCT_ROWS = 8, DOT_ROWS = 3, DOT_COLUMNS = 8 };
@@ -18,6 +24,12 @@ enum { PRODUCT_ROWS = 4, DOT_ROWS = 3, DOT_COLUMNS = 4 };
 INLINE Vector load_as(const void *from, size_t at, int type)
 {
     return type == FLOAT16 ? load_half((const uint16_t *)from + at) : load((const float *)from + at);
+}
+
+INLINE Vector read_as(const void *from, size_t at, int type, Reading how)
+{
+    Vector x = load_as(from, at, type);
+    return how.is_relu ? greater(x, how.floor) : x;
 }
 
 /* ahead: whether to ask the memory for the next k rows of b, which are features, once for all tiles that read them */
@@ -86,8 +98,8 @@ INLINE void product(int m, int n, int k, const float *a, size_t a_row, size_t a_
 }
 
 /* ahead: whether to ask the memory for the rows of a behind the next tile's */
-INLINE void dots_tile(int rows, int columns, int k, const void *a, size_t a_row, int type, const float *b, size_t b_row,
-                      size_t b_step, double *c, size_t c_row, size_t c_column, int ahead)
+INLINE void dots_tile(int rows, int columns, int k, const void *a, size_t a_row, int type, Reading how, const float *b,
+                      size_t b_row, size_t b_step, double *c, size_t c_row, size_t c_column, int ahead)
 {
     Vector s[DOT_ROWS][DOT_COLUMNS];
     UNROLLED
@@ -99,7 +111,7 @@ INLINE void dots_tile(int rows, int columns, int k, const void *a, size_t a_row,
         Vector x[DOT_ROWS];
         UNROLLED
         for (int i = 0; i < rows; i++) {
-            x[i] = load_as(a, i * a_row + t, type);
+            x[i] = read_as(a, i * a_row + t, type, how);
             if (ahead)
                 __builtin_prefetch((const uint16_t *)a + (i + 2 * rows) * a_row + t);
         }
@@ -121,10 +133,10 @@ INLINE void dots_tile(int rows, int columns, int k, const void *a, size_t a_row,
     }
 }
 
-/* c[i, j] += sum over t of a[i, t] b[j, t]: (m, n), k a multiple of 16; see `product`. type: that of a
+/* c[i, j] += sum over t of a[i, t] b[j, t]: (m, n), k a multiple of 16; see `product`. type, how: of a
    b_step: numbers from one vector of b to the next, by LANES: 1 where the rows of b are contiguous */
-INLINE void dots(int m, int n, int k, const void *a, size_t a_row, int type, const float *b, size_t b_row, size_t b_step,
-                 double *c, size_t c_row, size_t c_column)
+INLINE void dots_of(int m, int n, int k, const void *a, size_t a_row, int type, Reading how, const float *b, size_t b_row,
+                    size_t b_step, double *c, size_t c_row, size_t c_column)
 {
     size_t bytes = type == FLOAT16 ? sizeof(uint16_t) : sizeof(float);
     for (int i = 0, rows; i < m; i += rows) {
@@ -134,18 +146,24 @@ INLINE void dots(int m, int n, int k, const void *a, size_t a_row, int type, con
         for (; j + DOT_COLUMNS <= n; j += DOT_COLUMNS) {
             double *to = c + i * c_row + j * c_column;
             const float *columns = b + j * b_row;
-            if (type == FLOAT16 && j == 0 && rows > 1)
-                dots_tile(DOT_ROWS, DOT_COLUMNS, k, from, a_row, type, columns, b_row, b_step, to, c_row, c_column, 1);
+            if (type == FLOAT16 && !how.is_relu && j == 0 && rows > 1)
+                dots_tile(DOT_ROWS, DOT_COLUMNS, k, from, a_row, type, how, columns, b_row, b_step, to, c_row, c_column, 1);
             else if (rows > 1)
-                dots_tile(DOT_ROWS, DOT_COLUMNS, k, from, a_row, type, columns, b_row, b_step, to, c_row, c_column, 0);
+                dots_tile(DOT_ROWS, DOT_COLUMNS, k, from, a_row, type, how, columns, b_row, b_step, to, c_row, c_column, 0);
             else
-                dots_tile(1, DOT_COLUMNS, k, from, a_row, type, columns, b_row, b_step, to, c_row, c_column, 0);
+                dots_tile(1, DOT_COLUMNS, k, from, a_row, type, how, columns, b_row, b_step, to, c_row, c_column, 0);
         }
         for (; j < n; j++)
             for (int r = 0; r < rows; r++)
-                dots_tile(1, 1, k, (const char *)from + r * a_row * bytes, a_row, type, b + j * b_row, b_row, b_step,
+                dots_tile(1, 1, k, (const char *)from + r * a_row * bytes, a_row, type, how, b + j * b_row, b_row, b_step,
                           c + (i + r) * c_row + j * c_column, c_row, c_column, 0);
     }
+}
+
+INLINE void dots(int m, int n, int k, const void *a, size_t a_row, int type, const float *b, size_t b_row, size_t b_step,
+                 double *c, size_t c_row, size_t c_column)
+{
+    dots_of(m, n, k, a, a_row, type, (Reading){0, 0}, b, b_row, b_step, c, c_row, c_column);
 }
 
 #endif

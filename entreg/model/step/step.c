@@ -6,15 +6,23 @@
 #include <stdlib.h>
 
 #include "density.h"
+#include "moments.h"
 #include "networks.h"
 
 /* cells and channels of an image that all models read while they are in the cache; see `widest_product` and its gradient */
 enum { CELLS = 48, PIECE = 512, GROUP = 32, STRIP = 2 * LANES };
 
+/* channels `start` to `end` of the features, multiples of 16: the stored ones from `source` on or, where is_relu, their
+   ReLU, see entreg/features/rectified.py */
+typedef struct {
+    int start, end, source, is_relu;
+} Block;
+
 /* Everything is float32 and contiguous where nothing else is said.
 
    type: of the features, FLOAT32 or FLOAT16
-   features: (images) pointers to (cells, channels), channels a multiple of 16
+   features: (images) pointers to (cells, stored), of which (blocks) blocks make the channels; stored and channels are
+   multiples of 16; floors: (images) what 0 became in an image's features
    wide: (models, WIDE, channels); parameters: (models, PARAMETERS), see networks.h
    row_blurs, column_blurs, column_blurs_transposed, weights: those of all models, see density.h
    saved: (images, models, SAVED_ROWS * width + SAVED_STATISTICS), or NULL where no backward pass follows
@@ -28,9 +36,11 @@ enum { CELLS = 48, PIECE = 512, GROUP = 32, STRIP = 2 * LANES };
 typedef struct {
     Cells cells;
     Map map;
-    int type, channels, models;
+    int type, channels, stored, blocks, models;
     size_t others;
+    const Block *block;
     const void *const *features;
+    const float *floors;
     const float *wide, *parameters, *row_blurs, *column_blurs, *column_blurs_transposed, *weights;
     const float *const *center_biases;
     float *saved;
@@ -88,17 +98,35 @@ static void order_wide(const Batch *batch, float *to)
                 store(to + (model * channels + i) * WIDE + row * LANES, load(batch->wide + (model * WIDE + row) * channels + i));
 }
 
-INLINE void product_of_type(const Batch *batch, int type, const char *features, const float *wide, double *products)
+/* Return where a block's channel lies among an image's features. */
+INLINE const char *stored_channel(const Batch *batch, const char *features, const Block *block, int cell, int channel,
+                                  int type)
 {
-    int cells = batch->cells.cells, channels = batch->channels, width = batch->cells.width;
-    size_t bytes = type == FLOAT16 ? 2 : 4;
-    for (int cell = 0; cell < cells; cell += CELLS)
-        for (int channel = 0; channel < channels; channel += PIECE)
-            for (int model = 0; model < batch->models; model++)
-                dots(least(CELLS, cells - cell), WIDE, least(PIECE, channels - channel),
-                     features + ((size_t)cell * channels + channel) * bytes, channels, type,
-                     wide + ((size_t)model * channels + channel) * WIDE, LANES, WIDE,
-                     products + (size_t)model * WIDE * width + cell, 1, width);
+    return features + ((size_t)cell * batch->stored + block->source + channel - block->start) * (type == FLOAT16 ? 2 : 4);
+}
+
+INLINE void product_of_block(const Batch *batch, int type, const char *features, Reading how, const Block *block, int cell,
+                             const float *wide, double *products)
+{
+    int cells = batch->cells.cells, width = batch->cells.width;
+    for (int channel = block->start; channel < block->end; channel += PIECE)
+        for (int model = 0; model < batch->models; model++)
+            dots_of(least(CELLS, cells - cell), WIDE, least(PIECE, block->end - channel),
+                    stored_channel(batch, features, block, cell, channel, type), batch->stored, type, how,
+                    wide + ((size_t)model * batch->channels + channel) * WIDE, LANES, WIDE,
+                    products + (size_t)model * WIDE * width + cell, 1, width);
+}
+
+INLINE void product_of_type(const Batch *batch, int type, int image, const float *wide, double *products)
+{
+    const char *features = batch->features[image];
+    for (int cell = 0; cell < batch->cells.cells; cell += CELLS)
+        for (const Block *block = batch->block; block < batch->block + batch->blocks; block++) {
+            if (block->is_relu)
+                product_of_block(batch, type, features, (Reading){1, batch->floors[image]}, block, cell, wide, products);
+            else
+                product_of_block(batch, type, features, (Reading){0, 0}, block, cell, wide, products);
+        }
 }
 
 /* products: (models, WIDE, width) float64 */
@@ -106,42 +134,54 @@ static void widest_product(const Batch *batch, int image, const float *wide, dou
 {
     memset(products, 0, sizeof(double) * batch->models * WIDE * batch->cells.width);
     if (batch->type == FLOAT16)
-        product_of_type(batch, FLOAT16, batch->features[image], wide, products);
+        product_of_type(batch, FLOAT16, image, wide, products);
     else
-        product_of_type(batch, FLOAT32, batch->features[image], wide, products);
+        product_of_type(batch, FLOAT32, image, wide, products);
 }
 
-INLINE void gradient_of_type(const Batch *batch, int type, const char *features, const float *by_products, float *to)
+/* The same for a block and GROUP cells, converted strip by strip: once for all models, and with a ReLU computed. Rows of the
+   features are often a power of 2 apart, see networks.h. */
+INLINE void gradient_of_strips(const Batch *batch, int type, const char *features, Reading how, const Block *block, int cell,
+                               const float *by_products, float *to)
 {
-    int cells = batch->cells.cells, channels = batch->channels, width = batch->cells.width;
-    size_t bytes = type == FLOAT16 ? 2 : 4;
-    for (int cell = 0; cell < cells; cell += GROUP) {
-        const char *group = features + (size_t)cell * channels * bytes;
-        int count = least(GROUP, cells - cell), add = cell > 0;
-        if (batch->models == 1)
-            product(WIDE, channels, count, by_products + cell, width, 1, group, channels, type, to, channels, add);
-        else
-            for (int channel = 0; channel < channels; channel += STRIP) {
-                /* rows of the features are often a power of 2 apart, see networks.h, and are converted once here */
-                float strip[GROUP * STRIP];
-                int length = least(STRIP, channels - channel);
-                for (int row = 0; row < count; row++)
-                    for (int i = 0; i < length; i += LANES)
-                        store(strip + row * STRIP + i, load_as(group, (size_t)row * channels + channel + i, type));
-                for (int model = 0; model < batch->models; model++)
-                    product(WIDE, length, count, by_products + (size_t)model * WIDE * width + cell, width, 1, strip, STRIP,
-                            FLOAT32, to + (size_t)model * WIDE * channels + channel, channels, add);
-            }
+    int count = least(GROUP, batch->cells.cells - cell), width = batch->cells.width, channels = batch->channels;
+    float strip[GROUP * STRIP];
+    for (int channel = block->start; channel < block->end; channel += STRIP) {
+        int length = least(STRIP, block->end - channel);
+        const char *from = stored_channel(batch, features, block, cell, channel, type);
+        for (int row = 0; row < count; row++)
+            for (int i = 0; i < length; i += LANES)
+                store(strip + row * STRIP + i, read_as(from, (size_t)row * batch->stored + i, type, how));
+        for (int model = 0; model < batch->models; model++)
+            product(WIDE, length, count, by_products + (size_t)model * WIDE * width + cell, width, 1, strip, STRIP, FLOAT32,
+                    to + (size_t)model * WIDE * channels + channel, channels, cell > 0);
     }
+}
+
+INLINE void gradient_of_type(const Batch *batch, int type, int image, const float *by_products, float *to)
+{
+    const char *features = batch->features[image];
+    int cells = batch->cells.cells, width = batch->cells.width;
+    for (int cell = 0; cell < cells; cell += GROUP)
+        for (const Block *block = batch->block; block < batch->block + batch->blocks; block++) {
+            if (block->is_relu)
+                gradient_of_strips(batch, type, features, (Reading){1, batch->floors[image]}, block, cell, by_products, to);
+            else if (batch->models > 1)
+                gradient_of_strips(batch, type, features, (Reading){0, 0}, block, cell, by_products, to);
+            else
+                product(WIDE, block->end - block->start, least(GROUP, cells - cell), by_products + cell, width, 1,
+                        stored_channel(batch, features, block, cell, block->start, type), batch->stored, type,
+                        to + block->start, batch->channels, cell > 0);
+        }
 }
 
 /* by_products: (models, WIDE, width); to: (models, WIDE, channels) */
 static void widest_product_backwards(const Batch *batch, int image, const float *by_products, float *to)
 {
     if (batch->type == FLOAT16)
-        gradient_of_type(batch, FLOAT16, batch->features[image], by_products, to);
+        gradient_of_type(batch, FLOAT16, image, by_products, to);
     else
-        gradient_of_type(batch, FLOAT32, batch->features[image], by_products, to);
+        gradient_of_type(batch, FLOAT32, image, by_products, to);
 }
 
 /* What a thread works with: the numbers of one image and, but for the products, of one model.

@@ -108,6 +108,18 @@ INLINE Vector choose(Integers condition, Vector yes, Vector no)
     return (Vector)((condition & (Integers)yes) | (~condition & (Integers)no));
 }
 
+/* Return the greater of each number and `floor`; what is not a number stays so. */
+INLINE Vector greater(Vector x, float floor)
+{
+#if LANES == 16
+    return (Vector)_mm512_max_ps((__m512)all(floor), (__m512)x);
+#elif LANES == 8
+    return (Vector)_mm256_max_ps((__m256)all(floor), (__m256)x);
+#else
+    return choose(x < floor, all(floor), x);
+#endif
+}
+
 INLINE Vector magnitude(Vector x) { return (Vector)((Integers)x & 0x7fffffff); }
 
 /* exp(x) = (1 + beyond_one) * power, where power is a power of 2 */
