@@ -17,6 +17,7 @@ from entreg.evaluation.evaluated_runs import EvaluatedRuns
 from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.evaluator import Evaluator
 from entreg.evaluation.find_runs import find
+from entreg.evaluation.matrix import matrix_of
 from entreg.evaluation.metrics import primary_metric
 from entreg.evaluation.other_models import OtherModels
 from entreg.evaluation.summary import summarise
@@ -68,7 +69,10 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
     evaluator = Evaluator(evaluated)
     evaluator.evaluate()
     left_out = selection.left_out(unfinished)
-    results = summarise(arms, keys, evaluator.evidence(), evaluated.data(), left_out, plan, config.evaluation)
+    matrix = matrix_of(evaluator.judged(), plan)
+    results = summarise(
+        evaluated.arms, keys, evaluator.evidence(), evaluated.data(), left_out, plan, config.evaluation, matrix
+    )
     if config.evaluation.others:
         results = dataclasses.replace(results, others=others.judge())
         files.write_csv(folder.others, others.rows)

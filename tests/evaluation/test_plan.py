@@ -191,6 +191,7 @@ def test_sets_that_were_left_out_can_be_the_primary_outcome(study):
     def leave_out(*names: str | None) -> None:
         for of_run, name in zip(study.runs, names, strict=True):
             of_run.config.leave_out = name
+            of_run.config.sets = {of_set: foreign(of_set) for of_set in ("x", "y", "z")}
 
     for loss in (NLL, ENTROPY):
         for _ in range(2):
