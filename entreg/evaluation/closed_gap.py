@@ -12,14 +12,15 @@ from collections.abc import Callable
 import scipy.optimize
 
 from entreg.evaluation.differences import Values, difference, paired
-from entreg.evaluation.matrix_rows import Table
+from entreg.evaluation.matrix_rows import RowScores
 from entreg.evaluation.statistics import LEVEL, Uncertainty, crossed, crossed_unpaired
-from entreg.results.schema import ONE_TRAINING, PAIRED, Difference, ShareClosed
+from entreg.results.schema import ONE_TRAINING, PAIRED, ShareClosed
 
+MAY_BE_0 = "the gap may be 0"
 MOST_DOUBLINGS = 60
 
 
-def share_closed(pooled: Table, adapted: Table, ceiling: Table, images: list[str]) -> ShareClosed:
+def share_closed(pooled: RowScores, adapted: RowScores, ceiling: RowScores, images: list[str]) -> ShareClosed:
     """Return the share of the gap between ceiling and pooled models that adapting the latter closes, on some images."""
     pairing = paired(ceiling.replicates, pooled.replicates)
     top, before = (table.at(images) for table in (ceiling, pooled))
@@ -27,7 +28,9 @@ def share_closed(pooled: Table, adapted: Table, ceiling: Table, images: list[str
     gap = difference(Values([top]), Values([before]), pairing, "higher")
     if gap.ci95 is None:
         why = "one training cannot tell the gap from 0" if pairing.kind == ONE_TRAINING else "one image has no interval"
-        return ShareClosed(gap, _ratio(brought[pairing.base].mean(), gap), None, why)
+        return ShareClosed(gap, None, None, why)
+    if gap.ci95[0] <= 0:
+        return ShareClosed(gap, None, None, MAY_BE_0)
     top, before, brought = top[pairing.ours], before[pairing.base], brought[pairing.base]
 
     def left_by(share: float) -> Uncertainty:
@@ -36,19 +39,12 @@ def share_closed(pooled: Table, adapted: Table, ceiling: Table, images: list[str
             return crossed([brought - share * (top - before)])
         return crossed_unpaired([-share * top], [-brought - share * before])
 
-    if gap.mean <= 0 or gap.ci95[0] <= 0:
-        return ShareClosed(gap, _ratio(brought.mean(), gap), None, "the gap may be 0")
-    share = brought.mean() / gap.mean
+    share = float(brought.mean()) / gap.mean
     step = float(left_by(0.0).half_width) / gap.mean or 0.01
     low, high = (_end(left_by, share, sign * step) for sign in (-1, 1))
-    if low is None or high is None:
-        return ShareClosed(gap, share, None, "the gap may be 0")
+    if low is None or high is None:  # the gap is so little above 0 that no end was found
+        return ShareClosed(gap, None, None, MAY_BE_0)
     return ShareClosed(gap, share, (low, high), None)
-
-
-def _ratio(brought: float, gap: Difference) -> float | None:
-    """Return the share; of no gap there is none."""
-    return float(brought / gap.mean) if gap.mean > 0 else None
 
 
 def _end(left_by: Callable[[float], Uncertainty], share: float, step: float) -> float | None:

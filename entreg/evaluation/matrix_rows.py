@@ -46,7 +46,7 @@ def adapted(judged: Judged) -> np.ndarray | None:
 
 
 @dataclass(frozen=True)
-class Table:
+class RowScores:
     """Some values on one set of models that learned from the same sets: (n_trainings, n_images)."""
 
     replicates: list[Replicate]
@@ -67,7 +67,7 @@ class Table:
         return differences.estimate(Values([self.at(images or self.images)]))
 
 
-def mean_of(tables: Sequence[Table | None]) -> Table | None:
+def mean_of(tables: Sequence[RowScores | None]) -> RowScores | None:
     """Return the mean over tables, on the images and for the trainings that all have; None where these are none."""
     known = [table for table in tables if table is not None]
     if not known or len(known) < len(tables):
@@ -75,7 +75,7 @@ def mean_of(tables: Sequence[Table | None]) -> Table | None:
     replicates, images = shared([table.replicates for table in known]), shared([table.images for table in known])
     if not replicates:
         return None
-    return Table(replicates, images, np.mean([table.at(images, replicates) for table in known], axis=0))
+    return RowScores(replicates, images, np.mean([table.at(images, replicates) for table in known], axis=0))
 
 
 def shared(lists: Sequence[Sequence[Any]]) -> list[Any]:
@@ -99,7 +99,7 @@ class ArmRows:
         left_out = {domain.partition(".")[2] for _, domain in self._judged if domain.startswith(f"{LEFT_OUT}.")}
         return left_out | {name for row in self.rows for name in row}
 
-    def table(self, row: Sequence[str], domain: str, value: Value) -> Table | None:
+    def table(self, row: Sequence[str], domain: str, value: Value) -> RowScores | None:
         """Return some values of a row in a domain; None where there are none, or not of all of its runs.
 
         The folds of a cross-validation are one training: each image is judged by the run that left it out.
@@ -113,7 +113,7 @@ class ArmRows:
         if not found:
             return None
         replicates, images = sorted(found), shared([[*images] for images in found.values()])
-        return Table(replicates, images, np.array([[found[one][image] for image in images] for one in replicates]))
+        return RowScores(replicates, images, np.array([[found[one][image] for image in images] for one in replicates]))
 
     def training_images(self, row: Sequence[str], domain: str) -> list[int]:
         """Return how many images the models of a row learned from; where they differ, the smallest and the greatest."""

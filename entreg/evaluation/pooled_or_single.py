@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from entreg.evaluation import differences
 from entreg.evaluation.differences import Values, paired
-from entreg.evaluation.matrix_rows import ArmRows, Table, Value, adapted, as_trained, mean_of, shared
+from entreg.evaluation.matrix_rows import ArmRows, RowScores, Value, adapted, as_trained, mean_of, shared
 from entreg.evaluation.metrics import METRICS
-from entreg.results.schema import LEFT_OUT, SINGLE_SETS, Difference, Plan, PooledOrSingle
-
-MEAN, NEW_SET = "mean", "new_set"
+from entreg.results.schema import LEFT_OUT, MEAN, NEW_SET, SINGLE_SETS, Difference, Plan, PooledOrSingle
 
 
 def pooled_or_single(arms: Mapping[str, ArmRows], sets: Sequence[str], plan: Plan) -> dict[str, PooledOrSingle]:
@@ -46,8 +44,8 @@ def why_exploratory(found: PooledOrSingle | None) -> str | None:
 class Sides:
     """By set, the values of the models that learned from all others, and the mean of those that learned from one."""
 
-    pooled: Mapping[str, Table]
-    single: Mapping[str, Table]
+    pooled: Mapping[str, RowScores]
+    single: Mapping[str, RowScores]
 
     @classmethod
     def of(cls, rows: ArmRows, sets: Sequence[str], value: Value) -> Sides | None:

@@ -9,7 +9,7 @@ import numpy as np
 from entreg.evaluation import differences
 from entreg.evaluation.closed_gap import share_closed
 from entreg.evaluation.differences import Values
-from entreg.evaluation.matrix_rows import ArmRows, Judged, Table, adapted, as_trained, mean_of, shared
+from entreg.evaluation.matrix_rows import ArmRows, Judged, RowScores, adapted, as_trained, mean_of, shared
 from entreg.results.schema import FOLDS, LEFT_OUT, Bar, SetBars
 
 CEILING, POOLED, BEST_SINGLE, MEAN_SINGLE, CENTRE_BIAS = (
@@ -61,18 +61,18 @@ def bars(rows: ArmRows, sets: Sequence[str], name: str) -> SetBars | None:
     return SetBars(len(images), found, closed)
 
 
-def _bar(words: str, before: Table | None, after: Table | None, images: Sequence[str]) -> Bar:
+def _bar(words: str, before: RowScores | None, after: RowScores | None, images: Sequence[str]) -> Bar:
     assert before is not None
     return Bar(words, before.estimate(images), None if after is None else after.estimate(images))
 
 
-def _best(tables: Mapping[str, Table | None], images: Sequence[str]) -> str:
+def _best(tables: Mapping[str, RowScores | None], images: Sequence[str]) -> str:
     """Return the set whose models have the greatest mean."""
     means = {name: float(table.at(images).mean()) for name, table in tables.items() if table is not None}
     return max(means, key=lambda name: means[name])
 
 
-def _center_bias(rows: ArmRows, domain: str) -> Table | None:
+def _center_bias(rows: ArmRows, domain: str) -> RowScores | None:
     """Return the centre bias's values as a single training's, since they do not depend on a model."""
 
     def value(judged: Judged) -> np.ndarray | None:
@@ -80,4 +80,4 @@ def _center_bias(rows: ArmRows, domain: str) -> Table | None:
 
     tables = (rows.table(row, domain, value) for row in rows.rows)
     found = next((table for table in tables if table is not None), None)
-    return None if found is None else Table(found.replicates[:1], found.images, found.values[:1])
+    return None if found is None else RowScores(found.replicates[:1], found.images, found.values[:1])

@@ -15,6 +15,7 @@ from entreg.results.schema import (
     FOREIGN,
     IG,
     LEFT_OUT,
+    MEAN,
     NO_VERDICT,
     ONE_ORDER,
     ONE_TRAINING,
@@ -71,12 +72,12 @@ def pooled_or_single(results: Results) -> tuple[str, Difference, PooledOrSingle]
     that after the adaptation, where there is one.
     """
     arms = {} if results.matrix is None else results.matrix.arms
-    names = [name for name in (results.primary.arm, *arms) if name is not None and arms[name].pooled_or_single]
+    names = [name for name in (results.primary.arm, *arms) if name in arms and arms[name].pooled_or_single]
     if not names:
         return None
     found = arms[names[0]].pooled_or_single
     assert found is not None
-    return names[0], (found.adapted or found.as_trained)["mean"], found
+    return names[0], (found.adapted or found.as_trained)[MEAN], found
 
 
 def _of_pooling(results: Results, arm: str, cell: Difference, found: PooledOrSingle) -> Answer:

@@ -15,6 +15,7 @@ FORMAT = 2  # the format of results.json: to be raised when an earlier version w
 IN_DOMAIN, LEFT_OUT, FOREIGN = "in_domain", "left_out", "ood"
 FOLDS = "folds"  # `folds.NAME`: the images of a cross-validation of one set, beside runs that learned from others
 BASELINE, SINGLE_SETS = "baseline", "single_sets"  # what a primary outcome compares an arm with
+MEAN, NEW_SET = "mean", "new_set"  # of what is compared set by set: the mean over these sets, and a set not yet seen
 BETTER, WORSE, UNDECIDED, NO_VERDICT = "better", "worse", "no clear difference", "no verdict"
 PAIRED, UNPAIRED, ONE_TRAINING = "paired by seed", "unpaired seeds", "one training"
 FIXED = "a fixed model against seeds"
@@ -374,7 +375,7 @@ class ShareClosed:
     """The share of a gap that the adaptation closes: (adapted - as trained) / gap.
 
     gap: the ceiling minus the pooled models as trained, bit/fixation
-    share, ci95: None where `why` says so: a gap that may be 0 has no share with bounds (Fieller 1954)
+    share, ci95: with the interval of a ratio (Fieller 1954); None where `why` says so, as where the gap may be 0
     """
 
     gap: Difference

@@ -22,7 +22,7 @@ from entreg.evaluation.metrics import primary_metric
 from entreg.evaluation.other_models import OtherModels
 from entreg.evaluation.summary import summarise
 from entreg.io import files
-from entreg.report import tables
+from entreg.report import set_tables, tables
 from entreg.runs.folder import RunFolder
 from entreg.runs.provenance import provenance
 from entreg.study import feature_precision
@@ -80,6 +80,6 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
         ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=evaluated.fingerprints(), features=features
     )
     output_files.write(folder, results, evaluator, start)
-    print(tables.terminal(results))
+    print("\n".join([tables.terminal(results), *set_tables.terminal(results)]))
     print(f"\n{folder}")
     return tables.main_ig_difference_bits(results)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from entreg.evaluation.matrix_rows import ArmRows, Judged, Table, adapted, as_trained, mean_of, shared
+from entreg.evaluation.matrix_rows import ArmRows, Judged, RowScores, adapted, as_trained, mean_of, shared
 from tests.evaluation.judged_sets import ROWS, SETS, judged
 
 
@@ -70,10 +70,10 @@ def test_what_there_is_none_of_is_none(rows):
 
 
 def test_a_mean_of_tables_is_over_what_all_have():
-    first = Table([(0, 0), (1, 1)], ["x", "y"], np.array([[1.0, 2.0], [3.0, 4.0]]))
-    second = Table([(1, 1), (2, 2)], ["y", "x", "z"], np.array([[10.0, 20.0, 30.0], [0.0, 0.0, 0.0]]))
+    first = RowScores([(0, 0), (1, 1)], ["x", "y"], np.array([[1.0, 2.0], [3.0, 4.0]]))
+    second = RowScores([(1, 1), (2, 2)], ["y", "x", "z"], np.array([[10.0, 20.0, 30.0], [0.0, 0.0, 0.0]]))
     found = mean_of([first, second])
     assert (found.replicates, found.images, found.values.tolist()) == ([(1, 1)], ["x", "y"], [[11.5, 7.0]])
     assert mean_of([first, None]) is None and mean_of([]) is None
-    assert mean_of([first, Table([(5, 5)], ["x"], np.zeros((1, 1)))]) is None
+    assert mean_of([first, RowScores([(5, 5)], ["x"], np.zeros((1, 1)))]) is None
     assert shared([[3, 1, 2], [2, 3]]) == [3, 2]
