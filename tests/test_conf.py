@@ -9,12 +9,14 @@ from typing import Any
 import hydra
 import pytest
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from entreg.cli import composition
 from entreg.cli.execution import checked
 from entreg.config.settings import check, resolved, settings_of
 from entreg.data import sources
 from entreg.errors import SettingError
+from entreg.runs import sweep_words
 from tests.conftest import ROOT
 
 GROUPS = ("task", "model", "data", "loss", "optim", "hardware", "logger", "experiment")
@@ -127,9 +129,27 @@ def test_leaving_one_real_set_out_learns_from_three(composed):
     assert c.sets_images <= 3 * (c.sets.scene50.expected_images * 9 // 10)
 
 
+def test_pooled_or_single_trains_each_set_alone_all_but_one_and_all_with_equally_many_images(composed):
+    c = composed("experiment=pooled_or_single")
+    params = OmegaConf.load(ROOT / "conf/experiment/pooled_or_single.yaml").hydra.sweeper.params
+    rows = [
+        job[0].removeprefix("sets=[").removesuffix("]").split(",") for job in sweep_words.jobs_of(params, ["seed=0"])
+    ]
+    assert sorted(map(len, rows)) == [1, 1, 1, 2, 2, 2, 3] and len({*map(tuple, rows)}) == 7
+    # each set alone has enough images
+    fewest = min(of_set.images * (of_set.folds - 1) // of_set.folds for of_set in c.sets.values())
+    assert c.sets_images <= fewest
+    primary = resolved(c).evaluation.primary
+    assert (primary.against, primary.domain, primary.arm["loss.name"]) == ("single_sets", "left_out", "nll")
+
+
 @pytest.mark.parametrize(
     "words, said",
     [
+        (
+            ("evaluation.primary.against=single_sets",),
+            "evaluation.primary.against=single_sets is out of range: single_sets is compared by domain=left_out",
+        ),
         (
             ("sets=[scene50,cat2000]", "data=osie"),
             "data.name=osie is out of range: the model learns from sets=[cat2000,",

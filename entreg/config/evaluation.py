@@ -35,6 +35,14 @@ class Primary:
         "or ood.NAME",
         affects="evaluation",
     )
+    against: str = setting(
+        "baseline",
+        "what the arm is compared with; baseline: the arm without a regulariser; single_sets: on each set that was "
+        "left out, the arm's models that learned from all others with the mean of those that learned from one other, "
+        "by IG over the Gaussian prior after the adaptation to the set (domain: left_out)",
+        affects="evaluation",
+        one_of=("baseline", "single_sets"),
+    )
     metric: str = setting(
         "ig", "metric: ig, ll, nss, auc or any other by which arms are compared", affects="evaluation"
     )
@@ -46,6 +54,8 @@ class Primary:
         """Yield what is wrong with the domain."""
         if self.domain not in ("in_domain", "left_out", "ood") and not self.domain.startswith("ood."):
             yield "domain", "in_domain, left_out, ood or ood.NAME"
+        if self.against == "single_sets" and (self.domain, self.metric, self.prior) != ("left_out", "ig", "gaussian"):
+            yield "against", "single_sets is compared by domain=left_out, metric=ig and prior=gaussian"
 
 
 @dataclass

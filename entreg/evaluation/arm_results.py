@@ -45,7 +45,8 @@ def arm_results(arm: Arm, evidence: Evidence, plan: Plan) -> ArmResults:
             f"{size[1]}x{size[0]}": float(
                 np.mean([entropies(by_size[size])["bias_entropy_nats"] for by_size in evidence.maps])
             )
-            for size in evidence.maps[0]
+            for size in evidence.maps[0]  # runs that learned from other sets may have other sizes
+            if all(size in by_size for by_size in evidence.maps)
         },
         center_bias_weight=float(np.mean([row["center_bias_weight"] for row in learned])),
         sigma_px=float(np.mean([row["sigma_px"] for row in learned])),
@@ -98,7 +99,7 @@ def _place(run: FinishedRun) -> dict[str, Any]:
     """Return which run of its arm it is."""
     config = run.config
     return {"seed": config.seed, "fold": config.data.fold} | (
-        {"left_out": config.leave_out} if config.leave_out else {}
+        {"left_out": " + ".join(run.left_out)} if run.left_out else {}
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -24,12 +24,14 @@ class Arm:
 
     runs: ordered by seed, order seed and fold; settings: the settings by which the arms differ
     published: the description of the published file that the arm is, or whose parameters its trainings started from
+    row_of: the arm whose settings it shares, where it learned from other sets, see `training_rows.py`; else None
     """
 
     name: str
     runs: tuple[FinishedRun, ...]
     settings: dict[str, Any]
     published: dict[str, Any] | None = None
+    row_of: str | None = None
 
     @property
     def is_baseline(self) -> bool:
@@ -59,7 +61,7 @@ class Arm:
     @property
     def left_out(self) -> list[str]:
         """The sets that were left out, each by one run of every training."""
-        return sorted({run.config.leave_out for run in self.runs if run.config.leave_out is not None})
+        return sorted({name for run in self.runs for name in run.left_out})
 
     @property
     def replicates(self) -> list[tuple[int, int]]:
@@ -67,16 +69,19 @@ class Arm:
         return [] if self.is_fixed else list(dict.fromkeys(_replicate(run) for run in self.runs))
 
 
-def arms_of(runs: list[FinishedRun]) -> tuple[list[Arm], list[str]]:
+def arms_of(runs: Sequence[FinishedRun], leave_aside: Collection[str] = ()) -> tuple[list[Arm], list[str]]:
     """Return the arms, baselines first, and the full keys of the settings by which they differ.
 
-    These are all settings that were swept, except the seed.
+    These are all settings that were swept, except the seed. leave_aside: keys, or groups of keys, that make no arms
 
     An arm is named after its loss, or `nll` where lambda is 0. Where a loss occurs with several settings, its lambda
     and all settings that are not at their defaults are appended. Of runs that differ only by settings that they do not
     use, one counts and the log names the others.
     """
-    settings = [result_settings(run.config) for run in runs]
+    settings = [
+        {key: value for key, value in result_settings(run.config).items() if not _is_of(key, leave_aside)}
+        for run in runs
+    ]
     # a setting that some runs do not use (lambda, for the baseline) tells only those arms apart that use it
     keys = sorted(
         key for key in set().union(*settings) if len({repr(of_run[key]) for of_run in settings if key in of_run}) > 1
@@ -89,7 +94,7 @@ def arms_of(runs: list[FinishedRun]) -> tuple[list[Arm], list[str]]:
             group.append(run)
         else:
             log.info("%s is the same run as %s: it counts once", run.folder, twin.folder)
-    by_group = [result_settings(members[0].config) for members in groups.values()]
+    by_group = [result_settings(members[0].config) for members in groups.values()]  # loss.name is never left aside
     losses = [of_group["loss.name"] for of_group in by_group]
     arms = []
     for members, of_group in zip(groups.values(), by_group, strict=True):
@@ -114,12 +119,12 @@ def refuse_missing_folds(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) -
 
     unfinished: trainings in the same folders that have not finished
     """
-    if any(len({_folds_of_sets(run) for run in arm.runs}) > 1 for arm in arms):
+    if any(len(folds) > 1 for arm in arms for folds in _folds_of_sets(arm).values()):
         raise UserError(
             "The runs differ in sets.NAME.fold: a cross-validation learns from one set alone (data=NAME)\n"
             "  evaluate one fold alone   runs=FOLDER"
         )
-    if len({run.config.data.fold for arm in arms for run in arm.runs}) == 1:
+    if len({_fold(run) for arm in arms for run in arm.runs}) == 1:
         return
 
     def missing(runs: Sequence[FinishedRun]) -> list[str]:
@@ -136,10 +141,10 @@ def refuse_missing_sets(arms: Sequence[Arm], unfinished: Sequence[RunFolder]) ->
 
     unfinished: trainings in the same folders that have not finished
     """
-    every = {run.config.leave_out for arm in arms for run in arm.trained_runs}
+    every = {tuple(run.left_out) for arm in arms for run in arm.trained_runs}
 
     def missing(runs: Sequence[FinishedRun]) -> list[str]:
-        return sorted(name or "null" for name in every - {run.config.leave_out for run in runs})
+        return sorted("+".join(names) or "null" for names in every - {tuple(run.left_out) for run in runs})
 
     gaps = _gaps(arms, "leave_out", missing)
     if gaps:
@@ -176,8 +181,22 @@ def result_settings(config: Config) -> dict[str, Any]:
     return settings
 
 
-def _folds_of_sets(run: FinishedRun) -> tuple[int, ...]:
-    return tuple(settings.fold for settings in run.config.sets.values())
+def _is_of(key: str, groups: Collection[str]) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def _folds_of_sets(arm: Arm) -> dict[str, set[int]]:
+    """Return by set the folds that runs of several sets validated on."""
+    folds: dict[str, set[int]] = {}
+    for run in arm.runs:
+        for name, settings in run.config.sets.items() if len(run.config.sets) > 1 else ():
+            folds.setdefault(name, set()).add(settings.fold)
+    return folds
+
+
+def _fold(run: FinishedRun) -> int:
+    """Return the fold that a run of a single set validated on; several sets have no cross-validation."""
+    return 0 if len(run.config.sets) > 1 else run.config.data.fold
 
 
 def _gaps(arms: Sequence[Arm], key: str, missing: Callable[[Sequence[FinishedRun]], Sequence[str]]) -> list[str]:
@@ -209,9 +228,9 @@ def _replicate(run: FinishedRun) -> tuple[int, int]:
     return run.config.seed, run.config.order_seed
 
 
-def _place(run: FinishedRun) -> tuple[tuple[int, int], int, str]:
+def _place(run: FinishedRun) -> tuple[Any, ...]:
     """Return what tells a run apart within its arm."""
-    return _replicate(run), run.config.data.fold, run.config.leave_out or ""
+    return _replicate(run), run.config.data.fold, tuple(run.left_out), run.trained_on, run.in_folds
 
 
 def _suffix(key: str, value: Any) -> str:

@@ -35,6 +35,8 @@ from entreg.results.schema import (
     Estimate,
 )
 
+Replicate = tuple[int, int]  # the seed and the order seed of a training
+
 
 @dataclass(frozen=True)
 class Entropy:
@@ -120,18 +122,26 @@ class Pairing:
 def pairing_of(arm: Arm, baseline: Arm) -> Pairing:
     """Return how two arms are compared: by the seeds that both have, if these are at least two, else unpaired.
 
-    An arm with a single training gets no verdict, nor does one whose trainings share a batch order. A published model
-    is not drawn from trainings, so only the baseline's seeds are random.
+    A published model is not drawn from trainings, so only the baseline's seeds are random.
     """
-    ours, base = arm.replicates, baseline.replicates
+    return paired(arm.replicates, baseline.replicates, arm.is_fixed)
+
+
+def paired(ours: Sequence[Replicate], base: Sequence[Replicate], is_fixed: bool = False) -> Pairing:
+    """Return how two groups of trainings are compared: by the seeds that both have, if at least two, else unpaired.
+
+    A single training gets no verdict, nor do trainings that share a batch order.
+
+    ours, base: the seed and the order seed of each training; is_fixed: whether ours is one published model
+    """
     shared = [replicate for replicate in ours if replicate in base]
     if len(shared) >= 2:
         pairing = Pairing([ours.index(seeds) for seeds in shared], [base.index(seeds) for seeds in shared], PAIRED)
     else:
-        pairing = Pairing(list(range(len(ours) or 1)), list(range(len(base))), FIXED if arm.is_fixed else UNPAIRED)
-        if len(base) < 2 or len(ours) < 2 and not arm.is_fixed:
+        pairing = Pairing(list(range(len(ours) or 1)), list(range(len(base))), FIXED if is_fixed else UNPAIRED)
+        if len(base) < 2 or len(ours) < 2 and not is_fixed:
             return dataclasses.replace(pairing, kind=ONE_TRAINING)
-    orders = [[] if arm.is_fixed else [ours[i][1] for i in pairing.ours], [base[i][1] for i in pairing.base]]
+    orders = [[] if is_fixed else [ours[i][1] for i in pairing.ours], [base[i][1] for i in pairing.base]]
     is_repeated = any(len(set(of_arm)) < len(of_arm) for of_arm in orders)
     return dataclasses.replace(pairing, kind=pairing.kind + ONE_ORDER) if is_repeated else pairing
 

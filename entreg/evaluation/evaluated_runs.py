@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from entreg.config import Data
 from entreg.data.geometry import Resized
@@ -19,6 +20,7 @@ from entreg.evaluation.published_arm import descends, stimuli
 from entreg.evaluation.scores import Model
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.results.schema import (
+    FOLDS,
     FOREIGN,
     IN_DOMAIN,
     LEFT_OUT,
@@ -33,6 +35,8 @@ from entreg.study.study import Study
 from entreg.study.training_sets import training_sets_of
 
 log = logging.getLogger(__name__)
+
+Images = dict[str, tuple[str, list[str]]]  # by domain, the name of the data set and the names of the images
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,15 @@ class LoadedRun:
 class EvaluatedRuns:
     """The runs of some arms with their studies, and the domains that they are evaluated on.
 
+    arms: those that are compared; beside: those of the same settings that learned from other sets
     seen: by domain, the images that any of the runs was trained on, or nearly, with the training image; these are left
         out for all arms alike
     in_domain: the names of the domains of the sets that were trained on
     domains: by `in_domain` (of several sets `in_domain.NAME`), `left_out.NAME` or `ood.NAME`, the domain of the first
         run that is judged there. Those of every other run hold the same images, except `in_domain` in a
         cross-validation, where each fold has its own.
+    every_domain: these, and those where only the runs beside are judged, such as `folds.NAME`, the held-out images of a
+        cross-validation beside runs that learned from other sets
     """
 
     def __init__(self, arms: Sequence[Arm], cache: EvaluationCache, seed: int, accept: Sequence[str] = ()) -> None:
@@ -70,16 +77,25 @@ class EvaluatedRuns:
 
         seed: that of the folds for adaptations; accept: kinds of changes of data that are accepted
         """
-        self.arms, self.cache, self._seed = arms, cache, seed
-        self._runs = [run for arm in arms for run in arm.runs]
+        self.arms = [arm for arm in arms if arm.row_of is None]
+        self.beside = [arm for arm in arms if arm.row_of is not None]
+        self.cache, self._seed = cache, seed
+        self._runs = [run for arm in self.every_arm for run in arm.runs]
         self._firsts = {_held_out(run): run for run in reversed(self._runs)}
         self._studies = {run.folder: Study(run.config, cache) for run in self._runs}
         self.history = JudgedSets([(run, self._studies[run.folder]) for run in self._runs], accept)
         self._refuse_other_images()
         names = sorted(dict.fromkeys(name for run in self._runs for name in _names(run)), key=_order)
         self.seen = {name: self._seen(name) for name in names}
-        self.domains = {name: self.domain(self.judging(self._runs, name)[0], name) for name in names}
+        self.every_domain = {name: self.domain(self.judging(self._runs, name)[0], name) for name in names}
+        compared = {name for arm in self.arms for run in arm.runs for name in _names(run) if not name.startswith(FOLDS)}
+        self.domains = {name: domain for name, domain in self.every_domain.items() if name in compared}
         self.in_domain = [name for name in self.domains if not is_foreign(name)]
+
+    @property
+    def every_arm(self) -> list[Arm]:
+        """The arms that are compared, then those beside them."""
+        return [*self.arms, *self.beside]
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -118,18 +134,19 @@ class EvaluatedRuns:
     def split(self, loaded: LoadedRun, name: str) -> Split:
         """Return the images of a domain as the run's model reads them."""
         study = loaded.study
-        if name.startswith(f"{LEFT_OUT}."):
-            split = study.left_out()
-        elif is_foreign(name):
-            split = study.foreign(name.removeprefix(f"{FOREIGN}."))
-        else:
-            split = study.validation.parts[_images_of(loaded.run, name)[0].name]
+        settings, _ = _images_of(loaded.run, name)
+        split = study.not_learned(settings) if is_foreign(name) else study.validation.parts[settings.name]
         return split.without(self.seen[name]) if self.seen[name] else split
+
+    def training_images(self, run: FinishedRun) -> int:
+        """Return the number of images that a run learned from."""
+        return sum(map(len, self.cache.training_rows(training_sets_of(run.config)).values()))
 
     def fingerprints(self) -> dict[str, str]:
         """Return the fingerprints of everything that was read; several, separated by commas, where runs differ."""
         each = [study.fingerprints | {"features": study.validation.stores} for study in self._studies.values()]
-        return {key: ", ".join(dict.fromkeys(of_run[key] for of_run in each)) for key in each[0]}
+        keys = dict.fromkeys(key for of_run in each for key in of_run)
+        return {key: ", ".join(dict.fromkeys(of_run[key] for of_run in each if key in of_run)) for key in keys}
 
     def data(self) -> dict[str, EvaluatedData]:
         """Return the description of each domain's images."""
@@ -165,8 +182,8 @@ class EvaluatedRuns:
         """Return the key of a domain's data set, see `Config.data_sets`."""
         if name.startswith(f"{FOREIGN}."):
             return name
-        sets = self._runs[0].config.sets
-        return f"sets.{self.domains[name].settings.name}" if sets else "data"
+        key = f"sets.{self.domains[name].settings.name}"
+        return key if key in self.history.now else "data"
 
     def _image_counts(self, name: str) -> ImageCounts:
         """Return what became of the images of a domain's data set."""
@@ -178,16 +195,24 @@ class EvaluatedRuns:
 
     def _refuse_other_images(self) -> None:
         """Raise a UserError unless all runs are evaluated on the same images."""
+        by_domain: dict[tuple[str, int], FinishedRun] = {}
         for run in self._runs:
-            first = self._firsts[_held_out(run)]
-            images, first_images = self._images(run), self._images(first)
-            if images != first_images:
-                raise UserError(
-                    f"{run.folder} is evaluated on other images than {first.folder}, so they cannot be compared:\n"
-                    f"  {_in_words(images)}; there: {_in_words(first_images)}\n"
-                    "  evaluate them separately               runs=FOLDER\n"
-                    "  evaluate both on the same foreign sets ood=[NAME,...]"
-                )
+            first, images = self._firsts[_held_out(run)], self._images(run)
+            self._refuse_others(run, images, first, self._images(first))
+            for name in images:  # runs that learned from other sets have some domains in common
+                fold = run.config.data.fold if name == IN_DOMAIN or name.startswith(FOLDS) else 0
+                other = by_domain.setdefault((name, fold), run)
+                self._refuse_others(run, {name: images[name]}, other, {name: self._images(other)[name]})
+
+    @staticmethod
+    def _refuse_others(run: FinishedRun, images: Images, other: FinishedRun, other_images: Images) -> None:
+        if images != other_images:
+            raise UserError(
+                f"{run.folder} is evaluated on other images than {other.folder}, so they cannot be compared:\n"
+                f"  {_in_words(images)}; there: {_in_words(other_images)}\n"
+                "  evaluate them separately               runs=FOLDER\n"
+                "  evaluate both on the same foreign sets ood=[NAME,...]"
+            )
 
     def _seen(self, name: str) -> dict[str, str]:
         """Return the images of a domain that any of the runs was trained on, or nearly, with the training image.
@@ -211,7 +236,7 @@ class EvaluatedRuns:
             log.warning("%s: left out, since the models were trained on these images or nearly: %s", name, pairs)
         return seen
 
-    def _images(self, run: FinishedRun) -> dict[str, tuple[str, list[str]]]:
+    def _images(self, run: FinishedRun) -> Images:
         """Return, by domain, the name of the data set and the names of the images."""
         images = {}
         for name in _names(run):
@@ -228,22 +253,25 @@ def load_model(run: FinishedRun, study: Study) -> Model:
 
 def _names(run: FinishedRun) -> list[str]:
     """Return the names of the domains that the run is evaluated on."""
-    trained_on, several = training_sets_of(run.config), len(run.config.sets) > 1
-    names = [f"{IN_DOMAIN}.{settings.name}" if several else IN_DOMAIN for settings in trained_on.sets]
-    if trained_on.left_out is not None:
-        names.append(f"{LEFT_OUT}.{trained_on.left_out.name}")
-    return [*names, *(f"{FOREIGN}.{name}" for name in run.config.ood)]
+    folds = [f"{FOLDS}.{run.trained_on[0]}"] if run.in_folds else []
+    if folds and not run.not_learned:
+        return folds
+    several = len(run.config.sets) > 1 or run.left_out
+    names = [f"{IN_DOMAIN}.{name}" if several else IN_DOMAIN for name in run.trained_on]
+    left_out = [f"{LEFT_OUT}.{name}" for name in run.left_out]
+    return [*names, *left_out, *(f"{FOREIGN}.{name}" for name in run.config.ood), *folds]
 
 
 def _order(name: str) -> tuple[int, str]:
-    """Return the place of a domain: in domain, sets that were left out, foreign ones in their order."""
+    """Return the place of a domain: in domain, sets that were left out, foreign ones in their order, folds."""
     kind, _, of_set = name.partition(".")
-    return (IN_DOMAIN, LEFT_OUT, FOREIGN).index(kind), "" if kind == FOREIGN else of_set
+    return (IN_DOMAIN, LEFT_OUT, FOREIGN, FOLDS).index(kind), "" if kind == FOREIGN else of_set
 
 
-def _held_out(run: FinishedRun) -> tuple[int, str | None]:
-    """Return what a run did not learn from: the fold, and the set that was left out."""
-    return run.config.data.fold, run.config.leave_out
+def _held_out(run: FinishedRun) -> tuple[Any, ...]:
+    """Return what a run did not learn from, the fold and the sets that were left out, and the sets that judge it."""
+    rest = (run.trained_on, run.in_folds) if run.not_learned or run.in_folds else ()
+    return run.config.data.fold, tuple(run.left_out), *rest
 
 
 def _images_of(run: FinishedRun, name: str) -> tuple[Data, str]:
@@ -251,8 +279,10 @@ def _images_of(run: FinishedRun, name: str) -> tuple[Data, str]:
     if name == IN_DOMAIN:
         return training_sets_of(run.config).sets[0], "validation"
     kind, _, of_set = name.partition(".")
+    if kind == LEFT_OUT:
+        return run.left_out[of_set], "all"
     if kind != FOREIGN:
-        return run.config.sets[of_set], "validation" if kind == IN_DOMAIN else "all"
+        return next(settings for settings in training_sets_of(run.config).sets if settings.name == of_set), "validation"
     return run.config.ood[name.removeprefix(f"{FOREIGN}.")], "all"
 
 
@@ -262,5 +292,5 @@ def _rows(resized: Resized) -> RowCounts:
     return RowCounts(dataset.rows_read, len(resized.fixations), dataset.dropped | cut_off, list(dataset.accepted))
 
 
-def _in_words(images: dict[str, tuple[str, list[str]]]) -> str:
+def _in_words(images: Images) -> str:
     return ", ".join(f"{len(names)} images of {data}, the first is {names[0]}" for data, names in images.values())

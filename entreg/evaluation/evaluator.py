@@ -9,14 +9,15 @@ import numpy as np
 
 from entreg.distributed.threads import in_threads
 from entreg.evaluation import scores
-from entreg.evaluation.adaptation import Adapted, adapt
+from entreg.evaluation.adaptation import ADAPTED, Adapted, adapt
 from entreg.evaluation.adaptation_data import AdaptationData
 from entreg.evaluation.arms import Arm
 from entreg.evaluation.bias_map import BiasMaps, bias_maps_of
 from entreg.evaluation.domain import Domain
 from entreg.evaluation.evaluated_runs import EvaluatedRuns, LoadedRun
 from entreg.evaluation.evidence import Evidence
-from entreg.evaluation.metrics import PRIMARY
+from entreg.evaluation.matrix_rows import Judged
+from entreg.evaluation.metrics import OVER_KDE, PRIMARY
 from entreg.evaluation.scores import Rows, Scored
 from entreg.model import step_library
 from entreg.model.deepgaze3 import DeepGaze3
@@ -31,14 +32,14 @@ log = logging.getLogger(__name__)
 class Evaluator:
     """Everything that is computed from the models of some runs.
 
-    loaded, bias_maps: by arm, for each run
+    loaded: by arm, for each run, also of the arms beside; bias_maps: by arm that is compared, for each run
     scored, adapted: by arm, then by domain, for each run that is judged there, see `EvaluatedRuns.judging`; an arm or
         domain that cannot be adapted has no key
     """
 
     def __init__(self, runs: EvaluatedRuns) -> None:
         self.runs = runs
-        names = [arm.name for arm in runs.arms]
+        names = [arm.name for arm in runs.every_arm]
         self.loaded: dict[str, list[LoadedRun]] = {}
         self.scored: dict[str, dict[str, list[Scored]]] = {name: {} for name in names}
         self.adapted: dict[str, dict[str, list[Adapted]]] = {name: {} for name in names}
@@ -49,14 +50,16 @@ class Evaluator:
 
         Raises Stopped where the process was asked to stop.
         """
-        for arm in self.runs.arms:
+        for arm in self.runs.every_arm:
             self.runs.cache.ranks.stop_if_asked()
             self.loaded[arm.name] = [self.runs.load(run) for run in arm.runs]
+        for arm in self.runs.arms:
+            self.runs.cache.ranks.stop_if_asked()
             self.bias_maps[arm.name] = [
                 {size: bias_maps_of(loaded.model, loaded.study.uniform(size)) for size in loaded.study.sizes}
                 for loaded in self.loaded[arm.name]
             ]
-        for name in self.runs.domains:
+        for name in self.runs.every_domain:
             self._score(name)
             if is_foreign(name):
                 self._adapt(name)
@@ -72,7 +75,7 @@ class Evaluator:
                 {
                     name: [_kl_bits(self.runs.domains[name], of_run) for of_run in scored]
                     for name, scored in self.scored[arm.name].items()
-                    if is_foreign(name)
+                    if is_foreign(name) and name in self.runs.domains
                 },
                 {of_set: self._by_set_left_out(arm, of_set) for of_set in arm.left_out},
             )
@@ -90,11 +93,33 @@ class Evaluator:
             }
             | row
             | self._adapted_to(arm, domain, number, i)
-            for arm in self.runs.arms
+            for arm in self.runs.every_arm
             for domain, scored in self.scored[arm.name].items()
             for number, (run, of_run) in enumerate(zip(self.runs.judging(arm.runs, domain), scored, strict=True))
             for i, row in enumerate(of_run.rows)
         ]
+
+    def judged(self) -> dict[str, list[Judged]]:
+        """Return by arm what each of its runs scores in each domain, also those that learned from other sets."""
+        found: dict[str, list[Judged]] = {}
+        for arm in self.runs.every_arm:
+            for domain, scored in self.scored[arm.name].items():
+                adapted = self.adapted[arm.name].get(domain, [None] * len(scored))
+                runs = self.runs.judging(arm.runs, domain)
+                for run, of_run, fitted in zip(runs, scored, adapted, strict=True):
+                    values = {key: np.array([row[key] for row in of_run.rows]) for key in (PRIMARY, OVER_KDE)}
+                    judged = Judged(
+                        run.trained_on,
+                        (run.config.seed, run.config.order_seed),
+                        domain,
+                        [row["image"] for row in of_run.rows],
+                        values[PRIMARY],
+                        None if fitted is None else fitted.ig_bits[ADAPTED],
+                        values[PRIMARY] - values[OVER_KDE],
+                        self.runs.training_images(run),
+                    )
+                    found.setdefault(arm.row_of or arm.name, []).append(judged)
+        return found
 
     def _adapted_to(self, arm: Arm, domain: str, run: int, image: int) -> dict[str, float]:
         """Return the IG (bit/fixation) of an image by what a run was adapted to; nothing where it was not adapted."""
@@ -129,10 +154,12 @@ class Evaluator:
 
                 scored = scores.score(models, domain, step=step, after_image=after_image)
             by_folder |= {str(loaded.run.folder): of_run for loaded, of_run in zip(group, scored, strict=True)}
-        for arm in self.runs.arms:
+        for arm in self.runs.every_arm:
             self.scored[arm.name][name] = [by_folder[str(run.folder)] for run in self.runs.judging(arm.runs, name)]
         images = sum(len(domain.subset) for domain in self.runs.domains_of_folds(name))
-        log.info("scored %d runs on %d images of %s", len(by_folder), images, self.runs.domains[name].settings.name)
+        log.info(
+            "scored %d runs on %d images of %s", len(by_folder), images, self.runs.every_domain[name].settings.name
+        )
 
     def _adapt(self, name: str) -> None:
         """Adapt all models to a foreign domain, except mixtures, which do not have three numbers to adapt."""
@@ -148,16 +175,17 @@ class Evaluator:
             self.runs.cache.ranks.stop_if_asked()
             return adapt(*arguments)
 
-        data_name = self.runs.domains[name].settings.name
+        data_name = self.runs.every_domain[name].settings.name
         results = []
         with Progress(f"adapting to {data_name}", len(work), "run") as progress:
             for adapted in in_threads(adapt_one, work):
                 results.append(adapted)
                 progress.step()
         remaining = iter(results)
-        for arm in self.runs.arms:
-            if all(isinstance(loaded.model, DeepGaze3) for loaded in self.loaded[arm.name]):
-                self.adapted[arm.name][name] = [next(remaining) for _ in self.runs.judging(arm.runs, name)]
+        for arm in self.runs.every_arm:
+            loaded = self.loaded_in(arm, name)
+            if loaded and all(isinstance(one.model, DeepGaze3) for one in loaded):
+                self.adapted[arm.name][name] = [next(remaining) for _ in loaded]
         log.info("adapted %d runs to %s", len(work), data_name)
 
     def loaded_in(self, arm: Arm, name: str) -> list[LoadedRun]:
@@ -166,14 +194,14 @@ class Evaluator:
         return [loaded for loaded in self.loaded[arm.name] if loaded.run.folder in judging]
 
     def _all_loaded(self, name: str) -> list[LoadedRun]:
-        return [loaded for arm in self.runs.arms for loaded in self.loaded_in(arm, name)]
+        return [loaded for arm in self.runs.every_arm for loaded in self.loaded_in(arm, name)]
 
     def _by_set_left_out(self, arm: Arm, of_set: str) -> dict[str, float]:
         """Return by domain the mean IG (bit/fixation) of the runs that left a set out."""
         values: dict[str, list[float]] = {}
         for name, scored in self.scored[arm.name].items():
             for run, of_run in zip(self.runs.judging(arm.runs, name), scored, strict=True):
-                if run.config.leave_out == of_set:
+                if of_set in run.left_out and name in self.runs.domains:
                     values.setdefault(name, []).extend(float(row[PRIMARY]) for row in of_run.rows)
         return {name: float(np.mean(of_domain)) for name, of_domain in values.items()}
 

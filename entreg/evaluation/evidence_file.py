@@ -22,10 +22,10 @@ def arrays_of(evaluator: Evaluator) -> dict[str, np.ndarray]:
     .../grid, rows, columns       (h, w) log density of a pixel of each cell; (h,), (w,) the pixels that a cell is high
                                   and wide
     """
-    arms = evaluator.runs.arms
+    arms = evaluator.runs.every_arm
     runs = [(arm.name, i, run) for arm in arms for i, run in enumerate(arm.runs)]
     saved: dict[str, Any] = {"runs": np.array([str(run.folder) for _, _, run in runs])}
-    for name in evaluator.runs.domains:
+    for name in evaluator.runs.every_domain:
         first: dict[int, int] = {}
         priors = []
         of_arm = {arm.name: iter(evaluator.scored[arm.name][name]) for arm in arms}
@@ -44,7 +44,8 @@ def arrays_of(evaluator: Evaluator) -> dict[str, np.ndarray]:
                 key = f"map/{name}/{number}/{image}"
                 saved |= _of(density, key) | {f"{key}/y": y, f"{key}/x": x}
         saved[f"priors/{name}"] = np.array(priors)
-    for number, (arm, i, _) in enumerate(runs):
+    of_compared = [(arm.name, i) for arm in evaluator.runs.arms for i in range(len(arm.runs))]
+    for number, (arm, i) in enumerate(of_compared):  # they are the first of all runs
         maps: BiasMaps = next(iter(evaluator.bias_maps[arm][i].values()))
         saved |= _of(maps.with_center_bias, f"bias/{number}/with")
         saved |= _of(maps.without_center_bias, f"bias/{number}/without")

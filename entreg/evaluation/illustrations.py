@@ -32,10 +32,10 @@ def mean_densities(evaluator: Evaluator) -> dict[str, dict[str, np.ndarray]]:
             continue
         size = most_frequent_size(domain)
         densities[name] = {"fixations": domain.kde.log_density(*size)}
-        for arm, scored in evaluator.scored.items():
-            each = [of_run.mean_density[size] for of_run in scored[name]]
+        for arm in evaluator.runs.arms:
+            each = [of_run.mean_density[size] for of_run in evaluator.scored[arm.name][name]]
             grids = torch.stack([density.grid[0] for density in each])
-            densities[name][arm] = LogDensity(grids, each[0].rows, each[0].columns).mean().full()[0].numpy()
+            densities[name][arm.name] = LogDensity(grids, each[0].rows, each[0].columns).mean().full()[0].numpy()
     return densities
 
 

@@ -139,7 +139,7 @@ class Metric:
         )
 
 
-PRIMARY, SHUFFLED = "ig_bits_per_fixation", "sauc"
+PRIMARY, OVER_KDE, SHUFFLED = "ig_bits_per_fixation", "ig_kde_bits_per_fixation", "sauc"
 METRICS = (
     Metric(
         PRIMARY,
@@ -154,7 +154,7 @@ METRICS = (
         prior="gaussian",
     ),
     Metric(
-        "ig_kde_bits_per_fixation",
+        OVER_KDE,
         "IG over the KDE prior",
         "bit/fixation",
         "higher",
@@ -312,7 +312,7 @@ METRICS = (
 # per_image.csv holds the divergences before the metrics of the map; results and page hold them after those
 _FIRST_COLUMNS = (
     PRIMARY,
-    "ig_kde_bits_per_fixation",
+    OVER_KDE,
     "ll_bits_per_fixation",
     "kl_bits",
     "kl_gaussian_prior_bits",

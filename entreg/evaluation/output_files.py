@@ -26,7 +26,7 @@ def write(folder: RunFolder, results: Results, evaluator: Evaluator, start: dict
     files.write_csv(folder.comparisons, tables.comparisons(results))
     arrays.write(folder.bias_maps, bias_maps)
     arrays.write(folder.evidence, evidence_file.arrays_of(evaluator))
-    judged = (run.folder for arm in evaluator.runs.arms for run in arm.trained_runs)
+    judged = (run.folder for arm in evaluator.runs.every_arm for run in arm.trained_runs)
     folder.add_start(start | {"runs": {str(run): digests.sha256(run.final) for run in judged}})
     writing.write(folder.results, results)
     content = page.Content(

@@ -10,26 +10,34 @@ from entreg.config.settings import settings_of
 from entreg.errors import DataError, SettingError
 from entreg.evaluation.arms import Arm, baseline_of, result_settings
 from entreg.evaluation.metrics import primary_metric
-from entreg.results.schema import IN_DOMAIN, LEFT_OUT, Plan
+from entreg.results.schema import IN_DOMAIN, LEFT_OUT, SINGLE_SETS, Plan
 
 
-def plan_of(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
+def plan_of(arms: Sequence[Arm], typed: Sequence[str], beside: Sequence[Arm] = ()) -> Plan:
     """Return the plan that the runs of the arms recorded.
 
     Raises a DataError where a run recorded a metric that is unknown.
 
-    typed: the keys that were typed for this evaluation
+    typed: the keys that were typed for this evaluation; beside: the same arms, trained on other sets, whose runs must
+        have recorded the plan, too, where it is about them
     """
     runs = [run for arm in arms for run in arm.runs]
+    first = next((plan for run in runs if (plan := run.folder.read_plan()) is not None), None)
+    against = Primary(**first["primary"]).against if first else runs[0].config.evaluation.primary.against
+    if against == SINGLE_SETS:
+        runs += [run for arm in beside for run in arm.runs]
     plans = [run.folder.read_plan() for run in runs]
     foreign = runs[0].config.ood
     recorded = [plan for plan in plans if plan is not None]
     primary = Primary(**recorded[0]["primary"]) if recorded else runs[0].config.evaluation.primary
     planned = [name for name in foreign if recorded and _is_planned(name, foreign[name], recorded)]
     why = _why_exploratory(plans, planned, typed, any(arm.left_out for arm in arms))
+    if why is None and against == SINGLE_SETS and not beside:
+        why = "no models learned from one set alone beside those that learned from all but one"
     arm = None
     if why is None:
-        matching = [candidate.name for candidate in arms if _is_meant(candidate, primary, arms)]
+        is_meant = _has_settings if against == SINGLE_SETS else _is_meant
+        matching = [candidate.name for candidate in arms if is_meant(candidate, primary, arms)]
         arm = matching[0] if len(matching) == 1 else None
         if not matching:
             why = f"no arm has the settings that were named beforehand ({_in_words(primary.arm)})"
@@ -48,7 +56,7 @@ def plan_of(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
     only = f"{LEFT_OUT}.{next(iter(left_out))}" if len(left_out) == 1 else LEFT_OUT  # whose mean is that set
     domain = only if primary.domain == LEFT_OUT else primary.domain
     added = [name for name in foreign if name not in planned]
-    return Plan(arm, domain, metric.key, planned, added, why)
+    return Plan(arm, domain, metric.key, planned, added, why, against)
 
 
 def _why_exploratory(  # noqa: PLR0911  # a reason for each return
@@ -105,6 +113,12 @@ def _is_meant(arm: Arm, primary: Primary, arms: Sequence[Arm]) -> bool:
     ours, base = result_settings(arm.runs[0].config), result_settings(baseline.runs[0].config)
     differing = {key for key in ours if ours[key] != base.get(key)}
     return differing <= primary.arm.keys() and all(ours.get(key) == value for key, value in primary.arm.items())
+
+
+def _has_settings(arm: Arm, primary: Primary, arms: Sequence[Arm]) -> bool:
+    """Return whether the arm has the primary outcome's settings, of which a baseline has those alone that it uses."""
+    ours = result_settings(arm.runs[0].config)
+    return all(ours[key] == value for key, value in primary.arm.items() if key in ours)
 
 
 def _in_words(settings: Mapping[str, Any]) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from entreg.config import Config
 from entreg.errors import UserError
-from entreg.evaluation.arms import Arm, arms_of, refuse_missing_folds, refuse_missing_sets
+from entreg.evaluation.arms import Arm, refuse_missing_folds, refuse_missing_sets
 from entreg.evaluation.metrics import SHUFFLED
 from entreg.evaluation.plan import plan_of
 from entreg.evaluation.published_arm import arm_of, described
+from entreg.evaluation.training_rows import arms_by_rows, cross_validations, judged_on_all_sets
 from entreg.results.schema import LeftOut, Plan
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import FinishedRun
@@ -23,13 +24,16 @@ log = logging.getLogger(__name__)
 def select_arms(runs: list[FinishedRun], unfinished: Sequence[RunFolder]) -> tuple[list[Arm], list[str]]:
     """Return the arms of the runs and the keys of the settings that tell them apart.
 
-    The log names the arms, and the runs that are left out because they have not finished. Raises a UserError where a
-    fold of a cross-validation is missing.
+    The log names the arms, and the runs that are left out because they have not finished. Where runs learned from
+    different sets, the arms that are compared are followed by the other rows, see `training_rows.py`. Raises a
+    UserError where a fold of a cross-validation is missing.
     """
     for folder in unfinished:
         log.warning("left out, not finished: %s (%s)", folder, folder.state_in_words)
-    arms, keys = arms_of(runs)
-    refuse_missing_folds(arms, unfinished)
+    every, keys = arms_by_rows(judged_on_all_sets(runs))
+    arms = [arm for arm in every if arm.row_of is None]
+    for of_some in (arms, *([one] for one in cross_validations(every))):
+        refuse_missing_folds(of_some, unfinished)
     refuse_missing_sets(arms, unfinished)
     log.info(
         "%d runs, grouped by %s into %d arms: %s",
@@ -38,17 +42,25 @@ def select_arms(runs: list[FinishedRun], unfinished: Sequence[RunFolder]) -> tup
         len(arms),
         ", ".join(f"{arm.name} ({_trainings(arm)})" for arm in arms),
     )
+    if len(every) > len(arms):
+        rows = dict.fromkeys(" + ".join(run.trained_on) for arm in every for run in arm.runs)
+        log.info(
+            "the arms are compared by %s; the matrix of sets shows all that was learned from: %s",
+            _learned_from(arms),
+            ", ".join(rows),
+        )
     if all(not arm.is_baseline for arm in arms):
         log.warning("no baseline (loss=nll or lambda 0) among the runs: nothing is compared")
-    return arms, keys
+    return every, keys
 
 
 def select_plan(arms: Sequence[Arm], typed: Sequence[str]) -> Plan:
     """Return the primary outcome that the runs recorded. Where there is none, the log says why.
 
-    typed: the keys that were typed for this evaluation
+    arms: those that are compared, and those beside them; typed: the keys that were typed for this evaluation
     """
-    plan = plan_of(arms, typed)
+    compared, beside = ([arm for arm in arms if (arm.row_of is None) is is_compared] for is_compared in (True, False))
+    plan = plan_of(compared, typed, beside)
     if plan.why is not None:
         log.warning("all comparisons are exploratory: %s", plan.why)
     return plan
@@ -82,7 +94,7 @@ def with_published(arms: Sequence[Arm], config: Config) -> list[Arm]:
     described_arms = [_with_origin(arm) for arm in arms]
     if config.published is not None:
         first = described_arms[0]
-        if first.folds > 1:
+        if first.folds > 1 or any(arm.row_of is not None for arm in arms):
             raise UserError(
                 "published=FILE is one model, but each fold of a cross-validation, and each set that is left out, is "
                 "evaluated with models of its own. Evaluate it beside runs of one fold that leave out one set"
@@ -94,6 +106,11 @@ def with_published(arms: Sequence[Arm], config: Config) -> list[Arm]:
 def left_out(unfinished: Sequence[RunFolder]) -> list[LeftOut]:
     """Return the entries of results.json for runs that have not finished."""
     return [LeftOut(str(folder), folder.state_in_words, folder.why_failed() or None) for folder in unfinished]
+
+
+def _learned_from(arms: Sequence[Arm]) -> str:
+    """Return in words the sets that the runs of some arms learned from."""
+    return "the runs on " + ", ".join(dict.fromkeys(" + ".join(run.trained_on) for arm in arms for run in arm.runs))
 
 
 def _trainings(arm: Arm) -> str:

@@ -12,8 +12,20 @@ from entreg.evaluation.arms import LAMBDA, Arm
 from entreg.evaluation.comparisons import compare
 from entreg.evaluation.evidence import Evidence
 from entreg.evaluation.metrics import METRICS, primary_metric
+from entreg.evaluation.pooled_or_single import why_exploratory
 from entreg.results.answer import answer_of
-from entreg.results.schema import FORMAT, IN_DOMAIN, Estimate, EvaluatedData, LeftOut, Plan, Results
+from entreg.results.schema import (
+    BASELINE,
+    FORMAT,
+    IN_DOMAIN,
+    SINGLE_SETS,
+    Estimate,
+    EvaluatedData,
+    LeftOut,
+    Plan,
+    Results,
+    SetMatrix,
+)
 from entreg.results.writing import plain
 
 
@@ -25,16 +37,20 @@ def summarise(
     left_out: list[LeftOut],
     plan: Plan,
     settings: Evaluation,
+    matrix: SetMatrix | None = None,
 ) -> Results:
     """Return the results of an evaluation.
 
     arms, keys: see `arms_of`; evidence: by arm; data: by domain; left_out: runs that have not finished
+    matrix: where runs learned from different sets, see `matrix_of`
     """
+    plan = _measured(plan, matrix)
     by_name = {arm.name: arm_results(arm, evidence[arm.name], plan) for arm in arms}
     comparisons = compare(arms, evidence, plan)
     regularised = [arm for arm in arms if not arm.is_baseline and not arm.is_fixed]
     baseline = next((arm for arm in arms if arm.is_baseline), None)
-    main_arm = plan.arm or next((arm.name for arm in regularised if arm.name in comparisons), None)
+    planned = plan.arm if plan.against == BASELINE else None
+    main_arm = planned or next((arm.name for arm in regularised if arm.name in comparisons), None)
     results = Results(
         format=FORMAT,
         study=arms[0].runs[0].config.study,
@@ -51,8 +67,18 @@ def summarise(
         # a single lambda beside the baseline leaves nothing to choose
         lambda_chosen_on_validation=len({arm.settings.get(LAMBDA) for arm in regularised}) > 1,
         evaluation=dataclasses.asdict(settings),
+        matrix=matrix,
     )
     return dataclasses.replace(results, answer=answer_of(results))
+
+
+def _measured(plan: Plan, matrix: SetMatrix | None) -> Plan:
+    """Return the plan, without its outcome where that is a comparison of single sets that cannot be measured."""
+    if plan.against != SINGLE_SETS or plan.arm is None:
+        return plan
+    found = None if matrix is None else matrix.arms[plan.arm].pooled_or_single
+    why = why_exploratory(found)
+    return plan if why is None else dataclasses.replace(plan, arm=None, why=why)
 
 
 def band(arm: Arm, metrics: Mapping[str, Estimate]) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from typing import Any
 from markupsafe import Markup
 
 from entreg.io import files
-from entreg.report import commands, data_pictures, html, literature, pictures
+from entreg.report import commands, data_pictures, html, literature, pictures, set_pictures
 from entreg.report.illustrations import Illustrations
 from entreg.report.numbers import MISSING, Numbers
+from entreg.report.set_tables import BAR_WORDS, SET_WORDS
 from entreg.report.tables import on_a_new_set, overview, settings
 from entreg.results.answer import main_metric
-from entreg.results.domains import domains, kind_in_words, main_first
-from entreg.results.schema import IG, Results, is_foreign
+from entreg.results.domains import domains, kind_in_words, learned_from, main_first
+from entreg.results.schema import IG, ArmMatrix, MatrixCell, Results, is_foreign
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from entreg.study.look import Look
@@ -81,6 +82,13 @@ def write(folder: RunFolder, content: Content) -> None:
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
         "settings": settings(results),
+        "set_pictures": {arm: set_pictures.page_pictures(results.matrix, arm) for arm in results.matrix.arms}
+        if results.matrix
+        else {},
+        "set_rows": _set_rows,
+        "learned_from": learned_from,
+        "bar_words": BAR_WORDS,
+        "set_words": SET_WORDS,
         "others_in": lambda key: [name for name, other in (results.others or {}).items() if key in other.domains],
         "in_words": _in_words,
         "new_set": []
@@ -91,7 +99,7 @@ def write(folder: RunFolder, content: Content) -> None:
         "losses": pictures.losses(content.histories),
         "bias_maps": pictures.ratio_maps(content.bias_maps, "Bias map of {}"),
         "mean_densities": {key: pictures.mean_densities(maps, leading) for key, maps in content.mean_densities.items()},
-        "answer_picture": pictures.answer(results),
+        "answer_picture": set_pictures.answer(results) or pictures.answer(results),
         "waterfalls": {key: pictures.waterfalls(results, key) for key in foreign},
         "differences": pictures.differences(results),
         "scatter": pictures.scatter(results, content.per_image),
@@ -115,6 +123,7 @@ def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the identifier and the title of each section of the page."""
     sections = [
         ("arms", "Arms", True),
+        ("sets", "Sets", context["r"].matrix),
         ("bias", "Bias maps", True),
         ("foreign", "Out of domain", context["foreign"]),
         ("training", "Training", True),
@@ -130,6 +139,14 @@ def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("units", "Units", True),
     ]
     return [(id_, title) for id_, title, is_there in sections if is_there]
+
+
+def _set_rows(arm: ArmMatrix) -> dict[tuple[str, ...], dict[str, tuple[int, MatrixCell]]]:
+    """Return, by what was learned from and what is judged, each cell of a matrix with its number in results.json."""
+    rows: dict[tuple[str, ...], dict[str, tuple[int, MatrixCell]]] = {}
+    for number, cell in enumerate(arm.cells):
+        rows.setdefault(tuple(cell.trained_on), {})[cell.judged_on] = number, cell
+    return rows
 
 
 def _in_words(value: Any) -> str:

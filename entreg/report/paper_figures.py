@@ -11,14 +11,14 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from entreg.report import panels
+from entreg.report import panels, set_pictures
 from entreg.report.illustrations import Illustrations
 from entreg.report.panels import MAP_COLOURS, RATIO, Mean, Prediction
 from entreg.report.pictures import shown_arms
 from entreg.report.tables import LADDER_WORDS, ig_differences
 from entreg.results.answer import main_domain
 from entreg.results.domains import domains
-from entreg.results.schema import IG, IG_DIFFERENCE, Results
+from entreg.results.schema import IG, IG_DIFFERENCE, Results, SetMatrix
 
 WIDTHS_MM = (89, 183)  # one column and two columns of most journals
 KINDS = ("pdf", "svg", "png")
@@ -50,9 +50,10 @@ class PaperFigure:
 
 
 def figures_of(results: Results, shown: Illustrations) -> list[PaperFigure]:
-    """Return the figures of an evaluation: waterfall, matrix, differences, curves, bias maps and predictions."""
+    """Return the figures of an evaluation: waterfall, matrix, differences, curves, bias maps, sets and predictions."""
     arms = shown_arms(list(results.arms), results.main_arm)
     found = [_waterfall(results), _matrix(results), _differences(results), _curves(shown), _bias_maps(shown, arms)]
+    found += [_sets(results.matrix, arm, n) for n, arm in enumerate(results.matrix.arms)] if results.matrix else []
     for domain, rows in shown.examples.items():
         found += [_predictions(domain, rows, arms, over_image) for over_image in (False, True)]
     return [figure for figure in found if figure is not None]
@@ -124,6 +125,26 @@ def _matrix(results: Results) -> PaperFigure:
 
     numbers = [{"arm": arm, "domain": key} | _numbers(cell) for (arm, key), cell in cells.items()]
     return PaperFigure("matrix", draw, numbers)
+
+
+def _sets(matrix: SetMatrix, arm: str, number: int) -> PaperFigure:
+    """Show the matrix of sets as trained and adapted, and the levels on each set that was left out."""
+    of_arm = matrix.arms[arm]
+    rows = len({tuple(cell.trained_on) for cell in of_arm.cells})
+
+    def draw(width: float) -> Figure:
+        wide = width * MM_PER_INCH > 120
+        mosaic: list[Any] = [["as_trained", "adapted"]] if wide else [["as_trained"], ["adapted"]]
+        mosaic += [["bars"] * len(mosaic[0])] if of_arm.bars else []
+        heights = [0.9 + 0.22 * rows] * (1 if wide else 2) + ([2.3] if of_arm.bars else [])
+        figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+        axes = figure.subplot_mosaic(mosaic, height_ratios=heights)
+        set_pictures.draw_matrices([axes["as_trained"], axes["adapted"]], matrix, of_arm)
+        if of_arm.bars:
+            set_pictures.draw_bars(axes["bars"], of_arm)
+        return figure
+
+    return PaperFigure(f"sets{f'_{number + 1}' * (number > 0)}", draw, [*set_pictures.numbers(matrix, arm)])
 
 
 def _differences(results: Results) -> PaperFigure | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from entreg.columns import aligned
+from entreg.results.answer import pooled_or_single
 from entreg.results.domains import domains, main_first
 from entreg.results.schema import (
     FOREIGN,
@@ -15,6 +16,7 @@ from entreg.results.schema import (
     IN_DOMAIN,
     LEFT_OUT,
     ONE_TRAINING,
+    SINGLE_SETS,
     Compared,
     Difference,
     Estimate,
@@ -42,6 +44,8 @@ def terminal(results: Results) -> str:
 def answer(results: Results) -> list[str]:
     """Return the sentences of the main comparison, and a summary of all others."""
     arm = results.main_arm
+    if arm is None and results.matrix is not None:
+        return []
     if arm is None:
         return ["Nothing is compared: a comparison needs a baseline (loss=nll or lambda 0) and a regularised arm."]
     compared, primary, metrics = results.comparisons[arm], results.primary, results.metrics
@@ -96,6 +100,8 @@ def _all_compared(results: Results) -> list[str]:
 
 def main_ig_difference_bits(results: Results) -> float | None:
     """Return the main comparison's mean IG difference out of domain, else in domain; None where nothing is compared."""
+    if results.primary.against == SINGLE_SETS and (found := pooled_or_single(results)) is not None:
+        return found[1].mean
     if results.main_arm is None:
         return None
     compared = results.comparisons[results.main_arm].domains

@@ -15,15 +15,19 @@ from entreg.results.schema import (
     FOREIGN,
     IG,
     LEFT_OUT,
+    MEAN,
     NO_VERDICT,
     ONE_ORDER,
     ONE_TRAINING,
+    SINGLE_SETS,
     UNDECIDED,
+    WORSE,
     Answer,
     ArmResults,
     Compared,
     Difference,
     EvaluatedData,
+    PooledOrSingle,
     Results,
     is_foreign,
 )
@@ -37,6 +41,8 @@ EFFECT_OF_ROUNDING = (
 
 def answer_of(results: Results) -> Answer:
     """Return the answer: that of the primary outcome, else of the first regularised arm out of domain."""
+    if results.primary.against == SINGLE_SETS and (pooled := pooled_or_single(results)) is not None:
+        return _of_pooling(results, *pooled)
     arm = results.main_arm
     if arm is None:
         why = "no baseline" if results.baseline is None else "no regularised arm"
@@ -62,6 +68,53 @@ def answer_of(results: Results) -> Answer:
         interval_over=_covered(cell),
         rests_on=_rests_on(results),
         limits=[*_limits_of_models(results), *_limits_of_the_comparison(results, domain, compared, cell)],
+    )
+
+
+def pooled_or_single(results: Results) -> tuple[str, Difference, PooledOrSingle] | None:
+    """Return the arm whose pooled models are compared with single ones, what they differ by, and all about it.
+
+    It is the primary outcome's arm, else the first one that has the comparison; None where none has. The difference is
+    that after the adaptation, where there is one.
+    """
+    arms = {} if results.matrix is None else results.matrix.arms
+    names = [name for name in (results.primary.arm, *arms) if name in arms and arms[name].pooled_or_single]
+    if not names:
+        return None
+    found = arms[names[0]].pooled_or_single
+    assert found is not None
+    return names[0], (found.adapted or found.as_trained)[MEAN], found
+
+
+def _of_pooling(results: Results, arm: str, cell: Difference, found: PooledOrSingle) -> Answer:
+    """Return the answer of a study that is planned for pooled models against single ones."""
+    sets = len(results.matrix.sets) if results.matrix else 0
+    after = " after the adaptation to it" if found.adapted else ""
+    said = {
+        BETTER: f"models that learned from all others predict fixations better{after} than those of one other set do",
+        WORSE: f"models that learned from all others predict fixations worse{after} than those of one other set do",
+        UNDECIDED: f"models that learned from all others and those of one other set do not clearly differ{after}",
+    }
+    unsure = f"one training cannot tell models that learned from all others and those of one other set apart{after}"
+    limits = [*_limits_of_models(results)]
+    if cell.verdict == UNDECIDED and cell.ci95 is not None:
+        limits.append(_not_equal(cell.ci95))
+    if results.primary.arm is None:
+        limits.append(f"It was not planned: every comparison is exploratory ({results.primary.why}).")
+    limits.append(f"What holds on these {sets} sets may not hold on others.")
+    return Answer(
+        verdict=cell.verdict,
+        sentence=f"On a set that was left out, {said.get(cell.verdict, unsure)}.",
+        arm=None,
+        baseline=None,
+        domain=None,
+        metric=None,
+        what=f"IG in bit/fixation{after}, all others pooled minus one other on average, {arm}, mean of {sets} sets",
+        difference=cell.mean,
+        interval=cell.ci95 or cell.ci95_over_images,
+        interval_over=_covered(cell),
+        rests_on=_rests_on(results),
+        limits=limits,
     )
 
 
@@ -211,8 +264,7 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
     elif cell.seeds.endswith(ONE_ORDER):
         yield "The interval does not cover the order of batches, which the trainings of an arm share."
     elif cell.verdict == UNDECIDED and cell.ci95 is not None:
-        low, high = (f"{end:+.3f}".replace("-", "−") for end in cell.ci95)
-        yield f"No clear difference is not equality: anything from {low} to {high} fits the data."
+        yield _not_equal(cell.ci95)
     if compared.reading:
         yield "What makes it better may be flatter predictions or another centre bias alone."
     if results.primary.arm is None:
@@ -228,6 +280,11 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
     if is_foreign(domain):
         names = [results.data[key].name for key in _judged_in(results, domain)]
         yield f"What holds on {_listed(names)} may not hold on other foreign sets."
+
+
+def _not_equal(ci95: tuple[float, float]) -> str:
+    low, high = (f"{end:+.3f}".replace("-", "−") for end in ci95)
+    return f"No clear difference is not equality: anything from {low} to {high} fits the data."
 
 
 def _judged_in(results: Results, domain: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from entreg.results.schema import FOREIGN, IN_DOMAIN, LEFT_OUT, Results, is_foreign
 
 KINDS = {IN_DOMAIN: "in domain", LEFT_OUT: "left out", FOREIGN: "out of domain"}
@@ -25,6 +27,14 @@ def domains(results: Results) -> dict[str, str]:
         words[FOREIGN] = f"out of domain, mean of {len(planned)} sets"
     of_sets = [*trained, *left_out, *foreign]
     return words | {key: f"{kind_in_words(key)} ({results.data[key].name})" for key in of_sets}
+
+
+def learned_from(row: Sequence[str], sets: Sequence[str]) -> str:
+    """Return what models learned from, of the sets of a matrix: NAME, all but NAME, all sets, or several names."""
+    missing = [name for name in sets if name not in row]
+    if len(row) > 1 and len(missing) < 2:
+        return f"all but {missing[0]}" if missing else "all sets"
+    return " + ".join(row)
 
 
 def main_first(results: Results) -> list[str]:

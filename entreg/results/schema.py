@@ -13,6 +13,9 @@ from typing import Any, ClassVar
 
 FORMAT = 2  # the format of results.json: to be raised when an earlier version would read it wrongly
 IN_DOMAIN, LEFT_OUT, FOREIGN = "in_domain", "left_out", "ood"
+FOLDS = "folds"  # `folds.NAME`: the images of a cross-validation of one set, beside runs that learned from others
+BASELINE, SINGLE_SETS = "baseline", "single_sets"  # what a primary outcome compares an arm with
+MEAN, NEW_SET = "mean", "new_set"  # of what is compared set by set: the mean over these sets, and a set not yet seen
 BETTER, WORSE, UNDECIDED, NO_VERDICT = "better", "worse", "no clear difference", "no verdict"
 PAIRED, UNPAIRED, ONE_TRAINING = "paired by seed", "unpaired seeds", "one training"
 FIXED = "a fixed model against seeds"
@@ -94,6 +97,8 @@ class Plan:
     arm: the arm that is compared with its baseline; None where all comparisons are exploratory, and `why` says why
     domain: in_domain, ood (the mean over the foreign sets that were planned) or ood.NAME; metric: its key
     planned, added: the foreign sets that were named before the training, and those that were not
+    against: `baseline`, or `single_sets`: on each set that was left out, the arm's models that learned from all others,
+        with the mean of those that learned from one other, after the adaptation to the set
     """
 
     arm: str | None
@@ -102,10 +107,13 @@ class Plan:
     planned: list[str]
     added: list[str]
     why: str | None
+    against: str = BASELINE
 
     @property
     def tested(self) -> set[str]:
         """The domains whose comparison is the primary outcome: the mean over a single set is that set."""
+        if self.against != BASELINE:
+            return set()
         only = f"ood.{self.planned[0]}" if len(self.planned) == 1 else None
         return {"ood", only} if only and self.domain in ("ood", only) else {self.domain}
 
@@ -347,6 +355,103 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class MatrixCell:
+    """The information gain (bit/fixation) on one set of models that learned from some sets.
+
+    in_domain: whether the judged set is one that they learned from: its validation images judge then, or in a
+        cross-validation (`in_folds`) all of them, each by the models that did not learn from it; else all of its images
+    adapted: IG after the adaptation to the set by all three numbers; None in domain, and where the set has no ladder
+    training_images: how many images each model learned from; of several that differ, the smallest and the greatest
+    """
+
+    trained_on: list[str]
+    judged_on: str
+    in_domain: bool
+    in_folds: bool
+    training_images: list[int]
+    as_trained: Estimate
+    adapted: Estimate | None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A level of information gain on a set, as trained and after the adaptation to it.
+
+    of: what it is, such as the sets that were learned from; adapted: None in domain, and where there is no ladder
+    """
+
+    of: str
+    as_trained: Estimate
+    adapted: Estimate | None
+
+
+@dataclass(frozen=True)
+class ShareClosed:
+    """The share of a gap that the adaptation closes: (adapted - as trained) / gap.
+
+    gap: the ceiling minus the pooled models as trained, bit/fixation
+    share, ci95: with the interval of a ratio (Fieller 1954); None where `why` says so, as where the gap may be 0
+    """
+
+    gap: Difference
+    share: float | None
+    ci95: tuple[float, float] | None
+    why: str | None
+
+
+@dataclass(frozen=True)
+class SetBars:
+    """Five levels of information gain on a set that was left out, all on the same images (bit/fixation).
+
+    bars: by name: `ceiling`, models that learned from the set itself; `pooled`, from all other sets; `best_single` and
+        `mean_single`, from one other set each, where the best is the one that turned out best on these images;
+        `centre_bias`, the set's own centre bias alone (the KDE of its other images), without any model. What no run was
+        trained for has no key
+    closed: the share of the gap between ceiling and pooled that the adaptation closes; None without either
+    """
+
+    n_images: int
+    bars: dict[str, Bar]
+    closed: ShareClosed | None
+
+
+@dataclass(frozen=True)
+class PooledOrSingle:
+    """Models that learned from all sets but the judged one, minus the mean of those that learned from one other each.
+
+    as_trained, adapted: IG difference (bit/fixation) by set, its mean over the sets (`mean`) and on a set not yet seen
+        (`new_set`), as trained and after the adaptation to the judged set; adapted: None where a set has no ladder
+    pooled_images, single_images: how many images each model learned from; of several that differ, the smallest and the
+        greatest
+    """
+
+    as_trained: dict[str, Difference]
+    adapted: dict[str, Difference] | None
+    pooled_images: list[int]
+    single_images: list[int]
+
+
+@dataclass(frozen=True)
+class ArmMatrix:
+    """What an arm's models reach on each set by what they learned from.
+
+    bars: by the set that was left out; pooled_or_single: None where trainings for it are missing
+    """
+
+    cells: list[MatrixCell]
+    bars: dict[str, SetBars]
+    pooled_or_single: PooledOrSingle | None
+
+
+@dataclass(frozen=True)
+class SetMatrix:
+    """Runs that learned from different sets, judged on all of them: the sets, and the matrix of each arm."""
+
+    sets: list[str]
+    arms: dict[str, ArmMatrix]
+
+
+@dataclass(frozen=True)
 class OtherModel:
     """The maps of another model (`evaluation.others`), judged on the images of the arms; never in a verdict.
 
@@ -393,6 +498,7 @@ class Results:
     metrics: by key, the meaning of every metric
     answer: all of it in short; None where an earlier version wrote none
     others: other models' maps by name; None where there are none
+    matrix: by what was learned from and what is judged; None where all runs learned from the same sets, or left out one
     """
 
     format: int
@@ -411,6 +517,7 @@ class Results:
     evaluation: dict[str, Any]
     answer: Answer | None = None
     others: dict[str, OtherModel] | None = None
+    matrix: SetMatrix | None = None
 
     @property
     def main_arm(self) -> str | None:

@@ -33,6 +33,7 @@ from entreg.model.mixture import Mixture
 from entreg.model.per_set import PerSet
 from entreg.runs import checkpoint, foreign_code, migrations
 from entreg.runs.folder import RunFolder
+from entreg.study.training_sets import training_sets_of
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +57,29 @@ class FinishedRun:
     """A finished training: its folder, its saved config and its final checkpoint.
 
     fixed: a published model, which was not trained here, has no checkpoint, and has its file as its folder
+    not_learned: sets that other runs of an evaluation learned from, and this one did not: it is judged on them, too
+    in_folds: whether it is judged, in its own domain, beside the runs that left out the other folds of its set
     """
 
     folder: RunFolder
     config: Config
     state: dict[str, Any]
     fixed: DeepGaze3 | Mixture | None = None
+    not_learned: tuple[Data, ...] = ()
+    in_folds: bool = False
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """The names of the data sets that it learned from, in their order."""
+        return tuple(settings.name for settings in training_sets_of(self.config).sets)
+
+    @property
+    def left_out(self) -> dict[str, Data]:
+        """The sets beside `ood` that judge it as foreign ones: by name, the one of `leave_out` first."""
+        named = (
+            {} if self.config.leave_out is None else {self.config.leave_out: self.config.sets[self.config.leave_out]}
+        )
+        return named | {settings.name: settings for settings in self.not_learned}
 
     @property
     def history(self) -> list[dict[str, Any]]:

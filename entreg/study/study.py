@@ -85,12 +85,11 @@ class Study:
 
     def foreign(self, name: str) -> Split:
         """Return the images of a foreign set."""
-        return self._split(self.config.ood[name], "all")
+        return self.not_learned(self.config.ood[name])
 
-    def left_out(self) -> Split:
-        """Return the images of the set that was left out."""
-        assert self.trained_on.left_out is not None
-        return self._split(self.trained_on.left_out, "all")
+    def not_learned(self, settings: Data) -> Split:
+        """Return the images of a set that the run does not learn from."""
+        return self._split(settings, "all")
 
     def uniform(self, size: Size) -> UniformInputs:
         """Return the uniform images of `size` (H, W)."""

@@ -17,11 +17,12 @@ from entreg.evaluation.evaluated_runs import EvaluatedRuns
 from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.evaluator import Evaluator
 from entreg.evaluation.find_runs import find
+from entreg.evaluation.matrix import matrix_of
 from entreg.evaluation.metrics import primary_metric
 from entreg.evaluation.other_models import OtherModels
 from entreg.evaluation.summary import summarise
 from entreg.io import files
-from entreg.report import tables
+from entreg.report import set_tables, tables
 from entreg.runs.folder import RunFolder
 from entreg.runs.provenance import provenance
 from entreg.study import feature_precision
@@ -68,7 +69,10 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
     evaluator = Evaluator(evaluated)
     evaluator.evaluate()
     left_out = selection.left_out(unfinished)
-    results = summarise(arms, keys, evaluator.evidence(), evaluated.data(), left_out, plan, config.evaluation)
+    matrix = matrix_of(evaluator.judged(), plan)
+    results = summarise(
+        evaluated.arms, keys, evaluator.evidence(), evaluated.data(), left_out, plan, config.evaluation, matrix
+    )
     if config.evaluation.others:
         results = dataclasses.replace(results, others=others.judge())
         files.write_csv(folder.others, others.rows)
@@ -76,6 +80,6 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
         ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=evaluated.fingerprints(), features=features
     )
     output_files.write(folder, results, evaluator, start)
-    print(tables.terminal(results))
+    print("\n".join([tables.terminal(results), *set_tables.terminal(results)]))
     print(f"\n{folder}")
     return tables.main_ig_difference_bits(results)

@@ -12,6 +12,7 @@ from entreg.data.sources import synthetic
 from entreg.errors import DataError
 from entreg.evaluation.arms import arms_of
 from entreg.evaluation.plan import plan_of
+from entreg.evaluation.selection import select_arms, select_plan
 from entreg.losses import nll, nll_entropy
 from entreg.results.schema import Plan
 from entreg.runs.folder import RunFolder
@@ -191,6 +192,7 @@ def test_sets_that_were_left_out_can_be_the_primary_outcome(study):
     def leave_out(*names: str | None) -> None:
         for of_run, name in zip(study.runs, names, strict=True):
             of_run.config.leave_out = name
+            of_run.config.sets = {of_set: foreign(of_set) for of_set in ("x", "y", "z")}
 
     for loss in (NLL, ENTROPY):
         for _ in range(2):
@@ -307,3 +309,38 @@ def test_a_plan_that_was_changed_is_named(study):
 
 def test_a_run_without_a_plan_says_so(tmp_path):
     assert RunFolder(tmp_path).read_plan() is None
+
+
+SINGLE = Primary(domain="left_out", against="single_sets", arm={"loss.name": "nll", "loss.lambda_entropy": 1.0})
+
+
+def learned_from(study: Study, *rows: str, primary: Primary = SINGLE, loss: Loss = NLL) -> None:
+    """A run that learned from each of these sets, named by letters."""
+    for row in rows:
+        run = study.trained(loss, sets=(), primary=primary)
+        run.config.sets = {name: foreign(name) for name in row}
+
+
+def plan_of_rows(study: Study) -> Plan:
+    return select_plan(select_arms(study.runs, [])[0], [])
+
+
+def test_pooled_sets_against_one_can_be_planned_of_a_baseline(study):
+    learned_from(study, "a", "b", "c", "ab", "ac", "bc")
+    plan = plan_of_rows(study)
+    assert (plan.arm, plan.against, plan.domain, plan.why) == ("nll", "single_sets", "left_out", None)
+    assert plan.tested == set()  # no comparison with a baseline is the primary outcome
+
+
+def test_pooled_sets_against_one_need_runs_of_one_set_that_recorded_the_same(study):
+    learned_from(study, "ab", "ac", "bc")
+    assert plan_of_rows(study).why == "no models learned from one set alone beside those that learned from all but one"
+    learned_from(study, "a", "b", "c", primary=replace(SINGLE, arm={"loss.name": "nll_entropy"}))
+    assert plan_of_rows(study).why == "the runs were started with different primary outcomes"
+
+
+def test_runs_of_other_sets_that_were_added_later_leave_a_plan_against_the_baseline_as_it_is(study):
+    for loss in (NLL, ENTROPY):
+        learned_from(study, "ab", "ac", "bc", primary=Primary(domain="left_out"), loss=loss)
+    learned_from(study, "a", "b", primary=Primary(domain="in_domain"))
+    assert (plan_of_rows(study).arm, plan_of_rows(study).why) == ("nll_entropy", None)

@@ -6,9 +6,10 @@ import dataclasses
 
 import pytest
 
-from entreg.results.answer import answer_of, loss_in_words
-from entreg.results.schema import Answer
+from entreg.results.answer import answer_of, loss_in_words, pooled_or_single
+from entreg.results.schema import BASELINE, Answer
 from tests.report.findings import TOO_LATE, findings
+from tests.report.set_matrix import content_of
 
 SYNTHETIC = "All images are synthetic: this shows how the study works and says nothing about people."
 RANDOM = "The backbone has random weights: it knows nothing about photos, and this is a demonstration."
@@ -189,3 +190,30 @@ def test_of_many_arms_the_two_that_are_compared_are_described(answer):
         "loss of nll_entropy_lambda1: the NLL less 1 times the entropy of the bias map on every 10th step",
         "2 other arms, which the page compares below",
     ]
+
+
+def test_where_pooled_sets_against_one_were_planned_the_answer_is_about_them(tmp_path):
+    results = content_of(tmp_path / "sweep").results
+    arm, cell, found = pooled_or_single(results)
+    assert arm == "nll" and cell is found.adapted["mean"]
+    said = results.answer
+    assert said.sentence == (
+        "On a set that was left out, models that learned from all others predict fixations better after the adaptation "
+        "to it than those of one other set do."
+    )
+    assert (said.difference, said.interval, said.arm) == (cell.mean, cell.ci95, None)
+    assert said.what.endswith("all others pooled minus one other on average, nll, mean of 3 sets")
+    assert not any("planned" in line for line in said.limits)
+    assert "What holds on these 3 sets may not hold on others." in said.limits
+
+
+def test_pooled_sets_that_were_not_planned_are_exploratory_or_beside_the_answer(tmp_path):
+    said = content_of(tmp_path / "a", planned=False).results.answer
+    assert "It was not planned: every comparison is exploratory (so)." in said.limits
+    assert content_of(tmp_path / "b", BASELINE).results.answer.arm == "nll_entropy"
+
+
+def test_one_training_tells_pooled_sets_and_one_not_apart(tmp_path):
+    said = content_of(tmp_path / "a", seeds=(0,)).results.answer
+    assert said.sentence.startswith("On a set that was left out, one training cannot tell models that learned from all")
+    assert said.verdict == "no verdict" and said.interval_over == "other images, but not other trainings"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entreg.results.domains import domains, main_first
+from entreg.results.domains import domains, learned_from, main_first
 from tests.report.findings import findings
 
 
@@ -39,3 +39,15 @@ def test_domains_are_said_in_words(results_of, settings, expected):
 def test_the_planned_domain_comes_first_else_the_mean_out_of_domain(results_of, primary, first):
     results = results_of(foreign=2, primary=primary)
     assert main_first(results)[0] == first and sorted(main_first(results)) == sorted(domains(results))
+
+
+@pytest.mark.parametrize(
+    "row, words",
+    [("a", "a"), ("ab", "a + b"), ("bcd", "all but a"), ("abcd", "all sets"), ("e", "e")],
+)
+def test_what_was_learned_from_is_said_by_what_it_is_of_all_sets(row, words):
+    assert learned_from(tuple(row), "abcd") == words
+
+
+def test_of_two_sets_one_is_called_by_its_name():
+    assert learned_from(("a",), ["a", "b"]) == "a"

@@ -118,7 +118,7 @@ def test_of_a_set_that_is_left_out_nothing_is_learned_and_its_twins_leave(study_
     assert [*study.training.parts] == [*study.validation.parts] == ["first"]
     assert left not in study.training.names and len(study.training) == 5
     assert study.images_by_set()["first"]["twins"] == {left: f"second/{name_of(21)}"}
-    judged = study.left_out()
+    judged = study.not_learned(study.trained_on.left_out)
     assert len(judged) == 8 and [*study.sets] == ["sets.first", "sets.second"]
     # the model knows where people look from `first` alone
     assert len(study.center_bias.kde.fixations[0]) == study.training.counts.sum()

@@ -1,0 +1,73 @@
+"""The share of a gap that the adaptation closes: a ratio, whose gap may be 0."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from entreg.evaluation.closed_gap import share_closed
+from entreg.evaluation.matrix_rows import RowScores
+
+IMAGES = [f"i{n}" for n in range(40)]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+def table(values: np.ndarray, first_seed: int = 0) -> RowScores:
+    return RowScores([(first_seed + seed, first_seed + seed) for seed in range(len(values))], IMAGES, values)
+
+
+def drawn(rng, seeds: int = 4, gap: float = 1.0, share: float = 0.4, spread: float = 0.1) -> tuple[np.ndarray, ...]:
+    """The scores of pooled models, of the same adapted, and of the ceiling: (seeds, images)."""
+    image = rng.standard_normal((1, len(IMAGES)))
+
+    def noise() -> np.ndarray:
+        of_image, of_seed = rng.standard_normal((1, len(IMAGES))), rng.standard_normal((seeds, 1))
+        return spread * (2 * of_image + of_seed + rng.standard_normal((seeds, len(IMAGES))))
+
+    pooled = image + noise()
+    return pooled, pooled + share * gap + noise(), image + gap + noise()
+
+
+def shared(*values: np.ndarray, unpaired: bool = False):
+    pooled, adapted, ceiling = (table(one, 50 if unpaired and i == 2 else 0) for i, one in enumerate(values))
+    return share_closed(pooled, adapted, ceiling, IMAGES)
+
+
+def test_without_scatter_over_trainings_it_is_fiellers_interval_over_images(rng):
+    """Fieller 1954: the ends solve (m - r g)^2 = t^2 (v_mm - 2 r v_mg + r^2 v_gg) / n with 39 degrees of freedom."""
+    pooled = rng.standard_normal((1, 40))
+    brought, gap = 0.4 + 0.3 * rng.standard_normal((1, 40)), 1 + 0.5 * rng.standard_normal((1, 40))
+    found = shared(*(np.repeat(one, 3, axis=0) for one in (pooled, pooled + brought, pooled + gap)))
+    (v_mm, v_mg), (_, v_gg) = np.cov(brought[0], gap[0]) / 40
+    t, m, g = scipy.stats.t.ppf(0.975, 39), brought.mean(), gap.mean()
+    ends = np.sort(np.roots([g**2 - t**2 * v_gg, -2 * (m * g - t**2 * v_mg), m**2 - t**2 * v_mm]))
+    assert found.share == pytest.approx(m / g) and found.why is None
+    assert found.ci95 == pytest.approx(ends, rel=1e-4)
+
+
+def test_of_a_gap_that_may_be_0_there_is_no_share(rng):
+    found = shared(*drawn(rng, gap=0.02, share=5.0))
+    assert (found.share, found.ci95, found.why) == (None, None, "the gap may be 0") and found.gap.ci95[0] < 0
+
+
+def test_where_pooled_models_are_above_the_ceiling_there_is_no_share(rng):
+    found = shared(*drawn(rng, gap=-1.0))
+    assert (found.share, found.ci95, found.why) == (None, None, "the gap may be 0")
+
+
+def test_one_training_has_no_interval(rng):
+    found = shared(*drawn(rng, seeds=1))
+    assert (found.share, found.ci95, found.why) == (None, None, "one training cannot tell the gap from 0")
+
+
+@pytest.mark.parametrize("unpaired", [False, True])
+def test_the_interval_holds_the_true_share(unpaired):
+    """Of 400 simulated studies 95 % within four standard errors, whether ceiling and pooled models share seeds."""
+    rng = np.random.default_rng(3)
+    found = [shared(*drawn(rng), unpaired=unpaired).ci95 for _ in range(400)]
+    assert np.mean([low <= 0.4 <= high for low, high in found]) == pytest.approx(0.95, abs=0.045)

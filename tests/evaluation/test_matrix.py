@@ -1,0 +1,185 @@
+"""Runs that learned from different sets in one evaluation: what judges them, and the matrix that comes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from entreg.config.settings import resolved
+from entreg.evaluation import evidence_file
+from entreg.evaluation.domain import Domain
+from entreg.evaluation.evaluated_runs import EvaluatedRuns
+from entreg.evaluation.evaluator import Evaluator
+from entreg.evaluation.matrix import matrix_of
+from entreg.evaluation.selection import select_arms, select_plan
+from entreg.evaluation.summary import summarise
+from entreg.results.reading import typed
+from entreg.results.schema import Plan, Results
+from entreg.results.writing import plain
+from entreg.study.finished_run import FinishedRun
+from tests import several_sets
+from tests.evaluation.photos import trained
+
+A, B, C = NAMES = (*several_sets.NAMES, "synthetic_wide")
+ROWS = ((A,), (B,), (C,), (A, B), (A, C), (B, C), NAMES)
+IG = "ig_bits_per_fixation"
+SMALL = ("images=20", "long_side_px=48", "short_side_px=32")
+
+
+@pytest.fixture(scope="module")
+def run_of(composed, store, cache, tmp_path_factory):
+    """run_of(names, seed, *words): a finished run on these sets, whose weights are drawn from its words."""
+    place = tmp_path_factory.mktemp("runs")
+    known: dict[str, FinishedRun] = {}
+
+    def build(names, seed=0, *more) -> FinishedRun:
+        small = [f"sets.{name}.{word}" for name in names for word in SMALL]
+        words = [*several_sets.words(names, *small), "study=s", f"paths.store={store}", f"seed={seed}", *more]
+        key = repr(words)
+        if key not in known:
+            known[key] = trained(place / str(len(known)), resolved(composed(*words)), cache, len(known))
+        return known[key]
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def runs(run_of):
+    """Two trainings of each row, by row and seed."""
+    return {(row, seed): run_of(row, seed) for row in ROWS for seed in (0, 1)}
+
+
+def evaluated(cache, runs) -> Evaluator:
+    evaluator = Evaluator(EvaluatedRuns(select_arms(list(runs), [])[0], cache, 0))
+    evaluator.evaluate()
+    return evaluator
+
+
+def results_of(evaluator: Evaluator) -> Results:
+    runs = evaluator.runs
+    plan = select_plan(runs.every_arm, [])
+    settings = runs.arms[0].runs[0].config.evaluation
+    matrix = matrix_of(evaluator.judged(), plan)
+    return summarise(runs.arms, [], evaluator.evidence(), runs.data(), [], plan, settings, matrix)
+
+
+@pytest.fixture(scope="module")
+def evaluator(runs, cache) -> Evaluator:
+    return evaluated(cache, runs.values())
+
+
+@pytest.fixture(scope="module")
+def results(evaluator) -> Results:
+    return results_of(evaluator)
+
+
+def cells(results: Results) -> dict[tuple[tuple[str, ...], str], object]:
+    assert results.matrix is not None
+    return {(tuple(cell.trained_on), cell.judged_on): cell for cell in results.matrix.arms["nll"].cells}
+
+
+def test_a_set_judges_by_all_images_who_did_not_learn_from_it_else_by_its_validation_images(evaluator, results, runs):
+    found = cells(results)
+    assert len(found) == len(ROWS) * 3
+    for (row, name), cell in found.items():
+        domain = f"{'in_domain' if name in row else 'left_out'}.{name}"
+        each = [
+            table_row[IG]
+            for table_row in evaluator.table()
+            if table_row["domain"] == domain and table_row["run"] in [str(runs[row, seed].folder) for seed in (0, 1)]
+        ]
+        assert len(each) == 2 * (4 if name in row else 20)
+        assert cell.as_trained.mean == pytest.approx(np.mean(each))
+        assert (cell.adapted is None) == cell.in_domain == (name in row)
+        assert cell.training_images == [16 * len(row)]
+
+
+def test_arms_are_those_that_learned_from_all_sets_but_one(results, evaluator, runs):
+    assert [*results.arms] == ["nll"] and results.arms["nll"].sets_left_out == sorted(NAMES)
+    assert sorted(results.data) == sorted(f"{kind}.{name}" for kind in ("in_domain", "left_out") for name in NAMES)
+    found = cells(results)
+    for name in NAMES:
+        others = tuple(other for other in NAMES if other != name)
+        of_arm = results.arms["nll"].domains[f"left_out.{name}"].metrics[IG]
+        assert of_arm == found[others, name].as_trained
+
+
+def test_after_the_ladder_stands_what_the_models_adapted_by_all_numbers_score(evaluator, results, runs):
+    (arm,) = (arm for arm in evaluator.runs.beside if arm.name == f"nll, trained on {A}")
+    adapted = [
+        of_run.ig_bits["centre_bias", "scale", "spread"] for of_run in evaluator.adapted[arm.name][f"left_out.{B}"]
+    ]
+    cell = cells(results)[(A,), B]
+    assert cell.adapted.mean == pytest.approx(np.mean(adapted)) and cell.adapted.mean > cell.as_trained.mean
+
+
+def test_a_row_that_is_added_later_changes_no_cell_of_the_others(evaluator, results, runs, cache):
+    """Nor does the order of the runs."""
+    some = [run for (row, _), run in reversed(runs.items()) if row in ((A,), (B,), (B, C))]
+    before = cells(results_of(evaluated(cache, some)))
+    assert before == {key: cell for key, cell in cells(results).items() if key[0] in ((A,), (B,), (B, C))}
+
+
+def test_leaving_a_set_out_is_the_same_row(run_of, runs, cache, results):
+    """sets=[a,b,c] leave_out=c learned from what sets=[a,b] learned from, where no image is in two sets."""
+    left_out = [run_of(NAMES, 0, f"leave_out={name}") for name in NAMES]
+    found = cells(results_of(evaluated(cache, [*left_out, runs[(A,), 0]])))
+    assert found.keys() == {key for key in cells(results) if len(key[0]) == 2 or key[0] == (A,)}
+
+
+def test_what_is_known_of_an_image_is_computed_once_for_all_runs(runs, cache, monkeypatch):
+    """However many runs are judged: 20 images that were left out and 4 that are validated on, of each set."""
+    counted = []
+    truth = Domain.truth
+    monkeypatch.setattr(Domain, "truth", lambda self, i: counted.append((id(self), i)) or truth(self, i))
+    evaluated(cache, [run for (row, _), run in runs.items() if row in ((A,), (B,), (A, C), NAMES)])
+    assert len(counted) == len(set(counted)) == 3 * (20 + 4)
+
+
+def test_a_cross_validation_is_the_ceiling_on_all_images(run_of, runs, cache, results):
+    folds = [run_of((A,), 0, f"sets.{A}.fold={fold}") for fold in range(5)]
+    rest = [runs[row, 0] for row in ((B,), (B, C))]
+    found = results_of(evaluated(cache, [*folds, *rest]))
+    cell = cells(found)[(A,), A]
+    assert cell.in_folds and cell.as_trained.n_images == 20 and cells(found)[(A,), B].as_trained.n_images == 20
+    assert found.matrix.arms["nll"].bars[A].n_images == 20 and results.matrix.arms["nll"].bars[A].n_images == 4
+    assert "fold" in found.matrix.arms["nll"].bars[A].bars["ceiling"].of
+    assert f"folds.{A}" not in found.data
+
+
+def test_a_twin_is_not_judged_where_anyone_trained_on_it(run_of, runs, cache, monkeypatch):
+    """An image of one set that is a training image of another is left out of the former for all rows alike."""
+    seen = type(cache).seen
+
+    def planted(self, settings, which, trained_on):
+        found = dict(seen(self, settings, which, trained_on))
+        if settings.name == B and A in [of_set.name for of_set in trained_on.sets]:
+            found[self.subset(settings, which).names[0]] = "twin"
+        return found
+
+    monkeypatch.setattr(type(cache), "seen", planted)
+    rows = ((A,), (C,), (A, C), (A, B))
+    found = cells(results_of(evaluated(cache, [runs[row, 0] for row in rows])))
+    assert {found[row, B].as_trained.n_images for row in rows if B not in row} == {19}
+    assert {found[row, C].as_trained.n_images for row in rows if C not in row} == {20}
+
+
+def test_what_was_computed_is_saved_for_every_run(evaluator, runs):
+    saved = evidence_file.arrays_of(evaluator)
+    folders = [*saved["runs"]]
+    assert sorted(folders) == sorted(str(run.folder) for run in runs.values())
+    for (row, _), run in runs.items():
+        number = folders.index(str(run.folder))
+        assert [f"at/left_out.{name}/{number}" in saved for name in NAMES] == [name not in row for name in NAMES]
+        assert (f"bias/{number}/with/grid" in saved) == (len(row) == 2)
+
+
+def test_results_are_read_as_they_were_written(results):
+    assert plain(typed(plain(results))) == plain(results)
+
+
+def test_runs_that_learned_from_the_same_sets_or_all_but_one_have_no_matrix(runs, cache):
+    for size in (1, 2):
+        some = [run for (row, _), run in runs.items() if len(row) == size and (size == 2 or row == (A,))]
+        assert results_of(evaluated(cache, some)).matrix is None
+    assert matrix_of({}, Plan(None, "ood", IG, [], [], None)) is None

@@ -1,0 +1,61 @@
+"""The matrix of sets on the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from entreg.report import set_tables
+from entreg.report.set_tables import bar_rows, share_in_words
+from entreg.results.schema import BASELINE
+from tests.report.set_matrix import content_of
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return content_of(tmp_path_factory.mktemp("sets") / "sweep").results
+
+
+def test_a_row_for_what_was_learned_from_and_a_column_for_each_set(results):
+    lines = set_tables.terminal(results)
+    (head,) = (i for i, line in enumerate(lines) if line.startswith("learned from"))
+    assert lines[head].split() == ["learned", "from", "a", "b", "c"]
+    names = [line.split("  ")[0].strip() for line in lines[head + 1 : head + 8]]
+    assert names == ["a", "b", "c", "all but c", "all but b", "all but a", "all sets"]
+    cell = results.matrix.arms["nll"].cells[1]
+    assert (cell.trained_on, cell.judged_on) == (["a"], "b")
+    assert f"{cell.as_trained.mean:.3f} ({cell.adapted.mean:.3f})" in lines[head + 1]
+    assert f"{results.matrix.arms['nll'].cells[0].as_trained.mean:.3f}*" in lines[head + 1]
+
+
+def test_what_pooling_brings_is_said_with_its_interval(results):
+    cell = results.matrix.arms["nll"].pooled_or_single.adapted["mean"]
+    line = set_tables.terminal(results)[-1]
+    what = "All others pooled minus one other on average, nll, mean of the sets, after the adaptation"
+    assert line.startswith(f"{what}: IG {cell.mean:+.4f}")
+    assert (
+        f"{cell.ci95[0]:+.4f} to {cell.ci95[1]:+.4f}" in line
+        and line.endswith("interval.")
+        and "exploratory" not in line
+    )
+
+
+def test_the_share_that_the_adaptation_closes_is_said_or_why_there_is_none(results):
+    closed = results.matrix.arms["nll"].bars["a"].closed
+    said = share_in_words(closed)
+    assert f"closes {closed.share:.0%} (95 % interval {closed.ci95[0]:.0%} to {closed.ci95[1]:.0%}) of the gap" in said
+    without = dataclasses.replace(closed, share=None, ci95=None, why="the gap may be 0")
+    assert share_in_words(without).startswith("there is no share of the gap of +")
+    assert share_in_words(without).endswith(": the gap may be 0.")
+
+
+def test_the_levels_stand_in_their_order(results):
+    rows = bar_rows(results.matrix.arms["nll"].bars["b"])
+    assert [name for name, _, _ in rows] == ["ceiling", "pooled", "best_single", "mean_single", "centre_bias"]
+
+
+def test_without_a_matrix_there_is_nothing(results, tmp_path):
+    assert set_tables.terminal(dataclasses.replace(results, matrix=None)) == []
+    baseline = content_of(tmp_path / "sweep", BASELINE).results
+    assert any(line.startswith("All others pooled") for line in set_tables.terminal(baseline))
