@@ -24,7 +24,7 @@ HERE = Path(__file__).parents[1]
 
 # each process prints that it is ready, then runs the loop that each line of its input names and prints its time
 PROCESS = """
-import logging, sys, tempfile, time
+import entreg, logging, sys, tempfile, time  # entreg first, as in train.py: it says how long OpenMP's threads spin
 from pathlib import Path
 logging.basicConfig(level=logging.ERROR)
 with tempfile.TemporaryDirectory(prefix="entreg-bench-") as folder:

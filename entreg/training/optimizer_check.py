@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 
 from entreg.config import MILESTONES, Optim
 from entreg.config.settings import nearest
@@ -30,8 +31,8 @@ NO_SETTINGS = {
 def check(optim: Optim, epochs: int) -> None:
     """Raise a SettingError where the optimiser or the schedule is unknown or cannot train the model.
 
-    An optimiser must step without a closure on dense parameters of any shape, to finite values and not upwards. A
-    schedule must step after each epoch by itself, to rates that are finite and not negative.
+    An optimiser must step without a closure on dense parameters of any shape, to finite values, not upwards, and as far
+    as the learning rate says. A schedule must step after each epoch by itself, to finite rates that are not negative.
     """
     if optim == Optim(lr=optim.lr, lr_final=optim.lr_final, milestones=optim.milestones):
         return  # Adam can, and PyTorch takes a second to prepare the trial
@@ -91,9 +92,9 @@ def _why_unfit(optim: Optim, epochs: int) -> str | None:
     parameters = [torch.nn.Parameter(torch.ones(shape)) for shape in SHAPES]
     optimizer = optimizer_of(parameters, optim)
     schedule = schedule_of(optimizer, optim, epochs)
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
     for epoch in range(min(epochs, MOST_EPOCHS)):
-        for parameter in parameters:
-            parameter.grad = torch.ones_like(parameter)
         optimizer.step()
         if epoch == 0 and not all(bool((parameter <= 1).all()) for parameter in parameters):  # nan is not, either
             return "a step with a gradient of 1 does not lower the parameters"
@@ -106,4 +107,15 @@ def _why_unfit(optim: Optim, epochs: int) -> str | None:
     torch.save([optimizer.state_dict(), schedule.state_dict()], saved)
     saved.seek(0)
     torch.load(saved, weights_only=True)
+    if not _stands_still_at_rate_zero(optimizer, parameters):
+        return "its steps do not follow the learning rate, so every schedule would be ignored"
     return None
+
+
+def _stands_still_at_rate_zero(optimizer: Optimizer, parameters: list[torch.nn.Parameter]) -> bool:
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    optimizer.step()  # which may still be computed with the rate that the step before it has left, as ASGD's is
+    before = [parameter.detach().clone() for parameter in parameters]
+    optimizer.step()
+    return all(torch.equal(now, then) for now, then in zip(parameters, before, strict=True))

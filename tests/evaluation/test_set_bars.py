@@ -75,7 +75,6 @@ def test_the_best_set_after_the_adaptation_is_named_where_it_is_another():
         ([("a",), ("b",)], {"ceiling", "centre_bias"}),
         ([("b",), ("c",)], {"best_single", "mean_single", "centre_bias"}),
     ],
-    ids=str,
 )
 def test_what_nobody_trained_has_no_bar(rows, names):
     found = bars(ArmRows(judged(level, rows=rows)), SETS, "a")

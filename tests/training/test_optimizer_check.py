@@ -22,6 +22,10 @@ def test_every_option_can_train(composed, option):
         ("LBFGS", "optim.name=LBFGS cannot train the model: PyTorch says: .*closure"),
         ("SparseAdam", "optim.name=SparseAdam cannot train the model: PyTorch says: .*dense gradients"),
         ("Muon", "optim.name=Muon cannot train the model: PyTorch says: .*2D"),
+        (
+            "Rprop",
+            "optim.name=Rprop cannot train the model: its steps do not follow the learning rate",
+        ),
         ("nadam", "optim.name=nadam: torch.optim has no such optimiser; near it is NAdam"),
         ("Optimizer", "optim.name=Optimizer: torch.optim has no such optimiser; "),
         ("lr_scheduler", "optim.name=lr_scheduler: torch.optim has no such optimiser; "),
