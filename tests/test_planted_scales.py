@@ -97,7 +97,7 @@ class Planted:
         (self.place / name / "fixations.csv").write_text("\n".join(["image,x,y", *lines]) + "\n")
 
     def _drawn(self, study: Study, name: str, scale: float, seed: int) -> np.ndarray:
-        model = DeepGaze3(self.truth.channels, 1.0, 0)
+        model = DeepGaze3(study.recipe.channels, 1.0, 0)
         model.load_state_dict(self.truth.state_dict())
         model.fixation_selection_network.conv2.weight.data.mul_(scale)
         split = study._split(study.config.sets[name], "all")

@@ -50,7 +50,7 @@ def test_as_for_images_of_a_set_it_is_what_evaluation_computes_there(folder, of_
     part, model = study.validation.parts[of_set], load_model(run, study)
     as_of_set, as_of_none = (entreg.load(folder.path, device="cpu", set=name) for name in (of_set, None))
     for i, stimulus in enumerate(part.stimuli):
-        expected = predict(model.on(of_set).as_model(), part, i).full()[0]
+        expected = predict(model.of_each_set()[of_set], part, i).full()[0]
         np.testing.assert_allclose(as_of_set.log_density(stimulus.path), expected, atol=1e-5, rtol=0)
         assert np.abs(as_of_none.log_density(stimulus.path) - expected.numpy()).max() > 0.05
 
