@@ -92,6 +92,14 @@ def test_an_unknown_set_is_refused_with_the_nearest(folder, finished, tmp_path):
         entreg.load(one.path, device="cpu", set="osie")
 
 
+def test_a_set_that_was_left_out_was_not_learned_from(composed, store, cache, tmp_path):
+    folder = made(tmp_path / "run", composed, store, cache, f"leave_out={FIRST}")
+    with pytest.raises(SettingError, match=rf"^set={FIRST}: .* did not learn from it; near it is {SECOND}$"):
+        entreg.load(folder.path, device="cpu", set=FIRST)
+    of_set, of_none = (entreg.load(folder.path, device="cpu", set=name).center_bias for name in (SECOND, None))
+    assert np.array_equal(of_set.map((64, 96)), of_none.map((64, 96)))
+
+
 def test_a_folder_without_the_centre_bias_of_each_set_predicts_for_none(folder):
     whole = center_bias_file.read(folder.center_bias, "kde", 4)
     center_bias_file.write(folder.center_bias, CenterBias("kde", whole.prior, 4, whole.kde))
