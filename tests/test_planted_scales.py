@@ -19,6 +19,7 @@ from entreg.distributed.ranks import Ranks
 from entreg.evaluation.adaptation import ADAPTED, adapt
 from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.model.deepgaze3 import DeepGaze3
+from entreg.model.step_library import TORCH
 from entreg.runs.folder import RunFolder
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
@@ -97,10 +98,10 @@ class Planted:
         (self.place / name / "fixations.csv").write_text("\n".join(["image,x,y", *lines]) + "\n")
 
     def _drawn(self, study: Study, name: str, scale: float, seed: int) -> np.ndarray:
-        model = DeepGaze3(self.truth.channels, 1.0, 0)
+        model = DeepGaze3(study.recipe.channels, 1.0, 0)
         model.load_state_dict(self.truth.state_dict())
         model.fixation_selection_network.conv2.weight.data.mul_(scale)
-        split = study._split(study.config.sets[name], "all")
+        split = study.not_learned(study.config.sets[name])
         rng, found = np.random.default_rng(seed), []
         for i in range(IMAGES):
             batch = split.batch([i])
@@ -130,8 +131,9 @@ def test_of_a_set_that_differs_by_scale_alone_nothing_is_left_after_the_ladder(p
         config, cache = trainer.config, EvaluationCache(Ranks())
         settings = config.sets["half"]
         data = cache.adaptation_data(settings, config.prior, (), config.model.saliency_map_factor, 0)
-        found[words] = adapt(trainer.model.eval(), Study(config, cache).left_out(), data)
+        found[words] = adapt(trainer.model.eval(), Study(config, cache).not_learned(settings), data, TORCH)
     own, none = found.values()
+    assert own.ig_bits[()].mean() - none.ig_bits[()].mean() > 0.1
     assert own.ig_bits[ADAPTED].mean() - none.ig_bits[ADAPTED].mean() == pytest.approx(0, abs=0.01)
     # relative to the average of the others, sqrt(2)
     fitted = np.mean([fit.scale for fit in own.fits[("scale",)]])

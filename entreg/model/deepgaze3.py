@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -90,8 +91,22 @@ class DeepGaze3(nn.Module):
         return {of_set: on_set.numbers() for of_set, on_set in self._on_each().items()}
 
     def of_each_set(self) -> dict[str, DeepGaze3]:
-        """Return, by set that has numbers of its own, a model that holds these, see `OnSet.as_model`."""
-        return {of_set: on_set.as_model() for of_set, on_set in self._on_each().items()}
+        """Return, by set that has numbers of its own, a model by itself whose parameters hold them.
+
+        It predicts the same bits as `on(of_set)`.
+        """
+        return {of_set: self._copied(on_set) for of_set, on_set in self._on_each().items()}
+
+    @torch.no_grad()
+    def _copied(self, on_set: OnSet) -> DeepGaze3:
+        model = copy.deepcopy(self)
+        model.per_set = None
+        (last, _), conv2 = on_set.layers()[-1], model.fixation_selection_network.conv2
+        conv2.weight.copy_(last.view_as(conv2.weight))
+        sigma_px, weight = on_set.sigma_and_weight()
+        model.finalizer.gauss.sigma.copy_(sigma_px)
+        model.finalizer.center_bias_weight.copy_(weight)
+        return model
 
     def _on_each(self) -> dict[str, OnSet]:
         return {} if self.per_set is None else {name: OnSet(self, self.per_set, name) for name in self.per_set.sets}

@@ -13,10 +13,9 @@ image that belongs to no set of the training: photos, foreign sets, and the unif
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +23,9 @@ from torch import Tensor, nn
 from entreg.config import PER_SET
 from entreg.distributed.threads import one_thread
 from entreg.features.grid import Grid
-from entreg.model.finalizer import blur_matrix
+from entreg.model.batched_readout import HasLayers
+from entreg.model.finalizer import Finalizer, blur_matrix
 from entreg.model.readout import Layer
-
-if TYPE_CHECKING:
-    from entreg.model.deepgaze3 import DeepGaze3
 
 
 class PerSet(nn.Module):
@@ -64,11 +61,18 @@ class PerSet(nn.Module):
         return own[self.sets.index(of_set)] - own.mean()
 
 
+class AverageModel(HasLayers, Protocol):
+    """The model of the average set, of which this module needs what its own numbers change."""
+
+    finalizer: Finalizer
+    step: str
+
+
 @dataclass(frozen=True)
 class OnSet:
     """A model with a set's own numbers, which shares all parameters with the model of the average set."""
 
-    model: DeepGaze3
+    model: AverageModel
     per_set: PerSet
     of_set: str
 
@@ -88,12 +92,12 @@ class OnSet:
 
     def tensors(self, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
         """Return what the finalizer computes with for the set, see `Finalizer.tensors`."""
-        sigma_px, weight = self._sigma_and_weight()
+        sigma_px, weight = self.sigma_and_weight()
         return blur_matrix(sigma_px, grid.rows), blur_matrix(sigma_px, grid.columns), weight
 
     def numbers(self) -> dict[str, float]:
         """Return those numbers that the set has of its own: `scale`, `sigma_px` and `center_bias_weight`."""
-        sigma_px, weight = self._sigma_and_weight()
+        sigma_px, weight = self.sigma_and_weight()
         scale = self.per_set.scaled(torch.ones_like(weight, dtype=torch.float64), self.of_set)
         own = {
             "scale": (self.per_set.scale, scale),
@@ -102,19 +106,7 @@ class OnSet:
         }
         return {key: float(value.detach()) for key, (learned, value) in own.items() if learned is not None}
 
-    @torch.no_grad()
-    def as_model(self) -> DeepGaze3:
-        """Return a model by itself, whose parameters hold the set's numbers; it predicts the same bits."""
-        model = copy.deepcopy(self.model)
-        model.per_set = None
-        (last, _), conv2 = self.layers()[-1], model.fixation_selection_network.conv2
-        conv2.weight.copy_(last.view_as(conv2.weight))
-        sigma_px, weight = self._sigma_and_weight()
-        model.finalizer.gauss.sigma.copy_(sigma_px)
-        model.finalizer.center_bias_weight.copy_(weight)
-        return model
-
-    def _sigma_and_weight(self) -> tuple[Tensor, Tensor]:
+    def sigma_and_weight(self) -> tuple[Tensor, Tensor]:
         """Return the set's blur (pixels of the map) and its weight of the centre bias."""
         finalizer = self.model.finalizer
         with one_thread():

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from entreg.config import Config, Data, Loss
-from entreg.config.settings import nearest
 from entreg.data.geometry import shape_of
 from entreg.data.images import Picture, rgb_of
 from entreg.distributed.precision import precision_of
@@ -22,6 +21,7 @@ from entreg.model import published_weights
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.log_density import LogDensity
 from entreg.model.mixture import Mixture
+from entreg.prediction.of_set import chosen
 from entreg.prediction.photo_density import PhotoDensity
 from entreg.priors import center_bias_file
 from entreg.priors.center_bias import CenterBias
@@ -29,7 +29,6 @@ from entreg.runs.folder import RunFolder, SweepFolder
 from entreg.study import feature_precision
 from entreg.study.finished_run import FinishedRun, final_model, finished, saved
 from entreg.study.study_cache import StudyCache, recipe_settings_of
-from entreg.study.training_sets import training_sets_of
 
 log = logging.getLogger(__name__)
 
@@ -71,29 +70,10 @@ class TrainedModel:
             else CenterBias(kind, config.prior, map_factor, None)
         )
         model = run.fixed.eval() if run.fixed else final_model(run, self.recipe.channels)
-        self.model = (self._of_set(model, of_set) if isinstance(model, DeepGaze3) else model).to(device)
+        if isinstance(model, DeepGaze3):
+            model, self.center_bias = chosen(run, model, self.center_bias, of_set)
+        self.model = model.to(device)
         self.recipe.backbone.to(device)
-
-    def _of_set(self, model: DeepGaze3, of_set: str | None) -> DeepGaze3:
-        """Return the model for images of a set, whose centre bias is then the set's own, and log which it is."""
-        sets = [settings.name for settings in training_sets_of(self.run.config).sets]
-        numbers = model.own_numbers()
-        if of_set is None:
-            if len(sets) > 1:
-                averages = ", and with the averages of their own numbers" if numbers else ""
-                log.info("predicting with the centre bias of %s together%s", ", ".join(sets), averages)
-            return model
-        if of_set not in sets:
-            raise SettingError(f"set={of_set}: {self.run.folder} did not learn from it{nearest(of_set, sets)}")
-        if len(sets) > 1 and self.center_bias.kde is not None and of_set not in self.center_bias.of_sets:
-            raise DataError(
-                f"{self.run.folder.center_bias}: holds no centre bias of {of_set}, but that of all sets together "
-                "alone; predict without the set"
-            )
-        self.center_bias = self.center_bias.of_set(of_set)
-        own = "".join(f", {number} {value:.3f}" for number, value in numbers.get(of_set, {}).items())
-        log.info("predicting as for images of %s: with its centre bias%s", of_set, own)
-        return model.of_each_set().get(of_set, model)
 
     @cached_property
     def module(self) -> PhotoDensity:

@@ -67,11 +67,11 @@ def test_in_domain_a_model_has_the_numbers_of_the_set_and_elsewhere_the_averages
     (arm,) = evaluator.runs.arms
     loaded = evaluator.loaded[arm.name][0]
     assert loaded.run.config.leave_out == FIRST and isinstance(loaded.model, DeepGaze3)
-    average = DeepGaze3(loaded.model.channels, 1.0, 0)
+    average = DeepGaze3(192, 1.0, 0)
     average.load_state_dict({key: loaded.model.state_dict()[key] for key in average.state_dict()})
     for domain, model in (
-        (f"in_domain.{SECOND}", loaded.model.on(SECOND).as_model()),
-        (f"in_domain.{THIRD}", loaded.model.on(THIRD).as_model()),
+        (f"in_domain.{SECOND}", loaded.model.of_each_set()[SECOND]),
+        (f"in_domain.{THIRD}", loaded.model.of_each_set()[THIRD]),
         (f"left_out.{FIRST}", average),
     ):
         rows = [r[IG] for r in evaluator.table() if r["run"] == str(loaded.run.folder) and r["domain"] == domain]

@@ -50,7 +50,7 @@ def test_as_for_images_of_a_set_it_is_what_evaluation_computes_there(folder, of_
     part, model = study.validation.parts[of_set], load_model(run, study)
     as_of_set, as_of_none = (entreg.load(folder.path, device="cpu", set=name) for name in (of_set, None))
     for i, stimulus in enumerate(part.stimuli):
-        expected = predict(model.on(of_set).as_model(), part, i).full()[0]
+        expected = predict(model.of_each_set()[of_set], part, i).full()[0]
         np.testing.assert_allclose(as_of_set.log_density(stimulus.path), expected, atol=1e-5, rtol=0)
         assert np.abs(as_of_none.log_density(stimulus.path) - expected.numpy()).max() > 0.05
 
@@ -90,6 +90,14 @@ def test_an_unknown_set_is_refused_with_the_nearest(folder, finished, tmp_path):
     assert entreg.load(one.path, device="cpu", set="synthetic").run.folder.path == one.path
     with pytest.raises(SettingError, match=r"^set=osie: .* did not learn from it; there are synthetic$"):
         entreg.load(one.path, device="cpu", set="osie")
+
+
+def test_a_set_that_was_left_out_was_not_learned_from(composed, store, cache, tmp_path):
+    folder = made(tmp_path / "run", composed, store, cache, f"leave_out={FIRST}")
+    with pytest.raises(SettingError, match=rf"^set={FIRST}: .* did not learn from it; near it is {SECOND}$"):
+        entreg.load(folder.path, device="cpu", set=FIRST)
+    of_set, of_none = (entreg.load(folder.path, device="cpu", set=name).center_bias for name in (SECOND, None))
+    assert np.array_equal(of_set.map((64, 96)), of_none.map((64, 96)))
 
 
 def test_a_folder_without_the_centre_bias_of_each_set_predicts_for_none(folder):

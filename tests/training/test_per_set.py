@@ -96,7 +96,7 @@ def test_validation_takes_the_numbers_of_each_images_set(trainer_of):
 
 def test_the_bias_map_is_that_of_the_average_set_and_moves_no_sets_numbers(trainer_of):
     trainer = spread_out(trainer_of(*MEMBERS["strong"]))
-    average = DeepGaze3(trainer.model.channels, 1.0, 0)
+    average = DeepGaze3(trainer.training.recipe.channels, 1.0, 0)
     average.load_state_dict({name: trainer.model.state_dict()[name] for name in average.state_dict()})
     average.step, uniform = trainer.model.step, trainer.uniform[trainer.study.landscape]
     found, expected = (bias_map.bias_map(model, uniform) for model in (trainer.model, average))
