@@ -46,10 +46,10 @@ def test_a_row_of_a_store_gives_the_features_back_to_the_bit(dtype, taps):
 
 @pytest.mark.parametrize("least", [-1.0, 0.0, 0.5])
 def test_a_relu_of_which_no_input_is_below_0_comes_back_too(least):
-    """Normalised by 2 x + 1: a floor below every input changes none."""
-    x = torch.tensor([[least, 3.0], [2.0, 1.0]])
-    features = torch.cat([2 * x + 1, 2 * x.relu() + 1], 1)
-    of = layout(4, [Relu(2, 0, 2)])
+    """Normalised by 2 x + 1: a floor below every input changes none, such as that of another tap's ReLU."""
+    x, other = torch.tensor([[least, 3.0], [2.0, 1.0]]), torch.tensor([[-1.0], [4.0]])
+    features = torch.cat([2 * part + 1 for part in (x, x.relu(), other, other.relu())], 1)
+    of = layout(6, [Relu(2, 0, 2), Relu(5, 4, 1)])
     assert torch.equal(of.features(of.row(features), 2).full(), features)
 
 
