@@ -14,7 +14,7 @@ from entreg.evaluation.matrix import matrix_of
 from entreg.evaluation.selection import select_arms, select_plan
 from entreg.evaluation.summary import summarise
 from entreg.results.reading import typed
-from entreg.results.schema import Plan, Results
+from entreg.results.schema import SINGLE_SETS, Plan, Results
 from entreg.results.writing import plain
 from entreg.study.finished_run import FinishedRun
 from tests import several_sets
@@ -176,6 +176,16 @@ def test_what_was_computed_is_saved_for_every_run(evaluator, runs):
         number = folders.index(str(run.folder))
         assert [f"at/left_out.{name}/{number}" in saved for name in NAMES] == [name not in row for name in NAMES]
         assert (f"bias/{number}/with/grid" in saved) == (len(row) == 2)
+
+
+def test_a_plan_of_pooled_sets_against_one_needs_equally_many_images(evaluator):
+    """These learned from 16 images of one set, or from 16 of each of two."""
+    plan, runs = Plan("nll", "left_out", IG, [], [], None, SINGLE_SETS), evaluator.runs
+    matrix, settings = matrix_of(evaluator.judged(), plan), runs.arms[0].runs[0].config.evaluation
+    primary = summarise(runs.arms, [], evaluator.evidence(), runs.data(), [], plan, settings, matrix).primary
+    assert primary.arm is None and primary.why.startswith(
+        "the pooled models learned from 32 images and the single ones"
+    )
 
 
 def test_results_are_read_as_they_were_written(results):
