@@ -100,4 +100,5 @@ def test_the_page_shows_matrix_levels_share_and_what_pooling_brings(content, tmp
         ("answer.difference", arm.pooled_or_single.adapted["mean"].mean),
     ):
         assert f'data-key="{key}" data-value="{value}"' in text
+    assert "nll, learned from a + b" in text and text.count("a_b/0") > 0
     assert_numbers_are_the_results(Page(text), plain(content.results))
