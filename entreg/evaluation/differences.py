@@ -18,6 +18,7 @@ from entreg.evaluation.statistics import (
     crossed_in_folds,
     crossed_unpaired,
     holm,
+    on_a_new_set,
     over_seeds,
     seeds_to_halve,
 )
@@ -54,10 +55,12 @@ class Values:
     sets: for each data set, or for each fold of a cross-validation, (n_seeds, n_images)
     in_folds: whether the sets are folds, each scored by models of its own. In the mean over folds all images have the
         same weight, in the mean over data sets all sets.
+    of_random_sets: whether each value is the mean of a whole set, and sets are random, see `on_a_new_set`
     """
 
     sets: list[np.ndarray]
     in_folds: bool = False
+    of_random_sets: bool = False
 
     @property
     def images(self) -> int:
@@ -85,26 +88,36 @@ class Values:
 
     def of(self, trainings: list[int]) -> Values:
         """Return the values of these trainings."""
-        return Values([values[trainings] for values in self.sets], self.in_folds)
+        return dataclasses.replace(self, sets=[values[trainings] for values in self.sets])
 
     def averaged(self) -> Values:
         """Return the values averaged over the trainings, as those of a single training."""
-        return Values([values.mean(0, keepdims=True) for values in self.sets], self.in_folds)
+        return dataclasses.replace(self, sets=[values.mean(0, keepdims=True) for values in self.sets])
 
     def minus(self, other: Values) -> Values:
         """Return the differences, training by training."""
-        return Values([a - b for a, b in zip(self.sets, other.sets, strict=True)], self.in_folds)
+        return dataclasses.replace(self, sets=[a - b for a, b in zip(self.sets, other.sets, strict=True)])
 
     def on_a_new_set(self) -> Values:
         """Return the values that say what holds on a set that was not judged: a mean for each set, which are random.
 
         Sets then take the place of images, so that their scatter, and that of the seeds' averages over them, count.
         """
-        return Values([np.stack([values.mean(1) for values in self.sets], axis=1)])
+        return Values([np.stack([values.mean(1) for values in self.sets], axis=1)], of_random_sets=True)
 
     def uncertainty(self) -> Uncertainty:
         """Return the uncertainty of the mean."""
+        if self.of_random_sets:
+            return on_a_new_set(self.sets[0])
         return crossed_in_folds(self.sets) if self.in_folds else crossed(self.sets)
+
+    def uncertainty_of_unpaired(self, base: Values) -> Uncertainty:
+        """Return the uncertainty of the mean difference to another arm's values, whose trainings are others."""
+        if self.of_random_sets:
+            return on_a_new_set(self.sets[0], base.sets[0], paired=False)
+        if self.in_folds:
+            return crossed_in_folds(self.sets, base.sets, paired=False)
+        return crossed_unpaired(self.sets, base.sets)
 
 
 @dataclass(frozen=True)
@@ -187,10 +200,8 @@ def difference(ours: Values, base: Values, pairing: Pairing, better: str | None)
             verdict=NO_VERDICT,
             exploratory=True,
         )
-    if pairing.kind.startswith(PAIRED):
-        uncertainty = a.minus(b).uncertainty()
-    else:
-        uncertainty = crossed_in_folds(a.sets, b.sets, paired=False) if a.in_folds else crossed_unpaired(a.sets, b.sets)
+    is_paired = pairing.kind.startswith(PAIRED)
+    uncertainty = a.minus(b).uncertainty() if is_paired else a.uncertainty_of_unpaired(b)
     estimated = _estimate(uncertainty, means, seeds)
     halved = seeds_to_halve(uncertainty, seeds, a.images, len(a.sets) if a.in_folds else 1)
     assert estimated.p is not None

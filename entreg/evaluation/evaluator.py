@@ -109,6 +109,7 @@ class Evaluator:
                 for run, of_run, fitted in zip(runs, scored, adapted, strict=True):
                     values = {key: np.array([row[key] for row in of_run.rows]) for key in (PRIMARY, OVER_KDE)}
                     judged = Judged(
+                        str(run.folder),
                         run.trained_on,
                         (run.config.seed, run.config.order_seed),
                         domain,

@@ -26,6 +26,7 @@ def matrix_of(judged: Mapping[str, Sequence[Judged]], plan: Plan) -> SetMatrix |
         sets,
         {
             name: ArmMatrix(
+                rows.runs(),
                 rows.cells(sets),
                 {one: of_set for one in sets if (of_set := bars(rows, sets, one)) is not None},
                 pooled.get(name),

@@ -20,11 +20,13 @@ Value = Callable[["Judged"], "np.ndarray | None"]  # one of the values below, of
 class Judged:
     """What a model scores on the images of a domain: the information gain of each image, (n_images,) bits.
 
-    trained_on: the sets that it learned from; replicate: its seed and order seed; images: the images' names
+    run: its folder; trained_on: the sets that it learned from; replicate: its seed and order seed
+    images: the images' names
     as_trained, adapted: of the model, and of the model adapted by all three numbers; None where it was not adapted
     center_bias: of the set's own centre bias, without a model
     """
 
+    run: str
     trained_on: tuple[str, ...]
     replicate: Replicate
     domain: str
@@ -92,6 +94,13 @@ class ArmRows:
         for one in judged:
             self._judged.setdefault((one.trained_on, one.domain), []).append(one)
         self.rows = sorted({row for row, _ in self._judged}, key=lambda row: (len(row), row))
+
+    def runs(self) -> dict[str, list[str]]:
+        """Return the folders of the runs of each row, by the names of its sets."""
+        found: dict[str, list[str]] = {" + ".join(row): [] for row in self.rows}
+        for (row, _), judged in self._judged.items():
+            found[" + ".join(row)] += [one.run for one in judged]
+        return {row: [*dict.fromkeys(runs)] for row, runs in found.items()}
 
     @property
     def sets(self) -> set[str]:

@@ -47,7 +47,7 @@ def write(folder: RunFolder, content: Content) -> None:
     results = content.results
     arms, leading = results.arms, results.main_arm
     compared = None if leading is None else results.comparisons[leading]
-    folders = {name: [RunFolder(Path(run)) for run in arm.runs] for name, arm in arms.items()}
+    folders = {name: [RunFolder(Path(run)) for run in of_arm] for name, of_arm in _runs(results).items()}
     runs = {
         name: [(run, commands.command_of(run), commands.commit_of(run)) for run in arm_folders]
         for name, arm_folders in folders.items()
@@ -78,7 +78,8 @@ def write(folder: RunFolder, content: Content) -> None:
         "most_trainings": max(len(arm.seeds) for arm in arms.values()),
         "most_folds": max(1 if arm.sets_left_out else arm.folds for arm in arms.values()),
         "judged_by": [key for key in results.data if not key.startswith("left_out.")],
-        "left_out": sorted({name for arm in arms.values() for name in arm.sets_left_out or []}),
+        # each by a model of its own, where there are several in a training
+        "left_out": sorted({name for arm in arms.values() for name in arm.sets_left_out or [] if arm.folds > 1}),
         "one_training": any(len(arm.seeds) == 1 for arm in arms.values()),
         "overview": overview(results),
         "settings": settings(results),
@@ -139,6 +140,17 @@ def _contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("units", "Units", True),
     ]
     return [(id_, title) for id_, title, is_there in sections if is_there]
+
+
+def _runs(results: Results) -> dict[str, list[str]]:
+    """Return the runs of each arm, then those that learned from other sets, by the arm and these sets."""
+    runs = {name: arm.runs for name, arm in results.arms.items()}
+    compared = {run for of_arm in runs.values() for run in of_arm}
+    for name, arm in results.matrix.arms.items() if results.matrix else ():
+        for row, of_row in arm.runs.items():
+            if beside := [run for run in of_row if run not in compared]:
+                runs[f"{name}, learned from {row}"] = beside
+    return runs
 
 
 def _set_rows(arm: ArmMatrix) -> dict[tuple[str, ...], dict[str, tuple[int, MatrixCell]]]:

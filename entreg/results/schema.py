@@ -435,9 +435,11 @@ class PooledOrSingle:
 class ArmMatrix:
     """What an arm's models reach on each set by what they learned from.
 
-    bars: by the set that was left out; pooled_or_single: None where trainings for it are missing
+    runs: by the sets that were learned from, the folders of the runs; bars: by the set that was left out
+    pooled_or_single: None where trainings for it are missing
     """
 
+    runs: dict[str, list[str]]
     cells: list[MatrixCell]
     bars: dict[str, SetBars]
     pooled_or_single: PooledOrSingle | None

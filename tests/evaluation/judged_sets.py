@@ -44,6 +44,7 @@ def judged(
                 shown = slice(0, 4) if name in row else slice(None)
                 found.append(
                     Judged(
+                        f"{'_'.join(row)}/{seed}",
                         row,
                         (seed, seed),
                         f"{'in_domain' if name in row else 'left_out'}.{name}",

@@ -9,7 +9,7 @@ from entreg.config.settings import resolved
 from entreg.evaluation import evidence_file
 from entreg.evaluation.evaluator import Evaluator
 from entreg.evaluation.illustrations import examples
-from entreg.evaluation.statistics import crossed
+from entreg.evaluation.statistics import on_a_new_set
 from entreg.report import tables
 from entreg.results.reading import typed
 from entreg.results.writing import plain
@@ -104,7 +104,7 @@ def test_what_is_shown_and_saved_is_of_the_runs_that_are_judged(evaluator, runs)
 
 
 def test_what_holds_on_a_new_set_is_said_with_how_wide_it_is_and_why(evaluator, results, runs):
-    """The means of three sets for each of two seeds, two-way."""
+    """The means of three sets for each of two seeds."""
     compared = results.comparisons["nll_entropy"].domains["left_out"]
     means = {
         loss: [
@@ -113,7 +113,7 @@ def test_what_holds_on_a_new_set_is_said_with_how_wide_it_is_and_why(evaluator, 
         ]
         for loss in ("nll", "nll_entropy")
     }
-    expected = crossed([np.subtract(means["nll_entropy"], means["nll"])])
+    expected = on_a_new_set(np.subtract(means["nll_entropy"], means["nll"]))
     cell = compared.new_set
     assert cell is not None and cell.n_images == 3 and cell.exploratory
     assert cell.mean == pytest.approx(compared.differences["ig_difference_bits"].mean)

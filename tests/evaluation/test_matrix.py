@@ -14,7 +14,7 @@ from entreg.evaluation.matrix import matrix_of
 from entreg.evaluation.selection import select_arms, select_plan
 from entreg.evaluation.summary import summarise
 from entreg.results.reading import typed
-from entreg.results.schema import Plan, Results
+from entreg.results.schema import SINGLE_SETS, Plan, Results
 from entreg.results.writing import plain
 from entreg.study.finished_run import FinishedRun
 from tests import several_sets
@@ -28,13 +28,16 @@ SMALL = ("images=20", "long_side_px=48", "short_side_px=32")
 
 @pytest.fixture(scope="module")
 def run_of(composed, store, cache, tmp_path_factory):
-    """run_of(names, seed, *words): a finished run on these sets, whose weights are drawn from its words."""
+    """run_of(names, seed, *words): a finished run on these sets with drawn weights; as_data: with data=NAME."""
     place = tmp_path_factory.mktemp("runs")
     known: dict[str, FinishedRun] = {}
 
-    def build(names, seed=0, *more) -> FinishedRun:
+    def build(names, seed=0, *more, as_data=False) -> FinishedRun:
         small = [f"sets.{name}.{word}" for name in names for word in SMALL]
         words = [*several_sets.words(names, *small), "study=s", f"paths.store={store}", f"seed={seed}", *more]
+        if as_data:
+            others = [word.replace(f"sets.{names[0]}.", "data.") for word in words if not word.startswith("sets=")]
+            words = [f"data={names[0]}", "ood=[]", *others]
         key = repr(words)
         if key not in known:
             known[key] = trained(place / str(len(known)), resolved(composed(*words)), cache, len(known))
@@ -136,8 +139,9 @@ def test_what_is_known_of_an_image_is_computed_once_for_all_runs(runs, cache, mo
     assert len(counted) == len(set(counted)) == 3 * (20 + 4)
 
 
-def test_a_cross_validation_is_the_ceiling_on_all_images(run_of, runs, cache, results):
-    folds = [run_of((A,), 0, f"sets.{A}.fold={fold}") for fold in range(5)]
+@pytest.mark.parametrize("key", [f"sets.{A}", "data"])
+def test_a_cross_validation_is_the_ceiling_on_all_images(run_of, runs, cache, results, key):
+    folds = [run_of((A,), 0, f"{key}.fold={fold}", as_data=key == "data") for fold in range(5)]
     rest = [runs[row, 0] for row in ((B,), (B, C))]
     found = results_of(evaluated(cache, [*folds, *rest]))
     cell = cells(found)[(A,), A]
@@ -172,6 +176,16 @@ def test_what_was_computed_is_saved_for_every_run(evaluator, runs):
         number = folders.index(str(run.folder))
         assert [f"at/left_out.{name}/{number}" in saved for name in NAMES] == [name not in row for name in NAMES]
         assert (f"bias/{number}/with/grid" in saved) == (len(row) == 2)
+
+
+def test_a_plan_of_pooled_sets_against_one_needs_equally_many_images(evaluator):
+    """These learned from 16 images of one set, or from 16 of each of two."""
+    plan, runs = Plan("nll", "left_out", IG, [], [], None, SINGLE_SETS), evaluator.runs
+    matrix, settings = matrix_of(evaluator.judged(), plan), runs.arms[0].runs[0].config.evaluation
+    primary = summarise(runs.arms, [], evaluator.evidence(), runs.data(), [], plan, settings, matrix).primary
+    assert primary.arm is None and primary.why.startswith(
+        "the pooled models learned from 32 images and the single ones"
+    )
 
 
 def test_results_are_read_as_they_were_written(results):

@@ -25,6 +25,11 @@ def test_rows_stand_by_the_number_of_their_sets(rows):
     assert rows.rows == list(ROWS) and rows.sets == {*SETS}
 
 
+def test_each_row_names_its_runs_once(rows):
+    runs = rows.runs()
+    assert [*runs] == [" + ".join(row) for row in ROWS] and runs["a + b"] == ["a_b/0", "a_b/1", "a_b/2"]
+
+
 def test_each_cell_is_the_mean_of_its_row_on_its_set(rows):
     """In domain the first four of twelve images judge, whose effects -1, -9/11, -7/11, -5/11 are -8/11 on average."""
     found = {(tuple(cell.trained_on), cell.judged_on): cell for cell in rows.cells(SETS)}
@@ -51,7 +56,15 @@ def test_the_folds_of_a_cross_validation_are_one_training():
     """Three folds of two images, each judged by the model that left it out; another seed lacks nothing."""
     folds = [
         Judged(
-            ("a",), (seed, seed), "folds.a", [f"a{i}", f"a{i + 1}"], np.array([i, i + 1.0]) + seed, None, np.zeros(2), 9
+            f"fold{i}",
+            ("a",),
+            (seed, seed),
+            "folds.a",
+            [f"a{i}", f"a{i + 1}"],
+            np.array([i, i + 1.0]) + seed,
+            None,
+            np.zeros(2),
+            9,
         )
         for seed in (0, 1)
         for i in (0, 2, 4)

@@ -45,7 +45,7 @@ def test_half_of_a_gap_of_one_bit_is_closed_by_half_a_bit():
 
 def test_a_cross_validation_is_a_ceiling_on_all_images():
     folds = [
-        Judged(("a",), (seed, seed), "folds.a", [f"a{i}"], np.array([3.0]), None, np.zeros(1), 9)
+        Judged(f"fold{i}", ("a",), (seed, seed), "folds.a", [f"a{i}"], np.array([3.0]), None, np.zeros(1), 9)
         for seed in (0, 1, 2)
         for i in range(12)
     ]

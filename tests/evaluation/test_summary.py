@@ -52,6 +52,7 @@ def test_the_file_says_its_format_and_what_it_was_for(results_of):
         "planned": ["elsewhere", "beyond"],
         "added": [],
         "why": None,
+        "against": "baseline",
     }
     assert results["baseline"] == "nll" and results["arms"]["nll"]["is_baseline"]
     assert results["metrics"]["ig_bits_per_fixation"]["difference_key"] == "ig_difference_bits"

@@ -65,7 +65,9 @@ def test_runs_that_leave_out_one_of_the_same_sets_stay_as_they_are():
 
 
 def test_a_set_that_was_added_later_judges_the_runs_that_left_out_one_of_the_others():
-    found = placed(run("abc", leave_out="a"), run("d"))
+    runs = [run("abc", leave_out="a"), run("d")]
+    assert [settings.name for settings in judged_on_all_sets(runs)[0].not_learned] == ["d"]
+    found = placed(*runs)
     assert found == {"abc_0_a_nll": (["a", "d"], False), "d_0_None_nll": (["a", "b", "c"], False)}
 
 

@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 
 from entreg.report import page, paper_figures, set_pictures
 from entreg.results.schema import BASELINE
+from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
+from tests.report.browser import Page, assert_numbers_are_the_results
 from tests.report.set_matrix import content_of
 from tests.report.words_within import assert_within
 
@@ -98,3 +100,5 @@ def test_the_page_shows_matrix_levels_share_and_what_pooling_brings(content, tmp
         ("answer.difference", arm.pooled_or_single.adapted["mean"].mean),
     ):
         assert f'data-key="{key}" data-value="{value}"' in text
+    assert "nll, learned from a + b" in text and text.count("a_b/0") > 0
+    assert_numbers_are_the_results(Page(text), plain(content.results))
