@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from entreg.runs.folder import SweepFolder
@@ -56,3 +58,30 @@ def test_jobs_that_slurm_has_forgotten_are_lost_after_a_minute(detached, submit)
     code, output = sweep.finished(200)
     assert code == 1 and "Traceback" not in output
     assert f"job {job}: it is lost: SLURM no longer knows it, and it left no outcome" in output
+
+
+def test_an_evaluation_that_overtakes_a_run_submits_itself_once_more(submit):
+    """It starts while the run waits in the queue, as it would if a job that was requeued counted as ended."""
+    sweep = submit(*QUEUED, "study=overtaken", "sweep.evaluate=true", "sweep.detach=true")
+    code, output = sweep.finished()
+    assert code == 0, output
+    record, run = SweepFolder(sweep.folder), sweep.job(0)
+
+    def start(job: str) -> None:
+        sweep.slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+    (first,) = record.evaluations()
+    sweep.slurm("scontrol", "update", f"JobId={first}", "Dependency=")
+    start(first)
+    cluster.wait_for(lambda: len(record.evaluations()) == 2, 120, "the evaluation has submitted itself")
+    second = record.evaluations()[1]
+    assert f"#SBATCH --dependency=afterany:{run}\n" in (sweep.folder / f".submitit/{second}_submission.sh").read_text()
+    said, log = f"these jobs go on: {run}; the evaluation {second} waits for them", f".submitit/{first}_0_log.out"
+    cluster.wait_for(lambda: said in (sweep.folder / log).read_text(), 30, "it says so")
+    assert not (sweep.folder / "evaluation").exists()
+
+    start(run)
+    start(second)
+    results = sweep.folder / "evaluation/results.json"
+    cluster.wait_for(results.is_file, 200, "the second evaluation ends", sweep.folder / f".submitit/{second}_0_log.out")
+    assert not json.loads(results.read_text())["left_out"] and len(record.evaluations()) == 2
