@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 SIZE = (64, 96)
 IMAGES, FIXATIONS = 160, 300  # of fewer images the networks would know by heart how sharp each is
 PLANTED = {"half": 0.5, "one": 1.0, "two": 2.0}
-OWN = "model.per_set=[center_bias,scale,spread]"
+OWN = "model.per_set=[scale,spread]"
 
 
 class Planted:

@@ -128,6 +128,8 @@ class Model:
         self.per_set = sorted({*self.per_set})
 
     def broken_rules(self) -> Iterator[Rule]:
-        """Yield what is wrong where a component is given without a file."""
+        """Yield what is wrong where a component is given without a file, or a weight without a centre bias."""
         if self.init_component and self.init_from is None:
             yield "init_component", "it needs model.init_from, the file that holds the component"
+        if self.center_bias == "uniform" and "center_bias" in self.per_set:
+            yield "per_set", "model.center_bias=uniform changes no density, whatever its weight; leave center_bias out"

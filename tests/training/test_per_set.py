@@ -185,8 +185,9 @@ def test_a_run_does_not_go_on_with_other_numbers(composed, trainer_of, alone):
         (several_sets.words([FIRST], "model.per_set=[scale]"), "two sets or more to learn from"),
         ([*WORDS, f"leave_out={FIRST}"], "two sets or more to learn from"),
         (several_sets.words(several_sets.NAMES, "model.per_set=[sigma]"), "one of center_bias, scale, spread"),
+        ([*WORDS, "model.center_bias=uniform"], "model.center_bias=uniform changes no density, whatever its weight"),
     ],
-    ids=range(4),
+    ids=range(5),
 )
 def test_what_has_no_meaning_is_refused(composed, words, said):
     with pytest.raises(SettingError, match=rf"^model\.per_set=.*{said}"):
