@@ -63,14 +63,17 @@ test-lowest: pyproject.toml tests/lowest.txt ## the tests with the lowest versio
 	$(lowest)/bin/python -m pip install -q --disable-pip-version-check -e '.[test]' -c tests/lowest.txt
 	$(lowest)/bin/python -m pytest
 
-bench: $(ready)  ## measures speed and exactness side by side, writes bench/bench.json and growth.png
-	$(python) -m benchmarks
+# AGAINST=FOLDER, of `git worktree add FOLDER ae4a8f4; pip install pooch`, measures speed by turns with that commit instead
+against = $(if $(AGAINST),--against $(AGAINST))
+
+bench: $(ready)  ## measures speed and exactness side by side, writes bench/ and README's table (AGAINST=FOLDER: a commit)
+	$(python) -m benchmarks $(against)
 
 bench-beyond-memory: $(ready) ## a training whose store is a quarter larger than the memory (needs that much disk)
 	$(python) -m benchmarks --beyond-memory
 
 bench-study: $(ready) ## a whole study at MIT1003's size on generated images
-	$(python) -m benchmarks --study
+	$(python) -m benchmarks --study $(against)
 
 clean-store: $(ready) ## removes all feature stores and hashes of images (STORE=FOLDER: those of paths.store=FOLDER)
 	$(python) -m entreg.features.delete_stores $(STORE)

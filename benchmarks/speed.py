@@ -14,6 +14,8 @@ import torch
 from benchmarks.exactness import Inputs
 from benchmarks.fresh import in_a_fresh_process
 from benchmarks.generated import (
+    CPU,
+    LANDSCAPE,
     GeneratedStudy,
     Pictures,
     backbone,
@@ -156,6 +158,37 @@ def compiled(study: GeneratedStudy, folder: Path) -> dict[str, float]:
         "compiled_six_together_ratio": seconds["compiled_six"] / seconds["plain_six"],
         "compiled_entropy_added_ratio": added["compiled"] / added["plain"],
     }
+
+
+def store_bytes_ratio() -> float:
+    """Return the bytes of an image's row in a store over those of all of its channels."""
+    stored = recipe()
+    return stored.row_bytes(LANDSCAPE) / stored.uncompacted().row_bytes(LANDSCAPE)
+
+
+def backbones(pictures: Pictures) -> dict[str, float]:
+    """Return the time of the backbone in bfloat16 over that in float32, an image in each thread.
+
+    Where the processor does not multiply bfloat16 there is no ratio.
+    """
+    found: dict[str, float] = in_a_fresh_process(_backbones, pictures)
+    return found
+
+
+def _backbones(pictures: Pictures) -> dict[str, float]:
+    images = [pictures.read(i) for i in range(len(pictures.paths))]
+
+    def passes(of: Recipe) -> Callable[[], None]:
+        def work() -> None:
+            for _ in in_threads(lambda image: of.row(image, CPU), images):
+                pass
+
+        return work
+
+    precisions = ["float32"] if fastest().precision == torch.float32 else ["float32", "bfloat16"]
+    seconds = by_turns(3, **{precision: passes(recipe(precision=precision)) for precision in precisions})
+    ratio = {"backbone_bfloat16_ratio": seconds["bfloat16"] / seconds["float32"]} if "bfloat16" in seconds else {}
+    return ratio | {"backbone_s_per_image": seconds["float32"] / len(images)}
 
 
 def store(pictures: Pictures, folder: Path) -> dict[str, float]:

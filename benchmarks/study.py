@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.generated import data_set
@@ -15,8 +16,18 @@ from benchmarks.growth import rss_anon_gb
 ROOT = Path(__file__).parents[1]
 
 
-def measure(folder: Path, images: int = 1003, ood_images: int = 50, epochs: int = 25) -> dict[str, float]:
-    """Return the minutes of a study with both arms, and of another run on the same data."""
+def measure(
+    folder: Path,
+    images: int = 1003,
+    ood_images: int = 50,
+    epochs: int = 25,
+    root: Path = ROOT,
+    words: Sequence[str] = (),
+) -> dict[str, float]:
+    """Return the minutes of a study with both arms, and of another run on the same data.
+
+    root: of the checkout that is measured; words: more settings
+    """
     print(f"study: {images} + {ood_images} images are generated")
     data_set(folder / "data", images, seed=0)
     data_set(folder / "ood", ood_images, seed=100_000)
@@ -30,14 +41,15 @@ def measure(folder: Path, images: int = 1003, ood_images: int = 50, epochs: int 
         "ood.other.name=other",
         f"paths.store={folder / 'store'}",
         "hardware=cpu",
+        *words,
     )
     length = f"trainer.epochs={epochs}"
     training, rss = _timed(
-        folder, "-m", *common, length, "loss=nll,nll_entropy", "hydra/launcher=together", "study=bench"
+        root, folder, "-m", *common, length, "loss=nll,nll_entropy", "hydra/launcher=together", "study=bench"
     )
-    evaluation, _ = _timed(folder, "task=evaluate", *common, "runs=multirun/bench")
+    evaluation, _ = _timed(root, folder, "task=evaluate", *common, "runs=multirun/bench")
     stores = sorted((folder / "store/features").iterdir())
-    following, _ = _timed(folder, *common, length, "loss=nll_entropy", "loss.lambda_entropy=0.3", "study=next")
+    following, _ = _timed(root, folder, *common, length, "loss=nll_entropy", "loss.lambda_entropy=0.3", "study=next")
     if sorted((folder / "store/features").iterdir()) != stores:
         raise SystemExit("the last run has built its own features")
     # both arms take their steps together, so the seconds of one are those of both
@@ -53,12 +65,12 @@ def measure(folder: Path, images: int = 1003, ood_images: int = 50, epochs: int 
     }
 
 
-def _timed(folder: Path, *words: str) -> tuple[float, float]:
-    """Return the minutes and the greatest anonymous memory (GB) of train.py with these words."""
+def _timed(root: Path, folder: Path, *words: str) -> tuple[float, float]:
+    """Return the minutes and the greatest anonymous memory (GB) of a checkout's train.py with these words."""
     print("study: python train.py", *words)
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(root)}
     started, rss = time.perf_counter(), 0.0
-    with subprocess.Popen((sys.executable, str(ROOT / "train.py"), *words), cwd=folder, env=environment) as process:
+    with subprocess.Popen((sys.executable, str(root / "train.py"), *words), cwd=folder, env=environment) as process:
         while process.poll() is None:
             rss = max(rss, rss_anon_gb(process.pid))
             time.sleep(0.2)

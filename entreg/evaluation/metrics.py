@@ -21,7 +21,7 @@ import numpy as np
 
 from entreg.config import Primary
 from entreg.errors import SettingError
-from entreg.evaluation.scored_image import Centred, Ranked, ScoredImage
+from entreg.evaluation.scored_image import CentredOnCells, Ranked, ScoredImage
 from entreg.results.schema import MetricDescription
 from entreg.units import BITS_PER_NAT, uniform_log_density_nats
 
@@ -84,7 +84,8 @@ def cc(density: np.ndarray, blurred: np.ndarray) -> float:
 
     The correlation of a constant map is 0.
     """
-    return Centred(density).cc(Centred(blurred))
+    each_pixel = [np.ones(length, dtype=np.int64) for length in density.shape]
+    return CentredOnCells(blurred, each_pixel).cc(_float(density))
 
 
 def sim(density: np.ndarray, blurred: np.ndarray) -> float:
@@ -211,7 +212,7 @@ METRICS = (
         "higher",
         True,
         "Correlation with the blurred fixation density.",
-        lambda image: Centred(image.full).cc(image.blurred),
+        lambda image: image.blurred.cc(image.density),
         bounds=(-1.0, 1.0),
     ),
     Metric(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -20,8 +21,9 @@ class ScoredImage:
     at_given: by centre bias (`own`: the evaluated set's, `uniform`), the log density at the fixations where the model
         receives that centre bias; only for those that were asked for
     grid: (h, w) nats, the log density of each cell of the model's map
+    density: (h, w), the density of each pixel of a cell
     pixels, nonfixations: (h, w), how many pixels and how many fixations of other images lie in each cell
-    blurred: the truth's blurred density, prepared for correlations
+    blurred: the truth's blurred density, prepared for correlations with maps of cells
     """
 
     def __init__(self, on_map: OnMap, density: LogDensity, given: dict[str, LogDensity]) -> None:
@@ -31,11 +33,12 @@ class ScoredImage:
         self.at = _at(density, self.truth)
         self.at_given = {name: _at(other, self.truth) for name, other in given.items()}
         self.grid = density.grid[0].double().numpy()
+        self.density = np.exp(self.grid)
 
     @cached_property
     def full(self) -> np.ndarray:
         """The density of every pixel: (H, W), with the sum 1."""
-        full: np.ndarray = np.exp(self.grid).repeat(self._sides[0], 0).repeat(self._sides[1], 1)
+        full: np.ndarray = self.density.repeat(self._sides[0], 0).repeat(self._sides[1], 1)
         return full
 
     @cached_property
@@ -58,7 +61,7 @@ class OnMap:
         rows, columns = (cell_of_pixel(counts).numpy() for counts in (row_pixels, column_pixels))
         cells = rows[truth.other_y] * self.pixels.shape[1] + columns[truth.other_x]
         self.nonfixations = np.bincount(cells, minlength=self.pixels.size).reshape(self.pixels.shape)
-        self.blurred = Centred(truth.blurred)
+        self.blurred = CentredOnCells(truth.blurred, self.sides)
 
 
 class Ranked:
@@ -83,20 +86,26 @@ class Ranked:
         return np.asarray((below + not_above) / (2 * lower_than[-1]))
 
 
-class Centred:
-    """A map less its mean, computed once for all correlations."""
+class CentredOnCells:
+    """A map less its mean, with its sum over each cell, computed once for all correlations with maps of cells."""
 
-    def __init__(self, values: np.ndarray) -> None:
+    def __init__(self, values: np.ndarray, sides: Sequence[np.ndarray]) -> None:
+        """Take a map (H, W), and the number of pixel rows and columns of each cell: (h,) and (w,)."""
         self._is_constant = np.ptp(values) == 0
-        self._values = _float(values) - np.mean(values, dtype=np.float64)
-        self._sum_of_squares = np.square(self._values).sum()
+        centred = _float(values) - np.mean(values, dtype=np.float64)
+        self._sum_of_squares = np.square(centred).sum()
+        assert all(of_axis.min() > 0 for of_axis in sides)  # reduceat would not add up nothing for an empty cell
+        rows, columns = (np.cumsum(of_axis) - of_axis for of_axis in sides)
+        self._sums = np.add.reduceat(np.add.reduceat(centred, rows, 0), columns, 1)
+        self._pixels = sides[0][:, None] * sides[1]
 
-    def cc(self, other: Centred) -> float:
-        """Return the Pearson correlation with another map of the same shape, see `metrics.cc`."""
-        if self._is_constant or other._is_constant:
+    def cc(self, cells: np.ndarray) -> float:
+        """Return the Pearson correlation over pixels with a map that is constant on cells, (h, w), see `metrics.cc`."""
+        if self._is_constant or np.ptp(cells) == 0:
             return 0.0
-        product = (self._values * other._values).sum()
-        return float(product / math.sqrt(self._sum_of_squares * other._sum_of_squares))
+        centred = cells - np.average(cells, weights=self._pixels)
+        sum_of_squares = (self._pixels * np.square(centred)).sum()
+        return float((centred * self._sums).sum() / math.sqrt(sum_of_squares * self._sum_of_squares))
 
 
 def _at(density: LogDensity, truth: Truth) -> np.ndarray:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 
 from entreg.io import files
+from entreg.progress import Progress
 
 
-def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays by name, compressed. Raises a DataError as `files.write` does."""
-    # without allow_pickle=False, which numpy before 2.1 takes for another array
-    names: dict[str, Any] = dict(arrays)
-    files.write(path, lambda file: np.savez_compressed(file, **names))
+def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name, compressed, and show the progress. Raises a DataError as `files.write` does."""
+
+    def save(file: IO[bytes]) -> None:
+        # as np.savez_compressed, which is silent for the minutes that the maps of many runs take
+        with (
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+            Progress(f"writing {path.name}", len(arrays), "array") as progress,
+        ):
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+                progress.step()
+
+    files.write(path, save)
 
 
 def read(path: Path, version: int) -> dict[str, np.ndarray]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from entreg import progress
 from entreg.io import arrays
 
 CONTENT = {"a": np.arange(6.0).reshape(2, 3), "name": np.array("x")}
@@ -18,6 +21,23 @@ def test_what_is_written_is_read(tmp_path):
     found = arrays.read(tmp_path / "a.npz", 1)
     assert found.keys() == CONTENT.keys() and all(np.array_equal(found[name], CONTENT[name]) for name in CONTENT)
     assert list(tmp_path.iterdir()) == [tmp_path / "a.npz"]
+
+
+def test_a_long_writing_tells_how_far_it_is(tmp_path, monkeypatch, caplog):
+    """Each of three arrays takes more than the minute after which there is a line."""
+    passed = iter(range(0, 100_000, 100))
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(passed)))
+    with caplog.at_level(logging.INFO):
+        arrays.write(tmp_path / "evidence.npz", {name: np.zeros(2) for name in "abc"})
+    assert [line.split(" arrays")[0] for line in caplog.messages] == [
+        f"writing evidence.npz: {number} of 3" for number in (1, 2, 3)
+    ]
+
+
+def test_an_array_of_objects_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="allow_pickle"):
+        arrays.write(tmp_path / "a.npz", {"a": np.array([{}])})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("own, wanted", [(None, 1), (1, 1), (2, 2)])
