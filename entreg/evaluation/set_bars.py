@@ -22,7 +22,7 @@ CEILING, POOLED, BEST_SINGLE, MEAN_SINGLE, CENTRE_BIAS = (
 
 
 def bars(rows: ArmRows, sets: Sequence[str], name: str) -> SetBars | None:
-    """Return the levels on a set of an arm's models; None where none of them left it out.
+    """Return the levels on a set of an arm's models; None where none of them left it out, or no image judges all.
 
     The images are those that judge all of these models: all of the set where its ceiling is a cross-validation or there
     is none, else its validation images.
@@ -41,6 +41,8 @@ def bars(rows: ArmRows, sets: Sequence[str], name: str) -> SetBars | None:
     if bias is None or not known:
         return None
     images = shared([bias.images, *(table.images for table in known)])
+    if not images:
+        return None
     found: dict[str, Bar] = {}
     if ceiling is not None:
         how = "each image by the fold that left it out" if own.startswith(FOLDS) else "its validation images"

@@ -18,6 +18,7 @@ from entreg.results.schema import SINGLE_SETS, ArmMatrix, Bar, MatrixCell, Resul
 
 LABEL = "IG (bit/fixation)"
 KINDS = {"as_trained": "as trained", "adapted": "adapted to the set"}
+ON_BRIGHT, ON_DIM = "#000001", "#fffffe"  # of numbers on colours: no greys, which a dark page turns round
 WIDTH, ROW, HEAD = (
     6.4,
     0.32,
@@ -70,7 +71,7 @@ def draw_matrices(axes: Any, matrix: SetMatrix, arm: ArmMatrix) -> None:
         shown = one.imshow(values, cmap=MAP_COLOURS, aspect="auto", vmin=low, vmax=high)
         for (row, column), value in np.ndenumerate(values):
             own = sets[column] in rows[row]
-            colour = "black" if np.isnan(value) or value > (low + high) / 2 else "white"
+            colour = "black" if np.isnan(value) else ON_BRIGHT if value > (low + high) / 2 else ON_DIM
             text = "–" if np.isnan(value) else f"{value:.3f}"
             one.text(column, row, text, ha="center", va="center", color=colour, weight="bold" if own else "normal")
         one.set_xticks(range(len(sets)), sets)

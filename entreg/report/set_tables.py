@@ -37,11 +37,11 @@ def terminal(results: Results) -> list[str]:
 
 def share_in_words(closed: ShareClosed) -> str:
     """Return the share of a gap that the adaptation closes, in words."""
-    gap = f"of the gap of {closed.gap.mean:+.3f} bit between the set's own models and those of all other sets"
+    gap = f"the gap between the set's own models and those of all other sets is {closed.gap.mean:+.3f} bit"
     if closed.share is None or closed.ci95 is None:
-        return f"there is no share {gap} that the adaptation closes: {closed.why}."
+        return f"{gap}; no share of it is given, since {closed.why}."
     low, high = closed.ci95
-    return f"the adaptation closes {closed.share:.0%} (95 % interval {low:.0%} to {high:.0%}) {gap}."
+    return f"{gap}, of which the adaptation closes {closed.share:.0%} (95 % interval {low:.0%} to {high:.0%})."
 
 
 def bar_rows(bars: SetBars) -> list[tuple[str, str, Bar]]:

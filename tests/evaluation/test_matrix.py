@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from entreg.config import Data
 from entreg.config.settings import resolved
-from entreg.evaluation import evidence_file
+from entreg.data.splits import split
+from entreg.distributed.ranks import Ranks
+from entreg.evaluation import evaluation_cache, evidence_file
 from entreg.evaluation.domain import Domain
 from entreg.evaluation.evaluated_runs import EvaluatedRuns
+from entreg.evaluation.evaluation_cache import EvaluationCache
 from entreg.evaluation.evaluator import Evaluator
 from entreg.evaluation.matrix import matrix_of
 from entreg.evaluation.selection import select_arms, select_plan
@@ -18,7 +22,7 @@ from entreg.results.schema import SINGLE_SETS, Plan, Results
 from entreg.results.writing import plain
 from entreg.study.finished_run import FinishedRun
 from tests import several_sets
-from tests.evaluation.photos import trained
+from tests.evaluation.photos import name_of, trained, write_set
 
 A, B, C = NAMES = (*several_sets.NAMES, "synthetic_wide")
 ROWS = ((A,), (B,), (C,), (A, B), (A, C), (B, C), NAMES)
@@ -130,13 +134,17 @@ def test_leaving_a_set_out_is_the_same_row(run_of, runs, cache, results):
     assert found.keys() == {key for key in cells(results) if len(key[0]) == 2 or key[0] == (A,)}
 
 
-def test_what_is_known_of_an_image_is_computed_once_for_all_runs(runs, cache, monkeypatch):
+def test_what_is_known_of_an_image_is_computed_once_for_all_runs(runs, monkeypatch):
     """However many runs are judged: 20 images that were left out and 4 that are validated on, of each set."""
-    counted = []
-    truth = Domain.truth
-    monkeypatch.setattr(Domain, "truth", lambda self, i: counted.append((id(self), i)) or truth(self, i))
-    evaluated(cache, [run for (row, _), run in runs.items() if row in ((A,), (B,), (A, C), NAMES)])
-    assert len(counted) == len(set(counted)) == 3 * (20 + 4)
+    truths, folds = [], []
+    truth, adaptation_data_of = Domain.truth, evaluation_cache.adaptation_data_of
+    monkeypatch.setattr(Domain, "truth", lambda self, i: truths.append((id(self), i)) or truth(self, i))
+    counted = lambda domain, *more: folds.append(id(domain)) or adaptation_data_of(domain, *more)  # noqa: E731
+    monkeypatch.setattr(evaluation_cache, "adaptation_data_of", counted)
+    some = [run for (row, _), run in runs.items() if row in ((A,), (B,), (A, C), NAMES)]
+    evaluated(EvaluationCache(Ranks()), some)
+    assert len(truths) == len(set(truths)) == 3 * (20 + 4)
+    assert len(folds) == len(set(folds)) == 3
 
 
 @pytest.mark.parametrize("key", [f"sets.{A}", "data"])
@@ -151,21 +159,28 @@ def test_a_cross_validation_is_the_ceiling_on_all_images(run_of, runs, cache, re
     assert f"folds.{A}" not in found.data
 
 
-def test_a_twin_is_not_judged_where_anyone_trained_on_it(run_of, runs, cache, monkeypatch):
-    """An image of one set that is a training image of another is left out of the former for all rows alike."""
-    seen = type(cache).seen
+def test_a_twin_is_judged_for_nobody_where_one_of_them_trained_on_it(composed, store, tmp_path):
+    """A training image of `second` is saved anew, at half the size, from a training image of `first`."""
+    first, second = range(8), range(20, 28)
+    training, _ = split(8, Data(name="first", folds=4))
+    copy, learned = second[training[2]], name_of(training[2])
+    write_set(tmp_path / "first", first)
+    write_set(tmp_path / "second", second, {copy: tmp_path / "first/stimuli" / learned})
+    cache = EvaluationCache(Ranks())
 
-    def planted(self, settings, which, trained_on):
-        found = dict(seen(self, settings, which, trained_on))
-        if settings.name == B and A in [of_set.name for of_set in trained_on.sets]:
-            found[self.subset(settings, which).names[0]] = "twin"
-        return found
+    def run_on(*names: str) -> FinishedRun:
+        each = [f"sets.{name}.{word}" for name in names for word in ("folds=4", "long_side_px=96", "short_side_px=72")]
+        places = [word for n in names for word in (f"+data@sets.{n}=folder", f"sets.{n}.root={tmp_path / n}")]
+        taps = ["model.backbone.taps=[conv1_2,relu2_2]", "uniform.images=2", "hardware=cpu", "hardware.threads=1"]
+        words = [*places, *each, *taps, "data=first_of_sets", "ood=[]", f"paths.store={store}", "study=s"]
+        return trained(tmp_path / "_".join(names), resolved(composed(*words)), cache, len(names))
 
-    monkeypatch.setattr(type(cache), "seen", planted)
-    rows = ((A,), (C,), (A, C), (A, B))
-    found = cells(results_of(evaluated(cache, [runs[row, 0] for row in rows])))
-    assert {found[row, B].as_trained.n_images for row in rows if B not in row} == {19}
-    assert {found[row, C].as_trained.n_images for row in rows if C not in row} == {20}
+    evaluator = evaluated(cache, [run_on("first"), run_on("second"), run_on("first", "second")])
+    names = {name: domain.subset.names for name, domain in evaluator.runs.every_domain.items()}
+    assert names["left_out.second"] == [name_of(seed) for seed in second if seed != copy]
+    assert evaluator.runs.seen["left_out.second"] == {name_of(copy): learned}
+    assert names["left_out.first"] == [name_of(seed) for seed in first if name_of(seed) != learned]
+    assert all(domain.startswith(("in_domain", "left_out")) for domain in names)
 
 
 def test_what_was_computed_is_saved_for_every_run(evaluator, runs):

@@ -81,6 +81,15 @@ def test_what_nobody_trained_has_no_bar(rows, names):
     assert {*found.bars} == names and found.closed is None
 
 
+def test_without_an_image_that_judges_all_models_there_are_no_bars():
+    """Those that are validated on were seen by models of another set."""
+    some = [
+        dataclasses.replace(one, images=[f"other{name}" for name in one.images]) if one.domain == "in_domain.a" else one
+        for one in judged(level)
+    ]
+    assert bars(ArmRows(some), SETS, "a") is None
+
+
 def test_a_set_that_nobody_left_out_has_no_bars():
     assert bars(ArmRows(judged(level, rows=[("a",), SETS])), SETS, "a") is None
     assert rest_of("a") == ("b", "c")

@@ -49,6 +49,12 @@ def test_every_cell_has_its_number_and_those_in_domain_stand_in_both(matrix):
             assert text.get_weight() == ("bold" if cell.in_domain else "normal")
 
 
+def test_numbers_on_colours_stay_as_they_are_on_a_dark_page(matrix):
+    drawing = set_pictures.page_pictures(matrix, "nll")[0].content.decode()
+    for colour in (set_pictures.ON_BRIGHT, set_pictures.ON_DIM):
+        assert f"fill: {colour}" in drawing
+
+
 def test_bars_are_as_high_as_the_levels(matrix):
     axes = Figure().subplots()
     set_pictures.draw_bars(axes, matrix.arms["nll"])

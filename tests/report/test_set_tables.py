@@ -43,11 +43,13 @@ def test_what_pooling_brings_is_said_with_its_interval(results):
 
 def test_the_share_that_the_adaptation_closes_is_said_or_why_there_is_none(results):
     closed = results.matrix.arms["nll"].bars["a"].closed
-    said = share_in_words(closed)
-    assert f"closes {closed.share:.0%} (95 % interval {closed.ci95[0]:.0%} to {closed.ci95[1]:.0%}) of the gap" in said
+    ends = f"95 % interval {closed.ci95[0]:.0%} to {closed.ci95[1]:.0%}"
+    assert (
+        f"is {closed.gap.mean:+.3f} bit, of which the adaptation closes {closed.share:.0%} ({ends})"
+        in share_in_words(closed)
+    )
     without = dataclasses.replace(closed, share=None, ci95=None, why="the gap may be 0")
-    assert share_in_words(without).startswith("there is no share of the gap of +")
-    assert share_in_words(without).endswith(": the gap may be 0.")
+    assert share_in_words(without).endswith(" bit; no share of it is given, since the gap may be 0.")
 
 
 def test_the_levels_stand_in_their_order(results):
