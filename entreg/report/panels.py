@@ -21,6 +21,7 @@ from entreg.units import BITS_PER_NAT, uniform_log_density_nats
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "osD^vPX"
 MAP_COLOURS = "viridis"
+JPEG = {"quality": 90, "subsampling": 0}  # small dots keep their colours
 RATIO = "density / uniform density"
 IG_DIFFERENCE_LABEL = "IG difference to the baseline (bit/fixation)"
 WIDTH, HEIGHT, BOTTOM = 4.8, 3.4, 0.55  # of a panel, and of the margin below its axes, inches
@@ -313,8 +314,17 @@ def draw_density(
 
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG, by default on white."""
+    return _saved(figure, format="png")
+
+
+def jpeg(figure: Figure) -> bytes:
+    """Return the figure as a JPEG on white: with photos in it, a fifth of a PNG."""
+    return _saved(figure, format="jpeg", pil_kwargs=JPEG)
+
+
+def _saved(figure: Figure, **how: Any) -> bytes:
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150)
+    figure.savefig(file, dpi=150, **how)
     return file.getvalue()
 
 

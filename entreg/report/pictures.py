@@ -26,7 +26,7 @@ SHOWN_ARMS = 4  # predictions of more arms than these would bury the page
 class Picture:
     """An image in the page.
 
-    content: the file, a PNG or an SVG as `kind` says; alt: what it shows, in words; width: pixels on the screen
+    content: the file, a JPEG or an SVG as `kind` says; alt: what it shows, in words; width: pixels on the screen
     caption: how to read it
     """
 
@@ -35,12 +35,12 @@ class Picture:
     width: int
     title: str = ""
     caption: str = ""
-    kind: str = "png"
+    kind: str = "jpeg"
 
     @property
     def source(self) -> str:
         """Its data URL."""
-        mime = "image/svg+xml" if self.kind == "svg" else "image/png"
+        mime = "image/svg+xml" if self.kind == "svg" else "image/jpeg"
         return f"data:{mime};base64,{base64.b64encode(self.content).decode()}"
 
     def save(self, file: BinaryIO) -> None:
@@ -49,8 +49,8 @@ class Picture:
 
 
 def picture_of(figure: Figure, alt: str, title: str = "") -> Picture:
-    """Return the figure as a picture: an SVG for light and dark pages, or a PNG where it is a photo or a map alone."""
-    drawn, kind = (svg(figure), "svg") if any(axes.axison for axes in figure.axes) else (panels.png(figure), "png")
+    """Return the figure as a picture: an SVG for light and dark pages, or a JPEG where it is a photo or a map alone."""
+    drawn, kind = (svg(figure), "svg") if any(axes.axison for axes in figure.axes) else (panels.jpeg(figure), "jpeg")
     return Picture(drawn, alt, round(figure.get_figwidth() * 96), title, kind=kind)
 
 

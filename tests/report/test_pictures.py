@@ -16,7 +16,7 @@ pytestmark = pytest.mark.painted
 @pytest.fixture(autouse=True)
 def unpainted(monkeypatch):
     """Figures are not painted, which takes seconds."""
-    monkeypatch.setattr(panels, "png", lambda figure: b"png")
+    monkeypatch.setattr(panels, "jpeg", lambda figure: b"jpg")
     monkeypatch.setattr(pictures, "svg", lambda figure: b"svg")
 
 
@@ -88,7 +88,7 @@ def test_all_predictions_of_a_domain_have_one_colour_scale(tmp_path, monkeypatch
     assert {*scales} == {panels.scale_of(maps)}
 
 
-def test_a_picture_with_axes_is_an_svg_for_light_and_dark_pages_and_a_photo_a_png(tmp_path):
+def test_a_picture_with_axes_is_an_svg_for_light_and_dark_pages_and_a_photo_a_jpeg(tmp_path):
     content = findings(tmp_path, labels=("best",))
     photo, density, _ = pictures.examples(content.examples["in_domain"], None)[0]["pictures"]
-    assert photo.source == "data:image/png;base64,cG5n" and density.source == "data:image/svg+xml;base64,c3Zn"
+    assert photo.source == "data:image/jpeg;base64,anBn" and density.source == "data:image/svg+xml;base64,c3Zn"

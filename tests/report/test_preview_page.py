@@ -33,7 +33,7 @@ def test_the_page_holds_every_set_with_its_counts_and_pictures(look, tmp_path):
     preview_page.write(folder, looks, lambda: drawn.append(1))
     page = Page(folder.preview.read_text(encoding="utf-8"))
     assert len(drawn) == 4 and len(page.pictures) == 2 * (2 + 3) and page.title == "Preview of two, two"
-    assert all(source.startswith(("data:image/png;base64,", "data:image/svg+xml;base64,")) for source in page.loaded)
+    assert all(source.startswith(("data:image/jpeg;base64,", "data:image/svg+xml;base64,")) for source in page.loaded)
     text = folder.preview.read_text(encoding="utf-8")
     pairs = re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", text)
     assert pairs[:8] == [
@@ -49,9 +49,9 @@ def test_the_page_holds_every_set_with_its_counts_and_pictures(look, tmp_path):
     assert text.count("1,200 of 1,203 fixations lie outside their image: drawn in red.") == 1
     assert text.count("<strong>Look here:</strong> It is odd.</p>") == 1
     for number in range(5):  # two images, and three figures of both
-        kind = "png" if number < 2 else "svg"
+        kind = "jpeg" if number < 2 else "svg"
         start = folder.preview_picture("ood.other", number, kind).read_bytes()[:5]
-        assert start == {"png": b"\x89PNG\r", "svg": b"<?xml"}[kind]
+        assert start == {"jpeg": b"\xff\xd8\xff\xe0\x00", "svg": b"<?xml"}[kind]
     assert not folder.preview_picture("ood.other", 5, "svg").exists()
 
 
