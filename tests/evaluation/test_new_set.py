@@ -93,7 +93,7 @@ def test_each_part_has_the_students_factor_of_its_own_degrees_of_freedom():
 
 
 def test_what_the_rest_explains_of_the_scatter_over_seeds_counts_once():
-    """One value of 3 among nine: each mean square is 1, so that the seeds add nothing to the variance 1/9 of the sets."""
+    """One value of 3 among nine: each mean square is 1, so that seeds add nothing to the variance 1/9."""
     sure = on_a_new_set(np.array([[3.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
     assert (float(sure.variance), float(sure.seeds_variance)) == pytest.approx((1 / 9, 0))
     assert float(sure.half_width) == pytest.approx(4.302653 / 3, rel=1e-6)
