@@ -147,8 +147,12 @@ def test_pooled_or_single_trains_each_set_alone_all_but_one_and_all_with_equally
     "words, said",
     [
         (
-            ("evaluation.primary.against=single_sets",),
+            ("sets=[scene50,cat2000]", "evaluation.primary.against=single_sets"),
             "evaluation.primary.against=single_sets is out of range: single_sets is compared by domain=left_out",
+        ),
+        (
+            ("evaluation.primary.against=single_sets", "evaluation.primary.domain=left_out"),
+            "evaluation.primary.against=single_sets is out of range: single_sets are compared of models that",
         ),
         (
             ("sets=[scene50,cat2000]", "data=osie"),

@@ -119,6 +119,8 @@ class Config:
         name = primary.domain.removeprefix("ood.")
         if primary.domain.startswith("ood.") and name not in self.ood:
             yield "evaluation.primary.domain", f"{name} is not a foreign set of this study (ood=[{','.join(self.ood)}])"
+        if primary.against == "single_sets" and self.task.name == "train" and not self.sets:
+            yield "evaluation.primary.against", "single_sets are compared of models that learn from sets=[NAME,...]"
         yield from self._broken_rules_of_sets()
 
     @property

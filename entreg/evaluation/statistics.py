@@ -132,15 +132,15 @@ def on_a_new_set(means: np.ndarray, base: np.ndarray | None = None, paired: bool
 
     Sets are few. Satterthwaite's degrees of freedom, which are estimated as well, are then too many: with three sets
     and eight seeds, 6 % of pairs that do not differ were called. So each part of the variance has the Student's factor
-    of its own degrees of freedom; `df` are those that give the same interval.
+    of its own degrees of freedom; `df` are those that give the same interval. The rest counts with the sets.
 
     means: (..., n_seeds, n_sets), of each seed's model on each set; base: the same of another arm, which is subtracted
     """
     sets = [means] if base is None or not paired else [means - base]
     mean, over_sets, seeds, rest = _paired(sets) if base is None or paired else _unpaired(sets, [base])
     own = [
-        Term(np.maximum(seeds.variance - left.variance, 0), seeds.df)
-        for seeds, left in zip(seeds, rest, strict=False)  # a single seed leaves no rest, and has no part
+        Term(np.maximum(of_arm.variance - left.variance, 0), of_arm.df)
+        for of_arm, left in zip(seeds, rest, strict=False)  # a single seed leaves no rest, and has no part
     ]
     parts = [*over_sets, *own]
     variance = sum((part.variance for part in parts), np.zeros_like(mean))

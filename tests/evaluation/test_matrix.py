@@ -120,6 +120,14 @@ def test_after_the_ladder_stands_what_the_models_adapted_by_all_numbers_score(ev
     assert cell.adapted.mean == pytest.approx(np.mean(adapted)) and cell.adapted.mean > cell.as_trained.mean
 
 
+def test_the_centre_bias_alone_is_the_kde_of_the_sets_other_images_over_the_gaussian(evaluator, results):
+    domain = evaluator.runs.every_domain[f"in_domain.{A}"]
+    pairs = zip(domain.log_kde, domain.log_gaussian, strict=True)
+    expected = np.mean([(kde - gaussian).mean() / np.log(2) for kde, gaussian in pairs])
+    bar = results.matrix.arms["nll"].bars[A].bars["centre_bias"]
+    assert bar.as_trained.mean == pytest.approx(expected) and bar.as_trained.n_images == 4
+
+
 def test_a_row_that_is_added_later_changes_no_cell_of_the_others(evaluator, results, runs, cache):
     """Nor does the order of the runs."""
     some = [run for (row, _), run in reversed(runs.items()) if row in ((A,), (B,), (B, C))]

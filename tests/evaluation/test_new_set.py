@@ -92,6 +92,13 @@ def test_each_part_has_the_students_factor_of_its_own_degrees_of_freedom():
     assert float(sure.half_width) == pytest.approx(np.sqrt(4.302653**2 / 3 + 3.182446**2 * 2 / 3), rel=1e-6)
 
 
+def test_what_the_rest_explains_of_the_scatter_over_seeds_counts_once():
+    """One value of 3 among nine: each mean square is 1, so that seeds add nothing to the variance 1/9."""
+    sure = on_a_new_set(np.array([[3.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    assert (float(sure.variance), float(sure.seeds_variance)) == pytest.approx((1 / 9, 0))
+    assert float(sure.half_width) == pytest.approx(4.302653 / 3, rel=1e-6)
+
+
 def test_trainings_that_are_not_paired_add_their_parts():
     """Two arms of seeds -2, 0, 0, 2 and of one seed less on the same two sets, without any rest."""
     ours, base = (np.add.outer(seeds, [0.0, 0.0]) for seeds in ([-2.0, 0.0, 0.0, 2.0], [-1.0, 0.0, 1.0]))
