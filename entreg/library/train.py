@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The figures of one epoch: a row of metrics.csv."""
+    """The figures of one epoch: a row of metrics.csv, without the numbers that sets have of their own."""
 
     epoch: int
     lr: float
@@ -39,11 +39,15 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished training: its folder, the config that it was trained with, and the figures of each epoch."""
+    """A finished training: its folder, the config that it was trained with, and the figures of each epoch.
+
+    own_numbers: by set, the numbers that it has of its own (model.per_set): `scale`, `sigma_px`, `center_bias_weight`
+    """
 
     folder: Path
     config: Config
     epochs: tuple[Epoch, ...]
+    own_numbers: Mapping[str, Mapping[str, float]]
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a row for each epoch."""
@@ -86,4 +90,4 @@ def train(
     done = finished(run, saved(run, loads_data=False))
     names = [field.name for field in fields(Epoch)]
     epochs = tuple(Epoch(**{name: row[name] for name in names}) for row in done.history)
-    return TrainedRun(run.path, done.config, epochs)
+    return TrainedRun(run.path, done.config, epochs, done.own_numbers())

@@ -13,6 +13,7 @@ import entreg
 from entreg.errors import SettingError
 from entreg.runs import checkpoint
 from entreg.runs.folder import RunFolder
+from tests import several_sets
 from tests.library.conftest import Study
 
 
@@ -55,3 +56,12 @@ def test_the_run_predicts(made: Study):
     model = made.baseline.load(device="cpu")
     density = model.log_density(np.zeros((30, 40, 3), np.uint8))
     assert density.shape == (30, 40) and np.exp(density).sum() == pytest.approx(1)
+
+
+def test_a_run_of_several_sets_tells_their_own_numbers(made: Study, store, tmp_path):
+    words = several_sets.words(several_sets.NAMES, "model.per_set=[scale,spread]", "trainer.epochs=1")
+    run = entreg.train([*words, f"paths.store={store}"], folder=tmp_path / "own")
+    model = run.load(device="cpu", set="synthetic").model
+    assert {*run.own_numbers} == {*several_sets.NAMES} and {*run.own_numbers["synthetic"]} == {"scale", "sigma_px"}
+    assert model.finalizer.gauss.sigma.item() == run.own_numbers["synthetic"]["sigma_px"] != 8
+    assert made.baseline.own_numbers == {}
