@@ -18,20 +18,22 @@ from entreg.config.settings import resolved
 from entreg.distributed.ranks import Ranks
 from entreg.evaluation.adaptation import ADAPTED, adapt
 from entreg.evaluation.evaluation_cache import EvaluationCache
-from entreg.model.deepgaze3 import DeepGaze3
+from entreg.evaluation.statistics import crossed
+from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.step_library import TORCH
 from entreg.runs.folder import RunFolder
 from entreg.study.study import Study
 from entreg.study.study_cache import StudyCache
 from entreg.training.trainer import Trainer
 from entreg.training.training_group import TrainingGroup
+from entreg.units import BITS_PER_NAT
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 SIZE = (64, 96)
 IMAGES, FIXATIONS = 160, 300  # of fewer images the networks would know by heart how sharp each is
 PLANTED = {"half": 0.5, "one": 1.0, "two": 2.0}
-OWN = "model.per_set=[scale,spread]"
+OWN, NONE = "model.per_set=[scale,spread]", "model.per_set=[]"
 
 
 class Planted:
@@ -126,7 +128,7 @@ def test_the_ratios_of_planted_scales_are_learned_within_a_tenth(planted):
 def test_of_a_set_that_differs_by_scale_alone_nothing_is_left_after_the_ladder(planted):
     """Of the difference between models with and without own numbers, which is clear as trained."""
     found = {}
-    for words in ((OWN,), ("model.per_set=[]",)):
+    for words in ((OWN,), (NONE,)):
         trainer = planted.trained("leave_out=half", *words)
         config, cache = trainer.config, EvaluationCache(Ranks())
         settings = config.sets["half"]
@@ -140,8 +142,30 @@ def test_of_a_set_that_differs_by_scale_alone_nothing_is_left_after_the_ladder(p
     assert fitted == pytest.approx(0.5 / 2**0.5, rel=0.1)
 
 
-def test_one_set_under_two_names_has_the_same_numbers_twice(composed, tmp_path):
+def ig_bits(trainer: Trainer, name: str) -> list[float]:
+    """The log density (bits) at the fixations on each of a set's validation images, with the set's own numbers."""
+    part, values = trainer.validation.parts[name], []
+    for i in range(len(part)):
+        batch = part.batch([i])
+        with torch.no_grad():
+            (density,) = densities(
+                [trainer.model.on(name)], batch.features, [batch.center_bias], batch.grid, torch.float32
+            )
+        values.append(float(density.at(batch.image, batch.y, batch.x).mean()) * BITS_PER_NAT)
+    return values
+
+
+def test_one_set_under_two_names_has_the_same_numbers_twice_and_nothing_is_called_different(composed, tmp_path):
+    """Neither between its names, nor between models with and without own numbers."""
     planted = Planted(tmp_path, composed, {"one": 1.0, "same": 1.0}, same_pictures=True)
-    numbers = planted.trained(OWN).model.own_numbers()
-    for key, value in numbers["one"].items():
-        assert numbers["same"][key] == pytest.approx(value, rel=0.02)
+    ig: dict[str, dict[str, list]] = {OWN: {"one": [], "same": []}, NONE: {"one": [], "same": []}}
+    for numbers in (OWN, NONE):
+        for seed in range(3):
+            trainer = planted.trained(numbers, f"seed={seed}", "trainer.epochs=20")
+            for name, of_trainings in ig[numbers].items():
+                of_trainings.append(ig_bits(trainer, name))
+            own = trainer.model.own_numbers() or {"one": {}, "same": {}}
+            assert own["one"] == pytest.approx(own["same"], rel=0.01)
+    differences = [np.array(ig[OWN][name]) - np.array(ig[NONE][name]) for name in ("one", "same")]
+    low, high = crossed(differences).ci95
+    assert low < 0 < high < 0.01
