@@ -33,8 +33,8 @@ def test_the_table_is_written_between_two_marks_and_again_in_its_place(tmp_path)
     assert all((ROOT / "README.md").read_text().count(mark) == 1 for mark in (figures.BEGIN, figures.END))
 
 
-def test_a_store_holds_four_of_five_taps_and_64_bytes():
-    assert speed.store_bytes_ratio() == pytest.approx(4 / 5 + 64 / (768 * 5 * 512 * 2))
+def test_a_store_holds_four_of_five_taps_and_16_numbers_of_each_cell():
+    assert speed.store_bytes_ratio() == pytest.approx((4 * 512 + 16) / (5 * 512))
 
 
 @pytest.mark.slow

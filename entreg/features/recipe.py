@@ -68,7 +68,7 @@ class Recipe:
 
     def row_bytes(self, size: tuple[int, int]) -> int:
         """Return the number of bytes of one image's row in a store."""
-        return self.layout.numbers(self.grid(size).cells) * BYTES[self.dtype]
+        return self.grid(size).cells * self.layout.width * BYTES[self.dtype]
 
     def uncompacted(self) -> Recipe:
         """Return the recipe of stores of earlier versions, which hold all channels."""

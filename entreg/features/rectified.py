@@ -34,7 +34,9 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Which of an image's channels are stored. Where all are, a row is (cells, C); else the floor follows it.
+    """Which of an image's channels are stored, and how: (cells, width).
+
+    Where channels are left out, the floor, which is what 0 became, fills the last PADDING numbers of each cell.
 
     blocks: in the order of the features' channels; stored: the number of channels that are stored
     """
@@ -47,46 +49,51 @@ class Layout:
         """Whether channels are left out."""
         return any(block.is_relu for block in self.blocks)
 
+    @property
+    def width(self) -> int:
+        """The number of numbers of a cell."""
+        return self.stored + (PADDING if self.has_relus else 0)
+
     def row(self, features: Tensor) -> Tensor:
-        """Return what is stored of the features (cells, C) of an image: a vector."""
+        """Return what is stored of the features (cells, C) of an image: (cells, width)."""
         if not self.has_relus:
-            return features.flatten()
+            return features
         kept = [features[:, block.start : block.end] for block in self.blocks if not block.is_relu]
         relus = [features[:, block.start : block.end].amin() for block in self.blocks if block.is_relu]
         # the least of a ReLU's numbers is what 0 became; where no input is below 0, any smaller number does
-        floor = torch.stack(relus).amin().expand(FLOOR)
-        return torch.cat([torch.cat(kept, 1).flatten(), floor])
+        floor = torch.stack(relus).amin().expand(len(features), PADDING)
+        return torch.cat([*kept, floor], 1)
 
-    def numbers(self, cells: int) -> int:
-        """Return the length of a row."""
-        return cells * self.stored + (FLOOR if self.has_relus else 0)
-
-    def features(self, row: Tensor, cells: int) -> Tensor | Rectified:
+    def features(self, row: Tensor) -> Tensor | Rectified:
         """Return the features of an image from its row, as a view of it."""
-        stored = row[: cells * self.stored].view(cells, self.stored)
-        return Rectified(stored, row[-1], self.blocks) if self.has_relus else stored
+        return Rectified(row, self.blocks) if self.has_relus else row
 
 
-# how often a row repeats the floor: rows that begin at multiples of 64 bytes are read fastest
-FLOOR = 32
+# Cells a power of 2 of bytes apart, as those of 4 * 512 channels would be, fall into the same few places of the cache.
+# The compiled step reads whole vectors of 16 numbers.
+PADDING = 16
 
 
 @dataclass(frozen=True)
 class Rectified:
     """The features (cells, C) of an image, of which ReLUs are computed when they are read.
 
-    stored: (cells, C') the channels that are stored; floor: () of the same dtype, what 0 became; blocks: see `Layout`
+    stored: (cells, width), contiguous; blocks: see `Layout`
     """
 
     stored: Tensor
-    floor: Tensor
     blocks: tuple[Block, ...]
 
     def __len__(self) -> int:
         return len(self.stored)
 
     def __getitem__(self, cells: slice) -> Rectified:
-        return Rectified(self.stored[cells], self.floor, self.blocks)
+        return Rectified(self.stored[cells], self.blocks)
+
+    @property
+    def floor(self) -> Tensor:
+        """What 0 became, of the stored dtype: ()."""
+        return self.stored[0, -1]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -100,7 +107,7 @@ class Rectified:
 
     def to(self, device: torch.device) -> Rectified:
         """As a tensor's."""
-        return Rectified(self.stored.to(device), self.floor.to(device), self.blocks)
+        return Rectified(self.stored.to(device), self.blocks)
 
     def full(self) -> Tensor:
         """Return all channels: (cells, C)."""

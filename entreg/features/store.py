@@ -24,7 +24,7 @@ from entreg.features.recipe import Images, Recipe
 from entreg.features.rectified import Features, full
 
 CHECKSUMS = "checksums.bin"
-COMPACT = "-compact"  # end of the name of a store that leaves ReLUs out; earlier versions left none out
+COMPACT = "-without-relus"  # end of the name of a store that leaves ReLUs out; earlier versions left none out
 
 
 class FeatureStore:
@@ -87,8 +87,8 @@ class FeatureStore:
     def row(self, i: int, memory: mmap.mmap | bytearray, start: int) -> Features:
         """Return the features (cells, C) of image i as a view of memory in which their bytes begin at `start`."""
         cells, layout = self.recipe.grid(self.sizes[i]).cells, self.recipe.layout
-        row = torch.frombuffer(memory, dtype=self.recipe.dtype, count=layout.numbers(cells), offset=start)
-        return layout.features(row, cells)
+        row = torch.frombuffer(memory, dtype=self.recipe.dtype, count=cells * layout.width, offset=start)
+        return layout.features(row.view(cells, layout.width))
 
     def read(self, i: int, to: memoryview) -> None:
         """Read all bytes of image i's features from the disk. Raises a DataError where they cannot be read."""

@@ -109,7 +109,7 @@ def test_relus_that_are_not_stored_give_the_same_bits(way, step, models, width, 
     case, plain = Case("77 cells", 2 * width + rest, dtype), Case("77 cells", 2 * width + rest, dtype)
     plain.features[:, :, width : 2 * width] = plain.features[:, :, :width].clamp(min=-0.25)
     of = layout(2 * width + rest, [Relu(width, 0, width)])
-    case.features = [of.features(of.row(image), len(image)) for image in plain.features]
+    case.features = [of.features(of.row(image)) for image in plain.features]
     assert isinstance(case.features[0], Rectified)
     found, expected = (getattr(one, way)([one.model(k, step) for k in range(models)]) for one in (case, plain))
     assert all(map(torch.equal, found[0], expected[0]))

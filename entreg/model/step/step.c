@@ -21,8 +21,8 @@ typedef struct {
 /* Everything is float32 and contiguous where nothing else is said.
 
    type: of the features, FLOAT32 or FLOAT16
-   features: (images) pointers to (cells, stored), of which (blocks) blocks make the channels; stored and channels are
-   multiples of 16; floors: (images) what 0 became in an image's features
+   features: (images) pointers to (cells, stored), of which (blocks) blocks make the channels; both are multiples of 16
+   floors: (images) what 0 became in an image's features
    wide: (models, WIDE, channels); parameters: (models, PARAMETERS), see networks.h
    row_blurs, column_blurs, column_blurs_transposed, weights: those of all models, see density.h
    saved: (images, models, SAVED_ROWS * width + SAVED_STATISTICS), or NULL where no backward pass follows
