@@ -203,7 +203,7 @@ def difference(ours: Values, base: Values, pairing: Pairing, better: str | None)
     is_paired = pairing.kind.startswith(PAIRED)
     uncertainty = a.minus(b).uncertainty() if is_paired else a.uncertainty_of_unpaired(b)
     estimated = _estimate(uncertainty, means, seeds)
-    halved = seeds_to_halve(uncertainty, seeds, a.images, len(a.sets) if a.in_folds else 1)
+    halved = seeds_to_halve(uncertainty, seeds, a.images, len(a.sets) if a.in_folds else 1, a.of_random_sets)
     assert estimated.p is not None
     return Difference(
         **vars(estimated),

@@ -170,14 +170,16 @@ def over_seeds(ours: np.ndarray, base: np.ndarray | None = None, paired: bool = 
     return _combined(np.asarray(ours.mean(-1) - base.mean(-1)), [], [_over_seeds(ours), _over_seeds(base)], [])
 
 
-def seeds_to_halve(now: Uncertainty, seeds: int, images: int, folds: int = 1) -> int | None:
+def seeds_to_halve(
+    now: Uncertainty, seeds: int, images: int, folds: int = 1, of_random_sets: bool = False
+) -> int | None:
     """Return how many seeds would halve the interval, all else being as estimated; None where no number would.
 
     The images' contribution stays as it is, that of the seeds falls with their number. Whether any number would do
     depends on the interval that remains with ever more seeds.
 
     seeds: how many each arm has now; images: how many are evaluated, in all sets together; folds: how many have models
-        of their own
+        of their own; of_random_sets: whether the images are whole sets, see `on_a_new_set`
     """
     a, s = float(now.images_variance), float(now.seeds_variance) * seeds
     if a + s == 0:
@@ -185,6 +187,9 @@ def seeds_to_halve(now: Uncertainty, seeds: int, images: int, folds: int = 1) ->
     half, images_df = float(now.half_width) / 2, max(images - 1, 1)
 
     def is_enough(n: Any) -> Any:
+        if of_random_sets:
+            factors = (scipy.stats.t.ppf(1 - LEVEL / 2, df) for df in (images_df, n - 1))
+            return sum(factor**2 * part for factor, part in zip(factors, (a, s / n), strict=True)) <= half**2
         variance = a + s / n
         df = variance**2 / (a**2 / images_df + (s / n) ** 2 / (folds * (n - 1)))
         return scipy.stats.t.ppf(1 - LEVEL / 2, df) * variance**0.5 <= half

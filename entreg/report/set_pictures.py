@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from entreg.results.schema import SINGLE_SETS, ArmMatrix, Bar, MatrixCell, Resul
 LABEL = "IG (bit/fixation)"
 KINDS = {"as_trained": "as trained", "adapted": "adapted to the set"}
 ON_BRIGHT, ON_DIM = "#000001", "#fffffe"  # of numbers on colours: no greys, which a dark page turns round
+COLUMN, HEADER = 12, 20  # letters that fit below a column and beside a row
 WIDTH, ROW, HEAD = (
     6.4,
     0.32,
@@ -74,8 +76,8 @@ def draw_matrices(axes: Any, matrix: SetMatrix, arm: ArmMatrix) -> None:
             colour = "black" if np.isnan(value) else ON_BRIGHT if value > (low + high) / 2 else ON_DIM
             text = "–" if np.isnan(value) else f"{value:.3f}"
             one.text(column, row, text, ha="center", va="center", color=colour, weight="bold" if own else "normal")
-        one.set_xticks(range(len(sets)), sets)
-        one.set_yticks(range(len(rows)), [learned_from(row, sets) for row in rows])
+        one.set_xticks(range(len(sets)), [in_lines(name, COLUMN) for name in sets])
+        one.set_yticks(range(len(rows)), [in_lines(learned_from(row, sets), HEADER) for row in rows])
         one.set(title=title, xlabel="judged on", ylabel="learned from")
         one.figure.colorbar(shown, ax=one, label=LABEL)
 
@@ -101,10 +103,11 @@ def draw_bars(axes: Any, arm: ArmMatrix) -> None:
             label = KINDS["adapted"] if name == "mean_single" else None  # it is named once
             _whiskers(axes, [x + width / 5 for x, _ in adapted], [one for _, one in adapted], COLOURS[6], "D", label)
     axes.axhline(0, color="grey", linewidth=1)
-    axes.set_xticks(range(len(arm.bars)), [f"{name}\n({bars.n_images} images)" for name, bars in arm.bars.items()])
+    counts = {in_lines(name, COLUMN): bars.n_images for name, bars in arm.bars.items()}
+    axes.set_xticks(range(len(counts)), [f"{name}\n({count} images)" for name, count in counts.items()])
     axes.set(ylabel=LABEL)
     axes.grid(alpha=0.3, axis="y")
-    axes.legend(fontsize="small", ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    axes.figure.legend(*axes.get_legend_handles_labels(), fontsize="small", ncols=2, loc="outside lower center")
 
 
 def numbers(matrix: SetMatrix, arm: str) -> Iterator[dict[str, Any]]:
@@ -115,6 +118,16 @@ def numbers(matrix: SetMatrix, arm: str) -> Iterator[dict[str, Any]]:
     for name, bars in of_arm.bars.items():
         for of_bar, _, bar in bar_rows(bars):
             yield from _numbers(of_bar, bar.of, name, bar)
+
+
+def in_lines(name: str, letters: int) -> str:
+    """Return a name in lines of about so many letters, broken behind blanks and underscores."""
+    lines = [""]
+    for part in re.findall(r"[^_ ]+[_ ]?|[_ ]", name):
+        if lines[-1] and len(lines[-1] + part.rstrip()) > letters:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _rows(arm: ArmMatrix) -> list[tuple[str, ...]]:

@@ -9,9 +9,10 @@ import re
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from entreg.evaluation.differences import Values
-from entreg.evaluation.statistics import LEVEL, Uncertainty, crossed, on_a_new_set
+from entreg.evaluation.statistics import LEVEL, Uncertainty, crossed, on_a_new_set, seeds_to_halve
 from tests.conftest import ROOT
 
 STUDIES = 2000  # at a time
@@ -105,6 +106,17 @@ def test_trainings_that_are_not_paired_add_their_parts():
     sure = on_a_new_set(ours, base, paired=False)
     assert float(sure.variance) == pytest.approx(2 / 3 + 1 / 3)
     assert float(sure.half_width) == pytest.approx(np.sqrt(3.182446**2 * 2 / 3 + 4.302653**2 / 3), rel=1e-6)
+
+
+def test_seeds_that_would_halve_the_interval_are_those_whose_parts_do():
+    """Sets of -1, 0, 1 and three seeds of -9, 0, 9: of the mean 1/3 and, for a single seed, 81."""
+    now = on_a_new_set(np.add.outer([-9.0, 0.0, 9.0], [-1.0, 0.0, 1.0]))
+    halves = [
+        n for n in range(4, 50) if 4.302653**2 / 3 + t.ppf(0.975, n - 1) ** 2 * 81 / n <= float(now.half_width) ** 2 / 4
+    ]
+    assert seeds_to_halve(now, 3, 3, of_random_sets=True) == halves[0]
+    sets_alone = on_a_new_set(np.repeat([[-1.0, 0.0, 1.0]], 3, axis=0) + np.array([[0.1], [0.0], [-0.1]]))
+    assert seeds_to_halve(sets_alone, 3, 3, of_random_sets=True) is None
 
 
 def test_one_training_leaves_the_sets_alone():

@@ -55,6 +55,20 @@ def test_numbers_on_colours_stay_as_they_are_on_a_dark_page(matrix):
         assert f"fill: {colour}" in drawing
 
 
+@pytest.mark.parametrize(
+    "name, lines",
+    [
+        ("osie", "osie"),
+        ("crowd100_of_two", "crowd100_of_\ntwo"),
+        ("etocvd_excluding_200ms", "etocvd_\nexcluding_\n200ms"),
+        ("all but osie", "all but osie"),
+        ("anameofoneverylongword", "anameofoneverylongword"),
+    ],
+)
+def test_long_names_stand_in_lines(name, lines):
+    assert set_pictures.in_lines(name, 12) == lines
+
+
 def test_bars_are_as_high_as_the_levels(matrix):
     axes = Figure().subplots()
     set_pictures.draw_bars(axes, matrix.arms["nll"])
