@@ -79,14 +79,14 @@ def test_a_bootstrap_of_images_and_trainings_holds_the_true_share_less_often(cap
     rng, found = np.random.default_rng(0), {}
     for seeds in (2, 3, 4, 8):
         for of_seeds in (0.3, 1.0, 3.0):
-            each = [drawn(rng, seeds=seeds, of_seeds=of_seeds) for _ in range(250)]
+            each = [drawn(rng, seeds=seeds, of_seeds=of_seeds) for _ in range(1000)]
             known = [ends for values in each if (ends := shared(*values).ci95) is not None]
             drawn_anew = [bootstrapped(rng, *values) for values in each]
             held = [100 * np.mean([low <= 0.4 <= high for low, high in some]) for some in (known, drawn_anew)]
             found[seeds, of_seeds] = held
             with capsys.disabled():
                 print(f"{seeds} seeds, scatter {of_seeds}: {held[0]:.1f} % of {len(known)}, bootstrap {held[1]:.1f} %")
-    assert all(93 <= found[seeds, of_seeds][0] <= 98.5 for seeds in (4, 8) for of_seeds in (0.3, 1.0, 3.0))
+    assert all(93 <= found[seeds, of_seeds][0] <= 97 for seeds in (4, 8) for of_seeds in (0.3, 1.0, 3.0))
     assert all(ours > other for ours, other in found.values())
 
 
