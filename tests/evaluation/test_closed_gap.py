@@ -75,7 +75,7 @@ def test_the_interval_holds_the_true_share(unpaired):
 
 @pytest.mark.slow
 def test_a_bootstrap_of_images_and_trainings_holds_the_true_share_less_often(capsys):
-    """Prints what docs/verdict.md reports: by seeds and their scatter, how often either holds."""
+    """Prints what docs/verdict.md reports: by seeds and their scatter, how often each holds it."""
     rng, found = np.random.default_rng(0), {}
     for seeds in (2, 3, 4, 8):
         for of_seeds in (0.3, 1.0, 3.0):
