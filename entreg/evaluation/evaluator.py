@@ -187,7 +187,8 @@ class Evaluator:
             loaded = self.loaded_in(arm, name)
             if loaded and all(isinstance(one.model, DeepGaze3) for one in loaded):
                 self.adapted[arm.name][name] = [next(remaining) for _ in loaded]
-        log.info("adapted %d runs to %s", len(work), data_name)
+        versions = ", ".join(dict.fromkeys(step_library.description(version) for *_, version in work))
+        log.info("adapted %d runs to %s; sums over pixels are computed by %s", len(work), data_name, versions)
 
     def loaded_in(self, arm: Arm, name: str) -> list[LoadedRun]:
         """Return those of an arm's runs that are judged in a domain."""

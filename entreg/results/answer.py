@@ -244,12 +244,14 @@ def _limits_of_models(results: Results) -> Iterator[str]:
         whose = "" if len(random) == len(results.arms) else f" of {', '.join(random)}"
         yield f"The backbone{whose} has random weights: it knows nothing about photos, and this is a demonstration."
     rounded = {
-        arm.configured.get("model.backbone.precision", EXACT)
-        for arm in results.arms.values()
-        if arm.configured is not None
-    } - {EXACT}
+        name: precision
+        for name, arm in results.arms.items()
+        if arm.configured is not None and (precision := arm.configured.get("model.backbone.precision", EXACT)) != EXACT
+    }
     if rounded:
-        yield f"The backbone was computed in {' and '.join(sorted(rounded))}, not in float32. {EFFECT_OF_ROUNDING}"
+        whose = "" if len(rounded) == len(results.arms) else f" of {', '.join(rounded)}"
+        precisions = " and ".join(sorted({*rounded.values()}))
+        yield f"The backbone{whose} was computed in {precisions}, not in float32. {EFFECT_OF_ROUNDING}"
     if not any(map(is_foreign, results.data)):
         yield "No foreign set was judged, so this says nothing about generalisation."
 

@@ -1,4 +1,4 @@
-"""The arithmetic by which finished runs are judged: the same for all, so that arms do not differ by it."""
+"""The arithmetic by which finished runs are judged: arms differ by it only where their settings do."""
 
 from __future__ import annotations
 
@@ -28,10 +28,18 @@ class Arithmetic(NamedTuple):
 def choose(runs: Sequence[FinishedRun], kind: str, typed: Sequence[str]) -> str:
     """Set SETTINGS in all runs' configs; return the choice and its reason.
 
-    It is that of the trainings, where these agree and a device of this kind supports it; then the stored features can
-    be read on any machine. Otherwise it is what the first run's settings mean on this machine. Typed values override
-    both.
+    It is the same for all runs with one setting of the backbone's precision, such as `auto`, which may mean another one
+    on each machine. It is that of their trainings, where these agree and a device of this kind supports it; then the
+    stored features can be read on any machine. Otherwise it is what the first run's settings mean on this machine.
+    Typed values override both.
     """
+    by_setting: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        by_setting.setdefault(run.config.model.backbone.precision, []).append(run)
+    return "; ".join(dict.fromkeys(_choose(alike, kind, typed) for alike in by_setting.values()))
+
+
+def _choose(runs: Sequence[FinishedRun], kind: str, typed: Sequence[str]) -> str:
     recorded = {_recorded(run) for run in runs}
     first, chosen, why = runs[0].config, None, ""
     if {*SETTINGS} & {*typed}:

@@ -22,6 +22,7 @@ from entreg.evaluation.metrics import primary_metric
 from entreg.evaluation.other_models import OtherModels
 from entreg.evaluation.summary import summarise
 from entreg.io import files
+from entreg.model import step_library
 from entreg.report import set_tables, tables
 from entreg.runs.folder import RunFolder
 from entreg.runs.provenance import provenance
@@ -77,7 +78,11 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
         results = dataclasses.replace(results, others=others.judge())
         files.write_csv(folder.others, others.rows)
     start = provenance(
-        ranks.device.type, {"folds": config.evaluation.seed}, fingerprints=evaluated.fingerprints(), features=features
+        ranks.device.type,
+        {"folds": config.evaluation.seed},
+        fingerprints=evaluated.fingerprints(),
+        features=features,
+        step_version=step_library.description(step_library.for_evaluation(runs[0].config.hardware)),
     )
     output_files.write(folder, results, evaluator, start)
     print("\n".join([tables.terminal(results), *set_tables.terminal(results)]))

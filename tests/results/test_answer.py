@@ -143,6 +143,8 @@ def test_the_backbones_precision_is_said_with_what_is_known_of_its_effect(tmp_pa
     assert "backbone: vgg19 with the weights IMAGENET1K_V1, computed in bfloat16" in said.rests_on
     assert said.limits[0].startswith("The backbone was computed in bfloat16, not in float32.")
     assert "scene50) by 0.0017" in said.limits[0]
+    said = answer_of(dataclasses.replace(results, arms={**arms, "nll": results.arms["nll"]}))
+    assert said.limits[0].startswith("The backbone of nll_entropy was computed in bfloat16, not in float32.")
 
 
 def test_what_a_comparison_does_not_say_is_said(answer):

@@ -64,6 +64,18 @@ def test_what_the_trainings_agree_in_is_done_here_too(runs):
     assert ways(found) == [THERE, THERE]
 
 
+def test_arms_whose_backbones_were_given_other_precisions_are_each_judged_in_theirs(runs):
+    found = runs(THERE, HERE, THERE)
+    for run, way in zip(found, (THERE, HERE, THERE), strict=True):
+        run.config.model.backbone.precision = way[0]
+    said = choose(found, "cpu", [])
+    assert said == (
+        "float32 products, winograd convolution, as in the trainings; "
+        "bfloat16 products, direct convolution, as in the trainings"
+    )
+    assert ways(found) == [THERE, HERE, THERE]
+
+
 def test_the_readouts_precision_is_that_of_the_trainings_too(runs):
     """Trainings that were begun before it was recorded computed the readout in the backbone's precision."""
     found = runs(SLOW, SLOW)

@@ -19,6 +19,7 @@ from entreg.config.settings import resolved
 from entreg.distributed.ranks import Ranks
 from entreg.errors import UserError
 from entreg.evaluation.evaluation_cache import EvaluationCache
+from entreg.model.step_library import TORCH, available, description
 from entreg.runs.folder import RunFolder, State
 from entreg.tasks.evaluate import evaluate
 from tests.conftest import ROOT
@@ -94,6 +95,7 @@ def test_everything_that_is_found_lies_in_a_folder_of_its_own(study, judged, cap
         assert sorted(maps) == ["nll", "nll_entropy"] and np.exp(maps["nll"]).sum() == pytest.approx(1, abs=1e-4)
     assert "nll_entropy" in folder.report.read_text()
     (start,) = folder.starts()
+    assert start["step_version"] == description([*available(), TORCH][0])
     assert start["seeds"] == {"folds": 0} and start["fingerprints"].keys() >= {"data", "weights", "features"}
     assert folder.read_config()["task"]["name"] == "evaluate"
     recompute = [sys.executable, str(ROOT / "docs/recompute.py"), str(folder)]
