@@ -176,6 +176,8 @@ class Resized:
 
         `image` remains the image's number in the whole data set.
         """
+        if len(items) and list(items) == list(range(items[0], items[0] + len(items))):
+            return self.fixations[self.rows(items[0]).start : self.rows(items[-1]).stop]  # not a copy
         rows = [np.arange(self._ends[i] - self.counts[i], self._ends[i]) for i in items]
         return self.fixations[np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)]
 
@@ -220,4 +222,6 @@ def resize(dataset: DataSet, geometry: Shape) -> Resized:
         x[rows], y[rows] = geometry.points(fixations.x[rows], fixations.y[rows], stimulus.height_px, stimulus.width_px)
         on_image[rows] = inside(x[rows], y[rows], width, height)
     moved = Fixations(fixations.image, x, y, fixations.subject)
-    return Resized(dataset, geometry, sizes, moved[on_image], int((~on_image).sum()))
+    # a set may have millions of fixations: what all of them share is not copied
+    remaining = moved if on_image.all() else moved[on_image]
+    return Resized(dataset, geometry, sizes, remaining, len(on_image) - len(remaining))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse
@@ -45,7 +46,7 @@ def gold_standard(
     """Fit the mixture to the fixations of a data set and evaluate it at them.
 
     y, x: (n,) integers, the pixels of the fixations
-    image: (n,) index into sizes
+    image: (n,) index into sizes, image after image
     subject: (n,) the person who looked
     sizes: (images, 2) height and width in pixels
     log_prior: (n,) nats, the KDE prior at the fixations, built without the fixations on the same image
@@ -59,21 +60,22 @@ def gold_standard(
     """
     y, x, image, subject = (np.asarray(values) for values in (y, x, image, subject))
     sizes, log_prior = np.asarray(sizes), np.asarray(log_prior, dtype=np.float64)
-    log_uniform = -np.log(sizes.prod(1, dtype=np.float64))[image]
-    rows_of_images = [np.flatnonzero(image == index) for index in np.unique(image)]
+    starts = np.flatnonzero(np.diff(image, prepend=-1))
     best = None
     for bandwidth in bandwidths:
         mass = {size: _mass_inside(size, bandwidth) for size in set(sizes.ravel().tolist())}
-        others = np.empty(len(y))
-        for rows in rows_of_images:
-            height, width = sizes[image[rows[0]]].tolist()
+        components = np.empty((3, len(y)))  # few arrays are there at a time: there may be millions of fixations
+        others = components[0]
+        components[1] = log_prior
+        for start, end in pairwise([*starts.tolist(), len(y)]):
+            rows, (height, width) = slice(start, end), sizes[image[start]].tolist()
             others[rows] = others_log_density(
                 y[rows], x[rows], subject[rows], height, width, bandwidth, mass[height][y[rows]] * mass[width][x[rows]]
             )
-        alone = np.isnan(others)
-        np.copyto(others, log_prior, where=alone)
-        weights, log_density = _fit_weights(np.stack([others, log_prior, log_uniform]))
-        if best is None or log_density.mean() > best.log_density.mean():  # one is kept: they may be millions of numbers
+            components[2, rows] = -np.log(float(height) * width)
+        np.copyto(others, log_prior, where=np.isnan(others))
+        weights, log_density = _fit_weights(components)
+        if best is None or log_density.mean() > best.log_density.mean():
             best = GoldStandard(log_density, bandwidth, weights)
     assert best is not None  # there is at least one bandwidth
     if len(bandwidths) > 1 and best.bandwidth in (min(bandwidths), max(bandwidths)):
@@ -190,11 +192,13 @@ def _fit_weights(components: np.ndarray, tolerance: float = 1e-10, steps: int = 
     components -= highest
     likelihood = np.exp(components, out=components)
     weights = np.full(len(components), 1 / len(components))
+    mixture, inverse = np.empty((2, components.shape[1]))
     mean_log = -np.inf
     for _ in range(steps):
-        mixture = weights @ likelihood
-        previous, mean_log = mean_log, np.log(mixture).mean()
+        np.matmul(weights, likelihood, out=mixture)
+        previous, mean_log = mean_log, np.log(mixture, out=inverse).mean()
         if mean_log - previous < tolerance:
             break
-        weights = weights * (likelihood @ (1 / mixture)) / len(mixture)
-    return weights, np.log(weights @ likelihood) + highest
+        weights = weights * (likelihood @ np.divide(1, mixture, out=inverse)) / len(mixture)
+    np.matmul(weights, likelihood, out=mixture)
+    return weights, np.add(np.log(mixture, out=mixture), highest, out=mixture)

@@ -148,6 +148,15 @@ def test_fixations_of_several_images_in_any_order():
     assert heights.tolist() == [128, 128, 96, 96] and widths.tolist() == [96, 96, 128, 128]
 
 
+def test_what_all_fixations_share_is_not_copied():
+    """A set may have millions of them."""
+    data = dataset([(60, 100), (100, 60)], [0, 0, 1], [10, 20, 30], [1, 2, 3], np.array([7, 8, 9]))
+    resized = resize(data, STRETCH)
+    assert resized.fixations.image is data.fixations.image and resized.fixations.subject is data.fixations.subject
+    assert all(np.shares_memory(resized.pooled(items).x, resized.fixations.x) for items in ([0, 1], [1]))
+    assert [resized.pooled(items).image.tolist() for items in ([0, 1], [1], [1, 0])] == [[0, 0, 1], [1], [1, 0, 0]]
+
+
 def test_photos_are_known_by_content_and_geometry(tmp_path, rng):
     for name, rgb in (("a.png", 0), ("b.png", 0), ("c.png", 9)):
         Image.fromarray(np.full((60, 100, 3), rgb, np.uint8)).save(tmp_path / name)
