@@ -40,6 +40,9 @@ class Batch:
     x: Tensor
 
 
+ALIKE = 0.01  # greatest difference of features that count as the same; they are normalised to a variance of 1
+
+
 @dataclass(frozen=True)
 class ImageSubset:
     """Some images of a data set, with the fixations on them.
@@ -172,6 +175,12 @@ class UniformInputs:
 
     def __len__(self) -> int:
         return len(self.store.names)
+
+    @property
+    def look_alike(self) -> bool:
+        """Whether all cells of an image have the same features, by which a network without padding sees no place."""
+        features = full(self.store[0]).float()
+        return bool((features - features[0]).abs().max() < ALIKE)
 
     def inputs(self, members: Sequence[int]) -> tuple[Tensor | Sequence[Features], Tensor, Grid]:
         """Return the features, centre bias and grid of some of the images, as the model takes them."""

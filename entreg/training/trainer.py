@@ -120,6 +120,12 @@ class Trainer:
         remark = config.loss.remark()
         if remark is not None:
             log.warning("%s", remark)
+        if config.loss.regularises and self.uniform[study.landscape].look_alike:
+            log.warning(
+                "the backbone's features of a uniform image are the same everywhere, as without padding, so that "
+                "the bias map shows nothing of the networks, and loss=%s changes nothing of them",
+                config.loss.name,
+            )
         if self.ranks.is_first:
             log.info(
                 "%s on %d %s rank(s), %s, global batch %d, seed %d",

@@ -23,11 +23,11 @@ PACKAGE = __name__.partition(".")[0]
 class Convolutional(nn.Module):
     """Two convolutions; the ReLU between them works in place."""
 
-    def __init__(self, channels: int = 4) -> None:
+    def __init__(self, channels: int = 4, padding: int = 1) -> None:
         super().__init__()
-        self.first = nn.Conv2d(3, channels, 3, 2, 1)
+        self.first = nn.Conv2d(3, channels, 3, 2, padding)
         self.relu = nn.ReLU(inplace=True)
-        self.second = nn.Conv2d(channels, 2 * channels, 3, 2, 1)
+        self.second = nn.Conv2d(channels, 2 * channels, 3, 2, padding)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.second(self.relu(self.first(images))).mean((2, 3))

@@ -70,6 +70,18 @@ def test_a_vision_transformer_trains_by_both_steps_and_the_package_is_recorded(t
     assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
+@pytest.mark.parametrize("padding, warned", [(0, True), (1, False)])
+def test_a_network_that_sees_no_place_in_a_uniform_image_is_named(trainer_of, caplog, padding, warned):
+    """Every cell then has the same features, and the readout, the same everywhere, cancels in the density."""
+    module = f"{{{TARGET}:tests.features.test_module_backbone.Convolutional,padding:{padding}}}"
+    words = (*REGULARISED[:-3], "loss=nll_entropy", "loss.every=1", ALLOWED, "hardware.step=plain")
+    network = (f"+model.backbone.module={module}", "model.backbone.name=standin", "model.backbone.taps=[second]")
+    trainer = trainer_of(*words, *network, folder="flat")
+    said = "the backbone's features of a uniform image are the same everywhere"
+    assert (said in caplog.text) is warned
+    assert bool(trainer.uniform[trainer.study.landscape].look_alike) is warned
+
+
 @pytest.mark.parametrize("words", [REGULARISED, NETWORK])
 def test_what_is_not_allowed_is_refused_before_anything_starts_or_goes_on(composed, words):
     train.check(resolved(composed(*words, ALLOWED)))
