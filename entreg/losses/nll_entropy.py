@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,11 @@ from torch import Tensor
 from entreg.config import Loss
 from entreg.config.settings import setting
 from entreg.distributed.ranks import Ranks
+from entreg.features.grid import Grid
+from entreg.features.rectified import Features
+from entreg.model.deepgaze3 import DeepGaze3, compiled_entropies, densities, numbers_by_step
 from entreg.model.log_density import LogDensity
+from entreg.model.step_library import TORCH
 
 
 @dataclass
@@ -26,11 +30,39 @@ class Settings(Loss):
         """The entropy's weight in the loss, -lambda. The training multiplies `share` by it."""
         return -self.lambda_entropy
 
+    @property
+    def is_mean_entropy(self) -> bool:
+        """Whether the function of the bias map is the mean of the images' entropies, see `entropies_nats`."""
+        return self.normalisation == "softmax" and self.aggregation == "mean_entropy"
+
     def share(self, density: LogDensity, images: int, ranks: Ranks) -> Tensor:
         """Return this rank's share of the bias map's entropy, see `bias_entropy_nats`."""
         entropy = bias_entropy_nats(density, images, self.normalisation, self.aggregation, ranks.differentiable_sum)
         # the entropy of the mean map is the same on all ranks
         return entropy / ranks.world_size if self.aggregation == "entropy_of_mean" else entropy
+
+
+def entropies_nats(
+    models: Sequence[DeepGaze3],
+    features: Tensor | Sequence[Features],
+    center_biases: Sequence[Tensor],
+    grid: Grid,
+    precision: torch.dtype,
+) -> list[Tensor]:
+    """Return each model's sum of the entropies of its densities, nats, through which gradients flow.
+
+    See `DeepGaze3.forward`; center_biases: for each model
+    """
+    found: dict[int, Tensor] = {}
+    for version, numbers in numbers_by_step(models).items():
+        chosen, biases = [models[number] for number in numbers], [center_biases[number] for number in numbers]
+        if version == TORCH:
+            predicted = densities(chosen, features, biases, grid, precision)
+            entropies = [density.entropy_nats().sum() for density in predicted]
+        else:
+            entropies = compiled_entropies(chosen, features, biases, grid)
+        found |= zip(numbers, entropies, strict=True)
+    return [found[number] for number in range(len(models))]
 
 
 def bias_entropy_nats(

@@ -70,7 +70,7 @@ class CompiledBatch(Structure):
         *((name, c_void_p) for name in ("row_blurs", "column_blurs", "column_blurs_transposed", "weights")),
         *((name, c_void_p) for name in ("center_biases", "saved", "log_densities", "by_densities")),
         *((name, c_void_p) for name in ("by_wide", "by_others")),
-        *((name, c_void_p) for name in ("first_fixations", "fixated", "fixation_weights", "nlls")),
+        *((name, c_void_p) for name in ("first_fixations", "fixated", "fixation_weights", "losses")),
     ]
 
     def __init__(self) -> None:

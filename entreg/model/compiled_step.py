@@ -67,8 +67,33 @@ def image_nlls(
     Gradients flow from the first alone to the models' tensors. They are computed together with the NLL, while an
     image's features are in the cache. The other arguments are those of `log_densities`.
     """
+    return _losses(version, models, features, center_biases, grid, fixated)
+
+
+def image_entropies(
+    version: str,
+    models: Sequence[ModelTensors],
+    features: Tensor | Sequence[Features],
+    center_biases: Sequence[Tensor],
+    grid: Grid,
+) -> list[tuple[Tensor, Tensor]]:
+    """Return for each model the sum of the entropies of its densities, and each image's, (B,), in nats.
+
+    Gradients flow as those of `image_nlls`.
+    """
+    return _losses(version, models, features, center_biases, grid, None)
+
+
+def _losses(
+    version: str,
+    models: Sequence[ModelTensors],
+    features: Tensor | Sequence[Features],
+    center_biases: Sequence[Tensor],
+    grid: Grid,
+    fixated: Fixated | None,
+) -> list[tuple[Tensor, Tensor]]:
     flat = [tensor for model in models for tensor in model]
-    found = _Nlls.apply(version, features, center_biases, grid, fixated, *flat)
+    found = _Losses.apply(version, features, center_biases, grid, fixated, *flat)
     return list(zip(found[: len(models)], found[len(models) :], strict=True))
 
 
@@ -109,7 +134,9 @@ class _LogDensities(torch.autograd.Function):
         return None, None, None, None, *sums
 
 
-class _Nlls(torch.autograd.Function):
+class _Losses(torch.autograd.Function):
+    """The NLL where fixations are given, else the entropy."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -117,17 +144,18 @@ class _Nlls(torch.autograd.Function):
         features: Tensor | Sequence[Features],
         center_biases: Sequence[Tensor],
         grid: Grid,
-        fixated: Fixated,
+        fixated: Fixated | None,
         *flat: Tensor,
     ) -> tuple[Tensor, ...]:
         batch, functions = _batch(features, center_biases, grid, flat), library(version)
-        batch.hold("first_fixations", torch.cat([fixated.counts.new_zeros(1), fixated.counts.cumsum(0)]).int())
-        batch.hold("fixated", (fixated.row * batch.map.map_columns + fixated.column).int())
-        batch.hold("fixation_weights", fixated.weights.float().contiguous())
-        nlls = batch.hold("nlls", torch.empty(batch.images, batch.models))
+        if fixated is not None:
+            batch.hold("first_fixations", torch.cat([fixated.counts.new_zeros(1), fixated.counts.cumsum(0)]).int())
+            batch.hold("fixated", (fixated.row * batch.map.map_columns + fixated.column).int())
+            batch.hold("fixation_weights", fixated.weights.float().contiguous())
+        losses = batch.hold("losses", torch.empty(batch.images, batch.models))
         terms = _hold_gradients(batch)
-        batch.run(functions.entreg_nll)
-        found = [nlls[:, model].contiguous() for model in range(batch.models)]
+        batch.run(functions.entreg_entropy if fixated is None else functions.entreg_nll)
+        found = [losses[:, model].contiguous() for model in range(batch.models)]
         ctx.save_for_backward(
             *(tensor for of_model in _sums(batch, functions, flat[0].shape[1], *terms) for tensor in of_model)
         )

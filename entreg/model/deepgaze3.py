@@ -14,7 +14,7 @@ from entreg.features.grid import Grid
 from entreg.features.rectified import Features
 from entreg.model.batched_readout import Head, layer_tensors, readouts
 from entreg.model.compiled_batch import ModelTensors
-from entreg.model.compiled_step import Fixated, image_nlls, log_densities
+from entreg.model.compiled_step import Fixated, image_entropies, image_nlls, log_densities
 from entreg.model.finalizer import Finalizer, log_density
 from entreg.model.log_density import LogDensity, cell_of_pixel
 from entreg.model.per_set import OnSet, PerSet
@@ -161,6 +161,17 @@ def compiled_nlls(
         grid,
         Fixated(counts, row, column, torch.stack(list(weights), 1)),
     )
+
+
+def compiled_entropies(
+    models: Sequence[DeepGaze3 | OnSet],
+    features: Tensor | Sequence[Features],
+    center_biases: Sequence[Tensor],
+    grid: Grid,
+) -> list[Tensor]:
+    """Return what `losses.nll_entropy.entropies_nats` does, for models of the same compiled version."""
+    tensors = [_tensors(model, grid) for model in models]
+    return [total for total, _ in image_entropies(models[0].step, tensors, features, center_biases, grid)]
 
 
 def numbers_by_step(models: Sequence[DeepGaze3 | OnSet]) -> dict[str, list[int]]:

@@ -19,6 +19,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from entreg.config import Loss
 from entreg.distributed.ranks import Stopped
 from entreg.errors import UserError
 from entreg.features.grid import Grid
@@ -26,6 +27,8 @@ from entreg.features.preload import preloaded
 from entreg.features.rectified import Features
 from entreg.features.store import FeatureStore
 from entreg.losses.nll import fixation_weights, nlls_nats
+from entreg.losses.nll_entropy import Settings as NllEntropy
+from entreg.losses.nll_entropy import entropies_nats
 from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.log_density import LogDensity
 from entreg.model.per_set import OnSet
@@ -194,15 +197,26 @@ class TrainingGroup:
         center_biases = [
             flat if trainer.config.loss.center_bias == "uniform" else center_bias for trainer in regularised
         ]
-        losses = []
         # uniform images belong to no set, so their numbers are the averages, as their centre bias is that of all sets
-        predicted = self._densities([trainer.model for trainer in regularised], features, center_biases, grid)
-        for trainer, density in zip(regularised, predicted, strict=True):
-            loss = trainer.config.loss
-            rank_density = dataclasses.replace(density, grid=density.grid[: len(items)])
-            share = trainer.share(rank_density, len(uniform), self.ranks)
-            sums[2 + 2 * trainers.index(trainer)] = share.detach()
-            losses.append(loss.weight * share)
+        shares: dict[int, Tensor] = {}
+        means, others = (
+            [k for k, trainer in enumerate(regularised) if _is_mean_entropy(trainer.config.loss) is is_mean]
+            for is_mean in (True, False)
+        )
+        of_means, of_others = ([regularised[k].model for k in some] for some in (means, others))
+        biases_of_means, biases_of_others = ([center_biases[k] for k in some] for some in (means, others))
+        if means:
+            entropies = entropies_nats(of_means, features, biases_of_means, grid, self.precision)
+            shares |= {k: total * bool(items) / len(uniform) for k, total in zip(means, entropies, strict=True)}
+        if others:
+            predicted = self._densities(of_others, features, biases_of_others, grid)
+            kept = [dataclasses.replace(density, grid=density.grid[: len(items)]) for density in predicted]
+            pairs = zip(others, kept, strict=True)
+            shares |= {k: regularised[k].share(density, len(uniform), self.ranks) for k, density in pairs}
+        losses = []
+        for k, trainer in enumerate(regularised):
+            sums[2 + 2 * trainers.index(trainer)] = shares[k].detach()
+            losses.append(trainer.config.loss.weight * shares[k])
         torch.autograd.backward(losses)
         return regularised
 
@@ -257,3 +271,7 @@ def _gradient(parameter: torch.nn.Parameter) -> Tensor:
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad
+
+
+def _is_mean_entropy(loss: Loss) -> bool:
+    return isinstance(loss, NllEntropy) and loss.is_mean_entropy

@@ -6,6 +6,7 @@ import torch
 from entreg.features.grid import grid_of
 from entreg.features.rectified import Rectified, Relu, layout
 from entreg.losses.nll import nlls_nats
+from entreg.losses.nll_entropy import entropies_nats
 from entreg.model.deepgaze3 import DeepGaze3, densities
 from entreg.model.step_library import TORCH, available
 
@@ -75,8 +76,17 @@ class Case:
             torch.testing.assert_close(nll.detach(), of_image.sum())
         return [of_image for _, of_image in found], [[p.grad for p in model.parameters()] for model in models]
 
+    def compute_entropy(
+        self, models: list[DeepGaze3], precision: torch.dtype = torch.float32
+    ) -> tuple[list[torch.Tensor], list[list[torch.Tensor]]]:
+        """Return the sum of each model's entropies, and the gradients of that model's parameters."""
+        biases = [self.center_bias.to(precision)] * len(models)
+        found = entropies_nats(models, self.features, biases, self.grid, precision)
+        torch.autograd.backward(found)
+        return [one.detach() for one in found], [[p.grad for p in model.parameters()] for model in models]
 
-WAYS = pytest.mark.parametrize("way", ["compute", "compute_nll"])
+
+WAYS = pytest.mark.parametrize("way", ["compute", "compute_nll", "compute_entropy"])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
@@ -84,8 +94,8 @@ WAYS = pytest.mark.parametrize("way", ["compute", "compute_nll"])
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("step", available())
 @WAYS
-def test_densities_nlls_and_gradients_are_those_of_float64(way, step, grid, channels, dtype):
-    """Within 1e-6 of the greatest log density or NLL, and 5e-5 of the greatest gradient of each parameter.
+def test_densities_losses_and_gradients_are_those_of_float64(way, step, grid, channels, dtype):
+    """Within 1e-6 of the greatest log density or loss, and 5e-5 of the greatest gradient of each parameter.
 
     Some gradients are what is left of sums that nearly cancel: those may be off by 2e-7 of the model's greatest one.
     """

@@ -85,6 +85,34 @@ static void density(const Map *map, const Finalizer *model, const float *readout
             log_density[y * map->map_columns + x] = z[y * width + x] - log_total;
 }
 
+/* Return the entropy H of a log density, nats, and write gradients by it: -n p (log p + H) for n pixels of density p.
+
+   They differ from the derivatives -n p (log p + 1) by a multiple of the density, which normalisation takes away, and
+   leave less to cancel: they sum to 0.
+   log_density, by_density: (map_rows, map_columns); line: wide_map_columns numbers of memory */
+static double entropy(const Map *map, const float *log_density, float *by_density, float *line)
+{
+    double total = 0;
+    for (int y = 0; y < map->map_rows; y++) {
+        const float *row = log_density + y * map->map_columns;
+        Vector s = {0};
+        padded(line, row, map->map_columns, map->wide_map_columns);
+        for (int x = 0; x < map->wide_map_columns; x += LANES) {
+            Vector log_p = load(line + x), mass = exponential(log_p) * load(map->column_pixels + x) * map->row_pixels[y];
+            /* below -87 a density is nothing, and its logarithm may be infinite */
+            s -= mass * choose(log_p < -87.0f, all(-87.0f), log_p);
+            store(line + x, mass);
+        }
+        total += sum(s);
+        memcpy(by_density + y * map->map_columns, line, sizeof(float) * map->map_columns);
+    }
+    for (size_t i = 0; i < (size_t)map->map_rows * map->map_columns; i++) {
+        float log_p = log_density[i] < -87.0f ? -87.0f : log_density[i];
+        by_density[i] *= -(float)(log_p + total);
+    }
+    return total;
+}
+
 /* Gradients by the readout, (rows * columns), by the blurs, and by the centre bias' weight, from those by the log density.
 
    log_density, by_density: (map_rows, map_columns)

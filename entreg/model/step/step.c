@@ -30,9 +30,10 @@ typedef struct {
    by_wide: (images, models, WIDE, channels)
    by_others: (images, models, others), the gradients by parameters, row blur, column blur and weight of the centre bias
 
+   of `entreg_nll` and `entreg_entropy`: losses: (images, models), the NLL or the entropy, nats
    of `entreg_nll` alone:
    first_fixations: (images + 1) where each image's fixations begin among all, in int32; fixated: the place of each in a map
-   fixation_weights, nlls: (images, models), what a fixation on each image counts, and the NLL in nats */
+   fixation_weights: (images, models), what a fixation on each image counts */
 typedef struct {
     Cells cells;
     Map map;
@@ -49,7 +50,7 @@ typedef struct {
     float *by_wide, *by_others;
     const int32_t *first_fixations, *fixated;
     const float *fixation_weights;
-    float *nlls;
+    float *losses;
 } Batch;
 
 #ifndef SOURCES
@@ -285,8 +286,29 @@ int entreg_backward(const Batch *batch, int first, int end)
     return 0;
 }
 
-/* Write the NLL of the images `first` to `end` and its gradients, while an image's numbers are in the cache. */
-int entreg_nll(const Batch *batch, int first, int end)
+/* Return the NLL of an image by a model, whose log density is in the memory, and write its gradients to by_density. */
+static double nll_of(const Batch *batch, int image, int model, const Memory *memory)
+{
+    float weight = batch->fixation_weights[(size_t)image * batch->models + model];
+    double log_likelihood = 0;
+    memset(memory->by_density, 0, sizeof(float) * map_numbers(batch));
+    for (int i = batch->first_fixations[image]; i < batch->first_fixations[image + 1]; i++) {
+        log_likelihood += (double)memory->log_density[batch->fixated[i]];
+        memory->by_density[batch->fixated[i]] -= weight;
+    }
+    return -weight * log_likelihood;
+}
+
+/* The same of the entropy of the log density. */
+static double entropy_of(const Batch *batch, int image, int model, const Memory *memory)
+{
+    (void)image, (void)model;
+    return entropy(&batch->map, memory->log_density, memory->by_density, memory->map);
+}
+
+/* Write a function of each density of the images `first` to `end`, and its gradients, while an image's numbers are in the
+   cache. */
+static int losses(const Batch *batch, int first, int end, double (*loss)(const Batch *, int, int, const Memory *))
 {
     Memory memory = memory_for(batch);
     if (memory.products == NULL)
@@ -294,15 +316,8 @@ int entreg_nll(const Batch *batch, int first, int end)
     for (int image = first; image < end; image++) {
         widest_product(batch, image, memory.wide, memory.products);
         for (int model = 0; model < batch->models; model++) {
-            float weight = batch->fixation_weights[(size_t)image * batch->models + model];
             predict(batch, image, model, &memory, memory.saved, memory.log_density);
-            memset(memory.by_density, 0, sizeof(float) * map_numbers(batch));
-            double log_likelihood = 0;
-            for (int i = batch->first_fixations[image]; i < batch->first_fixations[image + 1]; i++) {
-                log_likelihood += (double)memory.log_density[batch->fixated[i]];
-                memory.by_density[batch->fixated[i]] -= weight;
-            }
-            batch->nlls[(size_t)image * batch->models + model] = (float)(-weight * log_likelihood);
+            batch->losses[(size_t)image * batch->models + model] = (float)loss(batch, image, model, &memory);
             differentiate(batch, image, model, &memory, memory.saved, memory.log_density, memory.by_density);
         }
         widest_product_backwards(batch, image, memory.by_products, by_wide(batch, image));
@@ -310,6 +325,9 @@ int entreg_nll(const Batch *batch, int first, int end)
     free(memory.products);
     return 0;
 }
+
+int entreg_nll(const Batch *batch, int first, int end) { return losses(batch, first, end, nll_of); }
+int entreg_entropy(const Batch *batch, int first, int end) { return losses(batch, first, end, entropy_of); }
 
 /* Add the terms of all images, (images, numbers), to `total`, one image after the other. */
 void entreg_add(int images, size_t numbers, const float *terms, double *total)
