@@ -100,7 +100,9 @@ def test_densities_nlls_and_gradients_are_those_of_float64(way, step, grid, chan
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
-@pytest.mark.parametrize("width, rest", [(512, 64), (20, 7)], ids=["whole vectors", "parts of vectors"])
+@pytest.mark.parametrize(
+    "width, rest", [(512, 64), (64, 80), (20, 7)], ids=["whole pieces", "whole vectors", "parts of vectors"]
+)
 @pytest.mark.parametrize("models", [1, 3])
 @pytest.mark.parametrize("step", [*available(), TORCH])
 @WAYS
