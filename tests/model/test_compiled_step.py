@@ -225,6 +225,15 @@ def test_gradients_of_an_nll_grow_with_what_it_is_multiplied_by(step):
 
 
 @pytest.mark.parametrize("step", available())
+def test_fixations_that_are_not_ordered_by_image_are_refused(step):
+    """The compiled functions would take them for those of other images."""
+    case = Case("77 cells", 64)
+    case.image, case.y, case.x = (of_fixations.flip(0) for of_fixations in (case.image, case.y, case.x))
+    with pytest.raises(AssertionError, match="image by image"):
+        case.compute_nll([case.model(0, step)])
+
+
+@pytest.mark.parametrize("step", available())
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_stays_so(step, value):
     """In the image that has it, so that the training can name it."""
