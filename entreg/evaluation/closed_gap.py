@@ -53,6 +53,8 @@ def _end(left_by: Callable[[float], Uncertainty], share: float, step: float) -> 
     def above(tried: float) -> float:
         return float(left_by(tried).p) - LEVEL
 
+    if above(share) < 0:  # no scatter but rounding
+        return share
     inside = share
     for _ in range(MOST_DOUBLINGS):
         if above(inside + step) < 0:

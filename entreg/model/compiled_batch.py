@@ -19,6 +19,7 @@ from entreg.features.rectified import Block, Features, Rectified, full
 WIDE, PARAMETERS, SAVED_ROWS, SAVED_STATISTICS = 8, 2505, 170, 16
 TYPES = {torch.float32: 0, torch.float16: 1}  # of features, and their numbers in products.h
 VECTOR = 16  # rows are filled up to a multiple of it, so that they consist of whole vectors in every version
+PIECE = 512  # of step.c: channels whose products are summed in float32
 TURNS = 4  # a thread computes its images in so many turns, so that no thread waits long for another one
 
 
@@ -132,7 +133,7 @@ class CompiledBatch(Structure):
         shape = self.images, self.map.map_rows, self.map.map_columns
         assert all(bias.shape == shape for bias in center_biases)
         self.hold_each("center_biases", [bias.contiguous() for bias in center_biases])
-        compact = [image for image in features if isinstance(image, Rectified) and _has_whole_vectors(image.blocks)]
+        compact = [image for image in features if isinstance(image, Rectified) and _sums_alike(image.blocks)]
         if compact:
             stored, blocks = [image.stored for image in compact], compact[0].blocks
             self.hold("floors", torch.stack([image.floor for image in compact]).float())
@@ -166,9 +167,13 @@ class CompiledBatch(Structure):
         return wide[:, :channels].float(), parameters, rows.float(), columns.float(), weight.float()
 
 
-def _has_whole_vectors(blocks: Sequence[Block]) -> bool:
-    """Return whether the compiled functions can read these blocks."""
-    return not any(place % VECTOR for block in blocks for place in (block.start, block.end, block.source))
+def _sums_alike(blocks: Sequence[Block]) -> bool:
+    """Return whether the compiled functions can read these blocks, to the bits that they have from all channels.
+
+    They read whole vectors, and begin a sum in float32 with each block, but of all channels only at multiples of PIECE.
+    Else a training would go on to other bits where a store of an earlier version, with all channels, is replaced.
+    """
+    return not any(block.start % PIECE or place % VECTOR for block in blocks for place in (block.end, block.source))
 
 
 def _whole(length: int) -> int:

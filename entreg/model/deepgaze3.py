@@ -150,6 +150,7 @@ def compiled_nlls(
     at: the image in the batch, and the pixel (y, x), of every fixation, image by image
     """
     image, y, x = at
+    assert bool((image.diff() >= 0).all()), "fixations of an image stand together, image by image"
     counts = torch.bincount(image, minlength=len(features))
     row, column = cell_of_pixel(grid.rows.map_counts)[y], cell_of_pixel(grid.columns.map_counts)[x]
     tensors = [_tensors(model, grid) for model in models]

@@ -60,6 +60,7 @@ def gold_standard(
     """
     y, x, image, subject = (np.asarray(values) for values in (y, x, image, subject))
     sizes, log_prior = np.asarray(sizes), np.asarray(log_prior, dtype=np.float64)
+    assert (np.diff(image) >= 0).all(), "fixations of an image stand together, image after image"
     starts = np.flatnonzero(np.diff(image, prepend=-1))
     best = None
     for bandwidth in bandwidths:

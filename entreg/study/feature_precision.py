@@ -28,15 +28,16 @@ class Arithmetic(NamedTuple):
 def choose(runs: Sequence[FinishedRun], kind: str, typed: Sequence[str]) -> str:
     """Set SETTINGS in all runs' configs; return the choice and its reason.
 
-    It is the same for all runs with one setting of the backbone's precision, such as `auto`, which may mean another one
-    on each machine. It is that of their trainings, where these agree and a device of this kind supports it; then the
-    stored features can be read on any machine. Otherwise it is what the first run's settings mean on this machine.
-    Typed values override both.
+    It is the same for all runs with the same SETTINGS, such as `auto`, which may mean another one on each machine.
+    It is that of their trainings, where these agree and a device of this kind supports it; then the stored features
+    can be read on any machine. Otherwise it is what the settings mean on this machine. Typed values override both.
     """
-    by_setting: dict[str, list[FinishedRun]] = {}
+    by_settings: dict[Arithmetic, list[FinishedRun]] = {}
     for run in runs:
-        by_setting.setdefault(run.config.model.backbone.precision, []).append(run)
-    return "; ".join(dict.fromkeys(_choose(alike, kind, typed) for alike in by_setting.values()))
+        backbone, hardware = run.config.model.backbone, run.config.hardware
+        as_set = Arithmetic(backbone.precision, hardware.convolution, hardware.precision)
+        by_settings.setdefault(as_set, []).append(run)
+    return "; ".join(dict.fromkeys(_choose(alike, kind, typed) for alike in by_settings.values()))
 
 
 def _choose(runs: Sequence[FinishedRun], kind: str, typed: Sequence[str]) -> str:

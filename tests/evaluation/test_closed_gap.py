@@ -50,6 +50,13 @@ def test_without_scatter_over_trainings_it_is_fiellers_interval_over_images(rng)
     assert found.ci95 == pytest.approx(ends, rel=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1 / 3, 0.7, 1.0])
+def test_a_share_that_is_the_same_everywhere_has_no_width(rng, share):
+    pooled, gap = rng.standard_normal((4, 40)), 1 + 0.3 * rng.standard_normal((4, 40))
+    found = shared(pooled, pooled + share * gap, pooled + gap)
+    assert [found.share, *found.ci95] == pytest.approx([share] * 3, abs=1e-9)
+
+
 def test_of_a_gap_that_may_be_0_there_is_no_share(rng):
     found = shared(*drawn(rng, gap=0.02, share=5.0))
     assert (found.share, found.ci95, found.why) == (None, None, "the gap may be 0") and found.gap.ci95[0] < 0

@@ -24,6 +24,7 @@ def declared(file: str, name: str) -> list[str]:
 def test_the_structures_have_the_members_that_the_sources_declare():
     for kind, file, name in (
         (CompiledBatch, "step.c", "Batch"),
+        (compiled_batch._Block, "step.c", "Block"),
         (compiled_batch._Cells, "networks.h", "Cells"),
         (compiled_batch._Map, "density.h", "Map"),
     ):
@@ -34,6 +35,7 @@ def test_the_numbers_are_those_of_the_sources():
     """8 outputs, then layers of 16, 1, 128 and 16, of which each has a shift, and a last row (see networks.h)."""
     assert compiled_batch.PARAMETERS == 8 + (8 * 16 + 16) + (16 + 1) + (128 + 128) + (128 * 16 + 16) + 16
     assert compiled_batch.SAVED_ROWS == 8 + 16 + 1 + 128 + 16 + 1
+    assert f"PIECE = {compiled_batch.PIECE}," in (SOURCES / "step.c").read_text()
     types = dict(re.findall(r"(FLOAT32|FLOAT16)()", (SOURCES / "products.h").read_text()))
     assert [str(dtype).removeprefix("torch.").upper() for dtype in compiled_batch.TYPES] == [*types]
 

@@ -110,7 +110,9 @@ def test_densities_losses_and_gradients_are_those_of_float64(way, step, grid, ch
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
-@pytest.mark.parametrize("width, rest", [(512, 64), (20, 7)], ids=["whole vectors", "parts of vectors"])
+@pytest.mark.parametrize(
+    "width, rest", [(512, 64), (64, 80), (20, 7)], ids=["whole pieces", "whole vectors", "parts of vectors"]
+)
 @pytest.mark.parametrize("models", [1, 3])
 @pytest.mark.parametrize("step", [*available(), TORCH])
 @WAYS
@@ -230,6 +232,15 @@ def test_gradients_of_an_nll_grow_with_what_it_is_multiplied_by(step):
         assert all(p.grad is None for p in models[0].parameters())
         grads.append([p.grad for p in models[1].parameters()])
     assert all(torch.equal(2 * once, twice) for once, twice in zip(*grads, strict=True))
+
+
+@pytest.mark.parametrize("step", available())
+def test_fixations_that_are_not_ordered_by_image_are_refused(step):
+    """The compiled functions would take them for those of other images."""
+    case = Case("77 cells", 64)
+    case.image, case.y, case.x = (of_fixations.flip(0) for of_fixations in (case.image, case.y, case.x))
+    with pytest.raises(AssertionError, match="image by image"):
+        case.compute_nll([case.model(0, step)])
 
 
 @pytest.mark.parametrize("step", available())

@@ -129,6 +129,14 @@ def test_images_of_several_sizes_are_their_own_frames():
     np.testing.assert_allclose(gold.log_density, np.log(gold.weights @ components), atol=1e-12)
 
 
+def test_fixations_that_are_not_ordered_by_image_are_refused():
+    """An image's would be taken for those of several images, with fewer other people on each."""
+    y, x, image, subject, _, log_prior = simulated(images=2)
+    mixed = np.argsort(subject, kind="stable")
+    with pytest.raises(AssertionError, match="image after image"):
+        gold_standard(y, x, image[mixed], subject, np.tile([HEIGHT, WIDTH], (2, 1)), log_prior, (0.05,))
+
+
 def test_weights_are_the_likeliest():
     rng = np.random.default_rng(0)
     components = rng.normal(size=(3, 400))

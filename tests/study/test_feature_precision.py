@@ -76,6 +76,15 @@ def test_arms_whose_backbones_were_given_other_precisions_are_each_judged_in_the
     assert ways(found) == [THERE, HERE, THERE]
 
 
+def test_arms_whose_readouts_or_convolutions_were_given_others_are_each_judged_in_theirs(runs):
+    direct = "float32", "direct", "float32"
+    found = runs(THERE, SLOW, direct)
+    for run, way in zip(found, (THERE, SLOW, direct), strict=True):
+        run.config.hardware.convolution, run.config.hardware.precision = way[1:]
+    choose(found, "cpu", [])
+    assert ways(found) == [THERE, SLOW, direct]
+
+
 def test_the_readouts_precision_is_that_of_the_trainings_too(runs):
     """Trainings that were begun before it was recorded computed the readout in the backbone's precision."""
     found = runs(SLOW, SLOW)
