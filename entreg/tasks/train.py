@@ -32,7 +32,7 @@ def check(config: Config) -> None:
     primary_metric(config.evaluation.primary)
     losses.check(config)
     config.loss.ready(config.allow)
-    optimizer_check.check(config.optim, config.trainer.epochs)
+    optimizer_check.check(config.optim, config.trainer.epochs, bool(config.model.per_set))
     progress_loggers.check(config.loggers)
 
 

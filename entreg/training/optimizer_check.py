@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from torch.optim import Optimizer
 from entreg.config import MILESTONES, Optim
 from entreg.config.settings import nearest
 from entreg.errors import SettingError, brief
-from entreg.training.optimizer import optimizer_of, optimizers
+from entreg.training.optimizer import FASTER, optimizer_of, optimizers
 from entreg.training.schedule import schedule_of, schedules
 
 # a scalar, a vector, a matrix and kernels, as the model has them
@@ -28,11 +29,13 @@ NO_SETTINGS = {
 }
 
 
-def check(optim: Optim, epochs: int) -> None:
+def check(optim: Optim, epochs: int, per_set: bool = False) -> None:
     """Raise a SettingError where the optimiser or the schedule is unknown or cannot train the model.
 
     An optimiser must step without a closure on dense parameters of any shape, to finite values, not upwards, and as far
     as the learning rate says. A schedule must step after each epoch by itself, to finite rates that are not negative.
+
+    per_set: whether sets have numbers of their own, whose learning rate the schedule must keep apart
     """
     if optim == Optim(lr=optim.lr, lr_final=optim.lr_final, milestones=optim.milestones):
         return  # Adam can, and PyTorch takes a second to prepare the trial
@@ -43,10 +46,10 @@ def check(optim: Optim, epochs: int) -> None:
     _refuse_unknown("optim.settings", optim.name, known[optim.name], optim.settings)
     _try(f"optim.settings={optim.settings}", Optim(name=optim.name, lr=optim.lr, settings=optim.settings), 1)
     if optim.schedule != MILESTONES:
-        _check_schedule(optim, epochs)
+        _check_schedule(optim, epochs, per_set)
 
 
-def _check_schedule(optim: Optim, epochs: int) -> None:
+def _check_schedule(optim: Optim, epochs: int, per_set: bool) -> None:
     known = schedules()
     typed = f"optim.schedule={optim.schedule}"
     if optim.schedule not in known:
@@ -57,7 +60,7 @@ def _check_schedule(optim: Optim, epochs: int) -> None:
         if name in NO_SETTINGS:
             raise SettingError(f"{typed} cannot be used here: {NO_SETTINGS[name]}")
     _refuse_unknown("optim.schedule_settings", optim.schedule, kind, optim.schedule_settings)
-    _try(f"{typed} with optim.schedule_settings={optim.schedule_settings}", optim, epochs)
+    _try(f"{typed} with optim.schedule_settings={optim.schedule_settings}", optim, epochs, per_set)
 
 
 def _refuse_unknown(key: str, name: str, kind: type, settings: Mapping[str, Any]) -> None:
@@ -75,22 +78,23 @@ def _parameters(function: Callable[..., Any]) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-def _try(typed: str, optim: Optim, epochs: int) -> None:
+def _try(typed: str, optim: Optim, epochs: int, per_set: bool = False) -> None:
     """Take a step for each epoch on small parameters. Raises a SettingError that begins with what was typed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            why = _why_unfit(optim, epochs)
+            why = _why_unfit(optim, epochs, per_set)
     except Exception as error:  # they refuse what they cannot do by errors of many kinds
         why = f"PyTorch says: {brief(error)}"
     if why is not None:
         raise SettingError(f"{typed} cannot train the model: {why}")
 
 
-def _why_unfit(optim: Optim, epochs: int) -> str | None:
+def _why_unfit(optim: Optim, epochs: int, per_set: bool) -> str | None:
     """Return in words what went wrong although PyTorch raised nothing."""
     parameters = [torch.nn.Parameter(torch.ones(shape)) for shape in SHAPES]
-    optimizer = optimizer_of(parameters, optim)
+    of_sets = {"params": parameters[:1], "lr": FASTER * optim.lr}
+    optimizer = optimizer_of([{"params": parameters[1:]}, of_sets] if per_set else parameters, optim)
     schedule = schedule_of(optimizer, optim, epochs)
     for parameter in parameters:
         parameter.grad = torch.ones_like(parameter)
@@ -99,9 +103,11 @@ def _why_unfit(optim: Optim, epochs: int) -> str | None:
         if epoch == 0 and not all(bool((parameter <= 1).all()) for parameter in parameters):  # nan is not, either
             return "a step with a gradient of 1 does not lower the parameters"
         schedule.step()
-        (rate,) = schedule.get_last_lr()
+        rate, *rate_of_sets = schedule.get_last_lr()
         if not 0 <= rate < float("inf"):
             return f"after epoch {epoch + 1} the learning rate is {rate}"
+        if per_set and not math.isclose(rate_of_sets[0], FASTER * rate):
+            return f"it sets one rate for all, and sets' own numbers (model.per_set) learn {FASTER} times as fast"
     # a training goes on from what a checkpoint can hold
     saved = io.BytesIO()
     torch.save([optimizer.state_dict(), schedule.state_dict()], saved)

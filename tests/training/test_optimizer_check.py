@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 
 import pytest
 
@@ -81,3 +82,19 @@ def test_a_schedule_that_cannot_step_after_each_epoch_is_refused(schedule, setti
 def test_a_setting_that_the_schedule_does_not_use_is_refused(composed, words, said):
     with pytest.raises(SettingError, match=re.escape(said)):
         resolved(composed(*words))
+
+
+@pytest.mark.parametrize(
+    "schedule, settings, said",
+    [
+        ("OneCycleLR", {"max_lr": 0.01, "total_steps": 3}, "it sets one rate for all, and sets' own numbers"),
+        ("CosineAnnealingLR", {"T_max": 3}, None),
+    ],
+)
+def test_a_schedule_that_sets_one_rate_for_all_is_refused_where_sets_have_numbers_of_their_own(
+    schedule, settings, said
+):
+    optim = Optim(schedule=schedule, schedule_settings=settings)
+    check(optim, 3)
+    with nullcontext() if said is None else pytest.raises(SettingError, match=said):
+        check(optim, 3, per_set=True)
