@@ -120,6 +120,7 @@ class _Entropy(torch.autograd.Function):
         return (np + terms).mul_(-gradient[:, None, None]), None
 
 
+@one_thread()  # torch wakes all threads for a few hundred numbers
 def cell_of_pixel(counts: Tensor) -> Tensor:
     """Return the index of the cell of each pixel row (or column), from the cells' counts (h,): (H,)."""
     return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)

@@ -147,13 +147,14 @@ class Split(ImageSubset):
     def batch(self, members: Sequence[int]) -> Batch:
         """Return a batch of the images `members` (numbers within this split), which all have one size."""
         features = [self.store.compact(self.rows[i]) for i in members]
-        with one_thread():  # a copy takes as long by several threads, and much longer where they wait for one
+        with one_thread():  # several threads take as long, and much longer where they wait for one
             center_biases = torch.stack([self.center_biases[i] for i in members])
+            images = torch.repeat_interleave(torch.arange(len(members)), self.counts[members].long())
         return Batch(
             _on(self.device, features),
             center_biases.to(self.device),
             self.store.recipe.grid(self.sizes[members[0]]),
-            torch.repeat_interleave(torch.arange(len(members)), self.counts[members].long()).to(self.device),
+            images.to(self.device),
             torch.cat([self.fixations[i][0] for i in members]).to(self.device),
             torch.cat([self.fixations[i][1] for i in members]).to(self.device),
         )
