@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from entreg.distributed.hardware import return_freed_memory
 from entreg.distributed.ranks import Ranks, Stopped
 from entreg.distributed.threads import in_threads
 from entreg.errors import DataError
@@ -134,6 +135,7 @@ def _build(images: Images, recipe: Recipe, final: Path, ranks: Ranks) -> None:
         for handle in (*rows.values(), table):
             os.close(handle)
     recipe.backbone.to("cpu")
+    return_freed_memory()
     if any(ranks.gather(ranks.is_asked_to_stop, patient=True)):
         log.info("features: asked to stop; the next run continues the build in %s", partial)
         raise Stopped

@@ -185,9 +185,17 @@ def arms_of(differences: Differences) -> list[str]:
 
 def waterfall_panel(parts: Mapping[str, Mean], total: Mean) -> Figure:
     """Draw the parts of an IG difference, see `draw_waterfall`."""
-    figure, axes = blank_panel(1.2 + 0.5 * (len(parts) + 1), _beside([*parts, "difference"]))
+    names = [f"{name}\n{_in_numbers(cell)}" for name, cell in [*parts.items(), ("difference", total)]]
+    figure, axes = blank_panel(1.2 + 0.5 * len(names), _beside([line for name in names for line in name.split("\n")]))
     draw_waterfall(axes, parts, total)
+    axes.set_yticks(range(len(names)), names)  # a bar's own numbers, since it seldom begins at 0
     return figure
+
+
+def _in_numbers(cell: Mean) -> str:
+    interval = cell.ci95 or cell.ci95_over_images
+    brackets = "" if interval is None else f" ({interval[0]:+.3f} to {interval[1]:+.3f})"
+    return f"{cell.mean:+.3f}{brackets}".replace("-", "\N{MINUS SIGN}")
 
 
 def draw_waterfall(axes: Any, parts: Mapping[str, Mean], total: Mean) -> None:

@@ -99,8 +99,8 @@ def answer(results: Results) -> Picture | None:
     if metric == IG and compared.ladder:
         return dataclasses.replace(
             _waterfall(arm, compared),
-            caption="What the difference is made of: each bar begins where the one above it ends. Only what is left "
-            "says whether the arm knows more about images.",
+            caption="What the difference is made of: each bar begins where the one above it ends, and the line on it "
+            "is its own 95 % interval. Only what is left says whether the arm knows more about images.",
         )
     described = results.metrics[metric]
     cell = compared.differences[described.difference_key]

@@ -48,7 +48,14 @@ def answer_of(results: Results) -> Answer:
         why = "no baseline" if results.baseline is None else "no regularised arm"
         sentence = f"Nothing is compared, since there is {why} among the arms: {', '.join(results.arms)}."
         nothing = (None,) * 7
-        return Answer(NO_VERDICT, sentence, *nothing, None, _rests_on(results), [*_limits_of_models(results)])
+        return Answer(
+            NO_VERDICT,
+            sentence,
+            *nothing,
+            None,
+            _rests_on(results),
+            [*_limits_of_models(results), *_roundings(results)],
+        )
     domain, metric = main_domain(results), main_metric(results)
     compared = results.comparisons[arm].domains[domain]
     described = results.metrics[metric]
@@ -67,7 +74,11 @@ def answer_of(results: Results) -> Answer:
         interval=cell.ci95 or cell.ci95_over_images,
         interval_over=_covered(cell),
         rests_on=_rests_on(results),
-        limits=[*_limits_of_models(results), *_limits_of_the_comparison(results, domain, compared, cell)],
+        limits=[
+            *_limits_of_models(results),
+            *_limits_of_the_comparison(results, domain, compared, cell),
+            *_roundings(results),
+        ],
     )
 
 
@@ -102,6 +113,7 @@ def _of_pooling(results: Results, arm: str, cell: Difference, found: PooledOrSin
     if results.primary.arm is None:
         limits.append(f"It was not planned: every comparison is exploratory ({results.primary.why}).")
     limits.append(f"What holds on these {sets} sets may not hold on others.")
+    limits += _roundings(results)
     return Answer(
         verdict=cell.verdict,
         sentence=f"On a set that was left out, {said.get(cell.verdict, unsure)}.",
@@ -151,7 +163,7 @@ def loss_in_words(arm: ArmResults) -> str | None:
     weight, every = arm.configured["loss.lambda_entropy"], arm.configured["loss.every"]
     steps = "on every step" if every == 1 else f"on every {every}th step"
     if name == "nll_entropy":
-        return f"the NLL less {weight:g} times the entropy of the bias map {steps}"
+        return f"the NLL minus {weight:g} \N{MULTIPLICATION SIGN} the entropy of the bias map, which counts {steps}"
     return f"the loss {name} with lambda {weight:g} {steps}"
 
 
@@ -243,6 +255,12 @@ def _limits_of_models(results: Results) -> Iterator[str]:
     if random:
         whose = "" if len(random) == len(results.arms) else f" of {', '.join(random)}"
         yield f"The backbone{whose} has random weights: it knows nothing about photos, and this is a demonstration."
+    if not any(map(is_foreign, results.data)):
+        yield "No foreign set was judged, so this says nothing about generalisation."
+
+
+def _roundings(results: Results) -> Iterator[str]:
+    """Yield what is known of a backbone that was not computed in float32, which is the least of the limits."""
     rounded = {
         name: precision
         for name, arm in results.arms.items()
@@ -252,8 +270,6 @@ def _limits_of_models(results: Results) -> Iterator[str]:
         whose = "" if len(rounded) == len(results.arms) else f" of {', '.join(rounded)}"
         precisions = " and ".join(sorted({*rounded.values()}))
         yield f"The backbone{whose} was computed in {precisions}, not in float32. {EFFECT_OF_ROUNDING}"
-    if not any(map(is_foreign, results.data)):
-        yield "No foreign set was judged, so this says nothing about generalisation."
 
 
 def _limits_of_the_comparison(results: Results, domain: str, compared: Compared, cell: Difference) -> Iterator[str]:

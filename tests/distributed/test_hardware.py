@@ -108,3 +108,23 @@ def test_flags_and_name_of_the_processor_are_linux_words(monkeypatch):
     assert cpu_flags() == {"fpu", "avx2", "fma"} and processor_name("cpu") == "Some CPU"
     monkeypatch.setattr(Path, "is_file", lambda self: False)
     assert cpu_flags() == set() and processor_name("cpu") == "unknown CPU"
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="another C library than glibc")
+def test_freed_memory_is_returned():
+    """Of 200 MB in blocks of one, which a training keeps; a last block lies behind them and stays."""
+    script = """
+import torch
+from entreg.distributed import hardware
+def anonymous_mb():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("RssAnon")).split()[1]) / 1024
+hardware.keep_freed_memory()
+blocks = [torch.ones(2**18) for _ in range(200)]
+last = torch.ones(2**18)
+del blocks
+kept = anonymous_mb()
+hardware.return_freed_memory()
+print(kept - anonymous_mb())
+"""
+    done = subprocess.run((sys.executable, "-c", script), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 180

@@ -93,7 +93,12 @@ def test_each_part_of_a_difference_begins_where_the_one_before_ends():
     assert np.array(bars) == pytest.approx(np.array([(0, 0.3), (0.3, -0.1), (0.2, 0.05), (0, 0.25)]))
     whiskers = [line.get_xdata() for line in axes.lines if line.get_marker() == "|"]
     assert np.array(whiskers) == pytest.approx(np.array([(0.2, 0.4), (0.1, 0.3), (0.1, 0.4), (0.1, 0.4)]))
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["scale", "spread", "rest", "difference"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "scale\n+0.300 (+0.200 to +0.400)",
+        "spread\n\N{MINUS SIGN}0.100 (\N{MINUS SIGN}0.200 to +0.000)",
+        "rest\n+0.050 (\N{MINUS SIGN}0.100 to +0.200)",
+        "difference\n+0.250 (+0.100 to +0.400)",
+    ]
 
 
 def test_a_quantity_stands_at_its_lambda_with_the_baseline_at_zero():
