@@ -27,7 +27,7 @@ from entreg.report import set_tables, tables
 from entreg.runs.folder import RunFolder
 from entreg.runs.provenance import provenance
 from entreg.study import feature_precision
-from entreg.study.finished_run import read, typed_keys
+from entreg.study.finished_run import FinishedRun, read, typed_keys
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,11 @@ def evaluate(config: Config, folder: RunFolder) -> float | None:
     """
     ig_bits: float | None = launch(evaluate_on_rank, config, folder)
     return ig_bits
+
+
+def _step_version(run: FinishedRun) -> str:
+    """Return the version of the compiled functions that adapts a run's models, or `torch`."""
+    return step_library.description(step_library.for_evaluation(run.config.hardware))
 
 
 def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float | None:
@@ -82,7 +87,7 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
         {"folds": config.evaluation.seed},
         fingerprints=evaluated.fingerprints(),
         features=features,
-        step_version=step_library.description(step_library.for_evaluation(runs[0].config.hardware)),
+        step_version=", ".join(dict.fromkeys(_step_version(run) for run in runs)),
     )
     output_files.write(folder, results, evaluator, start)
     print("\n".join([tables.terminal(results), *set_tables.terminal(results)]))
