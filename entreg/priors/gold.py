@@ -16,6 +16,7 @@ import scipy.sparse
 log = logging.getLogger(__name__)
 
 CHUNK = 4096  # fixations whose columns of a map are in memory at a time: 25 MB at 768 rows
+PART = 2**18  # fixations of which the mixture is in memory at a time
 PAIRED = 64  # fixations that are paired with all at a time, which stays in a core's cache
 BANDWIDTHS = tuple(np.geomspace(0.01, 0.1, 10).tolist())
 
@@ -193,13 +194,17 @@ def _fit_weights(components: np.ndarray, tolerance: float = 1e-10, steps: int = 
     components -= highest
     likelihood = np.exp(components, out=components)
     weights = np.full(len(components), 1 / len(components))
-    mixture, inverse = np.empty((2, components.shape[1]))
+    parts = [slice(start, start + PART) for start in range(0, likelihood.shape[1], PART)]
     mean_log = -np.inf
     for _ in range(steps):
-        np.matmul(weights, likelihood, out=mixture)
-        previous, mean_log = mean_log, np.log(mixture, out=inverse).mean()
+        previous, mean_log, shares = mean_log, 0.0, np.zeros(len(weights))
+        for part in parts:
+            mixture = weights @ likelihood[:, part]
+            mean_log += np.log(mixture).sum() / len(highest)
+            shares += likelihood[:, part] @ (1 / mixture) / len(highest)
         if mean_log - previous < tolerance:
             break
-        weights = weights * (likelihood @ np.divide(1, mixture, out=inverse)) / len(mixture)
-    np.matmul(weights, likelihood, out=mixture)
-    return weights, np.add(np.log(mixture, out=mixture), highest, out=mixture)
+        weights = weights * shares
+    for part in parts:
+        highest[part] += np.log(weights @ likelihood[:, part])
+    return weights, highest

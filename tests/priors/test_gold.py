@@ -160,3 +160,15 @@ def test_a_bandwidth_at_the_end_of_those_tried_is_told(caplog):
     gold = gold_standard(y, x, image, subject, np.tile([HEIGHT, WIDTH], (IMAGES, 1)), log_prior, narrow)
     assert gold.bandwidth == 0.03
     assert "the best bandwidth, 0.03 of the image's side, is at the end of the range" in caplog.text
+
+
+def test_a_mixture_is_the_same_in_parts(monkeypatch):
+    """Of millions of fixations a part is in memory at a time; seven do not divide a thousand."""
+    components = np.random.default_rng(0).normal(-9, 2, (3, 1000))
+    whole = gold._fit_weights(components.copy())
+    monkeypatch.setattr(gold, "PART", 7)
+    parts = gold._fit_weights(components.copy())
+    for found, expected in zip(parts, whole, strict=True):
+        assert found == pytest.approx(expected, abs=1e-12)
+    mixture = np.log(whole[0] @ np.exp(components))
+    assert whole[1] == pytest.approx(mixture, abs=1e-12)
