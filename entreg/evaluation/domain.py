@@ -119,9 +119,10 @@ class Domain:
         values = np.zeros(len(y))
         sizes = np.array(self.subset.sizes)
         for size in sorted(set(self.subset.sizes)):
-            is_of_size = (sizes[image] == size).all(1)
-            items = np.array(self.subset.items)[image[is_of_size]]
-            values[is_of_size] = self.kde.log_density_at(y[is_of_size], x[is_of_size], items, *size)
+            is_of_size = (sizes == size).all(1)
+            rows = slice(None) if is_of_size.all() else is_of_size[image]  # millions of fixations are not copied
+            items = np.array(self.subset.items)[image[rows]]
+            values[rows] = self.kde.log_density_at(y[rows], x[rows], items, *size)
         return self.subset.cut(values)
 
     @cached_property

@@ -12,6 +12,7 @@ from entreg.config import Prior
 from entreg.data.geometry import Resized
 from entreg.priors.gaussian import centres
 
+PART = 2**18  # pixels at which a density is summed at a time
 CHUNK = 4096  # fixations whose kernels are in memory at a time: 60 MB at 1024x768
 
 
@@ -134,14 +135,19 @@ class FixationKde:
 
         The work is one full map per image of the KDE, whatever n is, so pass all pixels of one size in one call.
         """
-        image = np.asarray(image)
-        pixel = np.asarray(y) * width + np.asarray(x)
-        sums, mass = np.zeros(len(pixel)), np.zeros(len(pixel))
+        image, pixel = np.asarray(image), np.asarray(y) * width + np.asarray(x)
+        parts = [slice(start, start + PART) for start in range(0, len(pixel), PART)]
+        sums, mass = np.zeros(len(pixel)), dict.fromkeys(np.unique(image).tolist(), 0.0)
         for other in self._fixations:
             kernels = self._sum([other], height, width, 1)
-            sums += np.where(image == other, 0.0, kernels[pixel])
-            mass += np.where(image == other, 0.0, kernels[-1])
-        return self._mixed(sums, mass, height * width)
+            for part in parts:
+                sums[part] += np.where(image[part] == other, 0.0, kernels[pixel[part]])
+            mass |= {own: total + float(kernels[-1]) for own, total in mass.items() if own != other}
+        numbers, masses = (np.array(values) for values in (list(mass), list(mass.values())))
+        for part in parts:
+            of_image = masses[np.searchsorted(numbers, image[part])]
+            sums[part] = self._mixed(sums[part], of_image, height * width)
+        return sums
 
     def _sum(self, images: Iterable[int], height: int, width: int, step: int) -> np.ndarray:
         """Return the sum of the images' kernels at every step-th pixel, flat, and as last entry over all pixels."""

@@ -105,6 +105,15 @@ def test_more_fixations_than_one_chunk_holds(monkeypatch, fixations):
     np.testing.assert_allclose(kde_of(fixations).log_density(HEIGHT, WIDTH), whole, atol=2e-6)
 
 
+def test_more_pixels_than_one_part_holds(monkeypatch, fixations):
+    """Seven do not divide sixty; images of a part are several, and unsorted."""
+    y, x, image = fixations
+    at = (y * HEIGHT).astype(int), (x * WIDTH).astype(int), image
+    whole = kde_of(fixations).log_density_at(*at, HEIGHT, WIDTH)
+    monkeypatch.setattr("entreg.priors.kde.PART", 7)
+    assert np.array_equal(kde_of(fixations).log_density_at(*at, HEIGHT, WIDTH), whole)
+
+
 def test_gaussian_prior_is_its_formula():
     log_prior = gaussian_log_prior(HEIGHT, WIDTH, 600, 800, variance=0.22, nu=0.45)
     assert np.exp(log_prior).sum() == pytest.approx(1, abs=1e-12)
