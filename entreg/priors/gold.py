@@ -7,6 +7,7 @@ share of the gold standard is therefore its share of a lower bound.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,10 +65,10 @@ def gold_standard(
     assert (np.diff(image) >= 0).all(), "fixations of an image stand together, image after image"
     starts = np.flatnonzero(np.diff(image, prepend=-1))
     best = None
+    components = np.empty((3, len(y)))  # few arrays are there at a time: there may be millions of fixations
+    others = components[0]
     for bandwidth in bandwidths:
         mass = {size: _mass_inside(size, bandwidth) for size in set(sizes.ravel().tolist())}
-        components = np.empty((3, len(y)))  # few arrays are there at a time: there may be millions of fixations
-        others = components[0]
         components[1] = log_prior
         for start, end in pairwise([*starts.tolist(), len(y)]):
             rows, (height, width) = slice(start, end), sizes[image[start]].tolist()
@@ -154,19 +155,33 @@ def _over_rows(
         pixels = scipy.sparse.csr_matrix((weight[rows], (y[rows], x[rows])), shape=(len(in_y), len(in_x)))
         return np.asarray(pixels @ along_x)
 
-    def descend(people: list[np.ndarray], elsewhere: np.ndarray) -> None:
-        if len(people) > 1:
-            half = len(people) // 2
-            descend(people[:half], elsewhere + spread(people[half:]))
-            descend(people[half:], elsewhere + spread(people[:half]))
-            return
-        for start in range(0, len(people[0]), CHUNK):
-            rows = people[0][start : start + CHUNK]
+    def take(rows_of_person: np.ndarray, elsewhere: np.ndarray) -> None:
+        for start in range(0, len(rows_of_person), CHUNK):
+            rows = rows_of_person[start : start + CHUNK]
             others[rows] = np.einsum("nh,hn->n", along_y[y[rows]], elsewhere[:, x[rows]])
 
     by_person = np.split(np.argsort(person, kind="stable"), np.cumsum(np.bincount(person))[:-1])
-    descend(by_person, np.zeros((len(in_y), len(in_x))))
+    _halve(by_person, np.zeros((len(in_y), len(in_x))), spread, take)
     return others
+
+
+def _halve(
+    people: list[np.ndarray],
+    elsewhere: np.ndarray,
+    spread: Callable[[list[np.ndarray]], np.ndarray],
+    take: Callable[[np.ndarray, np.ndarray], None],
+) -> None:
+    """Call `take` for each person with the map of all others, from a map of everybody who is not among these people.
+
+    It is a function of its own because one within `_over_rows` that calls itself would keep the matrices there until
+    Python looks for cycles.
+    """
+    if len(people) == 1:
+        take(people[0], elsewhere)
+        return
+    half = len(people) // 2
+    _halve(people[:half], elsewhere + spread(people[half:]), spread, take)
+    _halve(people[half:], elsewhere + spread(people[:half]), spread, take)
 
 
 def _falloff(size: int, bandwidth: float) -> np.ndarray:
