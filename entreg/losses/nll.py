@@ -12,7 +12,8 @@ from entreg.config import Loss
 from entreg.config.settings import setting
 from entreg.features.grid import Grid
 from entreg.features.rectified import Features
-from entreg.model.deepgaze3 import DeepGaze3, compiled_nlls, densities, numbers_by_step
+from entreg.model.deepgaze3 import DeepGaze3, compiled_nlls, densities
+from entreg.model.in_groups import in_groups
 from entreg.model.log_density import LogDensity
 from entreg.model.per_set import OnSet
 from entreg.model.step_library import TORCH
@@ -69,15 +70,14 @@ def nlls_nats(
     at: the image in the batch, and the pixel (y, x), of every fixation, image by image
     weights: for each model, see `nll_nats`
     """
-    found: dict[int, tuple[Tensor, Tensor]] = {}
-    for version, numbers in numbers_by_step(models).items():
+
+    def compute(version: str, numbers: list[int]) -> list[tuple[Tensor, Tensor]]:
         chosen, biases = [models[number] for number in numbers], [center_bias] * len(numbers)
         of_each = [weights[number] for number in numbers]
-        if version == TORCH:
-            predicted = densities(chosen, features, biases, grid, precision)
-            images = [nll_nats(density, *at, of_model) for density, of_model in zip(predicted, of_each, strict=True)]
-            nlls = [(of_image.sum(), of_image.detach()) for of_image in images]
-        else:
-            nlls = compiled_nlls(chosen, features, biases, grid, at, of_each)
-        found |= zip(numbers, nlls, strict=True)
-    return [found[number] for number in range(len(models))]
+        if version != TORCH:
+            return compiled_nlls(chosen, features, biases, grid, at, of_each)
+        predicted = densities(chosen, features, biases, grid, precision)
+        images = [nll_nats(density, *at, of_model) for density, of_model in zip(predicted, of_each, strict=True)]
+        return [(of_image.sum(), of_image.detach()) for of_image in images]
+
+    return in_groups([model.step for model in models], compute)

@@ -13,7 +13,8 @@ from entreg.config.settings import setting
 from entreg.distributed.ranks import Ranks
 from entreg.features.grid import Grid
 from entreg.features.rectified import Features
-from entreg.model.deepgaze3 import DeepGaze3, compiled_entropies, densities, numbers_by_step
+from entreg.model.deepgaze3 import DeepGaze3, compiled_entropies, densities
+from entreg.model.in_groups import in_groups
 from entreg.model.log_density import LogDensity
 from entreg.model.step_library import TORCH
 
@@ -53,16 +54,15 @@ def entropies_nats(
 
     See `DeepGaze3.forward`; center_biases: for each model
     """
-    found: dict[int, Tensor] = {}
-    for version, numbers in numbers_by_step(models).items():
+
+    def compute(version: str, numbers: list[int]) -> list[Tensor]:
         chosen, biases = [models[number] for number in numbers], [center_biases[number] for number in numbers]
-        if version == TORCH:
-            predicted = densities(chosen, features, biases, grid, precision)
-            entropies = [density.entropy_nats().sum() for density in predicted]
-        else:
-            entropies = compiled_entropies(chosen, features, biases, grid)
-        found |= zip(numbers, entropies, strict=True)
-    return [found[number] for number in range(len(models))]
+        if version != TORCH:
+            return compiled_entropies(chosen, features, biases, grid)
+        predicted = densities(chosen, features, biases, grid, precision)
+        return [density.entropy_nats().sum() for density in predicted]
+
+    return in_groups([model.step for model in models], compute)
 
 
 def bias_entropy_nats(

@@ -54,37 +54,7 @@ def log_densities(
     return list(_LogDensities.apply(version, features, center_biases, grid, *flat))
 
 
-def image_nlls(
-    version: str,
-    models: Sequence[ModelTensors],
-    features: Tensor | Sequence[Features],
-    center_biases: Sequence[Tensor],
-    grid: Grid,
-    fixated: Fixated,
-) -> list[tuple[Tensor, Tensor]]:
-    """Return each model's NLL and what each image adds to it, (B,), in nats; see `losses.nll.nll_nats`.
-
-    Gradients flow from the first alone to the models' tensors. They are computed together with the NLL, while an
-    image's features are in the cache. The other arguments are those of `log_densities`.
-    """
-    return _losses(version, models, features, center_biases, grid, fixated)
-
-
-def image_entropies(
-    version: str,
-    models: Sequence[ModelTensors],
-    features: Tensor | Sequence[Features],
-    center_biases: Sequence[Tensor],
-    grid: Grid,
-) -> list[tuple[Tensor, Tensor]]:
-    """Return for each model the sum of the entropies of its densities, and each image's, (B,), in nats.
-
-    Gradients flow as those of `image_nlls`.
-    """
-    return _losses(version, models, features, center_biases, grid, None)
-
-
-def _losses(
+def image_losses(
     version: str,
     models: Sequence[ModelTensors],
     features: Tensor | Sequence[Features],
@@ -92,6 +62,13 @@ def _losses(
     grid: Grid,
     fixated: Fixated | None,
 ) -> list[tuple[Tensor, Tensor]]:
+    """Return each model's NLL and what each image adds to it, (B,), in nats; see `losses.nll.nll_nats`.
+
+    Without fixations it is the sum of the densities' entropies in place of the NLL.
+
+    Gradients flow from the first alone to the models' tensors. They are computed together with the loss, while an
+    image's features are in the cache. The other arguments are those of `log_densities`.
+    """
     flat = [tensor for model in models for tensor in model]
     found = _Losses.apply(version, features, center_biases, grid, fixated, *flat)
     return list(zip(found[: len(models)], found[len(models) :], strict=True))

@@ -14,8 +14,9 @@ from entreg.features.grid import Grid
 from entreg.features.rectified import Features
 from entreg.model.batched_readout import Head, layer_tensors, readouts
 from entreg.model.compiled_batch import ModelTensors
-from entreg.model.compiled_step import Fixated, image_entropies, image_nlls, log_densities
+from entreg.model.compiled_step import Fixated, image_losses, log_densities
 from entreg.model.finalizer import Finalizer, log_density
+from entreg.model.in_groups import in_groups
 from entreg.model.log_density import LogDensity, cell_of_pixel
 from entreg.model.per_set import OnSet, PerSet
 from entreg.model.readout import FixationSelectionNetwork, Layer, Pointwise, SaliencyNetwork
@@ -124,17 +125,16 @@ def densities(
     center_biases: (B, m_y, m_x) for each model
     """
     rows, columns = (axis.map_counts.to(center_biases[0].device) for axis in (grid.rows, grid.columns))
-    found: dict[int, Tensor] = {}
-    for version, numbers in numbers_by_step(models).items():
+
+    def grids(version: str, numbers: list[int]) -> Sequence[Tensor]:
         chosen, biases = [models[number] for number in numbers], [center_biases[number] for number in numbers]
         if version == TORCH:
             heads = [_head(model, center_bias, grid) for model, center_bias in zip(chosen, biases, strict=True)]
-            grids = readouts(chosen, features, grid, precision, heads)
-        else:
-            assert precision == torch.float32, "the compiled step computes in float32"
-            grids = log_densities(version, [_tensors(model, grid) for model in chosen], features, biases, grid)
-        found |= zip(numbers, grids, strict=True)
-    return [LogDensity(found[number], rows, columns) for number in range(len(models))]
+            return readouts(chosen, features, grid, precision, heads)
+        assert precision == torch.float32, "the compiled step computes in float32"
+        return log_densities(version, [_tensors(model, grid) for model in chosen], features, biases, grid)
+
+    return [LogDensity(density, rows, columns) for density in in_groups([model.step for model in models], grids)]
 
 
 def compiled_nlls(
@@ -154,14 +154,8 @@ def compiled_nlls(
     counts = torch.bincount(image, minlength=len(features))
     row, column = cell_of_pixel(grid.rows.map_counts)[y], cell_of_pixel(grid.columns.map_counts)[x]
     tensors = [_tensors(model, grid) for model in models]
-    return image_nlls(
-        models[0].step,
-        tensors,
-        features,
-        center_biases,
-        grid,
-        Fixated(counts, row, column, torch.stack(list(weights), 1)),
-    )
+    fixated = Fixated(counts, row, column, torch.stack(list(weights), 1))
+    return image_losses(models[0].step, tensors, features, center_biases, grid, fixated)
 
 
 def compiled_entropies(
@@ -172,15 +166,7 @@ def compiled_entropies(
 ) -> list[Tensor]:
     """Return what `losses.nll_entropy.entropies_nats` does, for models of the same compiled version."""
     tensors = [_tensors(model, grid) for model in models]
-    return [total for total, _ in image_entropies(models[0].step, tensors, features, center_biases, grid)]
-
-
-def numbers_by_step(models: Sequence[DeepGaze3 | OnSet]) -> dict[str, list[int]]:
-    """Return which of the models each version of the step computes."""
-    versions: dict[str, list[int]] = {}
-    for number, model in enumerate(models):
-        versions.setdefault(model.step, []).append(number)
-    return versions
+    return [total for total, _ in image_losses(models[0].step, tensors, features, center_biases, grid, None)]
 
 
 def _tensors(model: DeepGaze3 | OnSet, grid: Grid) -> ModelTensors:

@@ -14,10 +14,11 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse
 
+from entreg.priors.parts import parts
+
 log = logging.getLogger(__name__)
 
 CHUNK = 4096  # fixations whose columns of a map are in memory at a time: 25 MB at 768 rows
-PART = 2**18  # fixations of which the mixture is in memory at a time
 PAIRED = 64  # fixations that are paired with all at a time, which stays in a core's cache
 BANDWIDTHS = tuple(np.geomspace(0.01, 0.1, 10).tolist())
 
@@ -209,17 +210,17 @@ def _fit_weights(components: np.ndarray, tolerance: float = 1e-10, steps: int = 
     components -= highest
     likelihood = np.exp(components, out=components)
     weights = np.full(len(components), 1 / len(components))
-    parts = [slice(start, start + PART) for start in range(0, likelihood.shape[1], PART)]
+    cut = parts(len(highest))
     mean_log = -np.inf
     for _ in range(steps):
         previous, mean_log, shares = mean_log, 0.0, np.zeros(len(weights))
-        for part in parts:
+        for part in cut:
             mixture = weights @ likelihood[:, part]
             mean_log += np.log(mixture).sum() / len(highest)
             shares += likelihood[:, part] @ (1 / mixture) / len(highest)
         if mean_log - previous < tolerance:
             break
         weights = weights * shares
-    for part in parts:
+    for part in cut:
         highest[part] += np.log(weights @ likelihood[:, part])
     return weights, highest

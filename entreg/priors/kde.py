@@ -11,8 +11,8 @@ import numpy as np
 from entreg.config import Prior
 from entreg.data.geometry import Resized
 from entreg.priors.gaussian import centres
+from entreg.priors.parts import parts
 
-PART = 2**18  # pixels at which a density is summed at a time
 CHUNK = 4096  # fixations whose kernels are in memory at a time: 60 MB at 1024x768
 
 
@@ -136,16 +136,15 @@ class FixationKde:
         The work is one full map per image of the KDE, whatever n is, so pass all pixels of one size in one call.
         """
         image, pixel = np.asarray(image), np.asarray(y) * width + np.asarray(x)
-        parts = [slice(start, start + PART) for start in range(0, len(pixel), PART)]
-        sums, mass = np.zeros(len(pixel)), dict.fromkeys(np.unique(image).tolist(), 0.0)
+        numbers, sums = np.unique(image), np.zeros(len(pixel))
+        mass = np.zeros(len(numbers))
         for other in self._fixations:
             kernels = self._sum([other], height, width, 1)
-            for part in parts:
+            for part in parts(len(pixel)):
                 sums[part] += np.where(image[part] == other, 0.0, kernels[pixel[part]])
-            mass |= {own: total + float(kernels[-1]) for own, total in mass.items() if own != other}
-        numbers, masses = (np.array(values) for values in (list(mass), list(mass.values())))
-        for part in parts:
-            of_image = masses[np.searchsorted(numbers, image[part])]
+            mass += np.where(numbers == other, 0.0, kernels[-1])
+        for part in parts(len(pixel)):
+            of_image = mass[np.searchsorted(numbers, image[part])]
             sums[part] = self._mixed(sums[part], of_image, height * width)
         return sums
 

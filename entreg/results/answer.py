@@ -110,8 +110,7 @@ def _of_pooling(results: Results, arm: str, cell: Difference, found: PooledOrSin
     limits = [*_limits_of_models(results)]
     if cell.verdict == UNDECIDED and cell.ci95 is not None:
         limits.append(_not_equal(cell.ci95))
-    if results.primary.arm is None:
-        limits.append(f"It was not planned: every comparison is exploratory ({results.primary.why}).")
+    limits += _not_planned(results)
     limits.append(f"What holds on these {sets} sets may not hold on others.")
     limits += _roundings(results)
     return Answer(
@@ -285,8 +284,7 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
         yield _not_equal(cell.ci95)
     if compared.reading:
         yield "What makes it better may be flatter predictions or another centre bias alone."
-    if results.primary.arm is None:
-        yield f"It was not planned: every comparison is exploratory ({results.primary.why})."
+    yield from _not_planned(results)
     few = [results.data[key] for key in _judged_in(results, domain) if results.data[key].few_images]
     if few:
         counts = " and ".join(f"{data.n_images} image{'s' * (data.n_images > 1)} of {data.name}" for data in few)
@@ -298,6 +296,11 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
     if is_foreign(domain):
         names = [results.data[key].name for key in _judged_in(results, domain)]
         yield f"What holds on {_listed(names)} may not hold on other foreign sets."
+
+
+def _not_planned(results: Results) -> Iterator[str]:
+    if results.primary.arm is None:
+        yield f"It was not planned: every comparison is exploratory ({results.primary.why})."
 
 
 def _not_equal(ci95: tuple[float, float]) -> str:

@@ -177,7 +177,7 @@ class UniformInputs:
     def __len__(self) -> int:
         return len(self.store.names)
 
-    @property
+    @cached_property
     def look_alike(self) -> bool:
         """Whether all cells of an image have the same features, by which a network without padding sees no place."""
         features = full(self.store[0]).float()

@@ -30,6 +30,7 @@ from entreg.losses.nll import fixation_weights, nlls_nats
 from entreg.losses.nll_entropy import Settings as NllEntropy
 from entreg.losses.nll_entropy import entropies_nats
 from entreg.model.deepgaze3 import DeepGaze3, densities
+from entreg.model.in_groups import in_groups
 from entreg.model.log_density import LogDensity
 from entreg.model.per_set import OnSet
 from entreg.progress import Progress
@@ -167,10 +168,8 @@ class TrainingGroup:
             )
             for trainer in trainers
         ]
-        models, at = (
-            [trainer.model.on(self.training.set_of(items)) for trainer in trainers],
-            (batch.image, batch.y, batch.x),
-        )
+        models = [trainer.model.on(self.training.set_of(items)) for trainer in trainers]
+        at = batch.image, batch.y, batch.x
         nlls = nlls_nats(models, batch.features, batch.center_bias, batch.grid, self.precision, at, weights)
         for k, (_, image_nlls) in enumerate(nlls):
             sums[1 + 2 * k] = image_nlls.sum()
@@ -197,26 +196,24 @@ class TrainingGroup:
         center_biases = [
             flat if trainer.config.loss.center_bias == "uniform" else center_bias for trainer in regularised
         ]
+
         # uniform images belong to no set, so their numbers are the averages, as their centre bias is that of all sets
-        shares: dict[int, Tensor] = {}
-        means, others = (
-            [k for k, trainer in enumerate(regularised) if _is_mean_entropy(trainer.config.loss) is is_mean]
-            for is_mean in (True, False)
-        )
-        of_means, of_others = ([regularised[k].model for k in some] for some in (means, others))
-        biases_of_means, biases_of_others = ([center_biases[k] for k in some] for some in (means, others))
-        if means:
-            entropies = entropies_nats(of_means, features, biases_of_means, grid, self.precision)
-            shares |= {k: total * bool(items) / len(uniform) for k, total in zip(means, entropies, strict=True)}
-        if others:
-            predicted = self._densities(of_others, features, biases_of_others, grid)
+        def shares(is_mean_entropy: bool, numbers: list[int]) -> list[Tensor]:
+            chosen, biases = [regularised[k] for k in numbers], [center_biases[k] for k in numbers]
+            models = [trainer.model for trainer in chosen]
+            if is_mean_entropy:
+                entropies = entropies_nats(models, features, biases, grid, self.precision)
+                return [total * bool(items) / len(uniform) for total in entropies]
+            predicted = self._densities(models, features, biases, grid)
             kept = [dataclasses.replace(density, grid=density.grid[: len(items)]) for density in predicted]
-            pairs = zip(others, kept, strict=True)
-            shares |= {k: regularised[k].share(density, len(uniform), self.ranks) for k, density in pairs}
+            pairs = zip(chosen, kept, strict=True)
+            return [trainer.share(density, len(uniform), self.ranks) for trainer, density in pairs]
+
         losses = []
-        for k, trainer in enumerate(regularised):
-            sums[2 + 2 * trainers.index(trainer)] = shares[k].detach()
-            losses.append(trainer.config.loss.weight * shares[k])
+        found = in_groups([_is_mean_entropy(trainer.config.loss) for trainer in regularised], shares)
+        for trainer, share in zip(regularised, found, strict=True):
+            sums[2 + 2 * trainers.index(trainer)] = share.detach()
+            losses.append(trainer.config.loss.weight * share)
         torch.autograd.backward(losses)
         return regularised
 

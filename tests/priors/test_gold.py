@@ -168,7 +168,7 @@ def test_a_mixture_is_the_same_in_parts(monkeypatch):
     """Of millions of fixations a part is in memory at a time; seven do not divide a thousand."""
     components = np.random.default_rng(0).normal(-9, 2, (3, 1000))
     whole = gold._fit_weights(components.copy())
-    monkeypatch.setattr(gold, "PART", 7)
+    monkeypatch.setattr("entreg.priors.parts.PART", 7)
     parts = gold._fit_weights(components.copy())
     for found, expected in zip(parts, whole, strict=True):
         assert found == pytest.approx(expected, abs=1e-12)

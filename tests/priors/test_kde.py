@@ -110,7 +110,7 @@ def test_more_pixels_than_one_part_holds(monkeypatch, fixations):
     y, x, image = fixations
     at = (y * HEIGHT).astype(int), (x * WIDTH).astype(int), image
     whole = kde_of(fixations).log_density_at(*at, HEIGHT, WIDTH)
-    monkeypatch.setattr("entreg.priors.kde.PART", 7)
+    monkeypatch.setattr("entreg.priors.parts.PART", 7)
     assert np.array_equal(kde_of(fixations).log_density_at(*at, HEIGHT, WIDTH), whole)
 
 

@@ -250,40 +250,38 @@ static float *by_wide(const Batch *batch, int image)
     return batch->by_wide + (size_t)image * batch->models * WIDE * batch->channels;
 }
 
-/* Write saved and log_densities of the images `first` to `end`. Returns 1 where there is no memory, else 0. */
-int entreg_forward(const Batch *batch, int first, int end)
+/* Do the work for the images `first` to `end`, one after the other. Returns 1 where there is no memory, else 0. */
+static int in_memory(const Batch *batch, int first, int end, void (*work)(const Batch *, int image, const Memory *))
 {
     Memory memory = memory_for(batch);
     if (memory.products == NULL)
         return 1;
-    for (int image = first; image < end; image++) {
-        widest_product(batch, image, memory.wide, memory.products);
-        for (int model = 0; model < batch->models; model++) {
-            size_t number = (size_t)image * batch->models + model;
-            float *saved = batch->saved == NULL ? memory.saved : batch->saved + number * saved_numbers(batch);
-            predict(batch, image, model, &memory, saved, batch->log_densities[model] + image * map_numbers(batch));
-        }
-    }
+    for (int image = first; image < end; image++)
+        work(batch, image, &memory);
     free(memory.products);
     return 0;
 }
 
-/* Write the gradients of the images `first` to `end`, from by_densities and what the forward pass wrote; see above. */
-int entreg_backward(const Batch *batch, int first, int end)
+/* Write saved and log_densities of an image. */
+static void forward(const Batch *batch, int image, const Memory *memory)
 {
-    Memory memory = memory_for(batch);
-    if (memory.products == NULL)
-        return 1;
-    for (int image = first; image < end; image++) {
-        for (int model = 0; model < batch->models; model++) {
-            size_t number = (size_t)image * batch->models + model, start = image * map_numbers(batch);
-            differentiate(batch, image, model, &memory, batch->saved + number * saved_numbers(batch),
-                          batch->log_densities[model] + start, batch->by_densities[model] + start);
-        }
-        widest_product_backwards(batch, image, memory.by_products, by_wide(batch, image));
+    widest_product(batch, image, memory->wide, memory->products);
+    for (int model = 0; model < batch->models; model++) {
+        size_t number = (size_t)image * batch->models + model;
+        float *saved = batch->saved == NULL ? memory->saved : batch->saved + number * saved_numbers(batch);
+        predict(batch, image, model, memory, saved, batch->log_densities[model] + image * map_numbers(batch));
     }
-    free(memory.products);
-    return 0;
+}
+
+/* Write the gradients of an image, from by_densities and what the forward pass wrote; see above. */
+static void backward(const Batch *batch, int image, const Memory *memory)
+{
+    for (int model = 0; model < batch->models; model++) {
+        size_t number = (size_t)image * batch->models + model, start = image * map_numbers(batch);
+        differentiate(batch, image, model, memory, batch->saved + number * saved_numbers(batch),
+                      batch->log_densities[model] + start, batch->by_densities[model] + start);
+    }
+    widest_product_backwards(batch, image, memory->by_products, by_wide(batch, image));
 }
 
 /* Return the NLL of an image by a model, whose log density is in the memory, and write its gradients to by_density. */
@@ -306,28 +304,26 @@ static double entropy_of(const Batch *batch, int image, int model, const Memory 
     return entropy(&batch->map, memory->log_density, memory->by_density, memory->map);
 }
 
-/* Write a function of each density of the images `first` to `end`, and its gradients, while an image's numbers are in the
-   cache. */
-static int losses(const Batch *batch, int first, int end, double (*loss)(const Batch *, int, int, const Memory *))
+/* Write a function of each density of an image, and its gradients, while the image's numbers are in the cache. */
+static void losses(const Batch *batch, int image, const Memory *memory,
+                   double (*loss)(const Batch *, int image, int model, const Memory *))
 {
-    Memory memory = memory_for(batch);
-    if (memory.products == NULL)
-        return 1;
-    for (int image = first; image < end; image++) {
-        widest_product(batch, image, memory.wide, memory.products);
-        for (int model = 0; model < batch->models; model++) {
-            predict(batch, image, model, &memory, memory.saved, memory.log_density);
-            batch->losses[(size_t)image * batch->models + model] = (float)loss(batch, image, model, &memory);
-            differentiate(batch, image, model, &memory, memory.saved, memory.log_density, memory.by_density);
-        }
-        widest_product_backwards(batch, image, memory.by_products, by_wide(batch, image));
+    widest_product(batch, image, memory->wide, memory->products);
+    for (int model = 0; model < batch->models; model++) {
+        predict(batch, image, model, memory, memory->saved, memory->log_density);
+        batch->losses[(size_t)image * batch->models + model] = (float)loss(batch, image, model, memory);
+        differentiate(batch, image, model, memory, memory->saved, memory->log_density, memory->by_density);
     }
-    free(memory.products);
-    return 0;
+    widest_product_backwards(batch, image, memory->by_products, by_wide(batch, image));
 }
 
-int entreg_nll(const Batch *batch, int first, int end) { return losses(batch, first, end, nll_of); }
-int entreg_entropy(const Batch *batch, int first, int end) { return losses(batch, first, end, entropy_of); }
+static void nlls(const Batch *batch, int image, const Memory *memory) { losses(batch, image, memory, nll_of); }
+static void entropies(const Batch *batch, int image, const Memory *memory) { losses(batch, image, memory, entropy_of); }
+
+int entreg_forward(const Batch *batch, int first, int end) { return in_memory(batch, first, end, forward); }
+int entreg_backward(const Batch *batch, int first, int end) { return in_memory(batch, first, end, backward); }
+int entreg_nll(const Batch *batch, int first, int end) { return in_memory(batch, first, end, nlls); }
+int entreg_entropy(const Batch *batch, int first, int end) { return in_memory(batch, first, end, entropies); }
 
 /* Add the terms of all images, (images, numbers), to `total`, one image after the other. */
 void entreg_add(int images, size_t numbers, const float *terms, double *total)
