@@ -60,7 +60,7 @@ def ways(runs: list[FinishedRun]) -> list[tuple[str, str, str]]:
 
 def test_what_the_trainings_agree_in_is_done_here_too(runs):
     found = runs(THERE, THERE)
-    assert choose(found, "cpu", []) == "float32 products, winograd convolution, as in the trainings"
+    assert choose(found, "cpu", []) == "float32 products, winograd convolution, float32 readout: as in the trainings"
     assert ways(found) == [THERE, THERE]
 
 
@@ -70,8 +70,8 @@ def test_arms_whose_backbones_were_given_other_precisions_are_each_judged_in_the
         run.config.model.backbone.precision = way[0]
     said = choose(found, "cpu", [])
     assert said == (
-        "float32 products, winograd convolution, as in the trainings; "
-        "bfloat16 products, direct convolution, as in the trainings"
+        "float32 products, winograd convolution, float32 readout: as in the trainings; "
+        "bfloat16 products, direct convolution, bfloat16 readout: as in the trainings"
     )
     assert ways(found) == [THERE, HERE, THERE]
 
@@ -103,19 +103,46 @@ def test_the_readouts_precision_is_that_of_the_trainings_too(runs):
         ((THERE, None), "cpu", "because the trainings differ"),
         ((THERE, SLOW), "cpu", "because the trainings differ"),
         ((None, None), "cpu", "because the trainings did not record theirs"),
-        ((THERE, THERE), "cuda", "which does not support the trainings' (float32, winograd)"),
+        ((THERE, THERE), "cuda", "which does not support the trainings' (float32, winograd, float32)"),
     ],
 )
 def test_otherwise_they_are_the_defaults_of_this_machine(runs, recorded, kind, why):
     found = runs(*recorded)
-    assert choose(found, kind, []) == (f"bfloat16 products, direct convolution, the defaults of this machine, {why}")
+    way = "bfloat16 products, direct convolution, bfloat16 readout"
+    assert choose(found, kind, []) == f"{way}: the defaults of this machine, {why}"
     assert ways(found) == [HERE, HERE]
 
 
-def test_what_was_typed_counts_above_all(runs):
+def test_what_was_typed_counts_above_all_and_the_rest_stays_that_of_the_trainings(runs):
     found = runs(THERE, THERE)
     for run in found:
         run.config.model.backbone.precision = "float16"
-    typed = ["runs", "model.backbone.precision"]
-    assert choose(found, "cpu", typed) == "float16 products, direct convolution, as typed"
-    assert ways(found) == [("float16", "direct", "bfloat16")] * 2
+    said = choose(found, "cpu", ["runs", "model.backbone.precision"])
+    assert said == (
+        "float16 products, winograd convolution, float32 readout: "
+        "model.backbone.precision=float16 as typed, the rest as in the trainings"
+    )
+    assert ways(found) == [("float16", "winograd", "float32")] * 2
+
+
+def test_where_the_readouts_precision_is_typed_stored_features_can_still_be_read(runs):
+    (found,) = runs(THERE)
+    found.config.hardware.precision = "bfloat16"
+    assert choose([found], "cpu", ["hardware.precision"]).endswith("the rest as in the trainings")
+    assert ways([found]) == [("float32", "winograd", "bfloat16")]
+
+
+def test_what_was_typed_and_does_not_go_with_the_trainings_leaves_the_defaults(runs):
+    (found,) = runs(THERE)
+    found.config.hardware.precision = "float32"
+    assert choose([found], "cuda", ["hardware.precision"]) == (
+        "bfloat16 products, direct convolution, float32 readout: hardware.precision=float32 as typed, the rest the "
+        "defaults of this machine, which does not support the trainings' (float32, winograd, float32) beside "
+        "hardware.precision=float32"
+    )
+
+
+def test_where_all_was_typed_nothing_is_said_of_the_trainings(runs):
+    (found,) = runs(THERE)
+    typed = ["model.backbone.precision", "hardware.convolution", "hardware.precision"]
+    assert choose([found], "cpu", typed) == "bfloat16 products, direct convolution, bfloat16 readout: as typed"
