@@ -5,6 +5,7 @@ from __future__ import annotations
 PART = 2**18
 
 
-def parts(count: int) -> list[slice]:
-    """Return the slices of at most PART rows that cover `count` rows."""
-    return [slice(start, start + PART) for start in range(0, count, PART)]
+def parts(count: int, fixations: int = 1) -> list[slice]:
+    """Return slices that cover `count` rows of so many fixations each; a slice holds PART fixations, or one row."""
+    length = max(1, PART // fixations)
+    return [slice(start, start + length) for start in range(0, count, length)]

@@ -205,3 +205,16 @@ def test_arms_that_differ_by_scale_alone_differ_by_nothing_else():
     assert raw > 0.1
     assert difference["scale"] + difference["spread"] == pytest.approx(raw, rel=0.05)
     assert abs(difference[REST]) < 0.005 and abs(difference["centre_bias"]) < 0.05 * raw
+
+
+def test_of_millions_of_fixations_a_part_is_in_memory_at_a_time(model, monkeypatch):
+    """A fixation takes a row and a column of the blur; seven images' fixations do not divide forty's."""
+    density = log_densities(model, CENTRE, 0.8)
+    whole = adapted(model, density, fixations=30)
+    most, bmm = [], torch.bmm
+    monkeypatch.setattr("entreg.priors.parts.PART", 7 * 30)
+    monkeypatch.setattr("torch.bmm", lambda a, b: (most.append(a.shape[0] * a.shape[1]), bmm(a, b))[1])
+    in_parts = adapted(model, density, fixations=30)
+    assert max(most) == 7 * 30
+    for subset in SUBSETS:
+        assert in_parts.ig_bits[subset] == pytest.approx(whole.ig_bits[subset], abs=1e-5)
