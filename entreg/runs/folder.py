@@ -287,11 +287,14 @@ class RunFolder:
         """Raise a SettingError that lists the differing settings where the folder holds a run of another config."""
         if not self.config.is_file():
             return
-        keys = differing(self.read_config(), config)
+        saved = self.read_config()
+        keys = differing(saved, config)
         if keys:
+            values = {key: OmegaConf.select(OmegaConf.create(saved), key) for key in keys}
+            of_run = [f"{key}={value}" for key, value in values.items() if isinstance(value, (bool, int, float, str))]
             raise SettingError(
                 f"{self} holds a run of another config; these settings differ: {', '.join(keys)}.\n"
-                "  resume that run        its settings are in .hydra/config.yaml\n"
+                f"  resume that run        {' '.join([*of_run, 'as in its .hydra/config.yaml'])}\n"
                 "  start a new one        another study=NAME (or hydra.run.dir=FOLDER)"
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from entreg.config.settings import resolved
@@ -273,7 +274,21 @@ def test_another_config_is_refused_and_its_keys_are_listed(tmp_path, composed):
         folder.refuse_other_config(resolved(composed("optim.lr=0.1", "seed=3", "data.fold=1", "evaluation.seed=3")))
     first, *ways_out = str(caught.value).splitlines()
     assert first == f"{tmp_path} holds a run of another config; these settings differ: data.fold, optim.lr, seed."
-    assert len(ways_out) == 2
+    resume, _ = ways_out
+    assert resume.split(maxsplit=3)[3] == "data.fold=0 optim.lr=0.001585 seed=0 as in its .hydra/config.yaml"
+
+
+def test_a_run_of_one_precision_for_both_is_resumed_with_it_as_the_backbones(tmp_path, composed):
+    """Its command of then names hardware.precision alone, which is the readout's now; the line says what to add."""
+    folder = RunFolder(tmp_path)
+    folder.write_config(resolved(composed("hardware.precision=bfloat16")))
+    tree = yaml.safe_load(folder.config.read_text())
+    del tree["model"]["backbone"]["precision"]
+    folder.config.write_text(yaml.safe_dump(tree))
+    with pytest.raises(SettingError, match=r"settings differ: model\.backbone\.precision\.\n") as caught:
+        folder.refuse_other_config(resolved(composed("hardware.precision=bfloat16")))
+    assert "resume that run        model.backbone.precision=bfloat16 as in" in str(caught.value)
+    folder.refuse_other_config(resolved(composed("hardware.precision=bfloat16", "model.backbone.precision=bfloat16")))
 
 
 def test_what_no_result_depends_on_may_be_changed(tmp_path, composed):
