@@ -20,6 +20,7 @@ from entreg.study.finished_run import FinishedRun
 
 OF_ROWS = ("data", "sets")  # groups of settings that say which sets a run learned from
 SHARES = ("sets_images", "sets_images_seed", "sets_weight")  # which may differ from row to row, but within none
+Share = tuple[int, int] | None  # the number of images that are drawn, and the seed that draws them; None: all images
 
 
 def judged_on_all_sets(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
@@ -80,11 +81,11 @@ def cross_validations(arms: Sequence[Arm]) -> list[Arm]:
 class _Folds:
     """The folds of a set on which runs of this set alone validated.
 
-    crossed: the shares of training images of the runs that are a cross-validation, see `_share`
+    crossed: what tells the runs that are a cross-validation from others with fewer images, see `_share`
     alone: the fold of which a run counts as one that learned from the set alone; None: others did so
     """
 
-    crossed: set[int | None]
+    crossed: set[Share]
     alone: int | None
 
 
@@ -98,9 +99,10 @@ def _folds_of(name: str, runs: Sequence[FinishedRun]) -> _Folds:
     return _Folds(crossed, beside[0] if beside else min(run.config.data.fold for run in single))
 
 
-def _share(run: FinishedRun) -> int | None:
-    """Return what tells the single set's cross-validation from its runs with fewer images."""
-    return run.config.sets_images
+def _share(run: FinishedRun) -> Share:
+    """Return which of a single set's images a run learned from: their number, and the seed that draws them."""
+    images = run.config.sets_images
+    return None if images is None else (images, run.config.sets_images_seed)
 
 
 def _learned_from_different_sets(runs: Sequence[FinishedRun]) -> bool:

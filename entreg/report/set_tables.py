@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from entreg.columns import aligned
 from entreg.report import tables
-from entreg.results.answer import pooled_or_single
+from entreg.results.answer import WITHOUT_ORDER, pooled_or_single
 from entreg.results.domains import learned_from
-from entreg.results.schema import IG, MEAN, NEW_SET, ArmMatrix, Bar, Results, SetBars, ShareClosed
+from entreg.results.schema import IG, MEAN, NEW_SET, ONE_ORDER, ArmMatrix, Bar, Results, SetBars, ShareClosed
 
 BAR_WORDS = {
     "ceiling": "ceiling: the set itself",
@@ -41,7 +41,8 @@ def share_in_words(closed: ShareClosed) -> str:
     if closed.share is None or closed.ci95 is None:
         return f"{gap}; no share of it is given, since {closed.why}."
     low, high = closed.ci95
-    return f"{gap}, of which the adaptation closes {closed.share:.0%} (95 % interval {low:.0%} to {high:.0%})."
+    order = f"; {WITHOUT_ORDER}" if closed.gap.seeds.endswith(ONE_ORDER) else ""
+    return f"{gap}, of which the adaptation closes {closed.share:.0%} (95 % interval {low:.0%} to {high:.0%}{order})."
 
 
 def bar_rows(bars: SetBars) -> list[tuple[str, str, Bar]]:

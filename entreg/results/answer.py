@@ -33,6 +33,7 @@ from entreg.results.schema import (
 )
 
 EXACT = "float32"  # as model.backbone.precision
+WITHOUT_ORDER = "the interval does not cover the order of batches, which the trainings of an arm share"
 EFFECT_OF_ROUNDING = (
     "In the one comparison that was made, VGG-19 in bfloat16 changed the IG in domain (OSIE) by 0.0005 bit/fixation, "
     "out of domain (scene50) by 0.0017, and the entropy of the bias map by 0.0013 nats."
@@ -279,7 +280,7 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
             "well: train several seeds (seed=0,1,2,3,4,5,6,7)."
         )
     elif cell.seeds.endswith(ONE_ORDER):
-        yield "The interval does not cover the order of batches, which the trainings of an arm share."
+        yield f"{WITHOUT_ORDER[:1].upper()}{WITHOUT_ORDER[1:]}."
     elif cell.verdict == UNDECIDED and cell.ci95 is not None:
         yield _not_equal(cell.ci95)
     if compared.reading:

@@ -390,7 +390,8 @@ class ShareClosed:
     """The share of a gap that the adaptation closes: (adapted - as trained) / gap.
 
     gap: the ceiling minus the pooled models as trained, bit/fixation
-    share, ci95: with the interval of a ratio (Fieller 1954); None where `why` says so, as where the gap may be 0
+    share, ci95: with the interval of a ratio (Fieller 1954); None where `why` says so, as where the gap may be 0. As
+        with every difference, the interval does not cover the order of batches where `gap.seeds` has ONE_ORDER
     """
 
     gap: Difference

@@ -132,6 +132,21 @@ def test_a_cross_validation_of_one_set_is_judged_by_its_folds_alone():
         refuse_missing_folds(cross_validations(arms), [])
 
 
+def test_folds_with_other_drawings_of_images_are_no_cross_validation():
+    """The same seed of the images in all folds makes one; without sets_images nothing is drawn."""
+
+    def folds(**settings) -> list[FinishedRun]:
+        runs = [run("b"), *(run("a", sets_images_seed=seed, **settings) for seed in range(3))]
+        for one in runs[1:]:
+            one.config.sets["a"].fold = one.config.sets_images_seed
+        return runs
+
+    assert [in_folds for _, in_folds in placed(*folds(sets_images=4)).values()] == [False] * 4
+    assert [in_folds for _, in_folds in placed(*folds()).values()] == [False, True, True, True]
+    same = [replace(one, config=replace(one.config, sets_images_seed=0)) for one in folds(sets_images=4)]
+    assert [in_folds for _, in_folds in placed(*same).values()] == [False, True, True, True]
+
+
 def test_where_nobody_else_learned_from_that_set_alone_the_fold_that_others_validate_on_did():
     runs = [run("ab"), *(fold("a", number) for number in range(3))]
     for settings in runs[0].config.sets.values():

@@ -8,7 +8,7 @@ import pytest
 
 from entreg.report import set_tables
 from entreg.report.set_tables import bar_rows, share_in_words
-from entreg.results.schema import BASELINE
+from entreg.results.schema import BASELINE, ONE_ORDER
 from tests.report.set_matrix import content_of
 
 
@@ -48,6 +48,9 @@ def test_the_share_that_the_adaptation_closes_is_said_or_why_there_is_none(resul
         f"is {closed.gap.mean:+.3f} bit, of which the adaptation closes {closed.share:.0%} ({ends})"
         in share_in_words(closed)
     )
+    gap = dataclasses.replace(closed.gap, seeds=closed.gap.seeds + ONE_ORDER)
+    order = "the interval does not cover the order of batches, which the trainings of an arm share"
+    assert f"({ends}; {order})" in share_in_words(dataclasses.replace(closed, gap=gap))
     without = dataclasses.replace(closed, share=None, ci95=None, why="the gap may be 0")
     assert share_in_words(without).endswith(" bit; no share of it is given, since the gap may be 0.")
 
