@@ -15,7 +15,7 @@ from pathlib import Path
 from entreg.config import Data
 from entreg.config.settings import settings_of
 from entreg.errors import UserError
-from entreg.evaluation.arms import Arm, arms_of
+from entreg.evaluation.arms import Arm, arms_of, baseline_of
 from entreg.study.finished_run import FinishedRun
 
 OF_ROWS = ("data", "sets")  # groups of settings that say which sets a run learned from
@@ -65,6 +65,18 @@ def arms_by_rows(runs: Sequence[FinishedRun]) -> tuple[list[Arm], list[str]]:
         if (of_main := tuple(run for run in arm.runs if run.folder.path in main))
     ]
     return [*compared, *(row for arm in arms for row in _rows_beside(arm, main))], keys
+
+
+def baselines_of_rows(arms: Sequence[Arm]) -> dict[str, str]:
+    """Return the name of each arm's baseline, see `baseline_of`; an arm that is one itself, or has none, has no key.
+
+    arms: see `arms_by_rows`; what an arm is called is the same in all rows
+    """
+    firsts: dict[str, Arm] = {}
+    for arm in arms:
+        firsts.setdefault(arm.row_of or arm.name, dataclasses.replace(arm, name=arm.row_of or arm.name))
+    found = {name: baseline_of(arm, [*firsts.values()]) for name, arm in firsts.items()}
+    return {name: baseline.name for name, baseline in found.items() if baseline and baseline.name != name}
 
 
 def cross_validations(arms: Sequence[Arm]) -> list[Arm]:

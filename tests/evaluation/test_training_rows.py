@@ -12,7 +12,7 @@ from entreg.data.sources import synthetic
 from entreg.errors import UserError
 from entreg.evaluation.arms import refuse_missing_folds, refuse_missing_sets
 from entreg.evaluation.selection import select_arms
-from entreg.evaluation.training_rows import arms_by_rows, cross_validations, judged_on_all_sets
+from entreg.evaluation.training_rows import arms_by_rows, baselines_of_rows, cross_validations, judged_on_all_sets
 from entreg.losses import losses
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import FinishedRun
@@ -113,6 +113,18 @@ def test_each_row_may_have_its_own_number_of_images_and_one_row_with_several_mak
     runs = [run(names, sets_images=images) for names in ("a", "b", "ab") for images in (4, 6)]
     names = {arm.row_of or arm.name for arm in arms_by_rows(judged_on_all_sets(runs))[0]}
     assert names == {"nll_sets_images4", "nll_sets_images6"}
+
+
+def test_an_arm_has_the_same_baseline_in_all_rows_also_where_it_is_not_compared():
+    blurred = replace(run("a").config.model, sigma_px=5.0)
+    runs = [run("abc"), run("a"), run("a", loss="nll_entropy"), run("b", loss="nll_entropy")]
+    runs += [run("a", loss=loss, model=blurred) for loss in ("nll", "nll_entropy")]
+    arms, _ = arms_by_rows(judged_on_all_sets(runs))
+    assert [arm.name for arm in arms if arm.row_of is None] == ["nll"]
+    assert baselines_of_rows(arms) == {
+        "nll_entropy": "nll",
+        "nll_entropy_model_sigma_px5": "nll_model_sigma_px5",
+    }
 
 
 def test_a_cross_validation_of_one_set_is_judged_by_its_folds_alone():
