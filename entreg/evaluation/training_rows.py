@@ -3,7 +3,7 @@
 A set judges a run as foreign, by all of its images, where the run did not learn from it, and in domain, by its
 validation images, where it did. Runs that learned from the same sets are a row of the matrix of sets (`matrix.py`).
 The arms are compared by one kind of row: by the runs that learned from all sets but one, where each set was left out,
-else by those that learned from most sets.
+else by those that learned from most sets. Each row is compared beside the matrix (`row_comparisons.py`).
 """
 
 from __future__ import annotations
@@ -146,7 +146,11 @@ def _result_settings(settings: Data) -> dict[str, object]:
 
 
 def _main(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
-    """Return the runs by which the arms are compared."""
+    """Return the runs by which the arms are compared.
+
+    Of several rows that learned from most sets these are the first by name, and no plan is about them, see `plan_of`.
+    Each row is compared by itself in `row_comparisons.py`.
+    """
     sets = {name for run in runs for name in (*run.trained_on, *run.left_out)}
     alone = [run for run in runs if not run.in_folds or run.not_learned]
     all_but_one = [run for run in alone if len(run.left_out) == 1]

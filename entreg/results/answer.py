@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from entreg.config import OWN
-from entreg.results.domains import domains, main_first
+from entreg.results.domains import compared_rows, domains, main_first
 from entreg.results.schema import (
     BETTER,
     FOREIGN,
@@ -55,7 +55,7 @@ def answer_of(results: Results) -> Answer:
             *nothing,
             None,
             _rests_on(results),
-            [*_limits_of_models(results), *_roundings(results)],
+            [*_limits_of_models(results), *_limits_of_rows(results), *_roundings(results)],
         )
     domain, metric = main_domain(results), main_metric(results)
     compared = results.comparisons[arm].domains[domain]
@@ -77,6 +77,7 @@ def answer_of(results: Results) -> Answer:
         rests_on=_rests_on(results),
         limits=[
             *_limits_of_models(results),
+            *_limits_of_rows(results),
             *_limits_of_the_comparison(results, domain, compared, cell),
             *_roundings(results),
         ],
@@ -270,6 +271,15 @@ def _roundings(results: Results) -> Iterator[str]:
         whose = "" if len(rounded) == len(results.arms) else f" of {', '.join(rounded)}"
         precisions = " and ".join(sorted({*rounded.values()}))
         yield f"The backbone{whose} was computed in {precisions}, not in float32. {EFFECT_OF_ROUNDING}"
+
+
+def _limits_of_rows(results: Results) -> Iterator[str]:
+    """Yield of which rows of the matrix of sets the answer is not, where it is not of all but one set each."""
+    rows = compared_rows(results)
+    if results.main_arm is None and results.matrix and any(a.against_baseline for a in results.matrix.arms.values()):
+        yield "Arms whose models learned from other sets are compared below the matrix of sets."
+    elif results.main_arm is not None and len(rows) == 1:
+        yield f"It is about models that learned from {rows[0]}; all others are compared below the matrix of sets."
 
 
 def _limits_of_the_comparison(results: Results, domain: str, compared: Compared, cell: Difference) -> Iterator[str]:
