@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -36,6 +37,7 @@ from entreg.results.schema import (
     Estimate,
 )
 
+Key = TypeVar("Key", bound=Hashable)
 Replicate = tuple[int, int]  # the seed and the order seed of a training
 
 
@@ -238,25 +240,26 @@ def verdict(estimated: Estimate, p_holm: float, better: str | None, kind: str) -
     return BETTER if (low > 0) == (better != "lower") else WORSE
 
 
-def corrected(cells: Mapping[str, Difference], metric: Metric, primary: str | None) -> dict[str, Difference]:
-    """Return the comparisons of several arms with Holm's correction for their number, and with their verdicts.
+def corrected(cells: Mapping[Key, Difference], metric: Metric, primary: Key | None) -> dict[Key, Difference]:
+    """Return several comparisons with Holm's correction for their number, and with their verdicts.
 
-    primary: the arm whose comparison was named beforehand, which is tested on its own
+    cells: by arm, or by whatever else tells them apart
+    primary: the key of the comparison that was named beforehand, which is tested on its own
     """
-    tested = [arm for arm, cell in cells.items() if cell.p is not None and arm != primary]
-    p_holm = dict(zip(tested, holm([cells[arm].p or 0.0 for arm in tested]), strict=True))
+    tested = [key for key, cell in cells.items() if cell.p is not None and key != primary]
+    p_holm = dict(zip(tested, holm([cells[key].p or 0.0 for key in tested]), strict=True))
     if primary is not None and primary in cells:
         p_holm[primary] = cells[primary].p or 0.0
     return {
-        arm: cell
+        key: cell
         if cell.p is None
         else dataclasses.replace(
             cell,
-            p_holm=p_holm[arm],
-            verdict=verdict(cell, p_holm[arm], metric.better, cell.seeds),
-            exploratory=arm != primary,
+            p_holm=p_holm[key],
+            verdict=verdict(cell, p_holm[key], metric.better, cell.seeds),
+            exploratory=key != primary,
         )
-        for arm, cell in cells.items()
+        for key, cell in cells.items()
     }
 
 

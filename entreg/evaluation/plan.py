@@ -10,7 +10,7 @@ from entreg.config.settings import settings_of
 from entreg.errors import DataError, SettingError
 from entreg.evaluation.arms import Arm, baseline_of, result_settings
 from entreg.evaluation.metrics import primary_metric
-from entreg.results.schema import IN_DOMAIN, LEFT_OUT, SINGLE_SETS, Plan
+from entreg.results.schema import BASELINE, IN_DOMAIN, LEFT_OUT, SINGLE_SETS, Plan
 
 
 def plan_of(arms: Sequence[Arm], typed: Sequence[str], beside: Sequence[Arm] = ()) -> Plan:
@@ -19,7 +19,8 @@ def plan_of(arms: Sequence[Arm], typed: Sequence[str], beside: Sequence[Arm] = (
     Raises a DataError where a run recorded a metric that is unknown.
 
     typed: the keys that were typed for this evaluation; beside: the same arms, trained on other sets, whose runs must
-        have recorded the plan, too, where it is about them
+        have recorded the plan, too, where it is about them. Where they learned from as many sets, no plan says that
+        it is about the former and not about them
     """
     runs = [run for arm in arms for run in arm.runs]
     first = next((plan for run in runs if (plan := run.folder.read_plan()) is not None), None)
@@ -32,6 +33,8 @@ def plan_of(arms: Sequence[Arm], typed: Sequence[str], beside: Sequence[Arm] = (
     primary = Primary(**recorded[0]["primary"]) if recorded else runs[0].config.evaluation.primary
     planned = [name for name in foreign if recorded and _is_planned(name, foreign[name], recorded)]
     why = _why_exploratory(plans, planned, typed, any(arm.left_out for arm in arms))
+    if why is None and against == BASELINE:
+        why = _one_of_several(arms, beside)
     if why is None and against == SINGLE_SETS and not beside:
         why = "no models learned from one set alone beside those that learned from all but one"
     arm = None
@@ -88,6 +91,17 @@ def _why_exploratory(  # noqa: PLR0911  # a reason for each return
     if absent:
         return f"foreign sets that were planned are not evaluated as planned: {', '.join(absent)}"
     return None if needed else "no foreign set was planned"
+
+
+def _one_of_several(arms: Sequence[Arm], beside: Sequence[Arm]) -> str | None:
+    """Return why no plan is about the arms where others learned from as many sets; None where none did."""
+    rows, others = ({run.trained_on for arm in some for run in arm.runs} for some in (arms, beside))
+    if len(rows) > 1 or not any(len(other) == len(row) for row in rows for other in others - rows):
+        return None
+    return (
+        f"the arms are compared by models that learned from {' + '.join(*rows)}, the first by name of several rows of "
+        "as many sets, and none of these was named beforehand"
+    )
 
 
 def _is_planned(name: str, settings: Data, plans: Sequence[Mapping[str, Any]]) -> bool:

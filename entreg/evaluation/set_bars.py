@@ -22,7 +22,10 @@ CEILING, POOLED, BEST_SINGLE, MEAN_SINGLE, CENTRE_BIAS = (
 
 
 def bars(rows: ArmRows, sets: Sequence[str], name: str) -> SetBars | None:
-    """Return the levels on a set of an arm's models; None where none of them left it out, or no image judges all.
+    """Return the levels on a set of an arm's models; None where no image judges all of them.
+
+    There are none either without a level of models that left the set out, for which models of all other sets are
+    needed, or of each of them alone: where the ceiling and the centre bias stand alone, nothing was left out.
 
     The images are those that judge all of these models: all of the set where its ceiling is a cross-validation or there
     is none, else its validation images.
@@ -55,6 +58,8 @@ def bars(rows: ArmRows, sets: Sequence[str], name: str) -> SetBars | None:
         words = best if best == best_adapted else f"{best}; adapted: {best_adapted}"
         found[BEST_SINGLE] = _bar(words, before[best], after[best_adapted], images)
         found[MEAN_SINGLE] = _bar(", ".join(others), mean, mean_of([*after.values()]), images)
+    if found.keys() <= {CEILING}:
+        return None
     alone = differences.estimate(Values([bias.at(images)]), fixed=True)
     found[CENTRE_BIAS] = Bar(f"of {name}, without a model", alone, None)
     closed = None

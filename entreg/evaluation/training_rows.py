@@ -3,7 +3,7 @@
 A set judges a run as foreign, by all of its images, where the run did not learn from it, and in domain, by its
 validation images, where it did. Runs that learned from the same sets are a row of the matrix of sets (`matrix.py`).
 The arms are compared by one kind of row: by the runs that learned from all sets but one, where each set was left out,
-else by those that learned from most sets.
+else by those that learned from most sets. Each row is compared beside the matrix (`row_comparisons.py`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 from entreg.config import Data
 from entreg.config.settings import settings_of
 from entreg.errors import UserError
-from entreg.evaluation.arms import Arm, arms_of
+from entreg.evaluation.arms import Arm, arms_of, baseline_of
 from entreg.study.finished_run import FinishedRun
 
 OF_ROWS = ("data", "sets")  # groups of settings that say which sets a run learned from
 SHARES = ("sets_images", "sets_images_seed", "sets_weight")  # which may differ from row to row, but within none
+Share = tuple[int, int] | None  # the number of images that are drawn, and the seed that draws them; None: all images
 
 
 def judged_on_all_sets(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
@@ -66,6 +67,18 @@ def arms_by_rows(runs: Sequence[FinishedRun]) -> tuple[list[Arm], list[str]]:
     return [*compared, *(row for arm in arms for row in _rows_beside(arm, main))], keys
 
 
+def baselines_of_rows(arms: Sequence[Arm]) -> dict[str, str]:
+    """Return the name of each arm's baseline, see `baseline_of`; an arm that is one itself, or has none, has no key.
+
+    arms: see `arms_by_rows`; what an arm is called is the same in all rows
+    """
+    firsts: dict[str, Arm] = {}
+    for arm in arms:
+        firsts.setdefault(arm.row_of or arm.name, dataclasses.replace(arm, name=arm.row_of or arm.name))
+    found = {name: baseline_of(arm, [*firsts.values()]) for name, arm in firsts.items()}
+    return {name: baseline.name for name, baseline in found.items() if baseline and baseline.name != name}
+
+
 def cross_validations(arms: Sequence[Arm]) -> list[Arm]:
     """Return the cross-validations of single sets: an arm for each, with the runs of all of its folds."""
     folds: dict[str, list[FinishedRun]] = {}
@@ -80,11 +93,11 @@ def cross_validations(arms: Sequence[Arm]) -> list[Arm]:
 class _Folds:
     """The folds of a set on which runs of this set alone validated.
 
-    crossed: the shares of training images of the runs that are a cross-validation, see `_share`
+    crossed: what tells the runs that are a cross-validation from others with fewer images, see `_share`
     alone: the fold of which a run counts as one that learned from the set alone; None: others did so
     """
 
-    crossed: set[int | None]
+    crossed: set[Share]
     alone: int | None
 
 
@@ -98,9 +111,10 @@ def _folds_of(name: str, runs: Sequence[FinishedRun]) -> _Folds:
     return _Folds(crossed, beside[0] if beside else min(run.config.data.fold for run in single))
 
 
-def _share(run: FinishedRun) -> int | None:
-    """Return what tells the single set's cross-validation from its runs with fewer images."""
-    return run.config.sets_images
+def _share(run: FinishedRun) -> Share:
+    """Return which of a single set's images a run learned from: their number, and the seed that draws them."""
+    images = run.config.sets_images
+    return None if images is None else (images, run.config.sets_images_seed)
 
 
 def _learned_from_different_sets(runs: Sequence[FinishedRun]) -> bool:
@@ -132,7 +146,11 @@ def _result_settings(settings: Data) -> dict[str, object]:
 
 
 def _main(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
-    """Return the runs by which the arms are compared."""
+    """Return the runs by which the arms are compared.
+
+    Of several rows that learned from most sets these are the first by name, and no plan is about them, see `plan_of`.
+    Each row is compared by itself in `row_comparisons.py`.
+    """
     sets = {name for run in runs for name in (*run.trained_on, *run.left_out)}
     alone = [run for run in runs if not run.in_folds or run.not_learned]
     all_but_one = [run for run in alone if len(run.left_out) == 1]

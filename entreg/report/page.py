@@ -15,11 +15,11 @@ from entreg.io import files
 from entreg.report import commands, data_pictures, html, literature, pictures, set_pictures
 from entreg.report.illustrations import Illustrations
 from entreg.report.numbers import MISSING, Numbers
-from entreg.report.set_tables import BAR_WORDS, SET_WORDS
+from entreg.report.set_tables import BAR_WORDS, SET_WORDS, against_baseline
 from entreg.report.tables import on_a_new_set, overview, settings
-from entreg.results.answer import main_metric
-from entreg.results.domains import domains, kind_in_words, learned_from, main_first
-from entreg.results.schema import IG, ArmMatrix, MatrixCell, Results, is_foreign
+from entreg.results.answer import WITHOUT_ORDER, main_metric
+from entreg.results.domains import compared_rows, domains, kind_in_words, learned_from, main_first
+from entreg.results.schema import IG, ONE_ORDER, ArmMatrix, MatrixCell, Results, is_foreign
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from entreg.study.look import Look
@@ -90,6 +90,10 @@ def write(folder: RunFolder, content: Content) -> None:
         "learned_from": learned_from,
         "bar_words": BAR_WORDS,
         "set_words": SET_WORDS,
+        "compared_rows": compared_rows(results),
+        "against_baseline": [MINUS.sub("−", line) for line in against_baseline(results)],
+        "one_order": ONE_ORDER,
+        "without_order": WITHOUT_ORDER,
         "others_in": lambda key: [name for name, other in (results.others or {}).items() if key in other.domains],
         "in_words": _in_words,
         "new_set": []

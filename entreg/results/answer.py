@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from entreg.config import OWN
-from entreg.results.domains import domains, main_first
+from entreg.results.domains import compared_rows, domains, main_first
 from entreg.results.schema import (
     BETTER,
     FOREIGN,
@@ -33,6 +33,7 @@ from entreg.results.schema import (
 )
 
 EXACT = "float32"  # as model.backbone.precision
+WITHOUT_ORDER = "the interval does not cover the order of batches, which the trainings of an arm share"
 EFFECT_OF_ROUNDING = (
     "In the one comparison that was made, VGG-19 in bfloat16 changed the IG in domain (OSIE) by 0.0005 bit/fixation, "
     "out of domain (scene50) by 0.0017, and the entropy of the bias map by 0.0013 nats."
@@ -54,7 +55,7 @@ def answer_of(results: Results) -> Answer:
             *nothing,
             None,
             _rests_on(results),
-            [*_limits_of_models(results), *_roundings(results)],
+            [*_limits_of_models(results), *_limits_of_rows(results), *_roundings(results)],
         )
     domain, metric = main_domain(results), main_metric(results)
     compared = results.comparisons[arm].domains[domain]
@@ -76,6 +77,7 @@ def answer_of(results: Results) -> Answer:
         rests_on=_rests_on(results),
         limits=[
             *_limits_of_models(results),
+            *_limits_of_rows(results),
             *_limits_of_the_comparison(results, domain, compared, cell),
             *_roundings(results),
         ],
@@ -271,6 +273,15 @@ def _roundings(results: Results) -> Iterator[str]:
         yield f"The backbone{whose} was computed in {precisions}, not in float32. {EFFECT_OF_ROUNDING}"
 
 
+def _limits_of_rows(results: Results) -> Iterator[str]:
+    """Yield of which rows of the matrix of sets the answer is not, where it is not of all but one set each."""
+    rows = compared_rows(results)
+    if results.main_arm is None and results.matrix and any(a.against_baseline for a in results.matrix.arms.values()):
+        yield "Arms whose models learned from other sets are compared below the matrix of sets."
+    elif results.main_arm is not None and len(rows) == 1:
+        yield f"It is about models that learned from {rows[0]}; all others are compared below the matrix of sets."
+
+
 def _limits_of_the_comparison(results: Results, domain: str, compared: Compared, cell: Difference) -> Iterator[str]:
     """Yield what the comparison does not say."""
     if cell.seeds == ONE_TRAINING:
@@ -279,7 +290,7 @@ def _limits_of_the_comparison(results: Results, domain: str, compared: Compared,
             "well: train several seeds (seed=0,1,2,3,4,5,6,7)."
         )
     elif cell.seeds.endswith(ONE_ORDER):
-        yield "The interval does not cover the order of batches, which the trainings of an arm share."
+        yield f"{WITHOUT_ORDER[:1].upper()}{WITHOUT_ORDER[1:]}."
     elif cell.verdict == UNDECIDED and cell.ci95 is not None:
         yield _not_equal(cell.ci95)
     if compared.reading:

@@ -37,6 +37,25 @@ def learned_from(row: Sequence[str], sets: Sequence[str]) -> str:
     return " + ".join(row)
 
 
+def compared_rows(results: Results) -> list[str]:
+    """Return in words the sets that the models learned from by which arms are compared: rows of the matrix of sets.
+
+    There are none without a matrix.
+    """
+    compared = {run for arm in results.arms.values() for run in arm.runs}
+    rows = (
+        {
+            learned_from(cell.trained_on, results.matrix.sets): None
+            for arm in results.matrix.arms.values()
+            for cell in arm.cells
+            if compared & {*arm.runs[" + ".join(cell.trained_on)]}
+        }
+        if results.matrix
+        else {}
+    )
+    return [*rows]
+
+
 def main_first(results: Results) -> list[str]:
     """Return the domains that are shown, that of the primary outcome (or else out of domain) first."""
     primary = results.primary

@@ -79,7 +79,8 @@ class Difference(Estimate):
     seeds: paired by seed, unpaired seeds, a fixed model against seeds (each also with ONE_ORDER), or one training
     n_seeds: the number of seeds of the arm with fewer; for a fixed model that of its baseline
     seeds_to_halve: how many seeds would halve the interval; None where no number would, or there is no interval
-    p_holm: p corrected for the number of arms; verdict: better, worse, no clear difference, or no verdict
+    p_holm: p corrected for the number of comparisons, of arms where nothing else is said
+    verdict: better, worse, no clear difference, or no verdict
     exploratory: whether it is not the comparison that was named before anything was run
     """
 
@@ -390,7 +391,8 @@ class ShareClosed:
     """The share of a gap that the adaptation closes: (adapted - as trained) / gap.
 
     gap: the ceiling minus the pooled models as trained, bit/fixation
-    share, ci95: with the interval of a ratio (Fieller 1954); None where `why` says so, as where the gap may be 0
+    share, ci95: with the interval of a ratio (Fieller 1954); None where `why` says so, as where the gap may be 0. As
+        with every difference, the interval does not cover the order of batches where `gap.seeds` has ONE_ORDER
     """
 
     gap: Difference
@@ -432,17 +434,37 @@ class PooledOrSingle:
 
 
 @dataclass(frozen=True)
+class RowComparison:
+    """An arm's models minus its baseline's that learned from the same sets, on the sets that both did not learn from.
+
+    trained_on: the sets that they learned from; baseline: the arm that is the baseline
+    as_trained, adapted: IG difference (bit/fixation) by judged set, and its mean over these sets (`mean`), as trained
+        and after all three numbers were adapted to the judged set: that is the rest of the ladder, see
+        `entreg/evaluation/ladder.py`. `p_holm` is corrected over all rows and arms of the matrix, for the mean and for
+        each set by itself; all are exploratory. adapted: None where a set has no ladder
+    """
+
+    trained_on: list[str]
+    baseline: str
+    as_trained: dict[str, Difference]
+    adapted: dict[str, Difference] | None
+
+
+@dataclass(frozen=True)
 class ArmMatrix:
     """What an arm's models reach on each set by what they learned from.
 
     runs: by the sets that were learned from, the folders of the runs; bars: by the set that was left out
     pooled_or_single: None where trainings for it are missing
+    against_baseline: the arm compared with its baseline, row by row; None where it has no baseline, and where an
+        earlier version compared no rows
     """
 
     runs: dict[str, list[str]]
     cells: list[MatrixCell]
     bars: dict[str, SetBars]
     pooled_or_single: PooledOrSingle | None
+    against_baseline: list[RowComparison] | None = None
 
 
 @dataclass(frozen=True)

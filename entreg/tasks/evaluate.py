@@ -21,6 +21,7 @@ from entreg.evaluation.matrix import matrix_of
 from entreg.evaluation.metrics import primary_metric
 from entreg.evaluation.other_models import OtherModels
 from entreg.evaluation.summary import summarise
+from entreg.evaluation.training_rows import baselines_of_rows
 from entreg.io import files
 from entreg.model import step_library
 from entreg.report import set_tables, tables
@@ -75,7 +76,7 @@ def evaluate_on_rank(ranks: Ranks, config: Config, folder: RunFolder) -> float |
     evaluator = Evaluator(evaluated)
     evaluator.evaluate()
     left_out = selection.left_out(unfinished)
-    matrix = matrix_of(evaluator.judged(), plan)
+    matrix = matrix_of(evaluator.judged(), plan, baselines_of_rows(evaluated.every_arm))
     results = summarise(
         evaluated.arms, keys, evaluator.evidence(), evaluated.data(), left_out, plan, config.evaluation, matrix
     )

@@ -8,6 +8,7 @@ import scipy.stats
 
 from entreg.evaluation.closed_gap import share_closed
 from entreg.evaluation.matrix_rows import RowScores
+from entreg.results.schema import BETTER, NO_VERDICT, ONE_ORDER, PAIRED
 
 IMAGES = [f"i{n}" for n in range(40)]
 
@@ -70,6 +71,15 @@ def test_where_pooled_models_are_above_the_ceiling_there_is_no_share(rng):
 def test_one_training_has_no_interval(rng):
     found = shared(*drawn(rng, seeds=1))
     assert (found.share, found.ci95, found.why) == (None, None, "one training cannot tell the gap from 0")
+
+
+def test_trainings_of_one_batch_order_have_a_share_and_say_so(rng):
+    """As every difference does: the interval stays, but the gap has no verdict."""
+    values = drawn(rng)
+    pooled, adapted, ceiling = (RowScores([(seed, 7) for seed in range(4)], IMAGES, of_side) for of_side in values)
+    found, usual = share_closed(pooled, adapted, ceiling, IMAGES), shared(*values)
+    assert (found.gap.seeds, found.gap.verdict) == (PAIRED + ONE_ORDER, NO_VERDICT) and usual.gap.verdict == BETTER
+    assert (found.share, found.ci95) == (usual.share, usual.ci95)
 
 
 @pytest.mark.parametrize("unpaired", [False, True])

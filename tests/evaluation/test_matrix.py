@@ -17,8 +17,9 @@ from entreg.evaluation.evaluator import Evaluator
 from entreg.evaluation.matrix import matrix_of
 from entreg.evaluation.selection import select_arms, select_plan
 from entreg.evaluation.summary import summarise
+from entreg.evaluation.training_rows import baselines_of_rows
 from entreg.results.reading import typed
-from entreg.results.schema import SINGLE_SETS, Plan, Results
+from entreg.results.schema import SINGLE_SETS, MatrixCell, Plan, Results
 from entreg.results.writing import plain
 from entreg.study.finished_run import FinishedRun
 from tests import several_sets
@@ -66,8 +67,16 @@ def results_of(evaluator: Evaluator) -> Results:
     runs = evaluator.runs
     plan = select_plan(runs.every_arm, [])
     settings = runs.arms[0].runs[0].config.evaluation
-    matrix = matrix_of(evaluator.judged(), plan)
+    matrix = matrix_of(evaluator.judged(), plan, baselines_of_rows(runs.every_arm))
     return summarise(runs.arms, [], evaluator.evidence(), runs.data(), [], plan, settings, matrix)
+
+
+def cells_of_arms(results: Results) -> dict[tuple[str, tuple[str, ...], str], MatrixCell]:
+    return {
+        (name, tuple(cell.trained_on), cell.judged_on): cell
+        for name, arm in results.matrix.arms.items()
+        for cell in arm.cells
+    }
 
 
 @pytest.fixture(scope="module")
@@ -204,11 +213,35 @@ def test_what_was_computed_is_saved_for_every_run(evaluator, runs):
 def test_a_plan_of_pooled_sets_against_one_needs_equally_many_images(evaluator):
     """These learned from 16 images of one set, or from 16 of each of two."""
     plan, runs = Plan("nll", "left_out", IG, [], [], None, SINGLE_SETS), evaluator.runs
-    matrix, settings = matrix_of(evaluator.judged(), plan), runs.arms[0].runs[0].config.evaluation
+    matrix, settings = matrix_of(evaluator.judged(), plan, {}), runs.arms[0].runs[0].config.evaluation
     primary = summarise(runs.arms, [], evaluator.evidence(), runs.data(), [], plan, settings, matrix).primary
     assert primary.arm is None and primary.why.startswith(
         "the pooled models learned from 32 images and the single ones"
     )
+
+
+def test_arms_are_compared_in_each_row_and_those_in_the_main_one_as_ever(run_of, cache):
+    """The row by which the arms are compared has its rest of the ladder, and its difference as trained, twice."""
+    words = ("loss=nll_entropy",)
+    some = [run_of(row, seed, *more) for row in ((A,), (B,), (A, C)) for seed in (0, 1) for more in ((), words)]
+    found = results_of(evaluated(cache, some))
+    rows = {tuple(one.trained_on): one for one in found.matrix.arms["nll_entropy"].against_baseline}
+    assert [*rows] == [(A,), (B,), (A, C)] and found.matrix.arms["nll"].against_baseline is None
+    domains, cells = found.comparisons["nll_entropy"].domains, cells_of_arms(found)
+    for row, one in rows.items():
+        assert one.baseline == "nll" and [*one.adapted] == [
+            "mean",
+            *(name for name in sorted(NAMES) if name not in row),
+        ]
+        for name in one.adapted.keys() - {"mean"}:
+            for when in ("as_trained", "adapted"):
+                levels = [getattr(cells[arm, row, name], when).mean for arm in ("nll_entropy", "nll")]
+                assert getattr(one, when)[name].mean == pytest.approx(levels[0] - levels[1])
+    main, left = rows[A, C], domains[f"left_out.{B}"]
+    for ours, other in ((main.as_trained, left.differences["ig_difference_bits"]), (main.adapted, left.ladder["rest"])):
+        assert ours[B].mean == pytest.approx(other.mean) and ours[B].ci95 == pytest.approx(other.ci95)
+        assert ours["mean"].p == pytest.approx(other.p) and ours["mean"].p_holm >= other.p_holm
+    assert plain(typed(plain(found))) == plain(found)
 
 
 def test_results_are_read_as_they_were_written(results):
@@ -219,4 +252,4 @@ def test_runs_that_learned_from_the_same_sets_or_all_but_one_have_no_matrix(runs
     for size in (1, 2):
         some = [run for (row, _), run in runs.items() if len(row) == size and (size == 2 or row == (A,))]
         assert results_of(evaluated(cache, some)).matrix is None
-    assert matrix_of({}, Plan(None, "ood", IG, [], [], None)) is None
+    assert matrix_of({}, Plan(None, "ood", IG, [], [], None), {}) is None

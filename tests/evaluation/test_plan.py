@@ -344,3 +344,23 @@ def test_runs_of_other_sets_that_were_added_later_leave_a_plan_against_the_basel
         learned_from(study, "ab", "ac", "bc", primary=Primary(domain="left_out"), loss=loss)
     learned_from(study, "a", "b", primary=Primary(domain="in_domain"))
     assert (plan_of_rows(study).arm, plan_of_rows(study).why) == ("nll_entropy", None)
+
+
+def test_no_plan_is_about_the_first_of_several_rows_of_as_many_sets(study):
+    """What learned from c alone was left out of the arms as what learned from b was, and by its name alone."""
+    for loss in (NLL, ENTROPY):
+        learned_from(study, "b", "c", "d", primary=Primary(domain="left_out"), loss=loss)
+    plan = plan_of_rows(study)
+    assert plan.arm is None and plan.why == (
+        "the arms are compared by models that learned from b, the first by name of several rows of as many sets, and "
+        "none of these was named beforehand"
+    )
+    for loss in (NLL, ENTROPY):
+        learned_from(study, "bc", primary=Primary(domain="left_out"), loss=loss)
+    assert (plan_of_rows(study).arm, plan_of_rows(study).why) == ("nll_entropy", None)
+
+
+def test_of_two_sets_each_is_all_but_one(study):
+    for loss in (NLL, ENTROPY):
+        learned_from(study, "a", "b", primary=Primary(domain="left_out"), loss=loss)
+    assert (plan_of_rows(study).arm, plan_of_rows(study).why) == ("nll_entropy", None)

@@ -72,13 +72,19 @@ def test_the_best_set_after_the_adaptation_is_named_where_it_is_another():
     "rows, names",
     [
         ([("b", "c")], {"pooled", "centre_bias"}),
-        ([("a",), ("b",)], {"ceiling", "centre_bias"}),
+        ([("a",), ("b", "c")], {"ceiling", "pooled", "centre_bias"}),
         ([("b",), ("c",)], {"best_single", "mean_single", "centre_bias"}),
     ],
 )
 def test_what_nobody_trained_has_no_bar(rows, names):
     found = bars(ArmRows(judged(level, rows=rows)), SETS, "a")
-    assert {*found.bars} == names and found.closed is None
+    assert {*found.bars} == names and (found.closed is not None) == ({"ceiling", "pooled"} <= names)
+
+
+@pytest.mark.parametrize("rows", [[("b",)], [("a",), ("b",)], [("a",), ("b",), ("a", "b")]])
+def test_a_ceiling_beside_some_of_the_other_sets_is_no_level_of_a_set_that_was_left_out(rows):
+    """Nobody learned from c, so that neither all other sets nor one of them on average have a level."""
+    assert bars(ArmRows(judged(level, rows=rows)), SETS, "a") is None
 
 
 def test_without_an_image_that_judges_all_models_there_are_no_bars():

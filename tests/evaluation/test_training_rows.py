@@ -12,7 +12,7 @@ from entreg.data.sources import synthetic
 from entreg.errors import UserError
 from entreg.evaluation.arms import refuse_missing_folds, refuse_missing_sets
 from entreg.evaluation.selection import select_arms
-from entreg.evaluation.training_rows import arms_by_rows, cross_validations, judged_on_all_sets
+from entreg.evaluation.training_rows import arms_by_rows, baselines_of_rows, cross_validations, judged_on_all_sets
 from entreg.losses import losses
 from entreg.runs.folder import RunFolder
 from entreg.study.finished_run import FinishedRun
@@ -115,6 +115,18 @@ def test_each_row_may_have_its_own_number_of_images_and_one_row_with_several_mak
     assert names == {"nll_sets_images4", "nll_sets_images6"}
 
 
+def test_an_arm_has_the_same_baseline_in_all_rows_also_where_it_is_not_compared():
+    blurred = replace(run("a").config.model, sigma_px=5.0)
+    runs = [run("abc"), run("a"), run("a", loss="nll_entropy"), run("b", loss="nll_entropy")]
+    runs += [run("a", loss=loss, model=blurred) for loss in ("nll", "nll_entropy")]
+    arms, _ = arms_by_rows(judged_on_all_sets(runs))
+    assert [arm.name for arm in arms if arm.row_of is None] == ["nll"]
+    assert baselines_of_rows(arms) == {
+        "nll_entropy": "nll",
+        "nll_entropy_model_sigma_px5": "nll_model_sigma_px5",
+    }
+
+
 def test_a_cross_validation_of_one_set_is_judged_by_its_folds_alone():
     """Beside runs of that set with fewer images."""
     runs = [run("a", sets_images=4), run("b"), run("ab"), *(fold("a", number) for number in range(3))]
@@ -130,6 +142,21 @@ def test_a_cross_validation_of_one_set_is_judged_by_its_folds_alone():
     arms, _ = arms_by_rows(judged_on_all_sets(runs[:-1]))
     with pytest.raises(UserError, match=r"Missing: nll, a, seed 0: data\.fold=2\n"):
         refuse_missing_folds(cross_validations(arms), [])
+
+
+def test_folds_with_other_drawings_of_images_are_no_cross_validation():
+    """The same seed of the images in all folds makes one; without sets_images nothing is drawn."""
+
+    def folds(**settings) -> list[FinishedRun]:
+        runs = [run("b"), *(run("a", sets_images_seed=seed, **settings) for seed in range(3))]
+        for one in runs[1:]:
+            one.config.sets["a"].fold = one.config.sets_images_seed
+        return runs
+
+    assert [in_folds for _, in_folds in placed(*folds(sets_images=4)).values()] == [False] * 4
+    assert [in_folds for _, in_folds in placed(*folds()).values()] == [False, True, True, True]
+    same = [replace(one, config=replace(one.config, sets_images_seed=0)) for one in folds(sets_images=4)]
+    assert [in_folds for _, in_folds in placed(*same).values()] == [False, True, True, True]
 
 
 def test_where_nobody_else_learned_from_that_set_alone_the_fold_that_others_validate_on_did():

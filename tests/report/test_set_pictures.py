@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from entreg.report import page, paper_figures, set_pictures
-from entreg.results.schema import BASELINE
+from entreg.results.schema import BASELINE, ONE_ORDER
 from entreg.results.writing import plain
 from entreg.runs.folder import RunFolder
 from tests.report.browser import Page, assert_numbers_are_the_results
@@ -105,6 +107,45 @@ def test_a_paper_gets_one_picture_of_all_of_it(content, width_mm):
         assert_within(drawn)
     assert len([axes for axes in drawn.axes if axes.get_ylabel() == "learned from"]) == 2
     assert np.isclose(drawn.get_figwidth() * paper_figures.MM_PER_INCH, width_mm)
+
+
+def test_the_page_compares_arms_row_by_row_and_says_of_which_row_all_else_is(tmp_path):
+    content = content_of(tmp_path / "sweep", BASELINE, main="b")
+    page.write(RunFolder(tmp_path), content)
+    text = RunFolder(tmp_path).report.read_text()
+    assert "Everywhere else on this page the arms are those whose models learned from b." in text
+    said = Page(text).text
+    assert "It is about models that learned from b; all others are compared below the matrix of sets." in said
+    rows = content.results.matrix.arms["nll_entropy"].against_baseline
+    for number, one in enumerate(rows):
+        at = f"matrix.arms.nll_entropy.against_baseline.{number}"
+        shown = {"as_trained.mean": one.as_trained["mean"]} | {
+            f"adapted.{key}": one.adapted[key] for key in one.adapted
+        }
+        assert len(shown) == 2 + 3 - len(one.trained_on)
+        for key, cell in shown.items():
+            assert f'data-key="{at}.{key}.mean" data-value="{cell.mean}"' in text
+        assert f'data-key="{at}.adapted.mean.p_holm"' in text
+    table = text[text.index('id="rows"') :].partition("</table>")[0]
+    assert table.count('<strong class="better">') == table.count('<strong class="worse">') == 3
+    assert (
+        "nll_entropy against nll, after the adaptation, p corrected for 6 comparisons: better: learned from a (+"
+        in text
+    )
+    assert "learned from b (−" in text
+    assert_numbers_are_the_results(Page(text), plain(content.results))
+
+
+def test_a_share_of_one_batch_order_says_so_on_the_page(content, tmp_path):
+    results = content.results
+    arm = results.matrix.arms["nll"]
+    closed = arm.bars["a"].closed
+    gap = dataclasses.replace(closed.gap, seeds=closed.gap.seeds + ONE_ORDER)
+    bars = arm.bars | {"a": dataclasses.replace(arm.bars["a"], closed=dataclasses.replace(closed, gap=gap))}
+    matrix = dataclasses.replace(results.matrix, arms={"nll": dataclasses.replace(arm, bars=bars)})
+    page.write(RunFolder(tmp_path), dataclasses.replace(content, results=dataclasses.replace(results, matrix=matrix)))
+    said = "the interval does not cover the order of batches, which the trainings of an arm share"
+    assert RunFolder(tmp_path).report.read_text().count(said) == 1
 
 
 def test_the_page_shows_matrix_levels_share_and_what_pooling_brings(content, tmp_path):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from entreg.results.domains import domains, learned_from, main_first
+from entreg.results.domains import compared_rows, domains, learned_from, main_first
 from tests.report.findings import findings
+from tests.report.set_matrix import content_of
 
 
 @pytest.fixture
@@ -47,6 +48,11 @@ def test_the_planned_domain_comes_first_else_the_mean_out_of_domain(results_of, 
 )
 def test_what_was_learned_from_is_said_by_what_it_is_of_all_sets(row, words):
     assert learned_from(tuple(row), "abcd") == words
+
+
+def test_the_rows_by_which_arms_are_compared_are_those_of_their_runs(tmp_path):
+    assert compared_rows(content_of(tmp_path / "one", main="c").results) == ["c"]
+    assert compared_rows(findings(tmp_path / "two").results) == []
 
 
 def test_of_two_sets_one_is_called_by_its_name():

@@ -9,6 +9,7 @@ import pytest
 from entreg.errors import DataError, UserError
 from entreg.results import reading, writing
 from tests.report.findings import findings
+from tests.report.set_matrix import content_of
 
 
 @pytest.fixture
@@ -47,6 +48,14 @@ def test_another_form_is_refused_with_its_place(results, tmp_path, change, named
     (tmp_path / "results.json").write_text(json.dumps(tree))
     with pytest.raises(DataError, match=rf"results.json: {named}; "):
         reading.read(tmp_path / "results.json")
+
+
+def test_a_matrix_from_before_arms_were_compared_row_by_row_is_read(tmp_path):
+    tree = writing.plain(content_of(tmp_path / "sweep", main="a").results)
+    assert [bool(arm.pop("against_baseline")) for arm in tree["matrix"]["arms"].values()] == [False, True]
+    (tmp_path / "results.json").write_text(json.dumps(tree))
+    found = reading.read(tmp_path / "results.json").matrix.arms
+    assert [arm.against_baseline for arm in found.values()] == [None, None]
 
 
 def test_results_from_before_rows_were_counted_are_read(results, tmp_path):
