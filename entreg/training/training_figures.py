@@ -34,14 +34,16 @@ def bias_map(path: Path, log_density: np.ndarray) -> None:
 def predictions(path: Path, examples: Sequence[Prediction]) -> None:
     """Draw each image with its fixations beside its predicted density, all of them on one colour scale."""
     figure, scale = Figure(figsize=(9, 3.4 * len(examples))), panels.scale_of(examples)
+    height = 0.86 / len(examples)
     for number, example in enumerate(examples):
-        bottom, height = 1 - (number + 0.96) / len(examples), 0.86 / len(examples)
-        image = figure.add_axes((0.01, bottom, 0.44, height))
+        bottom = 1 - (number + 0.96) / len(examples)
+        image, density = (figure.add_axes((left, bottom, 0.44, height)) for left in (0.01, 0.46))
         panels.draw_image(image, example)
         # a file name is no formula
         image.set_title(f"{example.name}: {example.title}", fontsize="medium", parse_math=False)
-        density, bar = (figure.add_axes((left, bottom, width, height)) for left, width in ((0.46, 0.44), (0.91, 0.015)))
-        figure.colorbar(panels.draw_density(density, example, scale), cax=bar, label="bit over uniform")
+        shown = panels.draw_density(density, example, scale)
+    of_all = figure.add_axes((0.91, bottom, 0.015, 1 - 1 / len(examples) + height))
+    figure.colorbar(shown, cax=of_all, label="bit over uniform")
     _save(figure, path)
 
 

@@ -105,8 +105,10 @@ def test_the_curves_are_the_rows_by_epoch(saved):
 def test_an_image_is_named_beside_what_is_predicted_for_it(saved):
     """Dollars in a file's name are no formula."""
     training_figures.predictions(Path("predictions.png"), [example("a.png"), example("$b_1$.png")])
-    images, densities, bars = (saved[0].axes[i::3] for i in range(3))
+    *pictures, bar = saved[0].axes
+    images, densities = pictures[::2], pictures[1::2]
     assert [axes.get_title() for axes in images] == ["a.png: 1.25 bit/fixation", "$b_1$.png: 1.25 bit/fixation"]
-    assert not images[1].title.get_parse_math() and len(bars) == 2
+    assert not images[1].title.get_parse_math() and bar.get_ylabel() == "bit over uniform"
+    assert len({axes.images[0].get_clim() for axes in densities}) == 1  # the bar is that of all
     for axes in [*images, *densities]:  # the fixations
         assert axes.collections[0].get_offsets().tolist() == [[10, 3], [12, 20]]
