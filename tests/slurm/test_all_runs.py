@@ -18,7 +18,7 @@ def test_all_runs_end_with_the_bits_of_those_that_are_trained_at_home(submit, co
     sweep = submit(*TOY, seeds, f"hydra.launcher.runs_per_job={IN_A_JOB}", launcher="together_slurm")
     code, output = sweep.finished(7200)
     assert code == 0, output[-3000:]
-    done = command("-m", *SMALL, *TOY, seeds, "hydra/launcher=together", folder=tmp_path, timeout_s=3600)
+    done = command("-m", *SMALL, *TOY, seeds, "hydra/launcher=together", folder=tmp_path, timeout_s=7200)
     assert done.returncode == 0, done.stderr[-3000:]
     for run in range(RUNS):
         there, here = SweepFolder(sweep.folder).run(run), SweepFolder(tmp_path / "multirun/all").run(run)
