@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from ctypes import Structure, addressof, c_double, c_int, c_size_t, c_void_p
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -23,12 +24,13 @@ OTHERS = PARAMETERS - WIDE + 2 * (8 + 16 + 1 + 128) + 2
 TYPES = {torch.float32: 0, torch.float16: 1}  # of features, and their numbers in products.h
 VECTOR = 16  # rows are filled up to a multiple of it, so that they consist of whole vectors in every version
 PIECE = 512  # of step.c: channels whose products are summed in float32
-Function = Callable[[Any, int, int], int]  # a compiled one: it is called for some images or models
-TURNS = 4  # a thread computes its images in so many turns, so that no thread waits long for another one
+Function = Callable[[Any, Any], int]  # a compiled one
 
 
 # what is no floating point number
 _INTEGERS = dict.fromkeys(["first_fixations", "fixated", "row_cells", "column_cells"], torch.int32)
+
+_OF_AXES = "row_pixels", "column_pixels", "row_cells", "column_cells"
 
 
 class _Cells(Structure):
@@ -39,7 +41,7 @@ class _Map(Structure):
     _fields_ = [
         *((name, c_int) for name in ("rows", "columns", "wide_rows", "wide_columns")),
         *((name, c_int) for name in ("map_rows", "map_columns", "wide_map_columns")),
-        *((name, c_void_p) for name in ("row_pixels", "column_pixels", "row_cells", "column_cells")),
+        *((name, c_void_p) for name in _OF_AXES),
     ]
 
 
@@ -74,7 +76,10 @@ class CompiledBatch(Structure):
 
     def hold_each(self, name: str, tensors: Sequence[Tensor]) -> None:
         """Point to a list of pointers to contiguous tensors."""
-        pointers = (c_void_p * len(tensors))(*(self._address(name, tensor) for tensor in tensors))
+        self._point(name, [self._address(name, tensor) for tensor in tensors], tensors)
+
+    def _point(self, name: str, addresses: Sequence[int], tensors: Sequence[Tensor]) -> None:
+        pointers = (c_void_p * len(addresses))(*addresses)
         self._held[name] = pointers, tensors
         setattr(self, name, addressof(pointers))
 
@@ -86,20 +91,14 @@ class CompiledBatch(Structure):
 
     def set_grid(self, grid: Grid) -> None:
         """Describe the cells and the blurred map."""
-        counts = (grid.rows.counts[:, None] * grid.columns.counts).flatten()
-        pixels = [_filled_up(axis.map_counts.float()) for axis in (grid.rows, grid.columns)]
-        positions = _filled_up(counts.float())
-        if len(positions) // VECTOR % 2 == 0:  # rows of cells an odd number of cache lines apart, see networks.h
-            positions = F.pad(positions, (0, VECTOR))
+        positions, total, *axes = _described(grid)
         rows, columns = len(grid.rows.counts), len(grid.columns.counts)
         map_rows, map_columns = len(grid.rows.map_counts), len(grid.columns.map_counts)
-        self.cells = _Cells(len(counts), len(positions), self._address("positions", positions), counts.sum())
+        self.cells = _Cells(rows * columns, len(positions), self._address("positions", positions), total)
         self.map = _Map(
             *(rows, columns, _whole(rows), _whole(columns)),
             *(map_rows, map_columns, _whole(map_columns)),
-            *(self._address(f"pixels {axis}", of_axis) for axis, of_axis in enumerate(pixels)),
-            self._address("row_cells", grid.rows.map_cells.int()),
-            self._address("column_cells", grid.columns.map_cells.int()),
+            *(self._address(*of_axis) for of_axis in zip(_OF_AXES, axes, strict=True)),
         )
         self.others = PARAMETERS + map_rows * _whole(rows) + columns * _whole(map_columns) + 1
 
@@ -124,14 +123,16 @@ class CompiledBatch(Structure):
         self.hold("learned", learned)
         for name, shape in shapes.items():
             self.hold(name, torch.zeros(self.models, *shape))
-        self._run(merge, self.models, 1)
+        self._run(merge, self.models)
 
     def set_images(self, features: Tensor | Sequence[Features], center_biases: Sequence[Tensor]) -> None:
         """Point to the images' features, after `set_models`, and to each model's centre biases."""
         self.images, self.type = len(features), TYPES[features[0].dtype]
         shape = self.images, self.map.map_rows, self.map.map_columns
         assert all(bias.shape == shape for bias in center_biases)
-        self.hold_each("center_biases", [image.contiguous() for bias in center_biases for image in bias])
+        biases = [bias if bias[0].is_contiguous() else bias.contiguous() for bias in center_biases]
+        of_first = [(self._address("center_biases", bias[0]), bias.stride(0) * 4) for bias in biases]
+        self._point("center_biases", [first + k * step for first, step in of_first for k in range(self.images)], biases)
         compact = [image for image in features if isinstance(image, Rectified) and _sums_alike(image.blocks)]
         if compact:
             stored, blocks = [image.stored for image in compact], compact[0].blocks
@@ -146,8 +147,8 @@ class CompiledBatch(Structure):
         self.block = addressof(self._held["block"])
 
     def run(self, function: Function) -> None:
-        """Call a compiled function, for other images in each thread."""
-        self._run(function, self.images, -(-self.images // (TURNS * torch.get_num_threads())))
+        """Call a compiled function, whose threads share the images."""
+        self._run(function, self.images)
 
     def gradients(self, function: Function) -> Tensor:
         """Return the gradients by each model's parameters, (models, numbers) in their order, of all images together.
@@ -155,17 +156,31 @@ class CompiledBatch(Structure):
         function: the compiled function `entreg_gradients`
         """
         found = self.hold("by_learned", torch.empty_like(self._held["learned"]))
-        self._run(function, self.models, 1)
+        self._run(function, self.models)
         return found
 
-    def _run(self, function: Function, count: int, step: int) -> None:
-        """Call a compiled function for `step` of `count` images or models at a time."""
+    def _run(self, function: Function, count: int) -> None:
+        """Call a compiled function in each thread, which all begin images or models, of which there are `count`."""
+        begun = c_int(0)
+        threads = range(min(torch.get_num_threads(), count))
 
-        def compute(first: int) -> int:
-            return function(ctypes.byref(self), first, min(first + step, count))
+        def compute(_: int) -> int:
+            return function(ctypes.byref(self), ctypes.byref(begun))
 
-        if any(in_threads(compute, range(0, count, step)) if count > step else [compute(0)]):
+        if any(in_threads(compute, threads) if len(threads) > 1 else map(compute, threads)):
             raise MemoryError("the memory for a training step")
+
+
+@lru_cache(maxsize=64)
+def _described(grid: Grid) -> tuple[Tensor, float, Tensor, Tensor, Tensor, Tensor]:
+    """Return how many positions each cell covers, a row filled up, their sum, and _OF_AXES of the blurred map."""
+    counts = (grid.rows.counts[:, None] * grid.columns.counts).flatten()
+    positions = _filled_up(counts.float())
+    if len(positions) // VECTOR % 2 == 0:  # rows of cells an odd number of cache lines apart, see networks.h
+        positions = F.pad(positions, (0, VECTOR))
+    axes = grid.rows, grid.columns
+    pixels, cells = [_filled_up(axis.map_counts.float()) for axis in axes], [axis.map_cells.int() for axis in axes]
+    return positions, float(counts.sum()), *pixels, *cells
 
 
 def _sums_alike(blocks: Sequence[Block]) -> bool:

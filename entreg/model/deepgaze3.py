@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -156,8 +157,8 @@ def compiled_nlls(
     image, y, x = at
     assert bool((image.diff() >= 0).all()), "fixations of an image stand together, image by image"
     counts = torch.bincount(image, minlength=len(features))
-    row, column = cell_of_pixel(grid.rows.map_counts)[y], cell_of_pixel(grid.columns.map_counts)[x]
-    fixated = Fixated(counts, row, column, torch.stack(list(weights), 1))
+    rows, columns = _map_of_pixels(grid)
+    fixated = Fixated(counts, rows[y], columns[x], torch.stack(list(weights), 1))
     parameters = [model.in_order() for model in models]
     return image_losses(models[0].step, parameters, features, center_biases, grid, fixated)
 
@@ -171,6 +172,12 @@ def compiled_entropies(
     """Return what `losses.nll_entropy.entropies_nats` does, for models of the same compiled version."""
     parameters = [model.in_order() for model in models]
     return [total for total, _ in image_losses(models[0].step, parameters, features, center_biases, grid, None)]
+
+
+@lru_cache(maxsize=64)
+def _map_of_pixels(grid: Grid) -> tuple[Tensor, Tensor]:
+    """Return the map's row of each row of an image's pixels, and its column of each column."""
+    return cell_of_pixel(grid.rows.map_counts), cell_of_pixel(grid.columns.map_counts)
 
 
 def _head(model: DeepGaze3 | OnSet, center_bias: Tensor, grid: Grid) -> Head:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,14 +57,8 @@ def gaussian_kernel(sigma: Tensor) -> Tensor:
     # as well
     sigma_px = abs(float(sigma.detach()))
     radius = math.ceil(3 * sigma_px) if math.isfinite(sigma_px) else 0
-    x = _offsets(sigma.new_empty(2 * radius + 1))
+    x = torch.arange(-radius, radius + 1, device=sigma.device, dtype=sigma.dtype)
     return torch.softmax(-x.square() / (2 * sigma.square()), 0)
-
-
-def _offsets(kernel: Tensor) -> Tensor:
-    """Return how far from the centre each weight of a kernel lies: (2r+1,), like the kernel."""
-    radius = len(kernel) // 2
-    return torch.arange(-radius, radius + 1, device=kernel.device, dtype=kernel.dtype)
 
 
 def blur_matrix(sigma: Tensor, axis: Axis) -> Tensor:
@@ -74,39 +66,12 @@ def blur_matrix(sigma: Tensor, axis: Axis) -> Tensor:
 
     The blur, of sigma pixels of the map, replicates the border.
     """
-    matrix: Tensor = _BlurMatrix.apply(sigma, axis)
-    return matrix
-
-
-class _BlurMatrix(torch.autograd.Function):
-    """What `blur_matrix` says, with its gradient in one go: a step computes those of all models."""
-
-    @staticmethod
-    def forward(ctx: Any, sigma: Tensor, axis: Axis) -> Tensor:
-        kernel = gaussian_kernel(sigma)
-        cells = _blurred_cells(axis, len(kernel) // 2, sigma.device)
-        ctx.save_for_backward(sigma, kernel, cells)
-        ctx.set_materialize_grads(False)
-        return kernel.new_zeros(len(cells), len(axis.counts)).scatter_add_(1, cells, kernel.expand(len(cells), -1))
-
-    @staticmethod
-    def backward(ctx: Any, by_matrix: Tensor | None) -> tuple[Tensor | None, None]:
-        if by_matrix is None:
-            return None, None
-        sigma, kernel, cells = ctx.saved_tensors
-        with one_thread():
-            by_kernel = by_matrix.gather(1, cells).sum(0)
-            by_exponent = kernel * (by_kernel - kernel @ by_kernel)
-            return (by_exponent @ _offsets(kernel).square()) / sigma**3, None
-
-
-@lru_cache(maxsize=64)
-def _blurred_cells(axis: Axis, radius: int, device: torch.device) -> Tensor:
-    """Return the cells that each row of the map is blurred from, those beyond the border replaced by it: (m, 2r+1)."""
-    cells = axis.map_cells.to(device)
-    rows = torch.arange(len(cells), device=device)
-    offsets = torch.arange(-radius, radius + 1, device=device)
-    return cells[(rows[:, None] + offsets).clamp(0, len(cells) - 1)]
+    kernel, cells = gaussian_kernel(sigma), axis.map_cells.to(sigma.device)
+    radius, m = len(kernel) // 2, len(cells)
+    rows = torch.arange(m, device=cells.device)
+    source = (rows[:, None] + torch.arange(-radius, radius + 1, device=cells.device)).clamp(0, m - 1)
+    blank = kernel.new_zeros(m, len(axis.counts))
+    return blank.scatter_add(1, cells[source], kernel.expand(m, -1))
 
 
 def log_density(

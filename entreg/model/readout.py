@@ -5,12 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-
-from entreg.distributed.threads import one_thread
 
 
 class LayerNorm(nn.Module):
@@ -51,32 +47,8 @@ def merged(norm: LayerNorm, conv: Pointwise, bias: Bias) -> Layer:
 
     They compute conv(scale * x + shift) + bias for a normalised x, so that a wide x is only read once.
     """
-    layer: Layer = _Merged.apply(conv.weight, norm.weight, norm.bias, bias.bias)
-    return layer
-
-
-class _Merged(torch.autograd.Function):
-    """What `merged` says, with gradients in one go: a step merges all layers of all models."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, scale: Tensor, shift: Tensor, bias: Tensor) -> Layer:
-        matrix, scale, shift = weight[:, :, 0, 0].double(), scale.double(), shift.double()
-        ctx.save_for_backward(matrix, scale, shift)
-        ctx.dtype, ctx.shape = weight.dtype, weight.shape
-        ctx.set_materialize_grads(False)
-        return matrix * scale, matrix @ shift + bias.double()
-
-    @staticmethod
-    def backward(ctx: Any, by_matrix: Tensor | None, by_shift: Tensor | None) -> tuple[Tensor | None, ...]:
-        if by_matrix is None and by_shift is None:  # nothing is asked of this model
-            return None, None, None, None
-        matrix, scale, shift = ctx.saved_tensors
-        with one_thread():
-            by_matrix = torch.zeros_like(matrix) if by_matrix is None else by_matrix
-            by_shift = matrix.new_zeros(len(matrix)) if by_shift is None else by_shift
-            by_weight = torch.addr(by_matrix * scale, by_shift, shift).view(ctx.shape)
-            gradients = by_weight, (by_matrix * matrix).sum(0), by_shift @ matrix, by_shift
-            return tuple(gradient.to(ctx.dtype) for gradient in gradients)
+    matrix = conv.matrix.double()
+    return matrix * norm.weight.double(), matrix @ norm.bias.double() + bias.bias.double()
 
 
 class SaliencyNetwork(nn.Module):

@@ -197,7 +197,7 @@ class TrainingGroup:
         # a rank without images takes part in the sum over ranks all the same, forwards and backwards: it predicts one
         # map and keeps none of it
         features, center_bias, grid = uniform.inputs(items or [0])
-        flat = torch.full_like(center_bias, uniform_log_density_nats(size))
+        flat = torch.full_like(center_bias[:1], uniform_log_density_nats(size)).expand_as(center_bias)
         center_biases = [
             flat if trainer.config.loss.center_bias == "uniform" else center_bias for trainer in regularised
         ]

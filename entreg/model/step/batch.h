@@ -50,6 +50,9 @@ typedef struct {
     float *losses;
 } Batch;
 
+/* Return the next image or model that no thread has begun. Threads share the number `next`. */
+INLINE int begun(int *next) { return __atomic_fetch_add(next, 1, __ATOMIC_RELAXED); }
+
 static size_t saved_numbers(const Batch *batch)
 {
     return (size_t)SAVED_ROWS * batch->cells.width + SAVED_STATISTICS;

@@ -116,11 +116,12 @@ static double blur_backwards(Kernel kernel, float sigma, const int32_t *cells, i
     return (by_exponents - mean * all_exponents) / ((double)sigma * sigma * sigma);
 }
 
-/* Write what the functions above read of the models `first` to `end`. Returns 1 where there is no memory, else 0. */
-int entreg_merge(const Batch *batch, int first, int end)
+/* Write what all other functions read of the models that no other thread has begun. Returns 1 where there is no memory, else
+   0. */
+int entreg_merge(const Batch *batch, int *next)
 {
     const Map *map = &batch->map;
-    for (int model = first; model < end; model++) {
+    for (int model; (model = begun(next)) < batch->models;) {
         Finalizer blurs = finalizer(batch, model);
         const float *learned = batch->learned + model * model_parameters(batch->inputs);
         float *parameters = batch->parameters + (size_t)model * PARAMETERS;
@@ -158,16 +159,15 @@ static void add(int images, size_t numbers, size_t step, const float *terms, dou
             total[i] += (double)terms[image * step + i];
 }
 
-/* Write the gradients of the models `first` to `end`, by_learned, from those of all images. Returns 1 where there is no
-   memory, else 0. */
-int entreg_gradients(const Batch *batch, int first, int end)
+/* Write the gradients of such models, by_learned, from those of all images. Returns 1 where there is no memory, else 0. */
+int entreg_gradients(const Batch *batch, int *next)
 {
     const Map *map = &batch->map;
     size_t wide = WIDE * (size_t)batch->channels, models = batch->models, numbers = model_parameters(batch->inputs);
     double *by_wide = malloc(sizeof(double) * (wide + batch->others)), *by_others = by_wide + wide;
     if (by_wide == NULL)
         return 1;
-    for (size_t model = first; model < (size_t)end; model++) {
+    for (size_t model; (model = begun(next)) < models;) {
         const float *learned = batch->learned + model * numbers;
         const double *by = by_others + FIRST;
         float *to = batch->by_learned + model * numbers;

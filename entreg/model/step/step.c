@@ -1,5 +1,6 @@
 /* The densities of several models for the images of a batch, and their gradients: one image at a time, whose numbers
-   stay in the cache of a core. `entreg/model/compiled_step.py` calls these functions, with other images in each thread.
+   stay in the cache of a core. `entreg/model/compiled_step.py` calls these functions in several threads, each
+   of which computes images that no other one has begun.
 
    A model's bits depend neither on the other models nor on the other images. */
 
@@ -87,13 +88,13 @@ static float *by_wide(const Batch *batch, int image)
     return batch->by_wide + (size_t)image * batch->models * WIDE * batch->channels;
 }
 
-/* Do the work for the images `first` to `end`, one after the other. Returns 1 where there is no memory, else 0. */
-static int in_memory(const Batch *batch, int first, int end, void (*work)(const Batch *, int image, const Memory *))
+/* Do the work for images that no other thread has begun. Returns 1 where there is no memory, else 0. */
+static int in_memory(const Batch *batch, int *next, void (*work)(const Batch *, int image, const Memory *))
 {
     Memory memory = memory_for(batch);
     if (memory.products == NULL)
         return 1;
-    for (int image = first; image < end; image++)
+    for (int image; (image = begun(next)) < batch->images;)
         work(batch, image, &memory);
     free(memory.products);
     return 0;
@@ -157,7 +158,7 @@ static void losses(const Batch *batch, int image, const Memory *memory,
 static void nlls(const Batch *batch, int image, const Memory *memory) { losses(batch, image, memory, nll_of); }
 static void entropies(const Batch *batch, int image, const Memory *memory) { losses(batch, image, memory, entropy_of); }
 
-int entreg_forward(const Batch *batch, int first, int end) { return in_memory(batch, first, end, forward); }
-int entreg_backward(const Batch *batch, int first, int end) { return in_memory(batch, first, end, backward); }
-int entreg_nll(const Batch *batch, int first, int end) { return in_memory(batch, first, end, nlls); }
-int entreg_entropy(const Batch *batch, int first, int end) { return in_memory(batch, first, end, entropies); }
+int entreg_forward(const Batch *batch, int *next) { return in_memory(batch, next, forward); }
+int entreg_backward(const Batch *batch, int *next) { return in_memory(batch, next, backward); }
+int entreg_nll(const Batch *batch, int *next) { return in_memory(batch, next, nlls); }
+int entreg_entropy(const Batch *batch, int *next) { return in_memory(batch, next, entropies); }
