@@ -1,4 +1,4 @@
-"""The arguments of the compiled functions of entreg/model/step/step.c, with the memory that they point to."""
+"""The arguments of the compiled functions of entreg/model/step/, with the memory that they point to."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from entreg.features.rectified import Block, Features, Rectified, full
 
 # of networks.h: outputs of the widest product, and numbers of the other parameters
 WIDE, PARAMETERS, SAVED_ROWS, SAVED_STATISTICS = 8, 2505, 170, 16
-# of parameters.h: parameters of a model beside those of the widest product: what PARAMETERS has but for the first shift,
-# scale and shift of 8 + 16 + 1 + 128 normalised inputs, sigma and weight
+# of parameters.h, those that are learned beside the widest layer: the numbers above but for the first shift, scale and
+# shift of 8 + 16 + 1 + 128 normalised inputs, sigma and weight
 OTHERS = PARAMETERS - WIDE + 2 * (8 + 16 + 1 + 128) + 2
 TYPES = {torch.float32: 0, torch.float16: 1}  # of features, and their numbers in products.h
 VECTOR = 16  # rows are filled up to a multiple of it, so that they consist of whole vectors in every version
-PIECE = 512  # of step.c: channels whose products are summed in float32
+PIECE = 512  # of widest_product.h: channels whose products are summed in float32
 Function = Callable[[Any, Any], int]  # a compiled one
 
 
@@ -50,7 +50,7 @@ class _Block(Structure):
 
 
 class CompiledBatch(Structure):
-    """The arguments of the compiled functions, as step.c describes them, with the memory that they point to."""
+    """The arguments of the compiled functions, as batch.h describes them, with the memory that they point to."""
 
     _fields_ = [
         ("cells", _Cells),
@@ -91,7 +91,7 @@ class CompiledBatch(Structure):
 
     def set_grid(self, grid: Grid) -> None:
         """Describe the cells and the blurred map."""
-        positions, total, *axes = _described(grid)
+        positions, total, axes = _described(grid)
         rows, columns = len(grid.rows.counts), len(grid.columns.counts)
         map_rows, map_columns = len(grid.rows.map_counts), len(grid.columns.map_counts)
         self.cells = _Cells(rows * columns, len(positions), self._address("positions", positions), total)
@@ -172,15 +172,14 @@ class CompiledBatch(Structure):
 
 
 @lru_cache(maxsize=64)
-def _described(grid: Grid) -> tuple[Tensor, float, Tensor, Tensor, Tensor, Tensor]:
+def _described(grid: Grid) -> tuple[Tensor, float, list[Tensor]]:
     """Return how many positions each cell covers, a row filled up, their sum, and _OF_AXES of the blurred map."""
     counts = (grid.rows.counts[:, None] * grid.columns.counts).flatten()
     positions = _filled_up(counts.float())
     if len(positions) // VECTOR % 2 == 0:  # rows of cells an odd number of cache lines apart, see networks.h
         positions = F.pad(positions, (0, VECTOR))
-    axes = grid.rows, grid.columns
-    pixels, cells = [_filled_up(axis.map_counts.float()) for axis in axes], [axis.map_cells.int() for axis in axes]
-    return positions, float(counts.sum()), *pixels, *cells
+    pixels = (_filled_up(axis.map_counts.float()) for axis in (grid.rows, grid.columns))
+    return positions, float(counts.sum()), [*pixels, grid.rows.map_cells.int(), grid.columns.map_cells.int()]
 
 
 def _sums_alike(blocks: Sequence[Block]) -> bool:

@@ -175,4 +175,4 @@ def _cut(models: Sequence[Tensor | None], shapes: Sequence[torch.Size]) -> Itera
         if of_model is None:
             yield from (None for _ in shapes)
         else:
-            yield from (part.view(shape) for part, shape in zip(of_model.split(lengths), shapes, strict=True))
+            yield from (part.view(shape) for part, shape in zip(torch.split(of_model, lengths), shapes, strict=True))

@@ -10,7 +10,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from entreg.distributed.threads import one_thread
 from entreg.features.grid import Grid
 from entreg.features.rectified import Features
 from entreg.model.batched_readout import Head, readouts

@@ -23,10 +23,11 @@ static size_t model_parameters(int inputs)
     return numbers;
 }
 
-/* conv(scale x + shift) + bias as matrix x + shift: a wide x is read once. row: numbers from a row of the matrix to the next */
+/* conv(scale x + shift) + bias as matrix x + shift: a wide x is read once. row: numbers from one of its rows to the next */
 static void merge(int inputs, int outputs, const float *of, float *matrix, size_t row, float *shift)
 {
-    const float *scale = of, *before = of + inputs, *weights = before + inputs, *after = weights + (size_t)inputs * outputs;
+    const float *scale = of, *before = of + inputs, *weights = before + inputs;
+    const float *after = weights + (size_t)inputs * outputs;
     for (int k = 0; k < outputs; k++, weights += inputs) {
         double total = after[k];
         for (int i = 0; i < inputs; i++) {
@@ -64,7 +65,7 @@ typedef struct {
     double *weights;
 } Kernel;
 
-/* Return the kernel that the caller frees, of radius 0 where sigma is not finite; without weights where there is no memory. */
+/* Return the kernel that the caller frees, of radius 0 where sigma is not finite; no weights where there is no memory. */
 static Kernel kernel_of(float sigma)
 {
     double reach = isfinite(sigma) ? ceil(3 * fabs((double)sigma)) : 0, total = 0;
@@ -116,8 +117,8 @@ static double blur_backwards(Kernel kernel, float sigma, const int32_t *cells, i
     return (by_exponents - mean * all_exponents) / ((double)sigma * sigma * sigma);
 }
 
-/* Write what all other functions read of the models that no other thread has begun. Returns 1 where there is no memory, else
-   0. */
+/* Write what all other functions read of the models that no other thread has begun. Returns 1 where there is no memory,
+   else 0. */
 int entreg_merge(const Batch *batch, int *next)
 {
     const Map *map = &batch->map;
@@ -125,7 +126,8 @@ int entreg_merge(const Batch *batch, int *next)
         Finalizer blurs = finalizer(batch, model);
         const float *learned = batch->learned + model * model_parameters(batch->inputs);
         float *parameters = batch->parameters + (size_t)model * PARAMETERS;
-        merge(batch->inputs, WIDE, learned, batch->wide + (size_t)model * WIDE * batch->channels, batch->channels, parameters);
+        merge(batch->inputs, WIDE, learned, batch->wide + (size_t)model * WIDE * batch->channels, batch->channels,
+              parameters);
         learned += layer_parameters(batch->inputs, WIDE), parameters += FIRST;
         for (int l = 0; l < LAYERS; l++) {
             int inputs = CHANNELS[l], outputs = CHANNELS[l + 1];
@@ -136,8 +138,10 @@ int entreg_merge(const Batch *batch, int *next)
         learned += CHANNELS[LAYERS];
         Kernel kernel = kernel_of(learned[0]);
         double *total = malloc(sizeof(double) * (map->rows + map->columns));
-        if (kernel.weights == NULL || total == NULL)
+        if (kernel.weights == NULL || total == NULL) {
+            free(kernel.weights), free(total);
             return 1;
+        }
         float *columns = (float *)blurs.column_blur, *transposed = (float *)blurs.column_blur_transposed;
         blur_matrix(kernel, map->row_cells, map->map_rows, map->rows, (float *)blurs.row_blur, map->rows, total);
         blur_matrix(kernel, map->column_cells, map->map_columns, map->columns, columns, map->wide_columns, total);
@@ -150,7 +154,7 @@ int entreg_merge(const Batch *batch, int *next)
     return 0;
 }
 
-/* Add the numbers of each of `images` rows, of which one begins `step` numbers behind the last, to `total`, row after row. */
+/* Write the sum of `images` rows, of which one begins `step` numbers behind the last, added row after row. */
 static void add(int images, size_t numbers, size_t step, const float *terms, double *total)
 {
     memset(total, 0, sizeof(double) * numbers);
