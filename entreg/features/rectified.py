@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -44,12 +45,12 @@ class Layout:
     blocks: tuple[Block, ...]
     stored: int
 
-    @property
+    @cached_property
     def has_relus(self) -> bool:
         """Whether channels are left out."""
         return any(block.is_relu for block in self.blocks)
 
-    @property
+    @cached_property
     def width(self) -> int:
         """The number of numbers of a cell."""
         return self.stored + (PADDING if self.has_relus else 0)

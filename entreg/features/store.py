@@ -70,7 +70,7 @@ class FeatureStore:
         """
         if i in self.preloaded:
             return self.preloaded[i]
-        path, start, length = self.place(i)
+        start, length = self._bytes(i)
         memory = self._maps[self.sizes[i]]
         if not self._verified[i]:
             with memoryview(memory)[start : start + length] as view:
@@ -80,9 +80,12 @@ class FeatureStore:
 
     def place(self, i: int) -> tuple[Path, int, int]:
         """Return the file of image i's features, their first byte there, and the number of bytes."""
+        return self.folder / file_name(self.sizes[i]), *self._bytes(i)
+
+    def _bytes(self, i: int) -> tuple[int, int]:
         size, row = self._place[i]
         length = self.recipe.row_bytes(size)
-        return self.folder / file_name(size), row * length, length
+        return row * length, length
 
     def row(self, i: int, memory: mmap.mmap | bytearray, start: int) -> Features:
         """Return the features (cells, C) of image i as a view of memory in which their bytes begin at `start`."""
@@ -115,7 +118,7 @@ class FeatureStore:
         for i in items:
             if i in self.preloaded:
                 continue
-            _, first, length = self.place(i)
+            first, length = self._bytes(i)
             start = first // mmap.PAGESIZE * mmap.PAGESIZE
             self._maps[self.sizes[i]].madvise(mmap.MADV_WILLNEED, start, first + length - start)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
-from entreg.distributed.threads import one_thread
 from entreg.features.grid import Grid
 from entreg.features.rectified import Features
-from entreg.model.batched_readout import Head, layer_tensors, readouts
-from entreg.model.compiled_batch import ModelTensors
+from entreg.model.batched_readout import Head, readouts
 from entreg.model.compiled_step import Fixated, image_losses, log_densities
 from entreg.model.finalizer import Finalizer, log_density
 from entreg.model.in_groups import in_groups
@@ -83,6 +82,11 @@ class DeepGaze3(nn.Module):
         """Return what the finalizer computes with, see `Finalizer.tensors`."""
         return self.finalizer.tensors(grid)
 
+    def in_order(self) -> list[Tensor]:
+        """Return the parameters in the order in which the compiled step reads them, see model/step/parameters.h."""
+        networks = *self.saliency_network.parameters(), *self.fixation_selection_network.parameters()
+        return [*networks, self.finalizer.gauss.sigma, self.finalizer.center_bias_weight]
+
     def on(self, of_set: str) -> DeepGaze3 | OnSet:
         """Return the model that predicts images of a set: with the set's own numbers where it has some, else itself."""
         return self._on_each().get(of_set, self)
@@ -132,7 +136,7 @@ def densities(
             heads = [_head(model, center_bias, grid) for model, center_bias in zip(chosen, biases, strict=True)]
             return readouts(chosen, features, grid, precision, heads)
         assert precision == torch.float32, "the compiled step computes in float32"
-        return log_densities(version, [_tensors(model, grid) for model in chosen], features, biases, grid)
+        return log_densities(version, [model.in_order() for model in chosen], features, biases, grid)
 
     return [LogDensity(density, rows, columns) for density in in_groups([model.step for model in models], grids)]
 
@@ -152,10 +156,10 @@ def compiled_nlls(
     image, y, x = at
     assert bool((image.diff() >= 0).all()), "fixations of an image stand together, image by image"
     counts = torch.bincount(image, minlength=len(features))
-    row, column = cell_of_pixel(grid.rows.map_counts)[y], cell_of_pixel(grid.columns.map_counts)[x]
-    tensors = [_tensors(model, grid) for model in models]
-    fixated = Fixated(counts, row, column, torch.stack(list(weights), 1))
-    return image_losses(models[0].step, tensors, features, center_biases, grid, fixated)
+    rows, columns = _map_of_pixels(grid)
+    fixated = Fixated(counts, rows[y], columns[x], torch.stack(list(weights), 1))
+    parameters = [model.in_order() for model in models]
+    return image_losses(models[0].step, parameters, features, center_biases, grid, fixated)
 
 
 def compiled_entropies(
@@ -165,15 +169,14 @@ def compiled_entropies(
     grid: Grid,
 ) -> list[Tensor]:
     """Return what `losses.nll_entropy.entropies_nats` does, for models of the same compiled version."""
-    tensors = [_tensors(model, grid) for model in models]
-    return [total for total, _ in image_losses(models[0].step, tensors, features, center_biases, grid, None)]
+    parameters = [model.in_order() for model in models]
+    return [total for total, _ in image_losses(models[0].step, parameters, features, center_biases, grid, None)]
 
 
-def _tensors(model: DeepGaze3 | OnSet, grid: Grid) -> ModelTensors:
-    """Return what the compiled step reads of a model."""
-    wide, *rest = layer_tensors(model)
-    with one_thread():
-        return ModelTensors(wide, torch.cat([tensor.flatten() for tensor in rest]), *model.tensors(grid))
+@lru_cache(maxsize=64)
+def _map_of_pixels(grid: Grid) -> tuple[Tensor, Tensor]:
+    """Return the map's row of each row of an image's pixels, and its column of each column."""
+    return cell_of_pixel(grid.rows.map_counts), cell_of_pixel(grid.columns.map_counts)
 
 
 def _head(model: DeepGaze3 | OnSet, center_bias: Tensor, grid: Grid) -> Head:

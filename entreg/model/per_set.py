@@ -67,6 +67,9 @@ class AverageModel(HasLayers, Protocol):
     finalizer: Finalizer
     step: str
 
+    def in_order(self) -> list[Tensor]:
+        """Return the parameters in the order of the compiled step."""
+
 
 @dataclass(frozen=True)
 class OnSet:
@@ -89,6 +92,13 @@ class OnSet:
         """Return the layers of the networks with the set's scale, see `DeepGaze3.layers`."""
         *layers, (last, shift) = self.model.layers()
         return [*layers, (self.per_set.scaled(last, self.of_set), shift)]
+
+    def in_order(self) -> list[Tensor]:
+        """Return the parameters with the set's own numbers, see `DeepGaze3.in_order`."""
+        *networks, last, _, _ = self.model.in_order()
+        with one_thread():
+            last = self.per_set.scaled(last, self.of_set)
+        return [*networks, last, *self.sigma_and_weight()]
 
     def tensors(self, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
         """Return what the finalizer computes with for the set, see `Finalizer.tensors`."""

@@ -43,7 +43,6 @@ def library(version: str) -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(_path(version)))
     for name in ("version", "compiler", "sources"):
         getattr(loaded, f"entreg_{name}").restype = ctypes.c_char_p
-    loaded.entreg_add.argtypes = (ctypes.c_int, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p)
     return loaded
 
 

@@ -136,20 +136,25 @@ class TrainingGroup:
             trainer.optimizer.zero_grad(set_to_none=False)
         image_nlls = self._minimise_nll(trainers, items, rank_items, sums)
         regularised = self._regularise(step, trainers, training.sizes[items[0]], sums)
-        gradients = [[_gradient(p) for p in trainer.model.parameters()] for trainer in trainers]
-        flat = [gradient.flatten() for of_model in gradients for gradient in of_model]
-        message = ranks.sum(torch.cat([sums, *flat]))
-        stops, *values = message[: len(sums)].tolist()
-        summed = iter(torch.split(message[len(sums) :], [len(gradient) for gradient in flat]))
+        gradients = [_gradient(p) for trainer in trainers for p in trainer.model.parameters()]
+        stops, *values = self._summed(sums, gradients)
         for k, trainer in enumerate(trainers):
-            for gradient in gradients[k]:
-                gradient.copy_(next(summed).view_as(gradient))
             nll, regulariser = values[2 * k : 2 * k + 2]
             if math.isfinite(nll) and math.isfinite(regulariser):
                 trainer.add_step(nll, regulariser if trainer in regularised else None, len(items))
             else:
                 self._guarded(trainer, partial(trainer.refuse_non_finite, number, rank_items, image_nlls[k]))
         return bool(stops > 0)
+
+    def _summed(self, sums: Tensor, gradients: list[Tensor]) -> list[float]:
+        """Return the numbers `sums` summed over ranks; the gradients become their sums over ranks."""
+        if self.ranks.world_size > 1:
+            message = self.ranks.sum(torch.cat([sums, *(gradient.flatten() for gradient in gradients)]))
+            sums, *summed = torch.split(message, [len(sums), *(gradient.numel() for gradient in gradients)])
+            for gradient, of_all in zip(gradients, summed, strict=True):
+                gradient.copy_(of_all.view_as(gradient))
+        values: list[float] = sums.tolist()
+        return values
 
     def _minimise_nll(
         self, trainers: list[Trainer], items: list[int], rank_items: Sequence[int], sums: Tensor
@@ -192,7 +197,7 @@ class TrainingGroup:
         # a rank without images takes part in the sum over ranks all the same, forwards and backwards: it predicts one
         # map and keeps none of it
         features, center_bias, grid = uniform.inputs(items or [0])
-        flat = torch.full_like(center_bias, uniform_log_density_nats(size))
+        flat = torch.full_like(center_bias[:1], uniform_log_density_nats(size)).expand_as(center_bias)
         center_biases = [
             flat if trainer.config.loss.center_bias == "uniform" else center_bias for trainer in regularised
         ]

@@ -39,6 +39,21 @@ def suits(name: str) -> bool:
 SUITABLE = [name for name in optimizers() if suits(name)]
 
 
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_adam_steps_all_parameters_by_one_function_unless_something_else_is_set(name: str):
+    """The first step is lr * g / (|g| + eps) whatever g is, 0.1 here, beside a decay of lr * 0.01 of AdamW's."""
+    parameter = torch.nn.Parameter(torch.ones(3))
+    optimizer = optimizer_of([parameter], Optim(name=name, lr=0.1))
+    parameter.grad = torch.tensor([2.0, -3.0, 0.5])
+    optimizer.step()
+    decayed = 1.0 if name == "Adam" else 1 - 0.1 * 0.01
+    torch.testing.assert_close(parameter.detach(), decayed - 0.1 * torch.tensor([1.0, -1.0, 1.0]))
+    assert optimizer.param_groups[0]["fused"]
+    for settings in ({"fused": False}, {"foreach": True}):
+        other = optimizer_of([parameter], Optim(name=name, lr=0.1, settings=settings))
+        assert not other.param_groups[0]["fused"] and other.param_groups[0].items() >= settings.items()
+
+
 @pytest.fixture
 def started(composed, store, cache, tmp_path):
     """started(place, *names): a trainer by each of these optimisers."""

@@ -11,10 +11,12 @@
 
 /* rows, columns: of cells; map_rows, map_columns: of the map; wide_*: the next multiples of 16
    row_pixels: (map_rows), column_pixels: (wide_map_columns), how many pixels each row and column of the map covers; the
-       padding has 0 */
+       padding has 0
+   row_cells: (map_rows), column_cells: (map_columns), the row and column of cells that each reads */
 typedef struct {
     int rows, columns, wide_rows, wide_columns, map_rows, map_columns, wide_map_columns;
     const float *row_pixels, *column_pixels;
+    const int32_t *row_cells, *column_cells;
 } Map;
 
 /* row_blur: (map_rows, rows); column_blur: (map_columns, wide_columns) and transposed: (columns, wide_map_columns) */

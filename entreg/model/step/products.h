@@ -14,11 +14,12 @@ typedef struct {
     float floor;
 } Reading;
 
-/* sums of a tile, as many as stay in the registers: PRODUCT_ROWS * 2 and DOT_ROWS * DOT_COLUMNS vectors */
+/* sums of a tile, as many as stay in the registers: PRODUCT_ROWS * 2 and DOT_ROWS * DOT_COLUMNS vectors, or RELU_ROWS *
+   DOT_COLUMNS, since a ReLU's floor needs a register as well */
 #if LANES == 16
-enum { PRODUCT_ROWS = 8, DOT_ROWS = 3, DOT_COLUMNS = 8 };
+enum { PRODUCT_ROWS = 8, DOT_ROWS = 3, RELU_ROWS = 3, DOT_COLUMNS = 8 };
 #else
-enum { PRODUCT_ROWS = 4, DOT_ROWS = 3, DOT_COLUMNS = 4 };
+enum { PRODUCT_ROWS = 4, DOT_ROWS = 3, RELU_ROWS = 2, DOT_COLUMNS = 4 };
 #endif
 
 INLINE Vector load_as(const void *from, size_t at, int type)
@@ -139,17 +140,18 @@ INLINE void dots_of(int m, int n, int k, const void *a, size_t a_row, int type, 
                     size_t b_step, double *c, size_t c_row, size_t c_column)
 {
     size_t bytes = type == FLOAT16 ? sizeof(uint16_t) : sizeof(float);
+    const int most = how.is_relu ? RELU_ROWS : DOT_ROWS;
     for (int i = 0, rows; i < m; i += rows) {
         const void *from = (const char *)a + i * a_row * bytes;
-        rows = i + DOT_ROWS <= m ? DOT_ROWS : 1;
+        rows = i + most <= m ? most : 1;
         int j = 0;
         for (; j + DOT_COLUMNS <= n; j += DOT_COLUMNS) {
             double *to = c + i * c_row + j * c_column;
             const float *columns = b + j * b_row;
             if (type == FLOAT16 && !how.is_relu && j == 0 && rows > 1)
-                dots_tile(DOT_ROWS, DOT_COLUMNS, k, from, a_row, type, how, columns, b_row, b_step, to, c_row, c_column, 1);
+                dots_tile(most, DOT_COLUMNS, k, from, a_row, type, how, columns, b_row, b_step, to, c_row, c_column, 1);
             else if (rows > 1)
-                dots_tile(DOT_ROWS, DOT_COLUMNS, k, from, a_row, type, how, columns, b_row, b_step, to, c_row, c_column, 0);
+                dots_tile(most, DOT_COLUMNS, k, from, a_row, type, how, columns, b_row, b_step, to, c_row, c_column, 0);
             else
                 dots_tile(1, DOT_COLUMNS, k, from, a_row, type, how, columns, b_row, b_step, to, c_row, c_column, 0);
         }

@@ -130,19 +130,15 @@ typedef struct {
 /* Return exp(x) for x <= 0, not below exp(-87), which is about the least that float32 holds in full precision. */
 INLINE Exponential parts_of_exponential(Vector x)
 {
-    x = choose(x < -87.0f, all(-87.0f), x); /* what is not a number stays so */
-    const Vector rounds = all(0x1.8p23f);   /* a sum with it has no digits behind the point */
+    x = greater(x, -87.0f);
+    const Vector rounds = all(0x1.8p23f); /* a sum with it has no digits behind the point */
     Vector shifted = x * 1.44269504088896341f + rounds, n = shifted - rounds;
     Vector r = (x - n * 0.693359375f) + n * 2.12194440e-4f; /* x - n log 2, at most log(2)/2 = 0.35 */
-    /* Taylor's series: the first term that is left out is at most 0.35^8/8! = 6e-9 */
-    Vector p = all(1 / 5040.0f);
-    p = p * r + 1 / 720.0f;
-    p = p * r + 1 / 120.0f;
-    p = p * r + 1 / 24.0f;
-    p = p * r + 1 / 6.0f;
-    p = p * r + 0.5f;
+    /* (exp(r) - 1 - r)/r^2 by the polynomial of least error, 3e-9 of exp(r); halves of it do not wait for each other */
+    Vector square = r * r, p = 0.00138145394f * square + (0.00836874545f * r + 0.0416683890f);
+    p = p * square + (0.166665211f * r + 0.499999940f);
     /* the last bits of `shifted` are those of n */
-    return (Exponential){p * (r * r) + r, (Vector)((((Integers)shifted) + 127) << 23)};
+    return (Exponential){p * square + r, (Vector)((((Integers)shifted) + 127) << 23)};
 }
 
 INLINE Vector exponential(Vector x)
@@ -151,24 +147,16 @@ INLINE Vector exponential(Vector x)
     return (1.0f + e.beyond_one) * e.power;
 }
 
-/* Return log(1 + t) for 0 <= t <= 1, as 2 artanh(s) with s = t/(t + 2), and 2 s = t - s t. */
+/* Return log(1 + t) for 0 <= t <= 1: t - t^2 q, where q is the polynomial of least error in t - 1/2, 4e-8 of the result. */
 INLINE Vector log_of_one_plus(Vector t)
 {
-    Vector s = t / (t + 2.0f), q = s * s; /* s is at most 1/3: the first term that is left out is 2 s^17/17 < 1e-9 */
-    Vector p = all(2 / 15.0f);
-    p = p * q + 2 / 13.0f;
-    p = p * q + 2 / 11.0f;
-    p = p * q + 2 / 9.0f;
-    p = p * q + 2 / 7.0f;
-    p = p * q + 2 / 5.0f;
-    p = p * q + 2 / 3.0f;
-    return t - s * (t - q * p);
+    Vector u = t - 0.5f, square = u * u;
+    Vector low = (0.0932341889f - 0.0510429144f * u) * square + (0.378139555f - 0.179225847f * u);
+    Vector high = (0.0112889064f - 0.00536482269f * u) * square + (0.0288022999f - 0.0171724875f * u);
+    return t - (t * t) * (high * (square * square) + low);
 }
 
-INLINE Vector softplus(Vector x)
-{
-    return 0.5f * (x + magnitude(x)) + log_of_one_plus(exponential(-magnitude(x)));
-}
+INLINE Vector softplus(Vector x) { return greater(x, 0) + log_of_one_plus(exponential(-magnitude(x))); }
 
 /* Return softplus' slope from its value: 1 - exp(-y). */
 INLINE Vector slope(Vector y)
