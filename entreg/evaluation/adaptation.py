@@ -292,11 +292,11 @@ def _at_fixations(group: SizeGroup, rows: Tensor, columns: Tensor, readouts: Ten
     """Return the mean of each image's blurred readout over its fixations: (n,). Whole maps are not computed for it.
 
     rows, columns: the matrices that resize and blur. A fixation takes a row of each, so that some images are in memory
-    at a time.
+    at a time. Large arrays that come and go would also leave holes in the heap that grow from blur to blur.
     """
     n, most = group.weights.shape
     means = []
-    for images in parts(n, max(1, most)):
+    for images in parts(n, most * readouts.shape[2]):
         by_row = torch.bmm(rows[group.fixation_rows[images]], readouts[images])
         blurred = (by_row * columns[group.fixation_columns[images]]).sum(2)
         means.append((blurred * group.weights[images]).sum(1))

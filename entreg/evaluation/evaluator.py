@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from entreg.distributed.hardware import return_freed_memory
 from entreg.distributed.threads import in_threads
 from entreg.evaluation import scores
 from entreg.evaluation.adaptation import ADAPTED, Adapted, adapt
@@ -171,6 +172,7 @@ class Evaluator:
         ]
         if not work:
             return
+        return_freed_memory()  # of millions of fixations, scores and adaptation data leave a gigabyte
 
         def adapt_one(arguments: tuple[DeepGaze3, Split, AdaptationData, str]) -> Adapted:
             self.runs.cache.ranks.stop_if_asked()

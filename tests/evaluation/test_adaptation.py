@@ -14,7 +14,7 @@ from entreg.evaluation.ladder import REST, parts
 from entreg.model.step_library import TORCH, available
 from entreg.report import page
 from entreg.runs.folder import RunFolder
-from tests.evaluation.drawn import GRID, Model, Split, domain, gaussian, log_densities, readouts
+from tests.evaluation.drawn import CELLS, GRID, Model, Split, domain, gaussian, log_densities, readouts
 from tests.report.findings import findings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -211,10 +211,10 @@ def test_of_millions_of_fixations_a_part_is_in_memory_at_a_time(model, monkeypat
     """A fixation takes a row and a column of the blur; seven images' fixations do not divide forty's."""
     density = log_densities(model, CENTRE, 0.8)
     whole = adapted(model, density, fixations=30)
-    most, bmm = [], torch.bmm
-    monkeypatch.setattr("entreg.priors.parts.PART", 7 * 30)
-    monkeypatch.setattr("torch.bmm", lambda a, b: (most.append(a.shape[0] * a.shape[1]), bmm(a, b))[1])
+    most, bmm, part = [], torch.bmm, 7 * 30 * CELLS[1]
+    monkeypatch.setattr("entreg.priors.parts.PART", part)
+    monkeypatch.setattr("torch.bmm", lambda a, b: (most.append(a.shape[0] * a.shape[1] * b.shape[2]), bmm(a, b))[1])
     in_parts = adapted(model, density, fixations=30)
-    assert max(most) == 7 * 30
+    assert max(most) == part
     for subset in SUBSETS:
         assert in_parts.ig_bits[subset] == pytest.approx(whole.ig_bits[subset], abs=1e-5)
