@@ -28,7 +28,6 @@ from entreg.evaluation.moments import LOG_SUM, moments
 from entreg.features.grid import Grid
 from entreg.model.deepgaze3 import DeepGaze3
 from entreg.model.finalizer import Gauss
-from entreg.priors.parts import parts
 from entreg.study.split import Split
 from entreg.units import BITS_PER_NAT
 
@@ -160,7 +159,7 @@ class _Adaptation:
             for group, grid, readouts in zip(self.data.groups, self.grids, self.readouts, strict=True):
                 rows, columns = _matrices(grid, sigma_px)
                 fitted = rows[group.rows] @ readouts @ columns[group.columns].T
-                pairs.append((fitted.flatten(1), _at_fixations(group, rows, columns, readouts)))
+                pairs.append((fitted.flatten(1), group.blurred_at(readouts, rows, columns)))
             self._blurred[sigma_px] = pairs
         return self._blurred[sigma_px]
 
@@ -286,21 +285,6 @@ def _matrices(grid: Grid, sigma_px: float) -> tuple[Tensor, Tensor]:
     """Return the matrices that resize and blur along rows and along columns."""
     gauss = Gauss(sigma_px)
     return gauss.matrix(grid.rows), gauss.matrix(grid.columns)
-
-
-def _at_fixations(group: SizeGroup, rows: Tensor, columns: Tensor, readouts: Tensor) -> Tensor:
-    """Return the mean of each image's blurred readout over its fixations: (n,). Whole maps are not computed for it.
-
-    rows, columns: the matrices that resize and blur. A fixation takes a row of each, so that some images are in memory
-    at a time. Large arrays that come and go would also leave holes in the heap that grow from blur to blur.
-    """
-    n, most = group.weights.shape
-    means = []
-    for images in parts(n, most * readouts.shape[2]):
-        by_row = torch.bmm(rows[group.fixation_rows[images]], readouts[images])
-        blurred = (by_row * columns[group.fixation_columns[images]]).sum(2)
-        means.append((blurred * group.weights[images]).sum(1))
-    return torch.cat(means)
 
 
 def _readouts(model: DeepGaze3, split: Split, group: SizeGroup, batch: int = 16) -> Tensor:

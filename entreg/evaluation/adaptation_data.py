@@ -16,6 +16,7 @@ from torch import Tensor
 from entreg.data.splits import folds
 from entreg.evaluation.domain import Domain
 from entreg.features.grid import downsampled, resized
+from entreg.priors.parts import parts
 from entreg.units import Size
 
 FEWEST_IMAGES = 20  # fitted numbers mean little with fewer
@@ -59,6 +60,20 @@ class SizeGroup:
         image = torch.arange(len(maps))[:, None]
         fixated = maps[image, self.fixation_rows[images], self.fixation_columns[images]]
         return (fixated * self.weights[images]).sum(1)
+
+    def blurred_at(self, readouts: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Return the mean of each image's blurred readout over its fixations: (n,). Whole maps are not computed for it.
+
+        rows, columns: the matrices that resize and blur. A fixation takes a row of each, so that some images are in
+        memory at a time. Large arrays that come and go would also leave holes in the heap that grow from blur to blur.
+        """
+        n, most = self.weights.shape
+        means = []
+        for images in parts(n, most * readouts.shape[2]):
+            by_row = torch.bmm(rows[self.fixation_rows[images]], readouts[images])
+            blurred = (by_row * columns[self.fixation_columns[images]]).sum(2)
+            means.append((blurred * self.weights[images]).sum(1))
+        return torch.cat(means)
 
 
 @dataclass(frozen=True)

@@ -275,8 +275,8 @@ def _roundings(results: Results) -> Iterator[str]:
 
 def _limits_of_rows(results: Results) -> Iterator[str]:
     """Yield of which rows of the matrix of sets the answer is not, where it is not of all but one set each."""
-    rows = compared_rows(results)
-    if results.main_arm is None and results.matrix and any(a.against_baseline for a in results.matrix.arms.values()):
+    rows, matrix = compared_rows(results), results.matrix
+    if results.main_arm is None and matrix and any(arm.against_baseline for arm in matrix.arms.values()):
         yield "Arms whose models learned from other sets are compared below the matrix of sets."
     elif results.main_arm is not None and len(rows) == 1:
         yield f"It is about models that learned from {rows[0]}; all others are compared below the matrix of sets."

@@ -42,17 +42,15 @@ def compared_rows(results: Results) -> list[str]:
 
     There are none without a matrix.
     """
+    if results.matrix is None:
+        return []
     compared = {run for arm in results.arms.values() for run in arm.runs}
-    rows = (
-        {
-            learned_from(cell.trained_on, results.matrix.sets): None
-            for arm in results.matrix.arms.values()
-            for cell in arm.cells
-            if compared & {*arm.runs[" + ".join(cell.trained_on)]}
-        }
-        if results.matrix
-        else {}
-    )
+    rows = {
+        learned_from(cell.trained_on, results.matrix.sets): None
+        for arm in results.matrix.arms.values()
+        for cell in arm.cells
+        if compared & {*arm.runs[" + ".join(cell.trained_on)]}
+    }
     return [*rows]
 
 

@@ -14,7 +14,7 @@ typedef struct {
     Vector z, b, c;
 } Pixels;
 
-/* Return LANES pixels from `at` on, z = counts + scale b + weight c; those from `end` on count nothing. */
+/* Return LANES pixels from `at` on, z = counts + scale b + weight c; those from `end` on weigh nothing. */
 INLINE Pixels pixels(const float *counts, const float *b, const float *c, float scale, float weight, int at, int end)
 {
     Pixels p;
