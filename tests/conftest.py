@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -41,7 +42,12 @@ SMALL = (
 
 
 def pytest_configure(config):
-    """Modules keep the order that is made below; older versions of pytest-xdist know no other."""
+    """Modules keep the order that is made below; older versions of pytest-xdist know no other.
+
+    What tests start can be interrupted: a shell that starts the tests in the background has them ignore SIGINT, and
+    whatever is started inherits that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
