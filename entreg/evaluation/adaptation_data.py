@@ -113,7 +113,7 @@ def _group(
     rows, columns = (torch.arange(stride // 2, len(counts), stride) for counts in (row_counts, column_counts))
     fixated = [_map_pixels(domain.subset.fixations[i], row_counts, column_counts) for i in numbers]
     most = max(len(y) for y, _ in fixated)
-    fixation_rows, fixation_columns = torch.zeros(len(numbers), most).long(), torch.zeros(len(numbers), most).long()
+    fixation_rows, fixation_columns = torch.zeros(2, len(numbers), most, dtype=torch.int32)
     weights = torch.zeros(len(numbers), most)
     for k, (y, x) in enumerate(fixated):
         fixation_rows[k, : len(y)], fixation_columns[k, : len(x)], weights[k, : len(y)] = y, x, 1 / len(y)

@@ -42,9 +42,12 @@ class FixationKde:
         self, y: np.ndarray, x: np.ndarray, image: np.ndarray, bandwidth: float, regularisation: float
     ) -> None:
         image = np.asarray(image)
-        order = np.argsort(image, kind="stable")
-        numbers, starts = np.unique(image[order], return_index=True)
-        yx = np.stack([y, x]).astype(np.float64)[:, order]
+        yx = np.stack([y, x]).astype(np.float64, copy=False)
+        if not (image[:-1] <= image[1:]).all():  # millions of fixations are not copied where they are sorted
+            order = np.argsort(image, kind="stable")
+            image, yx = image[order], yx[:, order]
+        starts = np.flatnonzero(np.diff(image, prepend=image[:1] - 1))
+        numbers = image[starts]
         # without fixations there is no number, but one empty array
         self._fixations = dict(zip(numbers.tolist(), np.split(yx, starts[1:], axis=1), strict=False))
         self.bandwidth = bandwidth

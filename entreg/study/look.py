@@ -69,12 +69,15 @@ def look_at(dataset: DataSet, settings: Data, prior: Prior, seed: int) -> Look:
     seed: that of the images that are drawn at random
     """
     images = splits.chosen(len(dataset.stimuli), settings)
-    fixations = dataset.fixations[np.isin(dataset.fixations.image, images)]
+    fixations = dataset.fixations
+    if len(images) < len(dataset.stimuli):  # millions of fixations are not copied where all are chosen
+        fixations = fixations[np.isin(fixations.image, images)]
     counts, outside = (
         np.bincount(some.image, minlength=len(dataset.stimuli))[images] for some in (fixations, dataset.outside)
     )
-    x, y = _shares(dataset, fixations)
-    kde = FixationKde(y, x, fixations.image, prior.kde_bandwidth, prior.kde_regularisation)
+    kde = FixationKde(
+        *_shares(dataset, fixations)[::-1], fixations.image, prior.kde_bandwidth, prior.kde_regularisation
+    )
     examples = _examples(images, counts, outside, seed)
     return Look(dataset, images, counts, fixations, examples, kde.log_density(*MAP_SIZE))
 

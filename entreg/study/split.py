@@ -75,6 +75,8 @@ class ImageSubset:
     def pooled(self) -> Fixations:
         """The fixations on all images, image after image. `image` is the image's number in this subset."""
         pooled = self.resized.pooled(self.items)
+        if self.items == list(range(len(self))):
+            return pooled  # whose images have these numbers
         return dataclasses.replace(pooled, image=np.repeat(np.arange(len(self)), self.resized.counts[self.items]))
 
     @cached_property

@@ -46,6 +46,14 @@ def test_log_density_sums_to_one_however_much_falls_outside():
     assert np.exp(kde.log_density(HEIGHT, WIDTH).astype(np.float64)).sum() == pytest.approx(1, abs=1e-6)
 
 
+def test_fixations_that_are_sorted_by_image_or_not_give_the_same(fixations):
+    order = np.argsort(fixations[2], kind="stable")
+    unsorted, in_order = kde_of(fixations), kde_of(fixations, order)
+    assert all(np.array_equal(*pair) for pair in zip(unsorted.fixations, in_order.fixations, strict=True))
+    assert np.array_equal(in_order.fixations[2], np.sort(fixations[2]))
+    assert np.array_equal(in_order.log_density(HEIGHT, WIDTH), unsorted.log_density(HEIGHT, WIDTH))
+
+
 def test_leaving_out_is_refitting(fixations):
     for image in (0, 4, 10):
         refitted = kde_of(fixations, fixations[2] != image).log_density(HEIGHT, WIDTH)

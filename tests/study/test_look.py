@@ -33,6 +33,12 @@ def test_counts_are_those_of_the_images_that_the_settings_choose():
     assert set(seen.shares[0]) == {0.25} and set(seen.shares[1]) == {0.75}
 
 
+def test_the_fixations_are_copied_only_where_some_images_are_not_chosen():
+    dataset = data_set([2, 0, 3, 4])
+    assert np.shares_memory(look(dataset).fixations.x, dataset.fixations.x)
+    assert not np.shares_memory(look(dataset, limit=3).fixations.x, dataset.fixations.x)
+
+
 def test_people_are_sorted_by_their_fixations_and_may_be_unknown():
     assert look(data_set([2, 4])).by_person is None
     assert look(data_set([2, 4], np.array([0, 1, 1, 1, 5, 5]))).by_person.tolist() == [3, 2, 1]

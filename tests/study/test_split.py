@@ -72,6 +72,12 @@ def test_pooled_fixations_know_their_image_by_its_number_in_the_subset(subset):
     assert pooled.x.tolist() == pytest.approx([0, 2 / 3, 11.9 / 3, 0.75, 1.5, 3.625])
 
 
+def test_pooled_fixations_of_a_whole_data_set_are_not_copied(resized):
+    whole = ImageSubset(resized, list(range(len(resized))))
+    assert whole.pooled.image.tolist() == [i for i, count in enumerate(resized.counts) for _ in range(count)]
+    assert np.shares_memory(whole.pooled.image, resized.fixations.image)
+
+
 def test_values_of_pooled_fixations_are_cut_into_images(resized, subset):
     assert [part.tolist() for part in subset.cut(np.arange(6))] == [[0, 1, 2], [3, 4], [5]]
     with_an_empty_one = ImageSubset(resized, [0, 2, 3])
