@@ -38,7 +38,6 @@ LIBRARIES = (
     "scipy.io",
     "scipy.stats",
     "submitit",
-    "torch._dynamo",  # every optimiser imports it
     "torchvision",
 )
 ENTREG = ("entreg.cli.preflight", "entreg.tasks.evaluate", "entreg.tasks.predict", "entreg.tasks.prepare")

@@ -124,7 +124,6 @@ def _main() -> None:
 def _warm_up() -> None:
     import matplotlib.backends.backend_agg  # noqa: F401
     import torch
-    import torch._dynamo  # every optimiser imports it
 
     import entreg.tasks.evaluate  # noqa: F401
     import entreg.tasks.train  # noqa: F401

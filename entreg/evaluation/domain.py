@@ -97,6 +97,12 @@ class Domain:
         """The KDE of the fixations on all images of the data set, not only on those evaluated."""
         return kde_of(self.subset.resized, range(len(self.subset.resized)), self.prior)
 
+    def kde_map(self, size: Size) -> np.ndarray:
+        """Return the log density of `kde` in an image of this size: (H, W) nats. It is computed once."""
+        if size not in self._kde_maps:
+            self._kde_maps[size] = self.kde.log_density(*size)
+        return self._kde_maps[size]
+
     @cached_property
     def kde_images(self) -> int:
         """The number of images behind the KDE prior, from which each evaluated image is left out in turn."""
@@ -148,6 +154,10 @@ class Domain:
 
     @cached_property
     def _rescaled(self) -> dict[Size, tuple[np.ndarray, np.ndarray]]:
+        return {}
+
+    @cached_property
+    def _kde_maps(self) -> dict[Size, np.ndarray]:
         return {}
 
     @cached_property

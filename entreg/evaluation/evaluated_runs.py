@@ -157,7 +157,7 @@ class EvaluatedRuns:
         counts = [of_fold.subset.counts for of_fold in self.domains_of_folds(name)]
         n_images = sum(map(len, counts))
         why_no_ladder = None
-        if is_foreign(name) and self.adaptation_data(self.judging(self._runs, name)[0], name) is None:
+        if is_foreign(name) and len(domain.subset) < FEWEST_IMAGES:
             why_no_ladder = (
                 f"{len(domain.subset)} images are too few to adapt a model to the set (at least {FEWEST_IMAGES})"
             )

@@ -191,6 +191,7 @@ class Evaluator:
                 self.adapted[arm.name][name] = [next(remaining) for _ in loaded]
         versions = ", ".join(dict.fromkeys(step_library.description(version) for *_, version in work))
         log.info("adapted %d runs to %s; sums over pixels are computed by %s", len(work), data_name, versions)
+        self.runs.cache.forget_adaptation_data()
 
     def loaded_in(self, arm: Arm, name: str) -> list[LoadedRun]:
         """Return those of an arm's runs that are judged in a domain."""
@@ -232,6 +233,6 @@ def most_frequent_size(domain: Domain) -> Size:
 def _kl_bits(domain: Domain, scored: Scored) -> float:
     """Return KL(KDE of the set's fixations || mean predicted density) at the set's most frequent size, in bits."""
     size = most_frequent_size(domain)
-    truth = domain.kde.log_density(*size).astype(np.float64)
+    truth = domain.kde_map(size).astype(np.float64)
     mean = scored.mean_density[size].full()[0].double().numpy()
     return float((np.exp(truth) * (truth - mean)).sum() * BITS_PER_NAT)

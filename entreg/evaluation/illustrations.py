@@ -31,7 +31,7 @@ def mean_densities(evaluator: Evaluator) -> dict[str, dict[str, np.ndarray]]:
         if not is_foreign(name):
             continue
         size = most_frequent_size(domain)
-        densities[name] = {"fixations": domain.kde.log_density(*size)}
+        densities[name] = {"fixations": domain.kde_map(size)}
         for arm in evaluator.runs.arms:
             each = [of_run.mean_density[size] for of_run in evaluator.scored[arm.name][name]]
             grids = torch.stack([density.grid[0] for density in each])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
@@ -47,5 +48,21 @@ def optimizer_of(parameters: Iterable[torch.nn.Parameter | dict[str, Any]], opti
     settings = dict(optim.settings)
     if optim.name in ("Adam", "AdamW") and not settings.keys() & {"foreach", "differentiable"}:
         settings = {"fused": True} | settings
-    optimizer: Optimizer = optimizers()[optim.name](parameters, lr=optim.lr, **settings)
+    optimizer: Optimizer = _without_compiler(optimizers()[optim.name])(parameters, lr=optim.lr, **settings)
     return optimizer
+
+
+def _without_compiler(kind: Any) -> Any:
+    """Return an optimiser's class whose functions do not import PyTorch's compiler, which takes seconds.
+
+    Those of torch.optim (seen in 2.14) import torch._dynamo at their first call, only to tell it to leave them alone,
+    also where nothing is compiled. They keep the function that it would return at `__dynamo_disable`.
+    """
+
+    def step(self: Any, closure: Any = None) -> Any:
+        with torch.set_grad_enabled(self.defaults["differentiable"]):
+            return inspect.unwrap(kind.step)(self, closure)
+
+    for function in (inspect.unwrap(value) for value in vars(Optimizer).values() if hasattr(value, "__wrapped__")):
+        vars(function).setdefault("__dynamo_disable", function)
+    return type(kind.__name__, (kind,), {"step": step})

@@ -47,6 +47,9 @@ def test_the_kde_prior_is_of_all_images_but_the_one_judged(composed, store, capl
             config.prior.kde_regularisation,
         )
         np.testing.assert_allclose(own, kde.log_density(*subset.sizes[i])[::4, ::4], atol=1e-5)
+    size = subset.sizes[0]
+    assert np.array_equal(domain.kde_map(size), domain.kde.log_density(*size)) and domain.kde_map(size).shape == size
+    assert domain.kde_map(size) is domain.kde_map(size)  # of millions of fixations it takes minutes
 
 
 def test_runs_with_the_same_settings_share_a_domain(composed, store):

@@ -42,3 +42,5 @@ def test_models_are_adapted_to_foreign_sets_alone_and_begin_with_the_gain_that_t
             gains = [row["ig_bits_per_fixation"] for row in rows]
             np.testing.assert_allclose(adapted.ig_bits[()], gains, atol=1e-5, err_msg=arm)
             assert len(adapted.fits[("scale",)]) == 5  # folds
+    # of millions of fixations it is hundreds of MB, and nothing else needs it
+    assert not [stage for stage, _ in evaluator.runs.cache.made if stage == "adaptation_data"]
