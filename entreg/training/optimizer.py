@@ -59,9 +59,9 @@ def _without_compiler(kind: Any) -> Any:
     also where nothing is compiled. They keep the function that it would return at `__dynamo_disable`.
     """
 
-    def step(self: Any, closure: Any = None) -> Any:
-        with torch.set_grad_enabled(self.defaults["differentiable"]):
-            return inspect.unwrap(kind.step)(self, closure)
+    def step(self: Any, *closure: Any) -> Any:
+        with torch.set_grad_enabled(self.defaults.get("differentiable", False)):
+            return inspect.unwrap(kind.step)(self, *closure)
 
     for function in (inspect.unwrap(value) for value in vars(Optimizer).values() if hasattr(value, "__wrapped__")):
         vars(function).setdefault("__dynamo_disable", function)
