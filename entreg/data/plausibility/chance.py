@@ -11,7 +11,7 @@ RARE = 1e-4
 
 def more_than(share: float, count: int, n: int, rare: float = RARE) -> bool:
     """Return whether so many of n are more than chance explains where each is one with this probability."""
-    if not count:
+    if count <= 0:
         return False
     from scipy.special import bdtrc  # takes half a second, and most sets have nothing to count
 
